@@ -1,0 +1,55 @@
+#pragma once
+
+// Letters: B sequences, T tokens (packed: sequence after sequence, no padding), D width, N words.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cllm {
+
+/// Packed sequences: where each starts, and the position of every token inside its own.
+struct PackedLayout {
+  std::vector<int64_t> offsets;  // [B+1]
+  int64_t longest = 0;
+  at::Tensor positions_T;        // int64 [T], on the compute device
+  at::Tensor offsets_B1;         // int32 [B+1], on the compute device
+  at::Tensor dropout_keys_T;     // int64 [T] random key of each token (sequence key and position); undefined: dropout off
+
+  int64_t num_sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t num_tokens() const { return offsets.back(); }
+};
+
+/// Dropout rates of the backbone; all 0 switches dropout off.
+struct Dropout {
+  double embedding = 0, attention = 0, residual = 0;
+};
+
+/// A causal language model without its input embedding lookup and output head. Differentiable by autograd: gradients flow to the input,
+/// and to the parameters if they require it (frozen by default). One copy per rank.
+class Backbone {
+ public:
+  virtual ~Backbone() = default;
+
+  virtual int64_t width() const = 0;          // D
+  virtual int64_t num_words() const = 0;      // N
+  virtual int64_t max_positions() const = 0;  // longest sequence, in tokens
+
+  /// Hidden states after the final norm. `x_TD`: token embeddings (no positions), fp32 or fp64; result [T, D] in the compute dtype.
+  virtual at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const = 0;
+
+  /// Word embedding [N, D] (also the text head), in the parameter dtype.
+  virtual const at::Tensor& word_embedding() const = 0;
+  /// The same in the compute dtype.
+  virtual const at::Tensor& text_head() const = 0;
+
+  /// Parameters by their Hugging Face names (without the `transformer.` prefix), for LLM-FtAll, LLM-Scratch and export.
+  virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;
+  /// Makes parameters leaves that require gradients (fp32/fp64 compute follows the parameters).
+  virtual void set_trainable(bool trainable) = 0;
+};
+
+}  // namespace cllm

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "data/batch.h"
+#include "dist/communicator.h"
+#include "dist/row_exchange.h"
+#include "model/backbone.h"
+#include "model/row_optimizer.h"
+#include "model/softmax_head.h"
+#include "model/table.h"
+
+namespace cllm {
+
+/// The two sides of METHOD.md §4 and the backbone between them.
+struct RecModel {
+  std::shared_ptr<Backbone> backbone;
+  Table collaborative;  // l: trained by L-steps and finetuning; its item rows are the item head
+  Table content;        // c: trained by C-steps
+};
+
+struct StepConfig {
+  double lambda = 1.0;  // weight of mutual regularisation; 0 skips it
+  double learning_rate = 1e-3;
+  Dropout dropout;
+  ItemSoftmax item_softmax = ItemSoftmax::kSharded;
+};
+
+/// Global values, equal on all ranks. loss = lm + lambda * mr, before the update.
+struct StepLosses {
+  double loss = 0, lm = 0, mr = 0;
+};
+
+/// Gradients of the trained side on this rank's shard: rows_M local rows, ascending; gradients [M, D]. Backbone gradients are in the
+/// parameters' .grad if they are trainable (already summed over ranks).
+struct RowGradients {
+  at::Tensor rows_M, gradients_MD;
+};
+
+/// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
+class TrainStep {
+ public:
+  TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer);
+
+  /// lookup, forward, softmax, backward, return, MR.
+  StepLosses gradients(const Batch& batch, const StepConfig& config, RowGradients& out);
+  /// gradients() and then ONE optimiser update per touched row.
+  StepLosses run(const Batch& batch, const StepConfig& config);
+
+ private:
+  Communicator& comm_;
+  RecModel& model_;
+  const RowOptimizer& optimizer_;
+  RowExchange exchange_;
+};
+
+}  // namespace cllm

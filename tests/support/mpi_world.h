@@ -1,0 +1,8 @@
+#pragma once
+
+#include "dist/mpi_session.h"
+
+namespace cllm::testing {
+/// The session of the running multi-rank test executable (tests/mpi_main.cpp).
+extern MpiSession* session;
+}  // namespace cllm::testing
