@@ -1,8 +1,5 @@
 #include "launch/schedule.h"
 
-#include <cmath>
-#include <numbers>
-
 namespace cllm {
 
 std::string_view name_of(Stage stage) {
@@ -23,16 +20,6 @@ std::string_view name_of(StepKind kind) {
   return "";
 }
 
-double StageConfig::learning_rate_at(int64_t epoch) const {
-  const double done = static_cast<double>(epoch) / static_cast<double>(epochs);
-  switch (decay) {
-    case Decay::kConstant: return learning_rate;
-    case Decay::kLinear: return learning_rate * (1 - done);
-    case Decay::kCosine: return learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
-  }
-  return learning_rate;
-}
-
 int64_t Segment::num_steps() const {
   int64_t total = 0;
   for (const auto& [kind, steps] : streams) total += steps;
@@ -48,34 +35,33 @@ StepRef Segment::at(int64_t step) const {
   return {streams[1].first, step - before};
 }
 
-std::vector<Segment> make_schedule(const ScheduleConfig& config, const EpochSteps& steps) {
-  using enum StepKind;
-  std::vector<Segment> out;
-  const auto add = [&](Stage stage, int64_t epoch, const StageConfig& how, auto streams, bool validate) {
-    std::erase_if(streams, [](const auto& stream) { return stream.second == 0; });
-    if (!streams.empty()) out.push_back({stage, epoch, how.learning_rate_at(epoch), validate, std::move(streams)});
-  };
+std::vector<Segment> make_schedule(const RunConfig& config, const EpochSteps& steps) {
   using Streams = std::vector<std::pair<StepKind, int64_t>>;
-  const Streams l{{kCollaborative, steps.collaborative}}, f{{kRecommendation, steps.recommendation}};
-  const Streams c{{kContent, config.use_content ? steps.content : 0}};
-  const Streams mixed{l[0], c[0]};
-  const auto due = [&](int64_t epoch, int64_t epochs) {
-    return epoch + 1 == epochs || (epoch + 1) % config.validate_every == 0;
+  std::vector<Segment> out;
+  const auto add = [&](Stage stage, int64_t epoch, const StageSection& how, Streams streams, bool validate) {
+    std::erase_if(streams, [](const auto& stream) { return stream.second == 0; });
+    const double rate = stage_learning_rate(how, epoch, how.epochs);
+    if (!streams.empty()) out.push_back({stage, epoch, rate, validate, std::move(streams)});
   };
+  const auto due = [&](int64_t epoch, int64_t epochs) {
+    return epoch + 1 == epochs || (epoch + 1) % config.evaluation.every_epochs == 0;
+  };
+  const Streams l{{StepKind::kCollaborative, steps.collaborative}}, f{{StepKind::kRecommendation, steps.recommendation}};
+  const Streams c{{StepKind::kContent, steps.content}};
 
   for (int64_t e = 0; e < config.warmup.epochs; ++e) add(Stage::kWarmup, e, config.warmup, c, false);
   for (int64_t e = 0; e < config.mutual.epochs; ++e) {
     const bool validate = due(e, config.mutual.epochs);
-    if (config.interleave) {
-      add(Stage::kMutual, e, config.mutual, mixed, validate);
+    if (config.mutual.schedule == "interleave" && config.mutual.content_epochs) {
+      add(Stage::kMutual, e, config.mutual, {l[0], c[0]}, validate);
     } else {
       add(Stage::kMutual, e, config.mutual, l, validate);
-      add(Stage::kMutual, e, config.mutual, c, false);
+      if (config.mutual.content_epochs) add(Stage::kMutual, e, config.mutual, c, false);
     }
   }
   for (int64_t e = 0; e < config.finetune.epochs; ++e) {
     add(Stage::kFinetune, e, config.finetune, f, due(e, config.finetune.epochs));
-    if (config.finetune_content) add(Stage::kFinetune, e, config.finetune, c, false);
+    if (config.finetune.content_epochs) add(Stage::kFinetune, e, config.finetune, c, false);
   }
   return out;
 }
