@@ -73,7 +73,7 @@ struct StageSection {
   int64_t epochs = 0;
   double learning_rate = 1e-3;
   std::string decay = "constant";
-  DropoutSection dropout;
+  DropoutSection dropout = {};
 };
 
 struct MutualSection : StageSection {
@@ -121,10 +121,10 @@ struct RunConfig {
   BatchSection batch;
   OptimizerSection optimizer;
   InitSection init;
-  DropoutSection dropout;
-  StageSection warmup{.epochs = 10, .learning_rate = 1e-3, .decay = "constant", .dropout = {}};
-  MutualSection mutual{{.epochs = 100, .learning_rate = 1e-3, .decay = "constant", .dropout = {}}, "alternate", true};
-  FinetuneSection finetune{{.epochs = 150, .learning_rate = 1e-4, .decay = "constant", .dropout = {}}, true, "recall@20+recall@40+ndcg@100", 0};
+  DropoutSection dropout = {};
+  StageSection warmup{.epochs = 10};
+  MutualSection mutual{{.epochs = 100}};
+  FinetuneSection finetune{{.epochs = 150, .learning_rate = 1e-4}};
   PromptsSection prompts;
   EvaluationSection evaluation;
   CheckpointSection checkpoint;

@@ -1,0 +1,190 @@
+#include "launch/config_fields.h"
+
+namespace cllm {
+namespace {
+
+using Fields = std::vector<ConfigField>;
+
+void append(Fields& fields, const Fields& more) { fields.insert(fields.end(), more.begin(), more.end()); }
+
+Limits one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
+Limits at_least(double min) { return {.min = min}; }
+Limits between(double min, double max) { return {.min = min, .max = max}; }
+
+Fields run_fields(RunSection& run) {
+  return {
+      {"run.dir", &run.dir, "folder of this run's outputs; training continues from its newest checkpoint", {}, true, false},
+      {"run.corpus", &run.corpus, "corpus folder made by `cllm4rec prepare`", {}, true, false},
+      {"run.backbone", &run.backbone, "folder with config.json and model.safetensors in Hugging Face layout", {}, true, false},
+      {"run.train_backbone", &run.train_backbone, "train the backbone as well (LLM-FtAll, LLM-Scratch)"},
+      {"run.random_backbone", &run.random_backbone, "start from random weights: only config.json is read (LLM-Scratch)"},
+      {"run.seed", &run.seed, "every random choice is a function of it", at_least(0)},
+      {"run.device", &run.device, "where ranks compute", one_of({"cpu", "cuda"})},
+      {"run.precision", &run.precision, "bf16: backbone compute only, tables stay fp32; fp64: everything", one_of({"fp32", "bf16", "fp64"})},
+      {"run.threads", &run.threads, "compute threads of a rank; 0: cores / ranks of the host", between(0, 4096), false, false},
+      {"run.deadline_s", &run.deadline_s, "seconds after which a collective counts as lost; 0: never", at_least(0), false, false},
+      {"run.variant", &run.variant, "METHOD.md §8; sets the defaults of other keys",
+       one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})},
+  };
+}
+
+Fields loss_fields(LossSection& loss) {
+  return {
+      {"loss.preset", &loss.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})},
+      {"loss.train_first_main_token", &loss.train_first_main_token, "the last prompt position predicts the first main token"},
+      {"loss.lm_reduction", &loss.lm_reduction, "token_sum is the paper's literal formula", one_of({"token_mean", "token_sum"})},
+      {"loss.mr_scale", &loss.mr_scale, "mutual regularisation: 1/2 once per distinct id of a group, or 1 per token position",
+       one_of({"half_per_distinct_id", "sum_all_positions"})},
+      {"loss.finetune_targets", &loss.finetune_targets, "items that finetuning predicts", one_of({"held_out_only", "all_train"})},
+      {"loss.finetune_mr", &loss.finetune_mr, "ids that mutual regularisation covers in finetuning",
+       one_of({"prompt", "prompt_and_targets"})},
+      {"loss.finetune_reduction", &loss.finetune_reduction, "over the users of a group; targets of a user are summed",
+       one_of({"user_mean", "user_sum"})},
+      {"loss.item_order", &loss.item_order, "of L-step documents and prompts: redrawn every epoch, or by id",
+       one_of({"random", "ascending"})},
+      {"loss.rec_prompt", &loss.rec_prompt, "which recommendation template of [prompts]", one_of({"paper", "release"})},
+      {"loss.content_dropout_in_finetune", &loss.content_dropout_in_finetune, "dropout in the content epochs of finetuning"},
+      {"loss.sample_order", &loss.sample_order, "of an epoch", one_of({"shuffled", "sequential"})},
+      {"loss.lambda", SetsAll{{&loss.lambda_collaborative, &loss.lambda_content, &loss.lambda_finetune}},
+       "sets the three below; with token_mean, 1 weighs T times (T active tokens of a group) the paper's lambda = 1", at_least(0)},
+      {"loss.lambda_collaborative", &loss.lambda_collaborative, "weight of mutual regularisation in L-steps", at_least(0)},
+      {"loss.lambda_content", &loss.lambda_content, "weight of mutual regularisation in C-steps", at_least(0)},
+      {"loss.lambda_finetune", &loss.lambda_finetune, "weight of mutual regularisation in finetuning steps", at_least(0)},
+      {"loss.group_size", &loss.group_size, "sequences over which losses are normalised", between(1, 1 << 20)},
+      {"loss.masking", &loss.masking, "share of a history that finetuning holds out", between(0, 1)},
+      {"loss.item_dropout", &loss.item_dropout, "share of visible items left out of a finetuning prompt", between(0, 1)},
+  };
+}
+
+Fields batch_fields(BatchSection& batch) {
+  return {
+      {"batch.groups", &batch.groups, "groups in a global batch, whatever the number of ranks", between(1, 1 << 20)},
+      {"batch.max_items", &batch.max_items, "items of a history that are used; 0: as many as the backbone has positions", at_least(0)},
+      {"batch.max_text_tokens", &batch.max_text_tokens, "tokens of a text that are used; 0: likewise", at_least(0)},
+  };
+}
+
+Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
+  return {
+      {"optimizer.name", &optimizer.name, "adam: the semantics of dense Adam at the cost of the touched rows",
+       one_of({"adam", "lazy_adam", "rowwise_adagrad", "sgd"})},
+      {"optimizer.beta1", &optimizer.beta1, "decay of Adam's first moment", between(0, 1)},
+      {"optimizer.beta2", &optimizer.beta2, "decay of Adam's second moment", between(0, 1)},
+      {"optimizer.epsilon", &optimizer.epsilon, "added to the root of the second moment", at_least(0)},
+      {"optimizer.backbone_scale", &optimizer.backbone_scale, "learning rate of a trained backbone relative to the tables'", at_least(0)},
+      {"optimizer.item_softmax", &optimizer.item_softmax, "hidden states travel to the table's shards, or the table is gathered",
+       one_of({"auto", "sharded", "gathered"})},
+      {"init.tables", &init.tables, "random rows, or item rows from the mean word embedding of their text", one_of({"normal", "text_mean"})},
+      {"init.std", &init.std, "standard deviation of random rows", at_least(0)},
+  };
+}
+
+Fields dropout_fields(const std::string& scope, DropoutSection& dropout) {
+  const std::string unset = scope == "dropout" ? "; unset: the backbone's config.json" : "; unset: [dropout]";
+  return {
+      {scope + ".embedding", &dropout.embedding, "rate after the input embedding" + unset, between(0, 1)},
+      {scope + ".attention", &dropout.attention, "rate on attention probabilities" + unset, between(0, 1)},
+      {scope + ".residual", &dropout.residual, "rate before each residual addition" + unset, between(0, 1)},
+  };
+}
+
+/// The keys all stages share, then `own`, then the stage's dropout (a sub-table, so it must come last in the file).
+Fields stage_fields(const std::string& name, StageSection& stage, Fields own) {
+  Fields fields = {
+      {name + ".epochs", &stage.epochs, "0 leaves the stage out", at_least(0)},
+      {name + ".learning_rate", &stage.learning_rate, "at the start of the stage", at_least(0)},
+      {name + ".decay", &stage.decay, "of the learning rate over the stage", one_of({"constant", "cosine", "linear"})},
+  };
+  append(fields, own);
+  append(fields, dropout_fields(name + ".dropout", stage.dropout));
+  return fields;
+}
+
+Fields mutual_fields(MutualSection& mutual) {
+  return stage_fields("mutual", mutual,
+                      {{"mutual.schedule", &mutual.schedule, "L epoch then C epoch, or step by step in proportion to the corpora",
+                        one_of({"alternate", "interleave"})},
+                       {"mutual.content_epochs", &mutual.content_epochs, "false: L-steps only"}});
+}
+
+Fields finetune_fields(FinetuneSection& finetune) {
+  return stage_fields(
+      "finetune", finetune,
+      {{"finetune.content_epochs", &finetune.content_epochs, "a content epoch after each finetuning epoch"},
+       {"finetune.select", &finetune.select, "sum of validation metrics whose best state is kept, e.g. recall@20+ndcg@100"},
+       {"finetune.patience", &finetune.patience, "validations without a better state before the stage ends; 0: never", at_least(0)}});
+}
+
+Fields prompt_fields(PromptsSection& prompts) {
+  return {
+      {"prompts.collaborative", &prompts.collaborative, "prompt of a history; {user} becomes the ID token"},
+      {"prompts.review", &prompts.review, "prompt of a text of {user} about {item}"},
+      {"prompts.biography", &prompts.biography, "prompt of a text of {user}"},
+      {"prompts.item_content", &prompts.item_content, "prompt of a text of {item}"},
+      {"prompts.recommendation_paper", &prompts.recommendation_paper, "recommendation prompt when loss.rec_prompt = paper"},
+      {"prompts.recommendation_release", &prompts.recommendation_release, "recommendation prompt when loss.rec_prompt = release"},
+  };
+}
+
+Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoint, LogSection& log) {
+  return {
+      {"evaluation.recall_k", &evaluation.recall_k, "cut-offs of Recall@K", at_least(1)},
+      {"evaluation.ndcg_k", &evaluation.ndcg_k, "cut-offs of NDCG@K", at_least(1)},
+      {"evaluation.every_epochs", &evaluation.every_epochs, "epochs between validations; 0: only at the end of a stage", at_least(0)},
+      {"evaluation.batch_users", &evaluation.batch_users, "users ranked at a time by a rank", between(1, 1 << 20), false, false},
+      {"checkpoint.every_steps", &checkpoint.every_steps, "steps between checkpoints; 0: not by steps", at_least(0), false, false},
+      {"checkpoint.every_seconds", &checkpoint.every_seconds, "seconds between checkpoints; 0: not by time", at_least(0), false, false},
+      {"checkpoint.keep", &checkpoint.keep, "checkpoints that stay", at_least(2), false, false},
+      {"log.every_steps", &log.every_steps, "steps between records of the loss", at_least(1), false, false},
+      {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},
+      {"log.jsonl", &log.jsonl, "write <dir>/metrics.jsonl", {}, false, false},
+      {"log.report", &log.report, "write <dir>/report.html at the end", {}, false, false},
+  };
+}
+
+}  // namespace
+
+std::vector<ConfigField> config_fields(RunConfig& config) {
+  Fields all;
+  for (const Fields& section :
+       {run_fields(config.run), loss_fields(config.loss), batch_fields(config.batch), optimizer_fields(config.optimizer, config.init),
+        dropout_fields("dropout", config.dropout), stage_fields("warmup", config.warmup, {}), mutual_fields(config.mutual),
+        finetune_fields(config.finetune), prompt_fields(config.prompts),
+        output_fields(config.evaluation, config.checkpoint, config.log)}) {
+    append(all, section);
+  }
+  return all;
+}
+
+void apply_preset(RunConfig& config, const std::string& preset) {
+  config.loss.preset = preset;
+  if (preset != "release") return;  // `paper` is the default of every member
+  LossSection& loss = config.loss;
+  loss.train_first_main_token = false;
+  loss.mr_scale = "sum_all_positions";
+  loss.finetune_targets = "all_train";
+  loss.finetune_mr = "prompt";
+  loss.item_order = "ascending";
+  loss.rec_prompt = "release";
+  loss.content_dropout_in_finetune = false;
+  loss.sample_order = "sequential";
+}
+
+void apply_variant(RunConfig& config, const std::string& variant) {
+  config.run.variant = variant;
+  if (variant == "llm-cf") {
+    config.warmup.epochs = 0;
+    config.mutual.content_epochs = config.finetune.content_epochs = false;
+    config.loss.lambda_collaborative = config.loss.lambda_content = config.loss.lambda_finetune = 0;
+  } else if (variant == "llm-prerec") {
+    config.finetune.epochs = 0;
+  } else if (variant == "llm-fixord") {
+    config.loss.item_order = "ascending";
+  } else if (variant == "llm-ftall") {
+    config.run.train_backbone = true;
+  } else if (variant == "llm-scratch") {
+    config.run.train_backbone = config.run.random_backbone = true;
+  }
+}
+
+}  // namespace cllm
