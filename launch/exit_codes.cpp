@@ -1,0 +1,48 @@
+#include "launch/exit_codes.h"
+
+#include <algorithm>
+
+#include "checkpoints/errors.h"
+#include "data/errors.h"
+#include "dist/errors.h"
+#include "launch/errors.h"
+#include "model/errors.h"
+
+namespace cllm {
+namespace {
+
+int code_of(const std::exception_ptr& error, std::string& text) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ConfigError& e) {
+    text = e.what();
+    return kBadConfiguration;
+  } catch (const DataError& e) {
+    text = e.what();
+    return kBadData;
+  } catch (const ModelError& e) {
+    text = e.what();
+    return kBadData;
+  } catch (const CheckpointError& e) {
+    text = e.what();
+    return e.is_save() ? kSaveFailed : kBadCheckpoint;
+  } catch (const CommError& e) {
+    text = e.what();
+    return kPeerLost;
+  } catch (const std::exception& e) {
+    text = std::string("internal error: ") + e.what();
+  } catch (...) {
+    text = "internal error: unknown exception";
+  }
+  return kInternalError;
+}
+
+}  // namespace
+
+int exit_code_of(const std::exception_ptr& error, std::string& line) {
+  const int code = code_of(error, line);
+  std::ranges::replace(line, '\n', ' ');
+  return code;
+}
+
+}  // namespace cllm
