@@ -16,10 +16,26 @@ struct Table {
   at::Tensor moment2;   // [local rows, D] Adam v, or [local rows] row-wise Adagrad accumulator; undefined if none
   at::Tensor row_step;  // int32 [local rows] updates that each row has had (skip-aware Adam)
   int64_t step = 0;     // updates of the table
+  double learning_rate = kNoLearningRate;  // of the last update, hence of the missed ones that `adam` still owes to stale rows
+
+  static constexpr double kNoLearningRate = -1;  // no update yet
 
   int64_t width() const { return weight.size(1); }
   at::Tensor users() const { return weight.narrow(0, 0, layout.num_local_users()); }
   at::Tensor items() const { return weight.narrow(0, layout.num_local_users(), layout.num_local_items()); }
 };
+
+/// Which of the two sides a table is; part of the random key of its start values.
+enum class Side : uint64_t { kCollaborative = 0, kContent = 1 };
+
+/// A table that starts N(0, 0.02^2), METHOD.md §4. A row's values are a pure function of (seed, side, global row): the same for any
+/// world size, and in fp32 the rounded fp64 values. Without optimiser state (RowOptimizer::reset).
+Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side);
+
+/// A table that starts from given rows: all users [I, D] and all items [J, D], the same on every rank; dtype as `users_ID`.
+Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD);
+
+/// CPU zeros whose pages are only backed by memory when they are first written: moments of rows that no batch touches cost nothing.
+at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype);
 
 }  // namespace cllm

@@ -1,0 +1,63 @@
+#pragma once
+
+// 16-byte memory access: N consecutive elements of a row as N values in the accumulation type.
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+namespace cllm::kernels::cuda {
+
+template <typename T>
+struct AccumulatorOf {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<double> {
+  using type = double;
+};
+template <typename T>
+using Accumulator = typename AccumulatorOf<T>::type;
+
+template <typename T>
+constexpr int kLanes = 16 / static_cast<int>(sizeof(T));  // elements of one 16-byte access
+
+/// Reads N elements; `from` is 16-byte aligned and N * sizeof(T) a multiple of 16.
+template <int N, typename T, typename A>
+__device__ __forceinline__ void load(A (&out)[N], const T* __restrict__ from) {
+  constexpr int kWords = N * static_cast<int>(sizeof(T)) / 16;
+  static_assert(kWords * 16 == N * static_cast<int>(sizeof(T)), "whole 16-byte words");
+  union {
+    int4 words[kWords];
+    T values[N];
+  } raw;
+#pragma unroll
+  for (int k = 0; k < kWords; ++k) raw.words[k] = reinterpret_cast<const int4*>(from)[k];
+#pragma unroll
+  for (int n = 0; n < N; ++n) out[n] = static_cast<A>(raw.values[n]);
+}
+
+/// Writes N elements, rounded to nearest.
+template <int N, typename T, typename A>
+__device__ __forceinline__ void store(T* __restrict__ to, const A (&in)[N]) {
+  constexpr int kWords = N * static_cast<int>(sizeof(T)) / 16;
+  static_assert(kWords * 16 == N * static_cast<int>(sizeof(T)), "whole 16-byte words");
+  union {
+    int4 words[kWords];
+    T values[N];
+  } raw;
+#pragma unroll
+  for (int n = 0; n < N; ++n) raw.values[n] = static_cast<T>(in[n]);
+#pragma unroll
+  for (int k = 0; k < kWords; ++k) reinterpret_cast<int4*>(to)[k] = raw.words[k];
+}
+
+/// data/random.h's mix64, which CUDA 17 cannot include.
+__host__ __device__ __forceinline__ uint64_t mix64(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+}  // namespace cllm::kernels::cuda

@@ -1,0 +1,36 @@
+#pragma once
+
+// The inner loops of the row optimisers: one pass over the touched rows, nothing else of the table is read or written.
+// Letters: M touched rows, D width. Tensors are contiguous, on one device, fp32 or fp64; rows_M int64, distinct, ascending.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace cllm::kernels {
+
+/// Adam's constants and the place in time of one call.
+struct AdamCall {
+  double learning_rate, beta1, beta2, epsilon;
+  int64_t step;  // number of the update, from 1
+};
+
+/// Applies to every row the updates row_step + 1 .. step that it missed, each with gradient 0 and its own number:
+///   m <- m + (1 - b1)(0 - m);   v <- b2 v;   w <- w - lr/(1 - b1^t) m / (sqrt(v)/sqrt(1 - b2^t) + eps)
+/// and sets row_step = step. All rows if `rows_M` is undefined. weight, m, v: [rows, D]; row_step: int32 [rows].
+void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                   const at::Tensor& rows_M, const AdamCall& call);
+
+/// adam_catch_up to step - 1, then update number `step` with the gradients, in one pass. With row_step undefined the rows have
+/// missed nothing (lazy Adam).
+void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call);
+
+/// a <- a + mean_D(g^2);  w <- w - lr g / (sqrt(a) + eps), one accumulator per row: accumulator [rows].
+void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
+                            const at::Tensor& gradients_MD, double learning_rate, double epsilon);
+
+/// w <- w - lr g
+void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate);
+
+}  // namespace cllm::kernels

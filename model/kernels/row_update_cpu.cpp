@@ -1,0 +1,200 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "model/kernels/row_update.h"
+#include "model/kernels/vector_clones.h"
+
+namespace cllm::kernels {
+namespace {
+
+/// What the loops need, with the constants in the table's precision.
+template <typename T>
+struct AdamLoop {
+  T *weight, *m, *v;
+  int32_t* row_step;        // null: rows miss nothing
+  const int64_t* rows;      // null: row n is row n
+  const T* gradients;
+  int64_t D;
+  AdamCall call;
+  int64_t visible_updates;  // see below
+};
+
+/// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves a coordinate by
+/// at most c lr rho^n, c = (1 - b1) / sqrt((1 - b2)(1 - b1^2 / b2)) (Cauchy-Schwarz on |m| / sqrt(v)), and all from n on by at most
+/// c lr rho^n / (1 - rho). n is where this falls below lr 2^-30 in fp32 (240 for the usual constants) and lr 2^-60 in fp64 (438): less
+/// than half a unit in the last place of every weight above lr / 50. Later updates only shrink m and v, in closed form.
+int64_t count_visible_updates(const AdamCall& call, int digits) {
+  const double rho = call.beta1 / std::sqrt(call.beta2);
+  if (rho >= 1) return std::numeric_limits<int64_t>::max();
+  const double c = (1 - call.beta1) / std::sqrt((1 - call.beta2) * (1 - rho * rho));
+  return static_cast<int64_t>(std::ceil(std::log(std::ldexp((1 - rho) / c, -digits)) / std::log(rho)));
+}
+
+template <typename T>
+CLLM_INLINE bool is_zero(const T* x, int64_t D) {
+  bool zero = true;
+  for (int64_t d = 0; d < D; ++d) zero &= x[d] == 0;
+  return zero;
+}
+
+template <typename T>
+CLLM_INLINE void missed_updates(const AdamLoop<T>& loop, int64_t row, int64_t last_step) {
+  T* __restrict w = loop.weight + row * loop.D;
+  T* __restrict m = loop.m + row * loop.D;
+  T* __restrict v = loop.v + row * loop.D;
+  const int64_t first_step = loop.row_step[row];
+  if (is_zero(m, loop.D) && is_zero(v, loop.D)) return;  // never had a gradient: pages of zeros stay untouched
+  const auto& call = loop.call;
+  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2), epsilon = static_cast<T>(call.epsilon);
+  const int64_t moving = std::min(last_step - first_step, loop.visible_updates), rest = last_step - first_step - moving;
+  double power1 = std::pow(call.beta1, static_cast<double>(first_step)), power2 = std::pow(call.beta2, static_cast<double>(first_step));
+  for (int64_t n = 0; n < moving; ++n) {
+    power1 *= call.beta1;
+    power2 *= call.beta2;
+    const T rate = static_cast<T>(call.learning_rate / (1 - power1)), correction = static_cast<T>(1 / std::sqrt(1 - power2));
+    for (int64_t d = 0; d < loop.D; ++d) {
+      m[d] -= one_minus_beta1 * m[d];
+      v[d] *= beta2;
+      w[d] -= rate * m[d] / (std::sqrt(v[d]) * correction + epsilon);
+    }
+  }
+  if (rest == 0) return;
+  const T shrink_m = static_cast<T>(std::pow(call.beta1, static_cast<double>(rest)));
+  const T shrink_v = static_cast<T>(std::pow(call.beta2, static_cast<double>(rest)));
+  for (int64_t d = 0; d < loop.D; ++d) {
+    m[d] *= shrink_m;
+    v[d] *= shrink_v;
+  }
+}
+
+template <typename T>
+CLLM_INLINE void catch_up_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+  for (int64_t n = begin; n < end; ++n) {
+    const int64_t row = loop.rows != nullptr ? loop.rows[n] : n;
+    if (loop.row_step[row] >= loop.call.step) continue;
+    missed_updates(loop, row, loop.call.step);
+    loop.row_step[row] = static_cast<int32_t>(loop.call.step);
+  }
+}
+
+template <typename T>
+CLLM_INLINE void update_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+  const auto& call = loop.call;
+  const double step = static_cast<double>(call.step);
+  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2), one_minus_beta2 = static_cast<T>(1 - call.beta2);
+  const T rate = static_cast<T>(call.learning_rate / (1 - std::pow(call.beta1, step))), epsilon = static_cast<T>(call.epsilon);
+  const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(call.beta2, step)));
+  for (int64_t n = begin; n < end; ++n) {
+    const int64_t row = loop.rows[n];
+    if (loop.row_step != nullptr) {
+      if (loop.row_step[row] < call.step - 1) missed_updates(loop, row, call.step - 1);
+      loop.row_step[row] = static_cast<int32_t>(call.step);
+    }
+    T* __restrict w = loop.weight + row * loop.D;
+    T* __restrict m = loop.m + row * loop.D;
+    T* __restrict v = loop.v + row * loop.D;
+    const T* __restrict g = loop.gradients + n * loop.D;
+    for (int64_t d = 0; d < loop.D; ++d) {
+      m[d] += one_minus_beta1 * (g[d] - m[d]);
+      v[d] = beta2 * v[d] + one_minus_beta2 * g[d] * g[d];
+      w[d] -= rate * m[d] / (std::sqrt(v[d]) * correction + epsilon);
+    }
+  }
+}
+
+template <typename T>
+CLLM_INLINE void adagrad_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+  const T rate = static_cast<T>(loop.call.learning_rate), epsilon = static_cast<T>(loop.call.epsilon);
+  for (int64_t n = begin; n < end; ++n) {
+    T* __restrict w = loop.weight + loop.rows[n] * loop.D;
+    const T* __restrict g = loop.gradients + n * loop.D;
+    double square = 0;
+    for (int64_t d = 0; d < loop.D; ++d) square += static_cast<double>(g[d]) * static_cast<double>(g[d]);
+    T& accumulator = loop.v[loop.rows[n]];
+    accumulator += static_cast<T>(square / static_cast<double>(loop.D));
+    const T scale = rate / (std::sqrt(accumulator) + epsilon);
+    for (int64_t d = 0; d < loop.D; ++d) w[d] -= scale * g[d];
+  }
+}
+
+template <typename T>
+CLLM_INLINE void sgd_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+  const T rate = static_cast<T>(loop.call.learning_rate);
+  for (int64_t n = begin; n < end; ++n) {
+    T* __restrict w = loop.weight + loop.rows[n] * loop.D;
+    const T* __restrict g = loop.gradients + n * loop.D;
+    for (int64_t d = 0; d < loop.D; ++d) w[d] -= rate * g[d];
+  }
+}
+
+enum class Algorithm { kCatchUp, kAdam, kAdagrad, kSgd };
+
+// target_clones wants plain functions: one per precision.
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const AdamLoop<float>& loop, int64_t begin, int64_t end) {
+  if (algorithm == Algorithm::kCatchUp) catch_up_range(loop, begin, end);
+  if (algorithm == Algorithm::kAdam) update_range(loop, begin, end);
+  if (algorithm == Algorithm::kAdagrad) adagrad_range(loop, begin, end);
+  if (algorithm == Algorithm::kSgd) sgd_range(loop, begin, end);
+}
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const AdamLoop<double>& loop, int64_t begin, int64_t end) {
+  if (algorithm == Algorithm::kCatchUp) catch_up_range(loop, begin, end);
+  if (algorithm == Algorithm::kAdam) update_range(loop, begin, end);
+  if (algorithm == Algorithm::kAdagrad) adagrad_range(loop, begin, end);
+  if (algorithm == Algorithm::kSgd) sgd_range(loop, begin, end);
+}
+
+struct Arguments {
+  at::Tensor weight, m, v, row_step, rows_M, gradients_MD;
+};
+
+void check(const Arguments& a, bool wants_gradients) {
+  TORCH_CHECK(a.weight.is_cpu() && a.weight.is_contiguous(), "the row optimisers need a contiguous CPU table");
+  if (a.rows_M.defined()) TORCH_CHECK(a.rows_M.is_contiguous() && a.rows_M.scalar_type() == at::kLong, "rows must be int64");
+  if (!wants_gradients) return;
+  TORCH_CHECK(a.gradients_MD.is_contiguous() && a.gradients_MD.scalar_type() == a.weight.scalar_type() &&
+                  a.gradients_MD.size(0) == a.rows_M.size(0) && a.gradients_MD.size(1) == a.weight.size(1),
+              "gradients must be [rows, D] in the table's dtype");
+}
+
+template <typename T>
+void run(Algorithm algorithm, const Arguments& a, const AdamCall& call) {
+  const auto pointer = [](const at::Tensor& t) { return t.defined() ? t.mutable_data_ptr<T>() : nullptr; };
+  const AdamLoop<T> loop{pointer(a.weight), pointer(a.m), pointer(a.v),
+                         a.row_step.defined() ? a.row_step.mutable_data_ptr<int32_t>() : nullptr,
+                         a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr, pointer(a.gradients_MD), a.weight.size(1), call,
+                         count_visible_updates(call, sizeof(T) == 4 ? 30 : 60)};
+  const int64_t count = a.rows_M.defined() ? a.rows_M.size(0) : a.weight.size(0);
+  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece
+  at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { run_range(algorithm, loop, begin, end); });
+}
+
+void dispatch(Algorithm algorithm, const Arguments& arguments, const AdamCall& call) {
+  check(arguments, algorithm != Algorithm::kCatchUp);
+  arguments.weight.scalar_type() == at::kFloat ? run<float>(algorithm, arguments, call) : run<double>(algorithm, arguments, call);
+}
+
+}  // namespace
+
+void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                   const at::Tensor& rows_M, const AdamCall& call) {
+  dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, rows_M, {}}, call);
+}
+
+void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call) {
+  dispatch(Algorithm::kAdam, {weight, m, v, row_step, rows_M, gradients_MD}, call);
+}
+
+void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
+                            const at::Tensor& gradients_MD, double learning_rate, double epsilon) {
+  dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, epsilon, 0});
+}
+
+void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) {
+  dispatch(Algorithm::kSgd, {weight, {}, {}, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, 0, 0});
+}
+
+}  // namespace cllm::kernels
