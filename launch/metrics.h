@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include <string_view>
-
 namespace cllm {
 
 /// One record. `step` counts all optimiser steps of the run and never falls. Values are written in the given order.
@@ -29,10 +27,11 @@ struct MetricsOptions {
   bool tensorboard = true;
 };
 
-/// Appends records. Rank 0 only. A failed write throws std::runtime_error with the path: the numbers are part of the result.
+/// Appends records. Rank 0 only. A failed write throws std::system_error with the path: the numbers are part of the result.
 class MetricsWriter {
  public:
-  /// `resume_step`: records of later steps are cut away first (they will be written again); nothing: all of them are.
+  /// `resume_step`: records of later steps are cut away first (they will be written again), and a record of that very step that is
+  /// already there is not written twice. Nothing: a fresh run, all old records go.
   MetricsWriter(const std::string& dir, const MetricsOptions& options, std::optional<int64_t> resume_step);
   ~MetricsWriter();
   MetricsWriter(const MetricsWriter&) = delete;

@@ -1,8 +1,10 @@
 #include "launch/progress.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "launch/log.h"
 #include "launch/text.h"
@@ -11,7 +13,7 @@ namespace cllm {
 namespace {
 
 constexpr double kTerminalEveryS = 0.1;
-constexpr double kLossMemory = 0.98;    // per step: a mean over about 50 steps
+constexpr double kLossMemory = 0.98;  // per step: a mean over about 50 steps
 constexpr double kRateMemoryS = 30;
 
 std::string padded(std::string text, size_t width) {

@@ -2,7 +2,6 @@
 
 // The line a person watches. Rank 0 only: other ranks make no Progress.
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>

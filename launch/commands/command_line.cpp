@@ -1,0 +1,37 @@
+#include "launch/commands/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "launch/agree.h"
+#include "launch/errors.h"
+#include "launch/exit_codes.h"
+
+namespace cllm {
+
+int CommandContext::on_rank_0(const std::function<void()>& work) {
+  collectively(*mpi.world(), [&] {
+    if (mpi.rank() == 0) work();
+  });
+  return kDone;
+}
+
+int run_command_line(MpiSession& mpi, int argc, char** argv) {
+  Log log(mpi.rank(), mpi.world_size());
+  CommandContext context{mpi, log, {}};
+  CLI::App app("Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.", "cllm4rec");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", CLLM_VERSION);
+  for (const auto add : {add_prepare_command, add_demo_data_command, add_pretrain_command, add_train_command, add_evaluate_command,
+                         add_recommend_command, add_export_command, add_inspect_command}) {
+    add(app, context);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return mpi.rank() == 0 ? app.exit(error) : kDone;  // --help, --version
+    throw AgreedFailure(kBadConfiguration, mpi.rank() == 0 ? std::string(error.what()) + "; see cllm4rec --help" : "");
+  }
+  return context.action();
+}
+
+}  // namespace cllm

@@ -1,0 +1,30 @@
+#include <cstdio>
+
+#include "launch/agree.h"
+#include "launch/commands/command_line.h"
+#include "launch/exit_codes.h"
+
+namespace {
+
+/// The one catch of the program. A failure that all ranks know of ends in order; any other ends the peers, who may be waiting for us.
+int run(cllm::MpiSession& mpi, int argc, char** argv) {
+  std::string line;
+  try {
+    return cllm::run_command_line(mpi, argc, argv);
+  } catch (const cllm::AgreedFailure& failure) {
+    if (*failure.what() != '\0') std::fprintf(stderr, "cllm4rec: %s\n", failure.what());
+    return failure.exit_code();
+  } catch (...) {
+    const int code = cllm::exit_code_of(std::current_exception(), line);
+    std::fprintf(stderr, "cllm4rec: %s\n", line.c_str());
+    if (mpi.world_size() == 1) return code;
+    mpi.abort(code);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cllm::MpiSession mpi(&argc, &argv);
+  return run(mpi, argc, argv);
+}
