@@ -264,6 +264,28 @@ std::string config_help() {
   return text;
 }
 
+LossOptions loss_options(const LossSection& loss) {
+  LossOptions options;
+  options.set("train_first_main_token", loss.train_first_main_token ? "true" : "false");
+  options.set("lm_reduction", loss.lm_reduction);
+  options.set("mr_scale", loss.mr_scale);
+  options.set("finetune_targets", loss.finetune_targets);
+  options.set("finetune_mr", loss.finetune_mr);
+  options.set("finetune_reduction", loss.finetune_reduction);
+  options.set("item_order", loss.item_order);
+  options.set("rec_prompt", loss.rec_prompt);
+  options.set("content_dropout_in_finetune", loss.content_dropout_in_finetune ? "true" : "false");
+  options.set("sample_order", loss.sample_order);
+  return options;
+}
+
+std::string text_prompt(const PromptsSection& prompts, const std::string& kind, bool names_user, bool names_item) {
+  if (names_user) return names_item ? prompts.review : prompts.biography;
+  std::string text = prompts.item_content;
+  for (size_t at; (at = text.find("{kind}")) != std::string::npos;) text.replace(at, 6, kind);
+  return text;
+}
+
 DropoutRates stage_dropout(const RunConfig& config, const StageSection& stage, const DropoutRates& backbone_rates) {
   const auto rate = [&](std::optional<double> DropoutSection::*member, double fallback) {
     return (stage.dropout.*member).value_or((config.dropout.*member).value_or(fallback));

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "data/sampling/preset.h"
+
 namespace cllm {
 
 struct RunSection {
@@ -87,12 +89,12 @@ struct FinetuneSection : StageSection {
   int64_t patience = 0;
 };
 
-/// {user}, {item} and {items} become ID tokens.
+/// {user}, {item} and {items} become ID tokens; {kind} in item_content the kind of the text (content, title, brand, ...).
 struct PromptsSection {
   std::string collaborative = "{user} has interacted with";
   std::string review = "{user} wrote the following review for {item}:";
   std::string biography = "The biography of {user} is:";
-  std::string item_content = "The content of {item} is:";
+  std::string item_content = "The {kind} of {item} is:";
   std::string recommendation_paper = "{user} has interacted with {items}, the user will interact with:";
   std::string recommendation_release = "{user} has interacted with {items}, {user} will interact with";
 };
@@ -144,6 +146,11 @@ std::string config_digest(const RunConfig& config);
 
 /// The list of `--help-config`: section, key, default, meaning, allowed values.
 std::string config_help();
+
+LossOptions loss_options(const LossSection& loss);
+
+/// The template for a text of this kind: a review if it names a user and an item, a biography if only a user, else item content.
+std::string text_prompt(const PromptsSection& prompts, const std::string& kind, bool names_user, bool names_item);
 
 /// The rates of a stage: its own value, else [dropout], else `backbone_rates` (config.json of the backbone).
 struct DropoutRates {

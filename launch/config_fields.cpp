@@ -120,7 +120,7 @@ Fields prompt_fields(PromptsSection& prompts) {
       {"prompts.collaborative", &prompts.collaborative, "prompt of a history; {user} becomes the ID token"},
       {"prompts.review", &prompts.review, "prompt of a text of {user} about {item}"},
       {"prompts.biography", &prompts.biography, "prompt of a text of {user}"},
-      {"prompts.item_content", &prompts.item_content, "prompt of a text of {item}"},
+      {"prompts.item_content", &prompts.item_content, "prompt of a text of {item}; {kind} becomes content, title, brand, ..."},
       {"prompts.recommendation_paper", &prompts.recommendation_paper, "recommendation prompt when loss.rec_prompt = paper"},
       {"prompts.recommendation_release", &prompts.recommendation_release, "recommendation prompt when loss.rec_prompt = release"},
   };

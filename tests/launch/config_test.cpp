@@ -55,6 +55,18 @@ TEST(Config, PresetSetsDefaultsThatAnyExplicitKeyOverrules) {
   EXPECT_FALSE(config.loss.train_first_main_token);
 }
 
+TEST(Config, PresetsAreThoseOfTheSampler) {
+  EXPECT_EQ(loss_options(from_overrides({}).loss), LossOptions::paper());
+  EXPECT_EQ(loss_options(from_overrides({"--loss.preset=release"}).loss), LossOptions::release());
+}
+
+TEST(Config, TextsGetThePromptOfWhatTheyName) {
+  const PromptsSection prompts;
+  EXPECT_EQ(text_prompt(prompts, "title", false, true), "The title of {item} is:");
+  EXPECT_EQ(text_prompt(prompts, "review", true, true), prompts.review);
+  EXPECT_EQ(text_prompt(prompts, "biography", true, false), prompts.biography);
+}
+
 TEST(Config, VariantsSetTheirDefaults) {
   const RunConfig cf = from_overrides({"--run.variant=llm-cf"});
   EXPECT_EQ(cf.warmup.epochs, 0);

@@ -1,0 +1,38 @@
+#include "launch/exit_codes.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "checkpoints/errors.h"
+#include "data/errors.h"
+#include "dist/errors.h"
+#include "launch/errors.h"
+#include "model/errors.h"
+
+namespace cllm {
+namespace {
+
+template <typename Error>
+int code_of(const Error& error) {
+  std::string line;
+  return exit_code_of(std::make_exception_ptr(error), line);
+}
+
+TEST(ExitCodes, AreThoseOfTheHouseRules) {
+  EXPECT_EQ(code_of(ConfigError("")), 64);
+  EXPECT_EQ(code_of(DataError("")), 65);
+  EXPECT_EQ(code_of(ModelError("")), 65);
+  EXPECT_EQ(code_of(CommError("")), 71);
+  EXPECT_EQ(code_of(std::logic_error("")), 70);
+  EXPECT_EQ(code_of(42), 70);
+}
+
+TEST(ExitCodes, MessageIsOneLine) {
+  std::string line;
+  exit_code_of(std::make_exception_ptr(DataError("items.tsv:3: bad\nUTF-8")), line);
+  EXPECT_EQ(line, "items.tsv:3: bad UTF-8");
+}
+
+}  // namespace
+}  // namespace cllm
