@@ -1,0 +1,173 @@
+// Tokenizer::load and Tokenizer::save. Formats: data/text/README.md.
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "data/errors.h"
+#include "data/text/hugging_face.h"
+#include "data/text/tables.h"
+
+namespace cllm {
+namespace {
+
+namespace fs = std::filesystem;
+using MergeList = std::vector<std::pair<std::string, std::string>>;
+using nlohmann::ordered_json;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw DataError(path.string() + ": cannot be opened");
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  if (file.bad()) throw DataError(path.string() + ": cannot be read");
+  return bytes;
+}
+
+ordered_json read_json(const fs::path& path) {
+  try {
+    return ordered_json::parse(read_file(path));
+  } catch (const nlohmann::json::parse_error& error) {
+    throw DataError(path.string() + ": not JSON at byte " + std::to_string(error.byte));
+  }
+}
+
+/// Puts one entry of {"token": id} into its place.
+void place_token(std::vector<std::string>& tokens, const std::string& symbols, const ordered_json& id, const std::string& where) {
+  const std::string entry = where + ": token '" + symbols + "'";
+  if (symbols.empty()) throw DataError(where + ": an empty token");
+  if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
+    throw DataError(entry + " has id " + id.dump() + "; ids must be 0 .. " + std::to_string(tokens.size() - 1));
+  std::string& token = tokens[id.get<size_t>()];
+  if (!token.empty() && token != symbols_to_bytes(symbols)) throw DataError(entry + " has the id " + id.dump() + " of another token");
+  token = symbols_to_bytes(symbols);
+}
+
+/// As many distinct ids below the count as there are entries: none is missing.
+std::vector<std::string> tokens_of(const ordered_json& vocabulary, const ordered_json& added, const std::string& where) {
+  if (!vocabulary.is_object()) throw DataError(where + ": the vocabulary is not an object of token: id");
+  size_t count = vocabulary.size();
+  for (const ordered_json& token : added) count += !vocabulary.contains(token.at("content").get<std::string>());
+  std::vector<std::string> tokens(count);
+  for (const auto& [symbols, id] : vocabulary.items()) place_token(tokens, symbols, id, where);
+  for (const ordered_json& token : added) place_token(tokens, token.at("content").get<std::string>(), token.at("id"), where);
+  return tokens;
+}
+
+std::pair<std::string, std::string> parse_merge(std::string_view line, const std::string& where) {
+  const size_t blank = line.find(' ');
+  if (blank == std::string_view::npos || blank == 0 || blank + 1 == line.size() || line.find(' ', blank + 1) != std::string_view::npos)
+    throw DataError(where + ": '" + std::string(line) + "' is not two symbols with a blank between");
+  return {symbols_to_bytes(line.substr(0, blank)), symbols_to_bytes(line.substr(blank + 1))};
+}
+
+MergeList read_merges(const fs::path& path) {
+  const std::string text = read_file(path);
+  MergeList merges;
+  int64_t number = 0;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    std::string_view line = std::string_view(text).substr(start, end - start);
+    start = end + 1;
+    ++number;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty() || (number == 1 && line.starts_with("#version"))) continue;
+    merges.push_back(parse_merge(line, path.string() + ":" + std::to_string(number)));
+  }
+  return merges;
+}
+
+void require(bool condition, const std::string& where, const std::string& what) {
+  if (!condition) throw DataError(where + ": " + what + "; only GPT-2's byte-level BPE is supported");
+}
+
+/// Absent or null: the default of the format.
+bool flag(const ordered_json& object, const char* key, bool otherwise) {
+  return object.contains(key) && object[key].is_boolean() ? object[key].get<bool>() : otherwise;
+}
+
+void check_is_gpt2_kind(const ordered_json& file, const std::string& where) {
+  const ordered_json& model = file.at("model");
+  require(model.value("type", "BPE") == "BPE", where, "model.type is " + model.value("type", ""));
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
+    require(!model.contains(key) || model[key].is_null() || model[key] == "", where, std::string("model.") + key + " is set");
+  require(!flag(model, "ignore_merges", false), where, "model.ignore_merges is true");
+  require(!file.contains("normalizer") || file["normalizer"].is_null(), where, "a normalizer is set");
+  const ordered_json& split = file.at("pre_tokenizer");
+  require(split.is_object() && split.value("type", "") == "ByteLevel", where, "pre_tokenizer.type is not ByteLevel");
+  require(!flag(split, "add_prefix_space", true), where, "pre_tokenizer.add_prefix_space is not false");
+  require(flag(split, "use_regex", true), where, "pre_tokenizer.use_regex is false");
+}
+
+Tokenizer load_tokenizer_json(const fs::path& path) {
+  const std::string where = path.string();
+  const ordered_json file = read_json(path);
+  try {
+    check_is_gpt2_kind(file, where);
+    MergeList merges;
+    for (const ordered_json& merge : file.at("model").at("merges")) {
+      const std::string here = where + ": merge " + std::to_string(merges.size() + 1);
+      if (merge.is_string()) {
+        merges.push_back(parse_merge(merge.get<std::string>(), here));
+      } else {
+        require(merge.is_array() && merge.size() == 2, here, merge.dump() + " is not a pair");
+        merges.emplace_back(symbols_to_bytes(merge[0].get<std::string>()), symbols_to_bytes(merge[1].get<std::string>()));
+      }
+    }
+    const ordered_json added = file.value("added_tokens", ordered_json::array());
+    return make_tokenizer(tokens_of(file["model"].at("vocab"), added, where), merges, where);
+  } catch (const nlohmann::json::exception& error) {  // a key is missing or of another type
+    throw DataError(where + ": not a tokenizer: " + error.what());
+  }
+}
+
+}  // namespace
+
+void write_text_file(const fs::path& path, const std::string& bytes) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << bytes;
+  file.close();
+  if (!file) throw DataError(path.string() + ": cannot be written");
+}
+
+ordered_json hugging_face_json(const Tokenizer& tokenizer) {
+  const Tokenizer::Tables& tables = tokenizer.tables();
+  ordered_json vocabulary = ordered_json::object(), merges = ordered_json::array(), added = ordered_json::array();
+  auto& entries = vocabulary.get_ref<ordered_json::object_t&>();  // push_back: insertion would compare with every key
+  for (const std::string& token : tables.tokens) entries.emplace_back(bytes_to_symbols(token), entries.size());
+  const auto symbols = [&](int32_t id) { return bytes_to_symbols(tables.tokens[static_cast<size_t>(id)]); };
+  for (const auto& [left, right] : tables.merges) merges.push_back({symbols(left), symbols(right)});
+  const auto end = std::find(tables.tokens.begin(), tables.tokens.end(), kEndOfText);
+  if (end != tables.tokens.end())
+    added.push_back({{"id", end - tables.tokens.begin()}, {"content", kEndOfText}, {"single_word", false}, {"lstrip", false},
+                     {"rstrip", false}, {"normalized", false}, {"special", true}});
+  const ordered_json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  return {{"version", "1.0"},        {"truncation", nullptr},       {"padding", nullptr},
+          {"added_tokens", added},   {"normalizer", nullptr},       {"pre_tokenizer", byte_level},
+          {"post_processor", nullptr}, {"decoder", byte_level},
+          {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
+                     {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
+                     {"vocab", std::move(vocabulary)}, {"merges", std::move(merges)}}}};
+}
+
+Tokenizer Tokenizer::load(const fs::path& dir) {
+  if (fs::exists(dir / "tokenizer.json")) return load_tokenizer_json(dir / "tokenizer.json");
+  const fs::path vocabulary = dir / "vocab.json", merges = dir / "merges.txt";
+  for (const fs::path& file : {vocabulary, merges})
+    if (!fs::exists(file)) throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() + "; a tokenizer needs one of both forms");
+  return make_tokenizer(tokens_of(read_json(vocabulary), ordered_json::array(), vocabulary.string()), read_merges(merges), dir.string());
+}
+
+void Tokenizer::save(const fs::path& dir) const {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error) throw DataError(dir.string() + ": cannot be made: " + error.message());
+  const ordered_json file = hugging_face_json(*this);
+  std::string merges = "#version: 0.2\n";
+  for (const ordered_json& merge : file["model"]["merges"])
+    merges += merge[0].get<std::string>() + ' ' + merge[1].get<std::string>() + '\n';
+  write_text_file(dir / "vocab.json", file["model"]["vocab"].dump());
+  write_text_file(dir / "merges.txt", merges);
+  write_text_file(dir / "tokenizer.json", file.dump(1));
+}
+
+}  // namespace cllm
