@@ -7,9 +7,9 @@ namespace cllm {
 
 /// One sample of a global batch, before it is packed.
 struct Sequence {
-  std::vector<int32_t> prompt;   // token ids; carries no loss
-  std::vector<int32_t> main;     // token ids: items only (L) or words only (C); empty in F
-  std::vector<int32_t> targets;  // item indices 0 .. J-1, F only
+  std::vector<int32_t> prompt = {};   // token ids; carries no loss
+  std::vector<int32_t> main = {};     // token ids: items only (L) or words only (C); empty in F
+  std::vector<int32_t> targets = {};  // item indices 0 .. J-1, F only
   int32_t group = 0;             // group of the global batch
   uint64_t key = 0;              // Batch::sequence_keys
 
