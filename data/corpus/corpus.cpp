@@ -1,0 +1,267 @@
+#include "data/corpus/corpus.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <stdexcept>
+
+#include "data/corpus/files.h"
+#include "data/corpus/manifest.h"
+#include "data/corpus/shard_file.h"
+#include "data/errors.h"
+
+namespace cllm {
+namespace {
+
+constexpr uint64_t kMaxManifestBytes = uint64_t{256} << 20;  // about a million shards
+
+/// Rows of varying length: row r is values[offsets[r] .. offsets[r + 1]).
+template <typename T>
+struct Ragged {
+  std::span<const int64_t> offsets;
+  std::span<const T> values;
+
+  /// DataError unless offsets may belong to the values; each row is checked when it is read.
+  void check_ends(const std::string& where) const {
+    if (offsets.front() != 0 || offsets.back() != static_cast<int64_t>(values.size())) {
+      throw DataError(where + ": the offsets do not end where the values end; the shard is damaged");
+    }
+  }
+  std::span<const T> row(int64_t r) const {
+    const int64_t begin = offsets[static_cast<size_t>(r)], end = offsets[static_cast<size_t>(r) + 1];
+    if (begin < 0 || end < begin || end > static_cast<int64_t>(values.size())) {
+      throw DataError("a row of the corpus is damaged (offsets " + std::to_string(begin) + " .. " + std::to_string(end) + " of " +
+                      std::to_string(values.size()) + "); verify the checksums of its files");
+    }
+    return values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+  }
+};
+
+struct Shard {
+  int64_t first_row, rows;
+  ShardFile file;
+};
+
+struct IdShard : Shard {
+  Ragged<uint8_t> raw;
+  std::span<const int32_t> sorted, input_order;
+
+  std::string_view raw_id(int64_t local) const {
+    const auto bytes = raw.row(local);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  /// Local row of the id, by binary search over the rows in the order of their bytes.
+  std::optional<int64_t> find(std::string_view id) const {
+    const auto at = std::partition_point(sorted.begin(), sorted.end(), [&](int32_t r) { return raw_id(checked(r)) < id; });
+    if (at == sorted.end() || raw_id(checked(*at)) != id) return std::nullopt;
+    return *at;
+  }
+  int64_t checked(int32_t row) const {
+    if (row < 0 || row >= rows) throw DataError("the id index of the corpus is damaged; verify the checksums of its files");
+    return row;
+  }
+};
+
+struct UserShard : IdShard {
+  std::array<Ragged<int32_t>, kNumParts> items;
+};
+
+struct TextShard : Shard {
+  std::span<const int32_t> user, item, kind;
+  Ragged<int32_t> tokens;
+};
+
+Shard open_shard(const std::filesystem::path& dir, const ShardEntry& entry, const std::vector<DatasetSpec>& specs) {
+  return {entry.first_row, entry.rows, ShardFile::open(dir / entry.file.name, entry.file.bytes, specs)};
+}
+
+IdShard as_ids(Shard shard, const std::string& name) {
+  IdShard ids{{std::move(shard)}, {}, {}, {}};
+  ids.raw = {ids.file.dataset<int64_t>("raw_offsets"), ids.file.dataset<uint8_t>("raw_bytes")};
+  ids.raw.check_ends(name);
+  ids.sorted = ids.file.dataset<int32_t>("raw_sorted");
+  ids.input_order = ids.file.dataset<int32_t>("input_order");
+  return ids;
+}
+
+UserShard as_users(Shard shard, const std::string& name) {
+  UserShard users{as_ids(std::move(shard), name), {}};
+  for (size_t part = 0; part < kNumParts; ++part) {
+    const std::string prefix(kPartNames[part]);
+    users.items[part] = {users.file.dataset<int64_t>(prefix + "_offsets"), users.file.dataset<int32_t>(prefix + "_items")};
+    users.items[part].check_ends(name);
+  }
+  return users;
+}
+
+TextShard as_texts(Shard shard, const std::string& name) {
+  TextShard texts{{std::move(shard)}, {}, {}, {}, {}};
+  texts.user = texts.file.dataset<int32_t>("user");
+  texts.item = texts.file.dataset<int32_t>("item");
+  texts.kind = texts.file.dataset<int32_t>("kind");
+  texts.tokens = {texts.file.dataset<int64_t>("offsets"), texts.file.dataset<int32_t>("tokens")};
+  texts.tokens.check_ends(name);
+  return texts;
+}
+
+/// The shard that holds a global row.
+template <typename S>
+const S& shard_of(const std::vector<S>& shards, int64_t row, int64_t num_rows) {
+  if (row < 0 || row >= num_rows) throw std::out_of_range("corpus row " + std::to_string(row) + " of " + std::to_string(num_rows));
+  const auto after = std::partition_point(shards.begin(), shards.end(), [&](const S& shard) { return shard.first_row <= row; });
+  return *(after - 1);
+}
+
+template <typename S>
+std::optional<int64_t> find_in(const std::vector<S>& shards, std::string_view raw_id) {
+  for (const S& shard : shards) {
+    if (const auto local = shard.find(raw_id)) return shard.first_row + *local;
+  }
+  return std::nullopt;
+}
+
+/// Signed values as unsigned: one comparison catches negative values too. No early exit, so that the loop is vectorised.
+bool all_below(std::span<const int32_t> values, int64_t bound) {
+  uint32_t largest = 0;
+  for (const int32_t value : values) largest = std::max(largest, static_cast<uint32_t>(value));
+  return values.empty() || largest < static_cast<uint64_t>(bound);
+}
+
+void verify(const std::filesystem::path& dir, const FileEntry& entry) {
+  const std::string found = checksum_of_file(dir / entry.name);
+  if (found != entry.xxh3) {
+    throw DataError((dir / entry.name).string() + ": checksum " + found + ", the manifest says " + entry.xxh3 + "; copy the corpus again");
+  }
+}
+
+}  // namespace
+
+struct Corpus::State {
+  std::filesystem::path dir;
+  std::string text;  // corpus.json
+  Manifest manifest;
+  std::vector<UserShard> users;
+  std::vector<IdShard> items;
+  std::vector<TextShard> texts;
+
+  void open_shards() {
+    for (const ShardEntry& e : manifest.users) users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
+    for (const ShardEntry& e : manifest.items) items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
+    for (const ShardEntry& e : manifest.texts) texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
+  }
+  void check_totals() const {
+    for (size_t part = 0; part < kNumParts; ++part) {
+      int64_t found = 0;
+      for (const UserShard& shard : users) found += static_cast<int64_t>(shard.items[part].values.size());
+      compare(found, manifest.num_interactions[part], std::string(kPartNames[part]) + " interactions");
+    }
+    int64_t tokens = 0;
+    for (const TextShard& shard : texts) tokens += static_cast<int64_t>(shard.tokens.values.size());
+    compare(tokens, manifest.num_text_tokens, "text tokens");
+  }
+  void compare(int64_t found, int64_t expected, const std::string& what) const {
+    if (found == expected) return;
+    throw DataError(dir.string() + ": the shards hold " + std::to_string(found) + " " + what + ", the manifest says " + std::to_string(expected));
+  }
+  void check_files(bool checksums) const {
+    for (const FileEntry& entry : manifest.tokenizer) {
+      std::error_code error;
+      if (std::filesystem::file_size(dir / entry.name, error) != entry.bytes || error) {
+        throw DataError((dir / entry.name).string() + ": missing, or not the " + std::to_string(entry.bytes) + " bytes that the manifest says");
+      }
+      if (checksums) verify(dir, entry);
+    }
+    if (!checksums) return;
+    for (const auto* family : {&manifest.users, &manifest.items, &manifest.texts}) {
+      for (const ShardEntry& shard : *family) verify(dir, shard.file);
+    }
+  }
+};
+
+Corpus::Corpus(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+Corpus Corpus::open(const std::filesystem::path& dir, bool verify_checksums) {
+  const std::filesystem::path path = dir / kManifestName;
+  if (!std::filesystem::exists(path)) {
+    throw DataError(path.string() + ": no such file; is this a folder that `cllm4rec prepare` wrote to the end?");
+  }
+  auto state = std::make_shared<State>();
+  state->dir = dir;
+  state->text = read_small_file(path, kMaxManifestBytes);
+  state->manifest = Manifest::parse(state->text, path);
+  state->open_shards();
+  state->check_totals();
+  state->check_files(verify_checksums);
+  return Corpus(std::move(state));
+}
+
+const Vocabulary& Corpus::vocabulary() const { return state_->manifest.vocabulary; }
+
+std::span<const int32_t> Corpus::items(int64_t user, Part part) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  const auto row = shard.items[static_cast<size_t>(part)].row(user - shard.first_row);
+  if (!all_below(row, vocabulary().num_items) || std::adjacent_find(row.begin(), row.end(), std::greater_equal<>()) != row.end()) {
+    throw DataError(dir().string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " items of user " + std::to_string(user) +
+                    " are damaged; verify the checksums of the corpus");
+  }
+  return row;
+}
+
+int64_t Corpus::num_items(int64_t user, Part part) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  return static_cast<int64_t>(shard.items[static_cast<size_t>(part)].row(user - shard.first_row).size());
+}
+
+int64_t Corpus::num_interactions(Part part) const { return state_->manifest.num_interactions[static_cast<size_t>(part)]; }
+
+int64_t Corpus::num_texts() const { return state_->manifest.num_texts; }
+int64_t Corpus::num_text_tokens() const { return state_->manifest.num_text_tokens; }
+const std::vector<std::string>& Corpus::text_kinds() const { return state_->manifest.text_kinds; }
+
+TextSample Corpus::text(int64_t n) const {
+  const TextShard& shard = shard_of(state_->texts, n, num_texts());
+  const int64_t local = n - shard.first_row;
+  const auto at = static_cast<size_t>(local);
+  const TextSample sample{shard.user[at], shard.item[at], shard.kind[at], shard.tokens.row(local)};
+  const bool good = sample.user >= -1 && sample.user < vocabulary().num_users && sample.item >= -1 &&
+                    sample.item < vocabulary().num_items && sample.kind >= 0 && sample.kind < static_cast<int32_t>(text_kinds().size()) &&
+                    !sample.tokens.empty() && all_below(sample.tokens, vocabulary().num_words);
+  if (!good) throw DataError(dir().string() + ": text " + std::to_string(n) + " is damaged; verify the checksums of the corpus");
+  return sample;
+}
+
+int64_t Corpus::text_length(int64_t n) const {
+  const TextShard& shard = shard_of(state_->texts, n, num_texts());
+  return static_cast<int64_t>(shard.tokens.row(n - shard.first_row).size());
+}
+
+std::string_view Corpus::user_raw_id(int64_t user) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  return shard.raw_id(user - shard.first_row);
+}
+
+std::string_view Corpus::item_raw_id(int64_t item) const {
+  const IdShard& shard = shard_of(state_->items, item, vocabulary().num_items);
+  return shard.raw_id(item - shard.first_row);
+}
+
+std::optional<int64_t> Corpus::find_user(std::string_view raw_id) const { return find_in(state_->users, raw_id); }
+std::optional<int64_t> Corpus::find_item(std::string_view raw_id) const { return find_in(state_->items, raw_id); }
+
+int64_t Corpus::user_input_order(int64_t user) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  return shard.input_order[static_cast<size_t>(user - shard.first_row)];
+}
+
+int64_t Corpus::item_input_order(int64_t item) const {
+  const IdShard& shard = shard_of(state_->items, item, vocabulary().num_items);
+  return shard.input_order[static_cast<size_t>(item - shard.first_row)];
+}
+
+std::filesystem::path Corpus::tokenizer_dir() const { return dir() / kTokenizerFolder; }
+const std::string& Corpus::tokenizer_fingerprint() const { return state_->manifest.tokenizer_fingerprint; }
+const std::string& Corpus::fingerprint() const { return state_->manifest.fingerprint; }
+const std::string& Corpus::manifest() const { return state_->text; }
+const std::filesystem::path& Corpus::dir() const { return state_->dir; }
+
+}  // namespace cllm

@@ -1,0 +1,152 @@
+#include "data/corpus/manifest.h"
+
+#include <limits>
+
+#include "data/corpus/files.h"
+#include "data/errors.h"
+
+namespace cllm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();  // row indices are 32 bit
+
+Json to_json(const FileEntry& file) { return {{"name", file.name}, {"bytes", file.bytes}, {"xxh3", file.xxh3}}; }
+
+Json to_json(const std::vector<ShardEntry>& shards) {
+  Json list = Json::array();
+  for (const ShardEntry& shard : shards) {
+    Json entry = to_json(shard.file);
+    entry["first_row"] = shard.first_row;
+    entry["rows"] = shard.rows;
+    list.push_back(entry);
+  }
+  return list;
+}
+
+/// A name that stays inside the corpus: no absolute path, no "..".
+FileEntry file_from(const Json& entry) {
+  FileEntry file{entry.at("name"), entry.at("bytes"), entry.at("xxh3")};
+  const std::filesystem::path name(file.name);
+  bool inside = !file.name.empty() && !name.is_absolute();
+  for (const auto& piece : name) inside = inside && piece != "..";
+  if (!inside) throw DataError("file name '" + file.name + "' leaves the corpus");
+  return file;
+}
+
+std::vector<ShardEntry> shards_from(const Json& list, int64_t rows, const std::string& family) {
+  std::vector<ShardEntry> shards;
+  int64_t next_row = 0;
+  for (const Json& entry : list) {
+    const ShardEntry shard{file_from(entry), entry.at("first_row"), entry.at("rows")};
+    if (shard.first_row != next_row || shard.rows < 1 || shard.rows > rows - next_row) {
+      throw DataError("shard '" + shard.file.name + "' does not continue the rows before it");
+    }
+    next_row += shard.rows;
+    shards.push_back(shard);
+  }
+  if (next_row != rows) throw DataError("the " + family + " shards end at row " + std::to_string(next_row) + " of " + std::to_string(rows));
+  return shards;
+}
+
+int64_t count_from(const Json& counts, const char* key, int64_t max = std::numeric_limits<int64_t>::max()) {
+  const int64_t value = counts.at(key);
+  if (value < 0 || value > max) throw DataError(std::string("count '") + key + "' is " + std::to_string(value));
+  return value;
+}
+
+void check_format(const Json& json) {
+  if (!json.is_object() || json.value("format", "") != kCorpusFormat) throw DataError("not the manifest of a corpus");
+  const int version = json.value("version", 0);
+  if (version != kCorpusVersion) {
+    throw DataError("format version " + std::to_string(version) + ", this program reads " + std::to_string(kCorpusVersion) +
+                    "; run `cllm4rec prepare` again");
+  }
+}
+
+Manifest from_json(Json json) {
+  check_format(json);
+  Manifest manifest;
+  manifest.fingerprint = json.at("fingerprint");
+  json.erase("fingerprint");
+  if (digest_of(json.dump()) != manifest.fingerprint) throw DataError("changed after it was written (the fingerprint does not fit)");
+  const Json& counts = json.at("counts");
+  manifest.vocabulary.num_words = count_from(counts, "words", kMaxRows);
+  manifest.vocabulary.num_users = count_from(counts, "users", kMaxRows);
+  manifest.vocabulary.num_items = count_from(counts, "items", kMaxRows);
+  for (int part = 0; part < kNumParts; ++part) manifest.num_interactions[part] = count_from(counts, kPartNames[part].data());
+  manifest.num_texts = count_from(counts, "texts");
+  manifest.num_text_tokens = count_from(counts, "text_tokens");
+  manifest.text_kinds = json.at("text_kinds").get<std::vector<std::string>>();
+  manifest.tokenizer_fingerprint = json.at("tokenizer").at("fingerprint");
+  for (const Json& entry : json.at("tokenizer").at("files")) manifest.tokenizer.push_back(file_from(entry));
+  manifest.users = shards_from(json.at("shards").at("users"), manifest.vocabulary.num_users, "user");
+  manifest.items = shards_from(json.at("shards").at("items"), manifest.vocabulary.num_items, "item");
+  manifest.texts = shards_from(json.at("shards").at("texts"), manifest.num_texts, "text");
+  manifest.options = json.at("options");
+  manifest.report = json.at("report");
+  return manifest;
+}
+
+}  // namespace
+
+std::string Manifest::to_text() const {
+  Json json;
+  json["format"] = kCorpusFormat;
+  json["version"] = kCorpusVersion;
+  Json counts = {{"users", vocabulary.num_users}, {"items", vocabulary.num_items}, {"words", vocabulary.num_words}};
+  for (int part = 0; part < kNumParts; ++part) counts[std::string(kPartNames[part])] = num_interactions[part];
+  counts["texts"] = num_texts;
+  counts["text_tokens"] = num_text_tokens;
+  json["counts"] = counts;
+  json["text_kinds"] = text_kinds;
+  json["options"] = options;
+  json["report"] = report;
+  Json files = Json::array();
+  for (const FileEntry& file : tokenizer) files.push_back(cllm::to_json(file));
+  json["tokenizer"] = {{"fingerprint", tokenizer_fingerprint}, {"files", files}};
+  json["shards"] = {{"users", cllm::to_json(users)}, {"items", cllm::to_json(items)}, {"texts", cllm::to_json(texts)}};
+  json["fingerprint"] = digest_of(json.dump());
+  return json.dump(2) + "\n";
+}
+
+Manifest Manifest::parse(const std::string& text, const std::filesystem::path& path) try {
+  return from_json(Json::parse(text));
+} catch (const nlohmann::json::exception& error) {
+  throw DataError(path.string() + ": damaged: " + error.what());
+} catch (const DataError& error) {
+  throw DataError(path.string() + ": " + error.what());
+}
+
+FileEntry describe_file(const std::filesystem::path& corpus, const std::string& name) {
+  return {name, std::filesystem::file_size(corpus / name), checksum_of_file(corpus / name)};
+}
+
+std::vector<DatasetSpec> item_datasets(int64_t rows) {
+  const auto count = static_cast<uint64_t>(rows);
+  return {{"raw_bytes", ElementType::kUint8, {}},
+          {"raw_offsets", ElementType::kInt64, count + 1},
+          {"raw_sorted", ElementType::kInt32, count},
+          {"input_order", ElementType::kInt32, count}};
+}
+
+std::vector<DatasetSpec> user_datasets(int64_t rows) {
+  std::vector<DatasetSpec> specs = item_datasets(rows);
+  for (const std::string_view part : kPartNames) {
+    specs.push_back({std::string(part) + "_offsets", ElementType::kInt64, static_cast<uint64_t>(rows) + 1});
+    specs.push_back({std::string(part) + "_items", ElementType::kInt32, {}});
+  }
+  return specs;
+}
+
+std::vector<DatasetSpec> text_datasets(int64_t rows) {
+  const auto count = static_cast<uint64_t>(rows);
+  return {{"user", ElementType::kInt32, count},
+          {"item", ElementType::kInt32, count},
+          {"kind", ElementType::kInt32, count},
+          {"offsets", ElementType::kInt64, count + 1},
+          {"tokens", ElementType::kInt32, {}}};
+}
+
+}  // namespace cllm

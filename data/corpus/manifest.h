@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/corpus/corpus.h"
+#include "data/corpus/shard_file.h"
+
+namespace cllm {
+
+inline constexpr std::string_view kCorpusFormat = "cllm4rec-corpus";
+inline constexpr int kCorpusVersion = 1;
+inline constexpr std::string_view kManifestName = "corpus.json";
+inline constexpr std::string_view kTokenizerFolder = "tokenizer";
+
+struct FileEntry {
+  std::string name;  // relative to the corpus
+  uint64_t bytes = 0;
+  std::string xxh3;  // 16 hexadecimal digits
+};
+
+/// A shard holds rows first_row .. first_row + rows - 1 of its family.
+struct ShardEntry {
+  FileEntry file;
+  int64_t first_row = 0;
+  int64_t rows = 0;
+};
+
+/// corpus.json. Written last: a folder without it is not a corpus.
+struct Manifest {
+  Vocabulary vocabulary;
+  std::array<int64_t, kNumParts> num_interactions{};
+  int64_t num_texts = 0;
+  int64_t num_text_tokens = 0;
+  std::vector<std::string> text_kinds;
+  std::string tokenizer_fingerprint;
+  std::vector<FileEntry> tokenizer;
+  std::vector<ShardEntry> users, items, texts;
+  nlohmann::ordered_json options;  // of prepare, split included
+  nlohmann::ordered_json report;   // what prepare counted
+
+  /// The text of corpus.json; its "fingerprint" is the digest of all the rest, file checksums included.
+  std::string to_text() const;
+  /// DataError (with path) unless it is a manifest of this version, undamaged, whose shards cover their rows without a gap.
+  static Manifest parse(const std::string& text, const std::filesystem::path& path);
+
+  std::string fingerprint;  // set by parse
+};
+
+/// The entry of an existing file.
+FileEntry describe_file(const std::filesystem::path& corpus, const std::string& name);
+
+/// The datasets of a shard of each family with so many rows.
+std::vector<DatasetSpec> user_datasets(int64_t rows);
+std::vector<DatasetSpec> item_datasets(int64_t rows);
+std::vector<DatasetSpec> text_datasets(int64_t rows);
+
+}  // namespace cllm

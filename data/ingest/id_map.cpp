@@ -1,0 +1,82 @@
+#include "data/ingest/id_map.h"
+
+#include <xxhash.h>
+
+#include <cstring>
+#include <stdexcept>
+
+#include "data/errors.h"
+
+namespace cllm {
+
+IdMap::IdMap() : slots_(1024) {}
+
+size_t IdMap::slot_of(std::string_view id, uint64_t hash) const {
+  const size_t mask = slots_.size() - 1;
+  const auto tag = static_cast<uint32_t>(hash >> 32);
+  size_t slot = hash & mask;
+  while (slots_[slot].number != kFree && (slots_[slot].tag != tag || name(slots_[slot].number) != id)) slot = (slot + 1) & mask;
+  return slot;
+}
+
+uint32_t IdMap::intern(std::string_view id) {
+  const uint64_t hash = XXH3_64bits(id.data(), id.size());
+  size_t slot = slot_of(id, hash);
+  if (slots_[slot].number != kFree) return slots_[slot].number;
+  if (places_.size() >= INT32_MAX) throw DataError("more than 2^31 - 1 different users or items");
+  if ((places_.size() + 1) * 4 > slots_.size() * 3) {
+    grow();
+    slot = slot_of(id, hash);
+  }
+  const auto number = static_cast<uint32_t>(places_.size());
+  places_.push_back(store(id));
+  slots_[slot] = {number, static_cast<uint32_t>(hash >> 32)};
+  return number;
+}
+
+std::optional<uint32_t> IdMap::find(std::string_view id) const {
+  const Slot slot = slots_[slot_of(id, XXH3_64bits(id.data(), id.size()))];
+  return slot.number == kFree ? std::nullopt : std::optional(slot.number);
+}
+
+std::string_view IdMap::name(uint32_t number) const {
+  const uint64_t place = places_[number];
+  const char* at = blocks_[place / kBlockBytes].get() + place % kBlockBytes;
+  uint16_t length = 0;
+  std::memcpy(&length, at, sizeof length);
+  return {at + sizeof length, length};
+}
+
+uint64_t IdMap::store(std::string_view id) {
+  if (id.size() > kMaxLength) throw std::length_error("id longer than IdMap::kMaxLength");
+  const auto length = static_cast<uint16_t>(id.size());
+  if (block_used_ + sizeof length + id.size() > kBlockBytes) {
+    blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
+    block_used_ = 0;
+  }
+  char* at = blocks_.back().get() + block_used_;
+  std::memcpy(at, &length, sizeof length);
+  std::memcpy(at + sizeof length, id.data(), id.size());
+  const uint64_t place = (blocks_.size() - 1) * kBlockBytes + block_used_;
+  block_used_ += sizeof length + id.size();
+  return place;
+}
+
+void IdMap::grow() {
+  std::vector<Slot> old(slots_.size() * 2);
+  old.swap(slots_);
+  const size_t mask = slots_.size() - 1;
+  for (const Slot& entry : old) {
+    if (entry.number == kFree) continue;
+    const std::string_view id = name(entry.number);
+    size_t slot = XXH3_64bits(id.data(), id.size()) & mask;
+    while (slots_[slot].number != kFree) slot = (slot + 1) & mask;
+    slots_[slot] = entry;
+  }
+}
+
+size_t IdMap::memory_bytes() const {
+  return blocks_.size() * kBlockBytes + places_.capacity() * sizeof(uint64_t) + slots_.size() * sizeof(Slot);
+}
+
+}  // namespace cllm

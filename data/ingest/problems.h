@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cllm {
+
+/// What can be wrong with one row of input. The row is left out and counted.
+enum class Problem { kColumns, kJson, kUtf8, kId, kNumber, kUnknownId, kDuplicate, kNotInSplit, kSplitOnly };
+inline constexpr size_t kNumProblems = 9;
+
+/// A row of an input file; 1-based line, the first one of a row that spans several.
+struct Origin {
+  uint64_t line : 48 = 0;
+  uint64_t file : 16 = 0;
+};
+
+/// Counts the bad rows of all files, keeps the first few of each kind, and decides whether there are too many.
+class ProblemLog {
+ public:
+  static constexpr size_t kExamples = 3;  // kept per kind
+
+  struct Tally {
+    uint64_t count = 0;
+    std::vector<std::string> examples;  // "file:line: detail"
+  };
+
+  /// Number of a file, for Origin. Files are named by their last component; first_time is false when the file was opened before.
+  uint64_t open(const std::filesystem::path& file, bool* first_time = nullptr);
+  void count_row() { ++rows_; }
+  void add(Problem problem, Origin origin, const std::string& detail);
+
+  /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are bad.
+  void check(double limit) const;
+
+  uint64_t rows() const { return rows_; }
+  uint64_t bad_rows() const;
+  const Tally& tally(Problem problem) const { return tallies_[static_cast<size_t>(problem)]; }
+  static std::string_view name(Problem problem);
+  const std::vector<std::filesystem::path>& files() const { return files_; }
+  std::string where(Origin origin) const;
+
+ private:
+  std::vector<std::filesystem::path> files_;
+  std::array<Tally, kNumProblems> tallies_;
+  uint64_t rows_ = 0;
+};
+
+}  // namespace cllm
