@@ -1,13 +1,12 @@
 #pragma once
 
-#include <map>
 #include <memory>
-#include <string>
 
 #include "data/batch.h"
 #include "dist/communicator.h"
 #include "dist/row_exchange.h"
 #include "model/backbone.h"
+#include "model/phases.h"
 #include "model/row_optimizer.h"
 #include "model/softmax_head.h"
 #include "model/table.h"
@@ -23,6 +22,7 @@ struct RecModel {
 
 struct StepConfig {
   double lambda = 1.0;  // weight of mutual regularisation; 0 skips it
+  bool report_mr = false;  // compute StepLosses::mr also where lambda = 0
   double learning_rate = 1e-3;
   Dropout dropout;
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
@@ -49,11 +49,18 @@ class TrainStep {
   /// gradients() and then ONE optimiser update per touched row.
   StepLosses run(const Batch& batch, const StepConfig& config);
 
+  /// Where the time of the last step went, on this rank.
+  const PhaseSeconds& phases() const { return phases_; }
+
  private:
+  Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
+  Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
+
   Communicator& comm_;
   RecModel& model_;
   const RowOptimizer& optimizer_;
   RowExchange exchange_;
+  PhaseSeconds phases_;
 };
 
 }  // namespace cllm

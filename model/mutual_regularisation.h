@@ -1,0 +1,29 @@
+#pragma once
+
+// Mutual regularisation at the owner (METHOD.md §5): both rows of an id live on one rank, so only (row, group, count) triples travel.
+// Letters: C covered rows of this rank, D width, G groups.
+
+#include <ATen/core/Tensor.h>
+
+#include "data/batch.h"
+#include "dist/communicator.h"
+#include "dist/row_partition.h"
+#include "model/table.h"
+
+namespace cllm {
+
+/// The covered rows of this rank's shard, merged over the sequences of all ranks.
+struct CoveredShard {
+  at::Tensor rows_C;     // int64 [C] local rows, distinct, ascending
+  at::Tensor factors_C;  // fp64 [C] scale / G * sum over groups of n: the row's share in mr = sum_C factor |own - fixed|^2
+};
+
+/// Sends the triples of `mr` to the owners of their rows. Collective.
+CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups);
+
+/// This rank's part of mr, without lambda. Adds lambda * d mr / d own = 2 lambda factor (own - fixed) to `gradients_MD`, whose rows
+/// are `rows_M` (local, ascending) and must include the covered ones; lambda = 0 adds nothing. The rows of both tables must be caught up.
+double regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda, const at::Tensor& rows_M,
+                  at::Tensor& gradients_MD);
+
+}  // namespace cllm

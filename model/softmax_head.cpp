@@ -1,0 +1,243 @@
+#include "model/softmax_head.h"
+
+// Softmax over the V rows of a head, block by block of positions. With P = exp(logits - max), s = sum P and c = sum of a position's
+// target weights, the gradients factor so that no block has to be normalised, and the targets' terms are K single rows:
+//   dH = (c / s) (P W) - sum_k weight_k W[target_k]        dW = P^T ((c / s) H) - sum_k weight_k H[position_k]
+// Letters: A positions, b positions of a block, V rows of the head here, K targets, D width, R ranks.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "model/kernels/softmax_block.h"
+
+namespace cllm {
+namespace {
+
+/// Bytes of one block of logits: it stays in the cache between the products. At least kLeastRows positions, or the products starve.
+constexpr int64_t kBlockBytes = 4 << 20, kLeastRows = 64;
+/// A sharded softmax keeps P between its two passes up to this many bytes, and computes it again beyond.
+constexpr int64_t kKeptBytes = 64 << 20;
+
+/// Sums are fp64 for fp64 hidden states and fp32 otherwise.
+at::ScalarType sum_type(const at::Tensor& hidden_AD) { return hidden_AD.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+/// Targets as a flat list; `row` counts from the first row of the head that is here.
+struct FlatTargets {
+  at::Tensor position_K, row_K;  // int64
+  at::Tensor weight_K;           // fp64
+};
+
+FlatTargets flatten(const Targets& targets) {
+  const at::Tensor counts_A = at::diff(targets.offsets_A1);
+  return {at::repeat_interleave(counts_A), targets.ids_K, targets.weights_K};
+}
+
+at::Tensor weight_of_positions(const FlatTargets& targets, int64_t A) {
+  return at::zeros({A}, at::kDouble).index_add_(0, targets.position_K, targets.weight_K);
+}
+
+/// The head's rows on this rank and the gradients of one call.
+class BlockedSoftmax {
+ public:
+  BlockedSoftmax(const at::Tensor& hidden_AD, const at::Tensor& head_VD, bool want_weight_gradient)
+      : hidden_AD_(hidden_AD.contiguous()), head_VD_(head_VD.to(hidden_AD.scalar_type())), sums_(sum_type(hidden_AD)) {
+    const int64_t row_bytes = std::max<int64_t>(1, head_VD_.size(0)) * static_cast<int64_t>(hidden_AD_.element_size());
+    rows_per_block_ = std::max(kLeastRows, kBlockBytes / row_bytes);
+    hidden_gradient_ = at::empty(hidden_AD_.sizes(), at::TensorOptions().dtype(sums_));
+    if (want_weight_gradient) weight_gradient_ = at::zeros(head_VD_.sizes(), at::TensorOptions().dtype(sums_));
+  }
+
+  int64_t num_positions() const { return hidden_AD_.size(0); }
+  bool may_keep() const { return num_positions() * head_VD_.size(0) * static_cast<int64_t>(hidden_AD_.element_size()) <= kKeptBytes; }
+
+  /// Calls `use(first position, number)` block after block.
+  template <typename Use>
+  void for_each_block(Use&& use) const {
+    for (int64_t first = 0; first < num_positions(); first += rows_per_block_) {
+      use(first, std::min(rows_per_block_, num_positions() - first));
+    }
+  }
+
+  /// P of a block, and its row maxima and sums.
+  at::Tensor exp_block(int64_t first, int64_t count, at::Tensor maximum_b, at::Tensor sum_b) const {
+    at::Tensor block_bV = at::mm(hidden_AD_.narrow(0, first, count), head_VD_.t());
+    kernels::exp_rows(block_bV, std::move(maximum_b), std::move(sum_b));
+    return block_bV;
+  }
+
+  /// The softmax terms of the gradients of a block; scale_b: c / s.
+  void add_softmax_terms(int64_t first, const at::Tensor& block_bV, const at::Tensor& scale_b) {
+    const int64_t count = block_bV.size(0);
+    const at::Tensor scale_b1 = scale_b.to(sums_).unsqueeze(1);
+    at::Tensor hidden_gradient_bD = hidden_gradient_.narrow(0, first, count);
+    at::mul_out(hidden_gradient_bD, at::mm(block_bV, head_VD_), scale_b1);
+    if (!weight_gradient_.defined()) return;
+    const at::Tensor scaled_bD = (hidden_AD_.narrow(0, first, count) * scale_b1).to(block_bV.scalar_type());
+    if (block_bV.scalar_type() == sums_) {
+      weight_gradient_.addmm_(block_bV.t(), scaled_bD);
+    } else {
+      weight_gradient_.add_(at::mm(block_bV.t(), scaled_bD));
+    }
+  }
+
+  /// Logits of the targets [K], fp64.
+  at::Tensor target_logits(const FlatTargets& targets) const {
+    return (hidden_AD_.index_select(0, targets.position_K).to(sums_) * head_VD_.index_select(0, targets.row_K).to(sums_)).sum(1).to(at::kDouble);
+  }
+
+  /// The targets' terms of the gradients.
+  void add_target_terms(const FlatTargets& targets) {
+    const at::Tensor minus_weight_K1 = targets.weight_K.neg().to(sums_).unsqueeze(1);
+    kernels::add_rows(hidden_gradient_, targets.position_K, head_VD_.index_select(0, targets.row_K) * minus_weight_K1);
+    if (!weight_gradient_.defined()) return;
+    kernels::add_rows(weight_gradient_, targets.row_K, hidden_AD_.index_select(0, targets.position_K) * minus_weight_K1);
+  }
+
+  const at::Tensor& hidden_gradient() const { return hidden_gradient_; }
+  const at::Tensor& weight_gradient() const { return weight_gradient_; }
+  at::ScalarType sums() const { return sums_; }
+
+ private:
+  at::Tensor hidden_AD_, head_VD_;
+  at::ScalarType sums_;
+  int64_t rows_per_block_ = 0;
+  at::Tensor hidden_gradient_, weight_gradient_;  // in the precision of the sums
+};
+
+/// The whole head is here: one pass. Gradients are in the precision of the sums.
+HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, const Targets& csr, bool want_weight_gradient) {
+  BlockedSoftmax softmax(hidden_AD, head_VD, want_weight_gradient);
+  const FlatTargets targets = flatten(csr);
+  const at::Tensor weight_A = weight_of_positions(targets, softmax.num_positions());
+  const auto options = at::TensorOptions().dtype(softmax.sums());
+  double loss = -(targets.weight_K * softmax.target_logits(targets)).sum().item<double>();
+  softmax.for_each_block([&](int64_t first, int64_t count) {
+    const at::Tensor maximum_b = at::empty({count}, options), sum_b = at::empty({count}, options);
+    const at::Tensor block_bV = softmax.exp_block(first, count, maximum_b, sum_b);
+    const at::Tensor weight_b = weight_A.narrow(0, first, count);
+    loss += (weight_b * (maximum_b.to(at::kDouble) + sum_b.to(at::kDouble).log())).sum().item<double>();
+    softmax.add_softmax_terms(first, block_bV, weight_b / sum_b);
+  });
+  softmax.add_target_terms(targets);
+  return {loss, softmax.hidden_gradient().to(hidden_AD.scalar_type()), softmax.weight_gradient()};
+}
+
+/// The table travels: all rows here, then the sum of the ranks' weight gradients back to the owners.
+HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD, const at::Tensor& local_items,
+                            const Targets& targets) {
+  const std::vector<int64_t> sizes = items.sizes();
+  const at::Tensor mine = local_items.to(hidden_AD.scalar_type()).contiguous();
+  at::Tensor all_JD = at::empty({items.num_rows(), mine.size(1)}, mine.options());
+  comm.all_gather(all_JD, mine, sizes);
+  HeadResult result = softmax_here(hidden_AD, all_JD, targets, /*want_weight_gradient=*/true);
+  at::Tensor local_gradient = at::empty(mine.sizes(), result.weight_gradient.options());
+  comm.reduce_scatter(local_gradient, result.weight_gradient, sizes);
+  result.weight_gradient = local_gradient.to(local_items.scalar_type());
+  return result;
+}
+
+/// The positions of all ranks, one rank after the other.
+struct AllPositions {
+  std::vector<int64_t> positions, targets;  // [R] of every rank
+  int64_t first_position = 0, first_target = 0;  // of this rank
+  at::Tensor hidden_AD;
+  FlatTargets flat;  // rows count from the first item of all
+};
+
+AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, const Targets& targets) {
+  const int R = comm.world_size();
+  at::Tensor counts_R2 = at::empty({R, 2}, at::kLong);
+  comm.all_gather(counts_R2, at::tensor({hidden_AD.size(0), targets.ids_K.size(0)}, at::kLong).view({1, 2}), std::vector<int64_t>(R, 1));
+  AllPositions all;
+  int64_t A = 0, K = 0;
+  for (int rank = 0; rank < R; ++rank) {
+    if (rank == comm.rank()) {
+      all.first_position = A;
+      all.first_target = K;
+    }
+    all.positions.push_back(counts_R2[rank][0].item<int64_t>());
+    all.targets.push_back(counts_R2[rank][1].item<int64_t>());
+    A += all.positions.back();
+    K += all.targets.back();
+  }
+  const auto gather = [&](const at::Tensor& mine, std::vector<int64_t> shape, const std::vector<int64_t>& rows) {
+    at::Tensor out = at::empty(shape, mine.options());
+    comm.all_gather(out, mine.contiguous(), rows);
+    return out;
+  };
+  const FlatTargets mine = flatten(targets);
+  all.hidden_AD = gather(hidden_AD, {A, hidden_AD.size(1)}, all.positions);
+  all.flat.position_K = gather(mine.position_K + all.first_position, {K}, all.targets);
+  all.flat.row_K = gather(mine.row_K, {K}, all.targets);
+  all.flat.weight_K = gather(mine.weight_K, {K}, all.targets);
+  return all;
+}
+
+/// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the maxima and sums, which are merged
+/// over the ranks; pass 2 makes the gradients from P, kept or computed again.
+HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD, const at::Tensor& local_items,
+                           const Targets& targets) {
+  const AllPositions all = gather_positions(comm, hidden_AD, targets);
+  BlockedSoftmax softmax(all.hidden_AD, local_items, /*want_weight_gradient=*/true);
+  const int64_t A = softmax.num_positions();
+  at::Tensor maximum_A = at::empty({A}, at::TensorOptions().dtype(softmax.sums())), sum_A = at::empty_like(maximum_A);
+  std::vector<at::Tensor> kept;
+  softmax.for_each_block([&](int64_t first, int64_t count) {
+    at::Tensor block_bV = softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
+    if (softmax.may_keep()) kept.push_back(std::move(block_bV));
+  });
+
+  // Merge: one maximum, then one sum over (sum exp, target logit); a target's logit is known to one rank.
+  const int64_t first_row = items.begin(comm.rank());
+  const at::Tensor here = at::logical_and(all.flat.row_K >= first_row, all.flat.row_K < items.end(comm.rank())).nonzero().squeeze(1);
+  const FlatTargets mine{all.flat.position_K.index_select(0, here), all.flat.row_K.index_select(0, here) - first_row,
+                         all.flat.weight_K.index_select(0, here)};
+  at::Tensor top_A = maximum_A.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  const at::Tensor local_top_A = top_A.clone();
+  comm.all_reduce(top_A, ReduceOp::kMax);
+  const at::Tensor logit_K = at::zeros({all.flat.row_K.size(0)}, at::kDouble).index_copy_(0, here, softmax.target_logits(mine));
+  at::Tensor packed = at::cat({sum_A.to(at::kDouble) * (local_top_A - top_A).exp(), logit_K});
+  comm.all_reduce(packed, ReduceOp::kSum);
+  const at::Tensor normaliser_A = top_A + packed.narrow(0, 0, A).log();
+  const at::Tensor weight_A = weight_of_positions(all.flat, A);
+  const at::Tensor scale_A = weight_A * (local_top_A - normaliser_A).exp();
+
+  size_t block = 0;
+  softmax.for_each_block([&](int64_t first, int64_t count) {
+    const at::Tensor block_bV = softmax.may_keep() ? std::move(kept[block++])
+                                                   : softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
+    softmax.add_softmax_terms(first, block_bV, scale_A.narrow(0, first, count));
+  });
+  softmax.add_target_terms(mine);
+
+  at::Tensor own_gradient = at::empty(hidden_AD.sizes(), softmax.hidden_gradient().options());
+  comm.reduce_scatter(own_gradient, softmax.hidden_gradient(), all.positions);
+  const int64_t own_A = hidden_AD.size(0), own_K = targets.ids_K.size(0);
+  const double loss = (weight_A.narrow(0, all.first_position, own_A) * normaliser_A.narrow(0, all.first_position, own_A)).sum().item<double>() -
+                      (targets.weights_K * packed.narrow(0, A + all.first_target, own_K)).sum().item<double>();
+  return {loss, own_gradient.to(hidden_AD.scalar_type()), softmax.weight_gradient().to(local_items.scalar_type())};
+}
+
+}  // namespace
+
+HeadResult item_softmax(Communicator& comm, const RowPartition& items, ItemSoftmax form, const at::Tensor& hidden_AD,
+                        const at::Tensor& local_items, const Targets& targets) {
+  const at::NoGradGuard no_grad;
+  if (comm.world_size() == 1) {
+    HeadResult result = softmax_here(hidden_AD, local_items, targets, /*want_weight_gradient=*/true);
+    result.weight_gradient = result.weight_gradient.to(local_items.scalar_type());
+    return result;
+  }
+  return form == ItemSoftmax::kGathered ? softmax_gathered(comm, items, hidden_AD, local_items, targets)
+                                        : softmax_sharded(comm, items, hidden_AD, local_items, targets);
+}
+
+HeadResult text_softmax(const at::Tensor& hidden_AD, const at::Tensor& words_ND, const Targets& targets, bool want_weight_gradient) {
+  const at::NoGradGuard no_grad;
+  return softmax_here(hidden_AD, words_ND, targets, want_weight_gradient);
+}
+
+}  // namespace cllm
