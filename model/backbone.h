@@ -18,6 +18,7 @@ struct PackedLayout {
   at::Tensor positions_T;        // int64 [T], on the compute device
   at::Tensor offsets_B1;         // int32 [B+1], on the compute device
   at::Tensor dropout_keys_T;     // int64 [T] random key of each token (sequence key and position); undefined: dropout off
+  at::Tensor output_rows_A;      // int64 [A] distinct tokens whose hidden state is wanted; undefined: all. Spares the last block's work
 
   int64_t num_sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t num_tokens() const { return offsets.back(); }
@@ -38,7 +39,8 @@ class Backbone {
   virtual int64_t num_words() const = 0;      // N
   virtual int64_t max_positions() const = 0;  // longest sequence, in tokens
 
-  /// Hidden states after the final norm. `x_TD`: token embeddings (no positions), fp32 or fp64; result [T, D] in the compute dtype.
+  /// Hidden states after the final norm. `x_TD`: token embeddings (no positions), fp32 or fp64; result [T, D] in the compute dtype, or
+  /// [A, D] in the order of layout.output_rows_A.
   virtual at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const = 0;
 
   /// Word embedding [N, D] (also the text head), in the parameter dtype.

@@ -1,0 +1,190 @@
+#include "model/add_norm.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/native_layer_norm_backward.h>
+#include <ATen/ops/sum.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <tuple>
+
+#include "model/compute_dtype.h"
+#include "model/cpu_math.h"
+
+namespace cllm {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Rows {
+  int64_t begin, end, width;
+};
+
+template <class R, class C>
+struct NormForward {
+  R* sum;      // [T, D] x'; may be x
+  C* out;      // [T, D]
+  R* mean;     // [T]
+  R* inverse;  // [T] 1 / standard deviation
+  const R* x;
+  const C* y;  // null: x' = x
+  const R *bias, *gamma, *beta;
+  R epsilon;
+  DropoutMask mask;
+};
+
+template <class R, class C>
+CLLM_SIMD_CLONES void norm_forward_rows(const NormForward<R, C>& a, Rows rows) {
+  const int64_t D = rows.width;
+  const R scale = static_cast<R>(a.mask.scale());
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const R* x = a.x + t * D;
+    R* s = a.sum + t * D;
+    if (a.y != nullptr && a.mask.active()) {
+      const DropoutMask::Row mask = a.mask.row(t);
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) {
+        const R y = static_cast<R>(a.y[t * D + d]) + a.bias[d];
+        s[d] = x[d] + (mask.keeps(static_cast<uint32_t>(d)) ? y * scale : R(0));
+      }
+    } else if (a.y != nullptr) {
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) s[d] = x[d] + (static_cast<R>(a.y[t * D + d]) + a.bias[d]);
+    }
+    R total = 0, square = 0;
+    CLLM_SIMD_SUM(total)
+    for (int64_t d = 0; d < D; ++d) total += s[d];
+    const R mean = total / static_cast<R>(D);
+    CLLM_SIMD_SUM(square)
+    for (int64_t d = 0; d < D; ++d) square += (s[d] - mean) * (s[d] - mean);
+    const R inverse = R(1) / std::sqrt(square / static_cast<R>(D) + a.epsilon);
+    CLLM_SIMD
+    for (int64_t d = 0; d < D; ++d) a.out[t * D + d] = static_cast<C>((s[d] - mean) * inverse * a.gamma[d] + a.beta[d]);
+    a.mean[t] = mean;
+    a.inverse[t] = inverse;
+  }
+}
+
+template <class R, class C>
+struct NormBackward {
+  R* grad_x;           // [T, D]
+  C* grad_y;           // [T, D]; null: not wanted, or the same as grad_x
+  const C* grad_out;   // [T, D]; null: zero
+  const R* grad_sum;   // [T, D]; null: zero
+  const R *sum, *mean, *inverse, *gamma;
+  DropoutMask mask;
+};
+
+template <class R, class C>
+CLLM_SIMD_CLONES void norm_backward_rows(const NormBackward<R, C>& a, Rows rows) {
+  const int64_t D = rows.width;
+  const R scale = static_cast<R>(a.mask.scale());
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const R *s = a.sum + t * D, mean = a.mean[t], inverse = a.inverse[t];
+    R* gx = a.grad_x + t * D;
+    const C* g = a.grad_out + t * D;
+    R first = 0, second = 0;
+    CLLM_SIMD_SUM(first, second)
+    for (int64_t d = 0; d < D; ++d) {
+      const R scaled = static_cast<R>(g[d]) * a.gamma[d];
+      first += scaled;
+      second += scaled * ((s[d] - mean) * inverse);
+    }
+    first /= static_cast<R>(D);
+    second /= static_cast<R>(D);
+    const auto gradient = [&](int64_t d) {
+      return inverse * (static_cast<R>(g[d]) * a.gamma[d] - first - (s[d] - mean) * inverse * second);
+    };
+    if (a.grad_sum != nullptr) {
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) gx[d] = gradient(d) + a.grad_sum[t * D + d];
+    } else {
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) gx[d] = gradient(d);
+    }
+    if (a.grad_y == nullptr) continue;
+    C* gy = a.grad_y + t * D;
+    if (a.mask.active()) {
+      const DropoutMask::Row mask = a.mask.row(t);
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) gy[d] = static_cast<C>(mask.keeps(static_cast<uint32_t>(d)) ? gx[d] * scale : R(0));
+    } else {
+      CLLM_SIMD
+      for (int64_t d = 0; d < D; ++d) gy[d] = static_cast<C>(gx[d]);
+    }
+  }
+}
+
+template <class F>
+const F* pointer_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<F>() : nullptr;
+}
+
+/// x' = x + dropout(y + bias); n = layer_norm(x').
+struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& y, const at::Tensor& bias,
+                               const at::Tensor& gamma, const at::Tensor& beta, const at::Tensor& keys, double epsilon, double rate,
+                               int64_t salt) {
+    const at::Tensor xc = x.contiguous(), yc = y.contiguous();
+    at::Tensor sum = at::empty_like(xc), out = at::empty_like(yc);
+    at::Tensor mean = at::empty({x.size(0), 1}, xc.options()), inverse = at::empty_like(mean);
+    dispatch_compute(y.scalar_type(), [&]<class R, class C>(R, C) {
+      const NormForward<R, C> args{sum.mutable_data_ptr<R>(), out.mutable_data_ptr<C>(), mean.mutable_data_ptr<R>(),
+                                   inverse.mutable_data_ptr<R>(), xc.const_data_ptr<R>(), yc.const_data_ptr<C>(),
+                                   bias.const_data_ptr<R>(), gamma.const_data_ptr<R>(), beta.const_data_ptr<R>(),
+                                   static_cast<R>(epsilon), DropoutMask(keys, {rate, static_cast<uint64_t>(salt)})};
+      at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) { norm_forward_rows(args, {begin, end, x.size(1)}); });
+    });
+    ctx->set_materialize_grads(false);
+    ctx->save_for_backward({sum, mean, inverse, gamma, beta, keys});
+    ctx->saved_data["compute"] = static_cast<int64_t>(y.scalar_type());
+    ctx->saved_data["rate"] = rate;
+    ctx->saved_data["salt"] = salt;
+    return {sum, out};
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &sum = saved[0], &mean = saved[1], &inverse = saved[2], &gamma = saved[3];
+    const auto compute = static_cast<at::ScalarType>(ctx->saved_data["compute"].toInt());
+    const DropoutSite site{ctx->saved_data["rate"].toDouble(), static_cast<uint64_t>(ctx->saved_data["salt"].toInt())};
+    const DropoutMask mask(saved[5], site);
+    const at::Tensor grad_sum = gradients[0].defined() ? gradients[0].contiguous() : gradients[0];
+    TORCH_CHECK(gradients[1].defined(), "the normed result must take part in the loss");
+    const at::Tensor grad_out = gradients[1].contiguous();
+    at::Tensor grad_x = at::empty_like(sum);
+    const bool same = compute == sum.scalar_type() && !mask.active();
+    at::Tensor grad_y = same ? grad_x : at::empty_like(grad_out);
+    dispatch_compute(compute, [&]<class R, class C>(R, C) {
+      const NormBackward<R, C> args{grad_x.mutable_data_ptr<R>(), same ? nullptr : grad_y.mutable_data_ptr<C>(),
+                                    grad_out.const_data_ptr<C>(), pointer_or_null<R>(grad_sum), sum.const_data_ptr<R>(),
+                                    mean.const_data_ptr<R>(), inverse.const_data_ptr<R>(), gamma.const_data_ptr<R>(), mask};
+      at::parallel_for(0, sum.size(0), 16, [&](int64_t begin, int64_t end) { norm_backward_rows(args, {begin, end, sum.size(1)}); });
+    });
+    at::Tensor grad_bias, grad_gamma, grad_beta;
+    if (ctx->needs_input_grad(2)) grad_bias = at::sum(grad_y, 0).to(sum.scalar_type());
+    if (ctx->needs_input_grad(3) || ctx->needs_input_grad(4)) {
+      std::tie(std::ignore, grad_gamma, grad_beta) = at::native_layer_norm_backward(
+          grad_out.to(sum.scalar_type()), sum, {sum.size(1)}, mean, inverse, gamma, saved[4], {false, true, true});
+    }
+    return {grad_x, grad_y, grad_bias, grad_gamma, grad_beta, {}, {}, {}, {}};
+  }
+};
+
+}  // namespace
+
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
+                                               const at::Tensor& keys_T, DropoutSite site) {
+  auto out = AddNormFunction::apply(x_TD, y_TD, bias_D, norm.gamma, norm.beta, keys_T, norm.epsilon, site.rate,
+                                    static_cast<int64_t>(site.salt));
+  return {out[0], out[1]};
+}
+
+at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType compute) {
+  return at::layer_norm(x_TD, {x_TD.size(1)}, norm.gamma, norm.beta, norm.epsilon).to(compute);
+}
+
+}  // namespace cllm

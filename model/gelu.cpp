@@ -1,0 +1,106 @@
+#include "model/gelu.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <numbers>
+
+#include "model/compute_dtype.h"
+#include "model/cpu_math.h"
+
+namespace cllm {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// gelu_new: 0.5 x (1 + tanh u) = x * sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016).
+constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715;
+
+template <class R>
+struct TanhGelu {
+  [[gnu::always_inline]] static R sigmoid(R x) { return R(1) / (R(1) + cpu::fast_exp(-R(kTwoRoot) * (x + R(kCubic) * x * x * x))); }
+  [[gnu::always_inline]] static R value(R x) { return x * sigmoid(x); }
+  [[gnu::always_inline]] static R slope(R x) {
+    const R s = sigmoid(x);
+    return s + x * s * (R(1) - s) * R(kTwoRoot) * (R(1) + R(3 * kCubic) * x * x);
+  }
+};
+
+template <class R>
+struct ErfGelu {
+  static R value(R x) { return R(0.5) * x * (R(1) + std::erf(x * R(std::numbers::sqrt2 / 2))); }
+  static R slope(R x) {
+    constexpr R kDensity = static_cast<R>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
+    return R(0.5) * (R(1) + std::erf(x * R(std::numbers::sqrt2 / 2))) + x * kDensity * cpu::fast_exp(R(-0.5) * x * x);
+  }
+};
+
+struct Rows {
+  int64_t begin, end, width;
+};
+
+template <class Gelu, class R, class C>
+CLLM_SIMD_CLONES void forward_rows(C* out, const C* h, const R* bias, Rows rows) {
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const int64_t row = t * rows.width;
+    CLLM_SIMD
+    for (int64_t f = 0; f < rows.width; ++f) out[row + f] = static_cast<C>(Gelu::value(static_cast<R>(h[row + f]) + bias[f]));
+  }
+}
+
+template <class Gelu, class R, class C>
+CLLM_SIMD_CLONES void backward_rows(C* out, const C* gradient, const C* h, const R* bias, Rows rows) {
+  for (int64_t t = rows.begin; t < rows.end; ++t) {
+    const int64_t row = t * rows.width;
+    CLLM_SIMD
+    for (int64_t f = 0; f < rows.width; ++f) {
+      out[row + f] = static_cast<C>(static_cast<R>(gradient[row + f]) * Gelu::slope(static_cast<R>(h[row + f]) + bias[f]));
+    }
+  }
+}
+
+/// `gradient` undefined: forward; else its product with the slope.
+at::Tensor run(const at::Tensor& h, const at::Tensor& bias, Activation activation, const at::Tensor& gradient = {}) {
+  at::Tensor out = at::empty_like(h);
+  dispatch_compute(h.scalar_type(), [&]<class R, class C>(R, C) {
+    const auto rows = [&](auto gelu, int64_t begin, int64_t end) {
+      using Gelu = decltype(gelu);
+      const Rows range{begin, end, h.size(1)};
+      if (gradient.defined()) {
+        backward_rows<Gelu>(out.mutable_data_ptr<C>(), gradient.const_data_ptr<C>(), h.const_data_ptr<C>(), bias.const_data_ptr<R>(), range);
+      } else {
+        forward_rows<Gelu>(out.mutable_data_ptr<C>(), h.const_data_ptr<C>(), bias.const_data_ptr<R>(), range);
+      }
+    };
+    at::parallel_for(0, h.size(0), 4, [&](int64_t begin, int64_t end) {
+      activation == Activation::kGeluTanh ? rows(TanhGelu<R>{}, begin, end) : rows(ErfGelu<R>{}, begin, end);
+    });
+  });
+  return out;
+}
+
+struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& h, const at::Tensor& bias, int64_t activation) {
+    ctx->save_for_backward({h, bias});
+    ctx->saved_data["activation"] = activation;
+    return run(h.contiguous(), bias, static_cast<Activation>(activation));
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
+    const at::Tensor grad_h = run(saved[0].contiguous(), saved[1], activation, gradients[0].contiguous());
+    const at::Tensor grad_bias = ctx->needs_input_grad(1) ? at::sum(grad_h, 0).to(saved[1].scalar_type()) : at::Tensor();
+    return {grad_h, grad_bias, {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation) {
+  return BiasGeluFunction::apply(h_TF, bias_F, static_cast<int64_t>(activation));
+}
+
+}  // namespace cllm

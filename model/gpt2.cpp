@@ -1,0 +1,150 @@
+#include "model/gpt2.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/mm.h>
+
+#include <cmath>
+
+#include "data/random.h"
+#include "model/add_norm.h"
+#include "model/attention.h"
+#include "model/compute_dtype.h"
+#include "model/errors.h"
+#include "model/gelu.h"
+
+namespace cllm {
+
+namespace {
+
+// Positions of a block's parameters in the list of gpt2_parameter_shapes, which starts with wte and wpe.
+constexpr size_t kFirstBlock = 2, kPerBlock = 12;
+
+/// Dropout of one place of one layer.
+DropoutSite site(double rate, int64_t layer, uint64_t place) { return {rate, static_cast<uint64_t>(layer + 1) * 8 + place}; }
+constexpr uint64_t kEmbedding = 0, kAttention = 1, kAfterAttention = 2, kAfterMlp = 3;
+
+}  // namespace
+
+struct Gpt2::Block {
+  Norm norm1, norm2;
+  at::Tensor qkv, qkv_bias, attention_out, attention_out_bias;
+  at::Tensor mlp_in, mlp_in_bias, mlp_out, mlp_out_bias;
+};
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config) {
+  const int64_t D = config.width, F = config.mlp_width();
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes{{"wte.weight", {config.num_words, D}},
+                                                                   {"wpe.weight", {config.max_positions, D}}};
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const std::string h = "h." + std::to_string(layer) + ".";
+    shapes.insert(shapes.end(), {{h + "ln_1.weight", {D}},
+                                 {h + "ln_1.bias", {D}},
+                                 {h + "attn.c_attn.weight", {D, 3 * D}},
+                                 {h + "attn.c_attn.bias", {3 * D}},
+                                 {h + "attn.c_proj.weight", {D, D}},
+                                 {h + "attn.c_proj.bias", {D}},
+                                 {h + "ln_2.weight", {D}},
+                                 {h + "ln_2.bias", {D}},
+                                 {h + "mlp.c_fc.weight", {D, F}},
+                                 {h + "mlp.c_fc.bias", {F}},
+                                 {h + "mlp.c_proj.weight", {F, D}},
+                                 {h + "mlp.c_proj.bias", {D}}});
+  }
+  shapes.insert(shapes.end(), {{"ln_f.weight", {D}}, {"ln_f.bias", {D}}});
+  return shapes;
+}
+
+Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions options)
+    : config_(config), options_(options), parameters_(std::move(parameters)) {
+  TORCH_CHECK(options.parameters == at::kFloat || options.parameters == at::kDouble, "parameters must be fp32 or fp64");
+  TORCH_CHECK(options.compute == options.parameters || (options.compute == at::kBFloat16 && options.parameters == at::kFloat),
+              "compute must be the parameter dtype, or bf16 with fp32 parameters");
+  TORCH_CHECK(parameters_.size() == gpt2_parameter_shapes(config).size(), "wrong number of parameters");
+  const auto vector = [&](size_t n) { return parameters_[n].second; };
+  const auto matrix = [&](size_t n) { return parameters_[n].second.to(options.compute); };
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const size_t n = kFirstBlock + kPerBlock * static_cast<size_t>(layer);
+    blocks_.push_back({{vector(n), vector(n + 1), config.layer_norm_epsilon},
+                       {vector(n + 6), vector(n + 7), config.layer_norm_epsilon},
+                       matrix(n + 2),
+                       vector(n + 3),
+                       matrix(n + 4),
+                       vector(n + 5),
+                       matrix(n + 8),
+                       vector(n + 9),
+                       matrix(n + 10),
+                       vector(n + 11)});
+  }
+  text_head_ = matrix(0);
+  positions_ = vector(1);
+  final_gamma_ = vector(parameters_.size() - 2);
+  final_beta_ = vector(parameters_.size() - 1);
+}
+
+Gpt2::~Gpt2() = default;
+
+at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
+  if (layout.longest > config_.max_positions) {
+    throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
+                     std::to_string(config_.max_positions) + " positions; cap histories and texts");
+  }
+  at::Tensor keys = layout.dropout_keys_T;
+  at::Tensor x = at::add(x_TD.to(residual_dtype(options_.compute)), positions_.index_select(0, layout.positions_T));
+  x = cllm::dropout(x, keys, site(dropout.embedding, 0, kEmbedding));
+  at::Tensor n = norm_only(x, blocks_.front().norm1, options_.compute);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const Block& block = blocks_[layer];
+    const bool last = layer + 1 == config_.num_layers;
+    const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
+
+    at::Tensor attended = causal_attention(at::mm(n, block.qkv), block.qkv_bias, layout, config_.num_heads,
+                                           site(dropout.attention, layer, kAttention));
+    if (last && layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
+      attended = attended.index_select(0, layout.output_rows_A);
+      x = x.index_select(0, layout.output_rows_A);
+      if (keys.defined()) keys = keys.index_select(0, layout.output_rows_A);
+    }
+    std::tie(x, n) = add_and_norm(x, at::mm(attended, block.attention_out), block.attention_out_bias, block.norm2, keys,
+                                  site(dropout.residual, layer, kAfterAttention));
+    const at::Tensor inner = bias_gelu(at::mm(n, block.mlp_in), block.mlp_in_bias, config_.activation);
+    std::tie(x, n) = add_and_norm(x, at::mm(inner, block.mlp_out), block.mlp_out_bias, next, keys,
+                                  site(dropout.residual, layer, kAfterMlp));
+  }
+  return n;
+}
+
+void Gpt2::set_trainable(bool trainable) {
+  if (trainable && options_.compute != options_.parameters) {
+    throw ModelError("a trainable backbone computes in the dtype of its parameters; set its compute precision to fp32");
+  }
+  for (auto& [name, parameter] : parameters_) parameter.set_requires_grad(trainable);
+}
+
+std::shared_ptr<Gpt2> make_gpt2(const Gpt2Config& config, uint64_t seed, BackboneOptions options) {
+  Gpt2::Parameters parameters;
+  for (const auto& [name, shape] : gpt2_parameter_shapes(config)) {
+    const at::TensorOptions dtype = at::TensorOptions().dtype(options.parameters);
+    if (shape.size() == 1) {
+      const bool gamma = name.find("ln_") != std::string::npos && name.ends_with(".weight");
+      parameters.emplace_back(name, at::full(shape, gamma ? 1.0 : 0.0, dtype));
+      continue;
+    }
+    const double std = name.ends_with("c_proj.weight") ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.num_layers)) : 0.02;
+    at::Tensor weight = at::empty(shape, at::TensorOptions().dtype(at::kDouble));
+    auto* value = weight.mutable_data_ptr<double>();
+    at::parallel_for(0, shape[0], 16, [&, index = parameters.size()](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        CounterRng random(stream_key(seed, Purpose::kBackboneInit, index, static_cast<uint64_t>(row)));
+        for (int64_t d = 0; d < shape[1]; ++d) value[row * shape[1] + d] = std * random.normal();
+      }
+    });
+    parameters.emplace_back(name, weight.to(options.parameters));
+  }
+  return std::make_shared<Gpt2>(config, std::move(parameters), options);
+}
+
+}  // namespace cllm
