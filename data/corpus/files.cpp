@@ -39,14 +39,15 @@ std::string hex(uint64_t value) {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  const FileDescriptor file(path, O_RDONLY);
+MappedFile::MappedFile(const std::filesystem::path& path) : MappedFile(FileDescriptor(path, O_RDONLY).get(), path.string()) {}
+
+MappedFile::MappedFile(int descriptor, const std::string& name) {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) throw DataError(path.string() + ": cannot read its size: " + std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) throw DataError(path.string() + ": not a regular file");
+  if (::fstat(descriptor, &status) != 0) throw DataError(name + ": cannot read its size: " + std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) throw DataError(name + ": not a regular file");
   if (status.st_size == 0) return;
-  void* mapped = ::mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) throw DataError(path.string() + ": cannot map: " + std::strerror(errno));
+  void* mapped = ::mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
+  if (mapped == MAP_FAILED) throw DataError(name + ": cannot map: " + std::strerror(errno));
   data_ = static_cast<const std::byte*>(mapped);
   size_ = static_cast<size_t>(status.st_size);
 }

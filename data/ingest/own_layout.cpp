@@ -43,22 +43,26 @@ std::filesystem::path find_one(const std::filesystem::path& dir, const std::stri
   return found.empty() ? std::filesystem::path() : found[0];
 }
 
+enum class Guess { kTexts, kIds, kEmpty };
+
 /// Do the texts of users have a blank anywhere in the first rows? If not, they are ids of another system (amazon_beauty).
-bool holds_texts(const std::filesystem::path& users) {
+Guess guess_user_texts(const std::filesystem::path& users) {
   constexpr int kRows = 1000;
   ProblemLog log;
   Intake intake{log, {}};
   TableReader rows(users, {{with_id(kUser)}, {kText, false}}, intake);
+  bool any = false;
   for (int n = 0; n < kRows && rows.next(); ++n) {
-    if (rows.field(1).find(' ') != std::string_view::npos) return true;
+    if (rows.field(1).find(' ') != std::string_view::npos) return Guess::kTexts;
+    any = any || !rows.field(1).empty();
   }
-  return false;
+  return any ? Guess::kIds : Guess::kEmpty;
 }
 
 class OwnLayout : public Source {
  public:
   std::filesystem::path users, items, interactions, texts;
-  bool user_texts = false;
+  bool user_texts = false, taken_for_ids = false;
 
   void read_interactions(RowSink& sink, Intake& intake) override {
     if (!users.empty()) {
@@ -86,6 +90,9 @@ class OwnLayout : public Source {
 
   std::vector<std::filesystem::path> interaction_files() const override { return present({users, items, interactions}); }
   std::vector<std::filesystem::path> text_files() const override { return present({user_texts ? users : "", items, texts}); }
+  const char* notice() const override {
+    return taken_for_ids ? "the texts of the users file have no blank: taken for ids of another system, not for biographies" : nullptr;
+  }
 
  private:
   static std::vector<std::filesystem::path> present(std::vector<std::filesystem::path> files) {
@@ -105,8 +112,13 @@ std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir, const 
   source->texts = options.texts;
   if (source->texts.empty()) source->texts = find_one(dir, "texts", options.format);
   if (source->texts.empty()) source->texts = find_one(dir, "explanations", options.format);
-  if (!source->users.empty()) {
-    source->user_texts = options.user_texts == UserTexts::kYes || (options.user_texts == UserTexts::kAuto && holds_texts(source->users));
+  if (source->users.empty()) return source;
+  if (options.user_texts == UserTexts::kAuto) {
+    const Guess guess = guess_user_texts(source->users);
+    source->user_texts = guess != Guess::kIds;
+    source->taken_for_ids = guess == Guess::kIds;
+  } else {
+    source->user_texts = options.user_texts == UserTexts::kYes;
   }
   return source;
 }

@@ -45,6 +45,7 @@ class Source {
   virtual void read_texts(RowSink& sink, Intake& intake) = 0;
   virtual std::vector<std::filesystem::path> interaction_files() const = 0;  // read by read_interactions
   virtual std::vector<std::filesystem::path> text_files() const = 0;         // read by read_texts
+  virtual const char* notice() const { return nullptr; }                     // what a person should know about the choices made
 };
 
 enum class InputFormat { kAuto, kTsv, kCsv, kJsonl, kMovieLens, kAmazon, kYelp };

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "data/corpus/files.h"
+
 namespace cllm {
 
 /// A temporary file, written at the end and read anywhere; already unlinked, so that it vanishes with the process.
@@ -26,6 +28,7 @@ class SpillFile {
   /// Reads exactly `bytes` at `offset`. DataError on an I/O error.
   void read(void* data, size_t bytes, uint64_t offset) const;
   uint64_t size() const { return size_; }
+  MappedFile map() const { return MappedFile(fd_, "temporary file"); }
 
  private:
   int fd_;
@@ -78,6 +81,11 @@ class RecordFile {
     return {file_, 0, file_.size(), kBuffer * sizeof(T)};
   }
   uint64_t size() const { return file_.size() / sizeof(T) + buffer_.size(); }
+  /// All records for random access; the kernel may drop the pages at any time, so they cost no memory that is needed elsewhere.
+  MappedFile map() {
+    flush();
+    return file_.map();
+  }
 
  private:
   static constexpr size_t kBuffer = 65536;  // records
@@ -98,7 +106,7 @@ class ExternalSorter {
 
   void add(const T& record) {
     if (buffer_.size() == capacity_) spill();
-    if (buffer_.size() == buffer_.capacity()) buffer_.reserve(std::min(capacity_, std::max<size_t>(4096, buffer_.size() * 2)));
+    if (buffer_.empty()) buffer_.reserve(capacity_);  // at once: growing would hold two copies; untouched pages cost nothing
     buffer_.push_back(record);
     ++count_;
   }

@@ -1,6 +1,7 @@
 #include "data/ingest/table_reader.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "data/errors.h"

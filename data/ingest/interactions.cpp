@@ -1,0 +1,218 @@
+#include "data/ingest/interactions.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "data/errors.h"
+#include "data/ingest/parse.h"
+
+namespace cllm {
+namespace {
+
+constexpr uint64_t kSortShare = 4;  // a sorter may use 1/4 of the memory: two are alive at once, and the maps may take another 1/3
+constexpr uint64_t kMapShare = 3;
+
+struct ByPairThenTime {
+  bool operator()(const Pair& a, const Pair& b) const {
+    return std::tuple(a.user, a.item, a.time, uint64_t{a.file}, uint64_t{a.line}) <
+           std::tuple(b.user, b.item, b.time, uint64_t{b.file}, uint64_t{b.line});
+  }
+};
+using PairSorter = ExternalSorter<Pair, ByPairThenTime>;
+
+bool same_pair(const Pair& a, const Pair& b) { return a.user == b.user && a.item == b.item; }
+
+uint64_t total_bytes(const std::vector<std::filesystem::path>& files) {
+  uint64_t sum = 0;
+  for (const auto& file : files) sum += std::filesystem::file_size(file);
+  return sum;
+}
+
+bool is_good_id(std::string_view id) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
+  return !id.empty() && id.size() <= IdMap::kMaxLength && std::none_of(id.begin(), id.end(), is_control);
+}
+
+/// Numbers ids and fills the sorter.
+class Collector : public RowSink {
+ public:
+  Collector(Workspace& work, PairSorter& pairs) : work_(work), pairs_(pairs) {}
+
+  void declare_user(std::string_view id, Origin origin) override {
+    work_.users_declared = true;
+    declare(work_.users, id, origin);
+  }
+  void declare_item(std::string_view id, Origin origin) override {
+    work_.items_declared = true;
+    declare(work_.items, id, origin);
+  }
+  void interaction(const InteractionRow& row) override {
+    if (work_.options.rating_threshold) {
+      if (!row.rating) return work_.log.add(Problem::kNumber, row.origin, "no rating, but a rating threshold is set");
+      if (*row.rating < *work_.options.rating_threshold) {
+        ++work_.report.below_threshold;
+        return;
+      }
+    }
+    const auto user = number(work_.users, row.user, work_.users_declared, row.origin, "user");
+    if (!user) return;
+    const auto item = number(work_.items, row.item, work_.items_declared, row.origin, "item");
+    if (!item) return;
+    Pair pair;
+    pair.user = *user;
+    pair.item = *item;
+    pair.time = row.time;
+    pair.line = row.origin.line & 0xFFFFFFFFFFF;
+    pair.file = row.origin.file;
+    pairs_.add(pair);
+  }
+
+ private:
+  void declare(IdMap& ids, std::string_view id, Origin origin) {
+    if (!is_good_id(id)) return work_.log.add(Problem::kId, origin, quoted(id));
+    if (ids.intern(id) + 1 != ids.size()) work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
+    check_memory();
+  }
+  std::optional<uint32_t> number(IdMap& ids, std::string_view id, bool declared, Origin origin, const char* what) {
+    if (declared) {
+      const auto known = ids.find(id);
+      if (!known) work_.log.add(Problem::kUnknownId, origin, std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
+      return known;
+    }
+    if (!is_good_id(id)) {
+      work_.log.add(Problem::kId, origin, std::string(what) + " " + quoted(id));
+      return std::nullopt;
+    }
+    check_memory();
+    return ids.intern(id);
+  }
+  void check_memory() {
+    constexpr uint64_t kEvery = 4096;  // calls
+    if (++calls_ % kEvery != 0) return;
+    const uint64_t used = work_.users.memory_bytes() + work_.items.memory_bytes();
+    if (used > work_.options.memory_bytes / kMapShare) {
+      throw DataError("the ids of " + std::to_string(work_.users.size()) + " users and " + std::to_string(work_.items.size()) +
+                      " items need more than a third of the memory limit; allow at least " + std::to_string((used * 6) >> 20) + " MiB");
+    }
+  }
+
+  Workspace& work_;
+  PairSorter& pairs_;
+  uint64_t calls_ = 0;
+};
+
+Part parse_part(std::string_view text, const TableReader& rows, const ProblemLog& log) {
+  if (text == "train") return Part::kTrain;
+  if (text == "val" || text == "valid" || text == "validation") return Part::kValidation;
+  if (text == "test") return Part::kTest;
+  throw DataError(log.where(rows.origin()) + ": part " + quoted(text) + " of the split; expected train, val or test");
+}
+
+/// A pair of the split file that no interaction has: a bad row, unless the rating threshold may have removed the interaction.
+void no_interaction(Workspace& work, Origin origin, const std::string& detail) {
+  if (work.options.rating_threshold) {
+    ++work.report.split_rows_unused;
+  } else {
+    work.log.add(Problem::kSplitOnly, origin, detail);
+  }
+}
+
+void read_split_file(Workspace& work, PairSorter& split) {
+  Intake intake{work.log, {}};
+  TableReader rows(work.options.split_file, {{{"user", "user_id"}}, {{"item", "item_id"}}, {{"part", "split"}}}, intake);
+  while (rows.next()) {
+    Pair pair;
+    const auto user = work.users.find(rows.field(0)), item = work.items.find(rows.field(1));
+    pair.part = static_cast<uint64_t>(parse_part(rows.field(2), rows, work.log)) & 3;
+    if (!user || !item) {
+      no_interaction(work, rows.origin(), "no interaction of user " + quoted(rows.field(0)) + " and item " + quoted(rows.field(1)));
+      continue;
+    }
+    pair.user = *user;
+    pair.item = *item;
+    pair.line = rows.origin().line & 0xFFFFFFFFFFF;
+    pair.file = rows.origin().file;
+    split.add(pair);
+  }
+}
+
+std::string names(const Workspace& work, const Pair& pair) {
+  return "user " + quoted(work.users.name(pair.user)) + " and item " + quoted(work.items.name(pair.item));
+}
+
+/// Hands out the distinct pairs of a sorter; the others are bad rows, or counted in merged.
+class DistinctPairs {
+ public:
+  DistinctPairs(PairSorter& sorter, Workspace& work, uint64_t* merged) : sorter_(sorter), work_(work), merged_(merged) {
+    sorter_.finish();
+    has_next_ = sorter_.next(next_);
+  }
+  bool next(Pair& pair) {
+    if (!has_next_) return false;
+    pair = next_;
+    while ((has_next_ = sorter_.next(next_)) && same_pair(next_, pair)) {
+      if (merged_ != nullptr) {
+        ++*merged_;
+      } else {
+        work_.log.add(Problem::kDuplicate, next_.origin(), names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
+      }
+    }
+    return true;
+  }
+
+ private:
+  PairSorter& sorter_;
+  Workspace& work_;
+  uint64_t* merged_;
+  Pair next_;
+  bool has_next_;
+};
+
+/// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows.
+void join(DistinctPairs& pairs, DistinctPairs& split, Workspace& work, RecordFile<Pair>& out) {
+  const auto before = [](const Pair& a, const Pair& b) { return std::pair(a.user, a.item) < std::pair(b.user, b.item); };
+  const auto split_only = [&](const Pair& s) { no_interaction(work, s.origin(), "no interaction of " + names(work, s)); };
+  Pair pair, part;
+  bool has_part = split.next(part);
+  while (pairs.next(pair)) {
+    for (; has_part && before(part, pair); has_part = split.next(part)) split_only(part);
+    if (!has_part || !same_pair(part, pair)) {
+      work.log.add(Problem::kNotInSplit, pair.origin(), names(work, pair));
+      continue;
+    }
+    pair.part = part.part;
+    out.add(pair);
+    has_part = split.next(part);
+  }
+  for (; has_part; has_part = split.next(part)) split_only(part);
+}
+
+}  // namespace
+
+RecordFile<Pair> collect_interactions(Source& source, Workspace& work) {
+  const PrepareOptions& options = work.options;
+  PairSorter sorter(work.folder, options.memory_bytes / kSortShare);
+  Collector collector(work, sorter);
+  const uint64_t total = total_bytes(source.interaction_files());
+  uint64_t done = 0;
+  Intake intake{work.log, [&](uint64_t bytes) {
+                  done += bytes;
+                  if (options.progress) options.progress("reading interactions", done, total);
+                }};
+  source.read_interactions(collector, intake);
+  RecordFile<Pair> distinct(work.folder);
+  DistinctPairs pairs(sorter, work, options.merge_duplicates ? &work.report.duplicates_merged : nullptr);
+  if (options.split == SplitMethod::kFile) {
+    PairSorter split_sorter(work.folder, options.memory_bytes / kSortShare);
+    read_split_file(work, split_sorter);
+    DistinctPairs split(split_sorter, work, nullptr);
+    join(pairs, split, work, distinct);
+  } else {
+    Pair pair;
+    while (pairs.next(pair)) distinct.add(pair);
+  }
+  work.log.check(options.error_limit);
+  return distinct;
+}
+
+}  // namespace cllm

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+
+#include "data/ingest/id_map.h"
+#include "data/ingest/prepare.h"
+#include "data/ingest/spill.h"
+
+namespace cllm {
+
+/// An interaction by the numbers of its raw ids (IdMap).
+struct Pair {
+  uint32_t user = 0, item = 0;
+  int64_t time = 0;
+  uint64_t line : 44 = 0;  // with the file: place in the input, breaks ties of time
+  uint64_t file : 16 = 0;
+  uint64_t part : 4 = 0;   // Part; of a split file
+
+  Origin origin() const { return {line, file}; }
+};
+
+/// What the stages of prepare share.
+struct Workspace {
+  const PrepareOptions& options;
+  std::filesystem::path folder;  // for temporary files; the corpus grows here as well
+  ProblemLog log;
+  IdMap users, items;
+  bool users_declared = false, items_declared = false;  // listed in files of their own
+  PrepareReport report;
+};
+
+/// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time stays), and parts of a
+/// split file joined to them. Throws DataError if too many rows are bad.
+RecordFile<Pair> collect_interactions(Source& source, Workspace& work);
+
+}  // namespace cllm

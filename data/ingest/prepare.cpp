@@ -1,0 +1,239 @@
+#include "data/ingest/prepare.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "data/corpus/manifest.h"
+#include "data/errors.h"
+#include "data/ingest/filter.h"
+#include "data/ingest/interactions.h"
+#include "data/ingest/shard_writer.h"
+#include "data/ingest/split.h"
+#include "data/ingest/texts.h"
+#include "data/text/tokenizer.h"
+
+namespace cllm {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kMinMemory = uint64_t{64} << 20;
+
+void require(bool ok, const std::string& message) {
+  if (!ok) throw DataError(message);
+}
+
+void check(const PrepareOptions& options) {
+  require(!options.output.empty(), "prepare: no output folder is given");
+  require(options.overwrite || !fs::exists(options.output),
+          options.output.string() + ": exists already; remove it, choose another name, or allow overwriting");
+  require(options.tokenizer.empty() != (options.train_tokenizer == 0),
+          "prepare: give either a folder with tokenizer files or the size of a tokenizer to train, not both or none");
+  require(options.train_tokenizer == 0 || options.train_tokenizer >= 257, "prepare: a tokenizer to train needs a size of at least 257");
+  require(options.memory_bytes >= kMinMemory, "prepare: the memory limit must be at least 64 MiB");
+  require(options.shard_bytes > 0 && options.shard_bytes <= options.memory_bytes / 8,
+          "prepare: shards of " + std::to_string(options.shard_bytes >> 20) + " MiB; they may have at most an eighth of the memory limit of " +
+              std::to_string(options.memory_bytes >> 20) + " MiB");
+  require(options.k_core >= 0 && options.min_history >= 0, "prepare: k-core and minimum history must not be negative");
+  require(options.max_text_tokens > 0, "prepare: the maximum of text tokens must be positive");
+  require(options.error_limit >= 0 && options.error_limit <= 1, "prepare: the error limit is a share of the rows, 0 .. 1");
+  require((options.split == SplitMethod::kFile) == !options.split_file.empty(), "prepare: a split file belongs to the split 'file' and only to it");
+}
+
+/// The folder that becomes the corpus by a rename; gone if that never happens. A killed run leaves it behind under its own name.
+class StagingFolder {
+ public:
+  explicit StagingFolder(const fs::path& output) : path_(output.string() + ".tmp-" + std::to_string(::getpid())) {
+    std::error_code ignored;
+    if (output.has_parent_path()) fs::create_directories(output.parent_path(), ignored);
+    fs::remove_all(path_, ignored);  // of a killed process that had our id
+    std::error_code error;
+    if (!fs::create_directory(path_, error)) throw DataError(path_.string() + ": cannot create: " + error.message());
+  }
+  StagingFolder(const StagingFolder&) = delete;
+  ~StagingFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+  /// An older corpus of that name is moved away first and deleted last: there is no moment with a mixture of both.
+  void publish(const fs::path& output) {
+    sync_to_disk(path_);
+    const fs::path old = path_.string() + ".old";
+    std::error_code error;
+    if (fs::exists(output)) fs::rename(output, old, error);
+    if (!error) fs::rename(path_, output, error);
+    if (error) throw DataError(output.string() + ": cannot move the finished corpus there: " + error.message());
+    path_.clear();
+    sync_to_disk(output.has_parent_path() ? output.parent_path() : fs::path("."));
+    fs::remove_all(old, error);
+  }
+
+ private:
+  fs::path path_;
+};
+
+void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, Manifest& manifest) {
+  const fs::path dir = folder / kTokenizerFolder;
+  fs::create_directory(dir);
+  tokenizer.save(dir);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    sync_to_disk(dir / name);
+    manifest.tokenizer.push_back(describe_file(folder, std::string(kTokenizerFolder) + "/" + name));
+  }
+  sync_to_disk(dir);
+  manifest.tokenizer_fingerprint = tokenizer.fingerprint();
+  manifest.vocabulary.num_words = tokenizer.size();
+}
+
+Tokenizer make_tokenizer(const PrepareOptions& options, TextSpool& spool) {
+  if (!options.tokenizer.empty()) return Tokenizer::load(options.tokenizer);
+  require(spool.size() > 0, "prepare: the input has no texts to train a tokenizer on; give a folder with tokenizer files");
+  spool.rewind();
+  TextSpool::Entry entry;
+  uint64_t done = 0;
+  return Tokenizer::train(
+      [&]() -> std::optional<std::string_view> {
+        if (!spool.next(entry)) return std::nullopt;
+        if (options.progress) options.progress("training the tokenizer", ++done, spool.size());
+        return entry.text;
+      },
+      options.train_tokenizer);
+}
+
+const char* name(SplitMethod split) {
+  return split == SplitMethod::kRandom ? "random" : split == SplitMethod::kLeaveLastOut ? "leave_last_out" : "file";
+}
+
+/// Everything that decides the content; no folder names, no memory or thread numbers.
+Json options_as_json(const PrepareOptions& options, const Source& source) {
+  Json json;
+  std::vector<fs::path> files = source.interaction_files();
+  for (const auto& file : source.text_files()) {
+    if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+  }
+  if (!options.split_file.empty()) files.push_back(options.split_file);
+  for (const auto& file : files) json["input"].push_back({{"file", file.filename().string()}, {"bytes", fs::file_size(file)}});
+  json["rating_threshold"] = options.rating_threshold ? Json(*options.rating_threshold) : Json();
+  json["k_core"] = options.k_core;
+  json["min_history"] = options.min_history;
+  json["split"] = name(options.split);
+  json["seed"] = options.seed;
+  json["tokenizer"] = options.tokenizer.empty() ? "trained" : "given";
+  json["train_tokenizer"] = options.train_tokenizer;
+  json["max_text_tokens"] = options.max_text_tokens;
+  json["error_limit"] = options.error_limit;
+  json["merge_duplicates"] = options.merge_duplicates;
+  json["shard_bytes"] = options.shard_bytes;
+  return json;
+}
+
+Json report_as_json(const PrepareReport& report) {
+  Json json = {{"rows_read", report.rows_read},
+               {"below_threshold", report.below_threshold},
+               {"duplicates_merged", report.duplicates_merged},
+               {"filtered_interactions", report.filtered_interactions},
+               {"filtered_users", report.filtered_users},
+               {"filtered_items", report.filtered_items},
+               {"split_rows_unused", report.split_rows_unused},
+               {"held_out_texts_left_out", report.held_out_texts},
+               {"unused_texts", report.unused_texts},
+               {"cut_texts", report.cut_texts},
+               {"bad_rows", Json::array()}};
+  for (const auto& bad : report.bad_rows) {
+    json["bad_rows"].push_back({{"problem", bad.problem}, {"count", bad.count}, {"examples", bad.examples}});
+  }
+  return json;
+}
+
+void fill_report(Workspace& work, const Manifest& manifest) {
+  PrepareReport& report = work.report;
+  report.vocabulary = manifest.vocabulary;
+  report.num_interactions = manifest.num_interactions;
+  report.num_texts = manifest.num_texts;
+  report.num_text_tokens = manifest.num_text_tokens;
+  report.rows_read = work.log.rows();
+  for (size_t n = 0; n < kNumProblems; ++n) {
+    const auto& tally = work.log.tally(static_cast<Problem>(n));
+    if (tally.count > 0) report.bad_rows.push_back({std::string(ProblemLog::name(static_cast<Problem>(n))), tally.count, tally.examples});
+  }
+}
+
+void add_notices(const PrepareOptions& options, Source& source, PrepareReport& report) {
+  if (source.notice() != nullptr) report.notices.emplace_back(source.notice());
+  const fs::path parent = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+  const std::string prefix = options.output.filename().string() + ".tmp-";
+  for (const auto& entry : fs::directory_iterator(parent)) {
+    if (entry.path().filename().string().starts_with(prefix)) {
+      report.notices.push_back(entry.path().string() + ": left by a run that was killed, or is still running; delete it in the first case");
+    }
+  }
+}
+
+}  // namespace
+
+PrepareReport prepare(const PrepareOptions& options) {
+  check(options);
+  const std::unique_ptr<Source> source = open_source(options.input, options.source);
+  StagingFolder staging(options.output);
+  Workspace work{options, staging.path(), {}, {}, {}, false, false, {}};
+  Manifest manifest;
+
+  RecordFile<Pair> pairs = collect_interactions(*source, work);
+  const InternalIds ids = filter_and_permute(pairs, work);
+  manifest.vocabulary.num_users = ids.num_users;
+  manifest.vocabulary.num_items = ids.num_items;
+  RecordFile<PackedPair> held_out(work.folder);
+  {
+    ExternalSorter<PackedPair> split(work.folder, options.memory_bytes / 4);
+    split_interactions(pairs, ids, options, split);
+    write_users(split, ids, work, manifest, held_out);
+  }
+  write_items(ids, work, manifest);
+
+  TextSpool spool(work.folder);
+  collect_texts(*source, ids, held_out, work, manifest.text_kinds, spool);
+  const Tokenizer tokenizer = make_tokenizer(options, spool);
+  add_tokenizer(tokenizer, work.folder, manifest);
+  write_texts(spool, tokenizer, work, manifest);
+
+  fill_report(work, manifest);
+  manifest.options = options_as_json(options, *source);
+  manifest.report = report_as_json(work.report);
+  write_small_file(work.folder / kManifestName, manifest.to_text());
+  sync_to_disk(work.folder / kManifestName);
+  staging.publish(options.output);
+  add_notices(options, *source, work.report);
+  return work.report;
+}
+
+std::string describe(const PrepareReport& report) {
+  const auto line = [](const std::string& what, uint64_t count) { return count == 0 ? "" : "  " + what + ": " + std::to_string(count) + "\n"; };
+  const auto& counts = report.num_interactions;
+  std::string out = std::to_string(report.vocabulary.num_users) + " users, " + std::to_string(report.vocabulary.num_items) + " items, " +
+                    std::to_string(counts[0] + counts[1] + counts[2]) + " interactions (" + std::to_string(counts[0]) + " train, " +
+                    std::to_string(counts[1]) + " validation, " + std::to_string(counts[2]) + " test), " + std::to_string(report.num_texts) +
+                    " texts of " + std::to_string(report.num_text_tokens) + " tokens, " + std::to_string(report.vocabulary.num_words) +
+                    " words\n";
+  out += line("rows read", report.rows_read) + line("interactions below the rating threshold", report.below_threshold) +
+         line("repeated interactions merged", report.duplicates_merged) +
+         line("interactions removed by k-core and minimum history", report.filtered_interactions) +
+         line("users removed", report.filtered_users) + line("items removed", report.filtered_items) +
+         line("rows of the split file without use", report.split_rows_unused) +
+         line("texts of held-out pairs left out", report.held_out_texts) +
+         line("texts left out (empty, or not of this corpus)", report.unused_texts) + line("texts cut", report.cut_texts);
+  for (const auto& bad : report.bad_rows) {
+    out += line("bad rows left out, " + bad.problem, bad.count);
+    for (const std::string& example : bad.examples) out += "    " + example + "\n";
+  }
+  for (const std::string& notice : report.notices) out += "  note: " + notice + "\n";
+  return out;
+}
+
+}  // namespace cllm

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/corpus/corpus.h"
+#include "data/ingest/source.h"
+
+namespace cllm {
+
+enum class SplitMethod {
+  kRandom,        // per user 10 % validation and 10 % test, at least one each; users with fewer than 3 items train only
+  kLeaveLastOut,  // per user the last item in time for test, the one before for validation; fewer than 3: train only
+  kFile,          // user, item, part (train, val or validation, test) by raw ids
+};
+
+/// Called often from the calling thread; total 0: not known.
+using Progress = std::function<void(const char* phase, uint64_t done, uint64_t total)>;
+
+struct PrepareOptions {
+  std::filesystem::path input;   // folder with the raw files
+  std::filesystem::path output;  // the corpus; must not exist unless overwrite
+  bool overwrite = false;
+  SourceOptions source;
+
+  std::optional<double> rating_threshold;  // keep interactions with at least this rating
+  int64_t k_core = 0;                      // keep users and items with at least so many interactions, iterated until stable
+  int64_t min_history = 0;                 // the same, of users only
+  SplitMethod split = SplitMethod::kRandom;
+  std::filesystem::path split_file;
+  uint64_t seed = 0;  // of the split and of the permutation of internal ids
+
+  std::filesystem::path tokenizer;  // a folder with Hugging Face files; or
+  int64_t train_tokenizer = 0;      // train one of this size on the texts that are kept
+  int64_t max_text_tokens = 512;    // longer texts are cut
+
+  double error_limit = 0.01;     // refuse if more than this share of the rows is bad
+  bool merge_duplicates = false; // a user-item pair that occurs again is normal (event logs), not a bad row; the first in time counts
+  uint64_t memory_bytes = uint64_t{2} << 30;
+  uint64_t shard_bytes = uint64_t{64} << 20;  // of one output file, about
+  int threads = 0;                            // for tokenisation; 0: all cores
+  Progress progress;
+};
+
+struct PrepareReport {
+  Vocabulary vocabulary;
+  std::array<int64_t, kNumParts> num_interactions{};
+  int64_t num_texts = 0, num_text_tokens = 0;
+  uint64_t rows_read = 0;
+  uint64_t below_threshold = 0;       // interactions
+  uint64_t duplicates_merged = 0;     // only with merge_duplicates
+  uint64_t filtered_interactions = 0, filtered_users = 0, filtered_items = 0;  // by k-core and minimum history
+  uint64_t split_rows_unused = 0;     // pairs of the split file that the rating threshold had removed
+  uint64_t held_out_texts = 0;        // texts of held-out pairs: left out
+  uint64_t unused_texts = 0;          // empty, or of users and items that are not in the corpus
+  uint64_t cut_texts = 0;             // longer than max_text_tokens
+  struct Bad {
+    std::string problem;
+    uint64_t count;
+    std::vector<std::string> examples;  // "file:line: detail"
+  };
+  std::vector<Bad> bad_rows;
+  std::vector<std::string> notices;  // for a person to read
+};
+
+/// Reads raw files and writes a corpus. Memory stays within memory_bytes whatever the number of interactions and texts; only the maps of
+/// raw ids grow with users + items (about 60 bytes and the id's characters each; too many of them for memory_bytes is a DataError).
+/// The same input and options (memory, threads and folder names aside) give the same bytes. The corpus appears by one rename at the end.
+PrepareReport prepare(const PrepareOptions& options);
+
+/// The report as lines for a terminal.
+std::string describe(const PrepareReport& report);
+
+}  // namespace cllm

@@ -1,0 +1,138 @@
+#include "data/ingest/shard_writer.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+
+namespace cllm {
+namespace {
+
+/// Raw ids of consecutive internal ids.
+struct IdColumns {
+  std::vector<uint8_t> bytes;
+  std::vector<int64_t> offsets{0};
+  std::vector<int32_t> input_order;
+
+  void add(std::string_view raw_id, uint32_t number) {
+    bytes.insert(bytes.end(), raw_id.begin(), raw_id.end());
+    offsets.push_back(static_cast<int64_t>(bytes.size()));
+    input_order.push_back(static_cast<int32_t>(number));
+  }
+  int64_t rows() const { return static_cast<int64_t>(input_order.size()); }
+  uint64_t size_bytes() const { return bytes.size() + offsets.size() * 8 + input_order.size() * 8; }
+
+  std::vector<int32_t> sorted() const {
+    std::vector<int32_t> order(input_order.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto id = [&](int32_t n) {
+      const auto at = static_cast<size_t>(n);
+      return std::string_view(reinterpret_cast<const char*>(bytes.data()) + offsets[at], static_cast<size_t>(offsets[at + 1] - offsets[at]));
+    };
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return id(a) < id(b); });
+    return order;
+  }
+};
+
+template <typename T>
+DatasetView view(const std::string& name, const std::vector<T>& values) {
+  return {name, std::span<const T>(values)};
+}
+
+void write_ids(ShardFamily& family, const IdColumns& ids, std::vector<DatasetView> datasets) {
+  const std::vector<int32_t> sorted = ids.sorted();
+  datasets.push_back(view("raw_bytes", ids.bytes));
+  datasets.push_back(view("raw_offsets", ids.offsets));
+  datasets.push_back(view("raw_sorted", sorted));
+  datasets.push_back(view("input_order", ids.input_order));
+  family.write(ids.rows(), datasets);
+}
+
+/// Internal id -> raw number.
+std::vector<uint32_t> inverse(const std::vector<uint32_t>& internal, uint32_t count) {
+  std::vector<uint32_t> raw(count);
+  for (size_t n = 0; n < internal.size(); ++n) {
+    if (internal[n] != kDropped) raw[internal[n]] = static_cast<uint32_t>(n);
+  }
+  return raw;
+}
+
+/// One shard of users in memory.
+struct UserColumns {
+  IdColumns ids;
+  std::vector<int64_t> offsets[kNumParts];
+  std::vector<int32_t> items[kNumParts];
+
+  UserColumns() {
+    for (auto& part : offsets) part.push_back(0);
+  }
+  void end_row() {
+    for (size_t part = 0; part < kNumParts; ++part) offsets[part].push_back(static_cast<int64_t>(items[part].size()));
+  }
+  uint64_t size_bytes() const {
+    uint64_t sum = ids.size_bytes();
+    for (size_t part = 0; part < kNumParts; ++part) sum += offsets[part].size() * 8 + items[part].size() * 4;
+    return sum;
+  }
+  void write(ShardFamily& family) const {
+    std::vector<DatasetView> datasets;
+    for (size_t part = 0; part < kNumParts; ++part) {
+      datasets.push_back(view(std::string(kPartNames[part]) + "_offsets", offsets[part]));
+      datasets.push_back(view(std::string(kPartNames[part]) + "_items", items[part]));
+    }
+    write_ids(family, ids, std::move(datasets));
+  }
+};
+
+}  // namespace
+
+void ShardFamily::write(int64_t rows, std::span<const DatasetView> datasets) {
+  char number[16];
+  std::snprintf(number, sizeof number, "-%06zu.h5", entries_.size());
+  const std::string name = name_ + number;
+  write_shard(corpus_ / name, datasets);
+  sync_to_disk(corpus_ / name);
+  const int64_t first_row = entries_.empty() ? 0 : entries_.back().first_row + entries_.back().rows;
+  entries_.push_back({describe_file(corpus_, name), first_row, rows});
+}
+
+void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const Workspace& work, Manifest& manifest,
+                 RecordFile<PackedPair>& held_out) {
+  const std::vector<uint32_t> raw_of = inverse(ids.users, ids.num_users);
+  ShardFamily family(work.folder, "users");
+  pairs.finish();
+  PackedPair pair = 0;
+  bool has_pair = pairs.next(pair);
+  UserColumns shard;
+  for (uint32_t user = 0; user < ids.num_users; ++user) {
+    shard.ids.add(work.users.name(raw_of[user]), raw_of[user]);
+    for (; has_pair && packed_user(pair) == user; has_pair = pairs.next(pair)) {
+      const auto part = static_cast<size_t>(packed_part(pair));
+      shard.items[part].push_back(static_cast<int32_t>(packed_item(pair)));
+      ++manifest.num_interactions[part];
+      if (packed_part(pair) != Part::kTrain) held_out.add(pair);
+    }
+    shard.end_row();
+    if (shard.size_bytes() >= work.options.shard_bytes || user + 1 == ids.num_users) {
+      shard.write(family);
+      shard = UserColumns();
+      if (work.options.progress) work.options.progress("writing users", user + 1, ids.num_users);
+    }
+  }
+  manifest.users = family.entries();
+}
+
+void write_items(const InternalIds& ids, const Workspace& work, Manifest& manifest) {
+  const std::vector<uint32_t> raw_of = inverse(ids.items, ids.num_items);
+  ShardFamily family(work.folder, "items");
+  IdColumns shard;
+  for (uint32_t item = 0; item < ids.num_items; ++item) {
+    shard.add(work.items.name(raw_of[item]), raw_of[item]);
+    if (shard.size_bytes() >= work.options.shard_bytes || item + 1 == ids.num_items) {
+      write_ids(family, shard, {});
+      shard = IdColumns();
+    }
+  }
+  manifest.items = family.entries();
+}
+
+}  // namespace cllm

@@ -1,0 +1,51 @@
+#include "data/ingest/split.h"
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+#include "data/random.h"
+
+namespace cllm {
+
+void split_history(std::span<Pair> history, SplitMethod method, uint64_t key) {
+  constexpr size_t kMinimum = 3;  // one item for each part
+  constexpr size_t kShare = 10;   // one in ten for validation, one in ten for test
+  if (method == SplitMethod::kFile) return;
+  if (method == SplitMethod::kLeaveLastOut) {
+    const auto when = [](const Pair& p) { return std::tuple(p.time, uint64_t{p.file}, uint64_t{p.line}); };
+    std::sort(history.begin(), history.end(), [&](const Pair& a, const Pair& b) { return when(a) < when(b); });
+  } else {
+    CounterRng rng(key);
+    rng.shuffle(history);
+  }
+  const size_t count = history.size();
+  const bool holds_out = count >= kMinimum;
+  const size_t each = !holds_out ? 0 : method == SplitMethod::kLeaveLastOut ? 1 : std::max<size_t>(1, count / kShare);
+  for (size_t n = 0; n < count; ++n) {
+    const Part part = n >= count - each ? Part::kTest : n >= count - 2 * each ? Part::kValidation : Part::kTrain;
+    history[n].part = static_cast<uint64_t>(part) & 3;
+  }
+}
+
+void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options, ExternalSorter<PackedPair>& out) {
+  std::vector<Pair> history;
+  const auto flush = [&] {
+    if (history.empty()) return;
+    split_history(history, options.split, stream_key(options.seed, Purpose::kSplit, history[0].user));
+    for (const Pair& pair : history) out.add(pack(ids.users[pair.user], static_cast<Part>(pair.part), ids.items[pair.item]));
+    history.clear();
+  };
+  constexpr uint64_t kReportEvery = 1 << 16;
+  uint64_t read = 0;
+  auto stream = pairs.read();
+  for (Pair pair; stream.next(pair); ++read) {
+    if (options.progress && read % kReportEvery == 0) options.progress("splitting", read, pairs.size());
+    if (ids.users[pair.user] == kDropped || ids.items[pair.item] == kDropped) continue;
+    if (!history.empty() && history[0].user != pair.user) flush();
+    history.push_back(pair);
+  }
+  flush();
+}
+
+}  // namespace cllm
