@@ -13,6 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using MergeList = std::vector<std::pair<std::string, std::string>>;
+using nlohmann::json;          // sorted keys: ordered_json takes quadratic time to read 50,000 of them
 using nlohmann::ordered_json;
 
 std::string read_file(const fs::path& path) {
@@ -23,16 +24,16 @@ std::string read_file(const fs::path& path) {
   return bytes;
 }
 
-ordered_json read_json(const fs::path& path) {
+json read_json(const fs::path& path) {
   try {
-    return ordered_json::parse(read_file(path));
-  } catch (const nlohmann::json::parse_error& error) {
+    return json::parse(read_file(path));
+  } catch (const json::parse_error& error) {
     throw DataError(path.string() + ": not JSON at byte " + std::to_string(error.byte));
   }
 }
 
 /// Puts one entry of {"token": id} into its place.
-void place_token(std::vector<std::string>& tokens, const std::string& symbols, const ordered_json& id, const std::string& where) {
+void place_token(std::vector<std::string>& tokens, const std::string& symbols, const json& id, const std::string& where) {
   const std::string entry = where + ": token '" + symbols + "'";
   if (symbols.empty()) throw DataError(where + ": an empty token");
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
@@ -43,13 +44,13 @@ void place_token(std::vector<std::string>& tokens, const std::string& symbols, c
 }
 
 /// As many distinct ids below the count as there are entries: none is missing.
-std::vector<std::string> tokens_of(const ordered_json& vocabulary, const ordered_json& added, const std::string& where) {
+std::vector<std::string> tokens_of(const json& vocabulary, const json& added, const std::string& where) {
   if (!vocabulary.is_object()) throw DataError(where + ": the vocabulary is not an object of token: id");
   size_t count = vocabulary.size();
-  for (const ordered_json& token : added) count += !vocabulary.contains(token.at("content").get<std::string>());
+  for (const json& token : added) count += !vocabulary.contains(token.at("content").get<std::string>());
   std::vector<std::string> tokens(count);
   for (const auto& [symbols, id] : vocabulary.items()) place_token(tokens, symbols, id, where);
-  for (const ordered_json& token : added) place_token(tokens, token.at("content").get<std::string>(), token.at("id"), where);
+  for (const json& token : added) place_token(tokens, token.at("content").get<std::string>(), token.at("id"), where);
   return tokens;
 }
 
@@ -81,18 +82,18 @@ void require(bool condition, const std::string& where, const std::string& what) 
 }
 
 /// Absent or null: the default of the format.
-bool flag(const ordered_json& object, const char* key, bool otherwise) {
+bool flag(const json& object, const char* key, bool otherwise) {
   return object.contains(key) && object[key].is_boolean() ? object[key].get<bool>() : otherwise;
 }
 
-void check_is_gpt2_kind(const ordered_json& file, const std::string& where) {
-  const ordered_json& model = file.at("model");
+void check_is_gpt2_kind(const json& file, const std::string& where) {
+  const json& model = file.at("model");
   require(model.value("type", "BPE") == "BPE", where, "model.type is " + model.value("type", ""));
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
     require(!model.contains(key) || model[key].is_null() || model[key] == "", where, std::string("model.") + key + " is set");
   require(!flag(model, "ignore_merges", false), where, "model.ignore_merges is true");
   require(!file.contains("normalizer") || file["normalizer"].is_null(), where, "a normalizer is set");
-  const ordered_json& split = file.at("pre_tokenizer");
+  const json& split = file.at("pre_tokenizer");
   require(split.is_object() && split.value("type", "") == "ByteLevel", where, "pre_tokenizer.type is not ByteLevel");
   require(!flag(split, "add_prefix_space", true), where, "pre_tokenizer.add_prefix_space is not false");
   require(flag(split, "use_regex", true), where, "pre_tokenizer.use_regex is false");
@@ -100,11 +101,11 @@ void check_is_gpt2_kind(const ordered_json& file, const std::string& where) {
 
 Tokenizer load_tokenizer_json(const fs::path& path) {
   const std::string where = path.string();
-  const ordered_json file = read_json(path);
+  const json file = read_json(path);
   try {
     check_is_gpt2_kind(file, where);
     MergeList merges;
-    for (const ordered_json& merge : file.at("model").at("merges")) {
+    for (const json& merge : file.at("model").at("merges")) {
       const std::string here = where + ": merge " + std::to_string(merges.size() + 1);
       if (merge.is_string()) {
         merges.push_back(parse_merge(merge.get<std::string>(), here));
@@ -113,9 +114,9 @@ Tokenizer load_tokenizer_json(const fs::path& path) {
         merges.emplace_back(symbols_to_bytes(merge[0].get<std::string>()), symbols_to_bytes(merge[1].get<std::string>()));
       }
     }
-    const ordered_json added = file.value("added_tokens", ordered_json::array());
+    const json added = file.value("added_tokens", json::array());
     return make_tokenizer(tokens_of(file["model"].at("vocab"), added, where), merges, where);
-  } catch (const nlohmann::json::exception& error) {  // a key is missing or of another type
+  } catch (const json::exception& error) {  // a key is missing or of another type
     throw DataError(where + ": not a tokenizer: " + error.what());
   }
 }
@@ -154,7 +155,7 @@ Tokenizer Tokenizer::load(const fs::path& dir) {
   const fs::path vocabulary = dir / "vocab.json", merges = dir / "merges.txt";
   for (const fs::path& file : {vocabulary, merges})
     if (!fs::exists(file)) throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() + "; a tokenizer needs one of both forms");
-  return make_tokenizer(tokens_of(read_json(vocabulary), ordered_json::array(), vocabulary.string()), read_merges(merges), dir.string());
+  return make_tokenizer(tokens_of(read_json(vocabulary), json::array(), vocabulary.string()), read_merges(merges), dir.string());
 }
 
 void Tokenizer::save(const fs::path& dir) const {
