@@ -126,8 +126,7 @@ const F* pointer_or_null(const at::Tensor& tensor) {
 /// x' = x + dropout(y + bias); n = layer_norm(x').
 struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& y, const at::Tensor& bias,
-                               const at::Tensor& gamma, const at::Tensor& beta, const at::Tensor& keys, double epsilon, double rate,
-                               int64_t salt) {
+                               const at::Tensor& gamma, const at::Tensor& beta, double epsilon, const DropoutSite& site) {
     const at::Tensor xc = x.contiguous(), yc = y.contiguous();
     at::Tensor sum = at::empty_like(xc), out = at::empty_like(yc);
     at::Tensor mean = at::empty({x.size(0), 1}, xc.options()), inverse = at::empty_like(mean);
@@ -135,14 +134,13 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
       const NormForward<R, C> args{sum.mutable_data_ptr<R>(), out.mutable_data_ptr<C>(), mean.mutable_data_ptr<R>(),
                                    inverse.mutable_data_ptr<R>(), xc.const_data_ptr<R>(), yc.const_data_ptr<C>(),
                                    bias.const_data_ptr<R>(), gamma.const_data_ptr<R>(), beta.const_data_ptr<R>(),
-                                   static_cast<R>(epsilon), DropoutMask(keys, {rate, static_cast<uint64_t>(salt)})};
+                                   static_cast<R>(epsilon), DropoutMask(site)};
       at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) { norm_forward_rows(args, {begin, end, x.size(1)}); });
     });
     ctx->set_materialize_grads(false);
-    ctx->save_for_backward({sum, mean, inverse, gamma, beta, keys});
+    ctx->save_for_backward({sum, mean, inverse, gamma, beta});
     ctx->saved_data["compute"] = static_cast<int64_t>(y.scalar_type());
-    ctx->saved_data["rate"] = rate;
-    ctx->saved_data["salt"] = salt;
+    site.save(*ctx);
     return {sum, out};
   }
 
@@ -150,8 +148,8 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const auto saved = ctx->get_saved_variables();
     const at::Tensor &sum = saved[0], &mean = saved[1], &inverse = saved[2], &gamma = saved[3];
     const auto compute = static_cast<at::ScalarType>(ctx->saved_data["compute"].toInt());
-    const DropoutSite site{ctx->saved_data["rate"].toDouble(), static_cast<uint64_t>(ctx->saved_data["salt"].toInt())};
-    const DropoutMask mask(saved[5], site);
+    const DropoutSite site = DropoutSite::saved(*ctx);
+    const DropoutMask mask(site);
     const at::Tensor grad_sum = gradients[0].defined() ? gradients[0].contiguous() : gradients[0];
     TORCH_CHECK(gradients[1].defined(), "the normed result must take part in the loss");
     const at::Tensor grad_out = gradients[1].contiguous();
@@ -170,16 +168,15 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
       std::tie(std::ignore, grad_gamma, grad_beta) = at::native_layer_norm_backward(
           grad_out.to(sum.scalar_type()), sum, {sum.size(1)}, mean, inverse, gamma, saved[4], {false, true, true});
     }
-    return {grad_x, grad_y, grad_bias, grad_gamma, grad_beta, {}, {}, {}, {}};
+    return {grad_x, grad_y, grad_bias, grad_gamma, grad_beta, {}, {}};
   }
 };
 
 }  // namespace
 
 std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
-                                               const at::Tensor& keys_T, DropoutSite site) {
-  auto out = AddNormFunction::apply(x_TD, y_TD, bias_D, norm.gamma, norm.beta, keys_T, norm.epsilon, site.rate,
-                                    static_cast<int64_t>(site.salt));
+                                               const DropoutSite& site) {
+  auto out = AddNormFunction::apply(x_TD, y_TD, bias_D, norm.gamma, norm.beta, norm.epsilon, site);
   return {out[0], out[1]};
 }
 

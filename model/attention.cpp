@@ -222,22 +222,21 @@ void for_each_head(const Shared<R, C>& shared, Function f) {
 }
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& bias, const at::Tensor& keys,
-                            const PackedLayout& layout, int64_t num_heads, DropoutSite site) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& bias, const PackedLayout& layout,
+                            int64_t num_heads, const DropoutSite& site) {
     const int64_t width = qkv.size(1) / 3;
     at::Tensor out = at::empty({qkv.size(0), width}, qkv.options());
     at::Tensor lse = at::empty({num_heads, qkv.size(0)}, bias.options());
     dispatch_compute(qkv.scalar_type(), [&]<class R, class C>(R, C) {
       const Shared<R, C> shared{qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout, num_heads, width,
-                                DropoutMask(keys, site)};
+                                DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) { head.forward(b, h, out.mutable_data_ptr<C>()); });
     });
-    ctx->save_for_backward({qkv, bias, lse, keys});
+    ctx->save_for_backward({qkv, bias, lse});
     ctx->saved_data["offsets"] = layout.offsets;
     ctx->saved_data["longest"] = layout.longest;
     ctx->saved_data["num_heads"] = num_heads;
-    ctx->saved_data["rate"] = site.rate;
-    ctx->saved_data["salt"] = static_cast<int64_t>(site.salt);
+    site.save(*ctx);
     return out;
   }
 
@@ -249,25 +248,24 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     PackedLayout layout;
     layout.offsets = ctx->saved_data["offsets"].toIntVector();
     layout.longest = ctx->saved_data["longest"].toInt();
-    const DropoutSite site{ctx->saved_data["rate"].toDouble(), static_cast<uint64_t>(ctx->saved_data["salt"].toInt())};
+    const DropoutSite site = DropoutSite::saved(*ctx);
     dispatch_compute(qkv.scalar_type(), [&]<class R, class C>(R, C) {
       const Shared<R, C> shared{qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout,
-                                ctx->saved_data["num_heads"].toInt(), qkv.size(1) / 3, DropoutMask(saved[3], site)};
+                                ctx->saved_data["num_heads"].toInt(), qkv.size(1) / 3, DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) {
         head.backward(b, h, grad_out.const_data_ptr<C>(), grad_qkv.mutable_data_ptr<C>());
       });
     });
     const at::Tensor grad_bias = ctx->needs_input_grad(1) ? at::sum(grad_qkv, 0).to(bias.scalar_type()) : at::Tensor();
-    return {grad_qkv, grad_bias, {}, {}, {}, {}};
+    return {grad_qkv, grad_bias, {}, {}, {}};
   }
 };
 
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
-                            DropoutSite site) {
-  const at::Tensor keys = site.rate > 0 ? layout.dropout_keys_T : at::Tensor();
-  return AttentionFunction::apply(qkv_T3D.contiguous(), bias_3D, keys, layout, num_heads, site);
+                            const DropoutSite& site) {
+  return AttentionFunction::apply(qkv_T3D.contiguous(), bias_3D, layout, num_heads, site);
 }
 
 }  // namespace cllm

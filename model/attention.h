@@ -11,6 +11,6 @@ namespace cllm {
 /// [T, H, D/H]; `bias_3D` in the residual dtype. Result [T, D] in the compute dtype; softmax in fp32 (fp64 for fp64).
 /// Saves qkv and one log-sum-exp per token and head. Differentiable in qkv and bias.
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
-                            DropoutSite site);
+                            const DropoutSite& site);
 
 }  // namespace cllm

@@ -24,10 +24,10 @@ CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask,
   }
 }
 
-at::Tensor apply_mask(const at::Tensor& x_TD, const at::Tensor& keys_T, DropoutSite site) {
+at::Tensor apply_mask(const at::Tensor& x_TD, const DropoutSite& site) {
   const at::Tensor in = x_TD.contiguous();
   at::Tensor out = at::empty_like(in);
-  const DropoutMask mask(keys_T, site);
+  const DropoutMask mask(site);
   AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "dropout", [&] {
     at::parallel_for(0, in.size(0), 16, [&](int64_t begin, int64_t end) {
       dropout_rows(out.mutable_data_ptr<scalar_t>(), in.const_data_ptr<scalar_t>(), mask, in.size(1), {begin, end});
@@ -37,23 +37,17 @@ at::Tensor apply_mask(const at::Tensor& x_TD, const at::Tensor& keys_T, DropoutS
 }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, int64_t salt) {
-    ctx->save_for_backward({keys_T});
-    ctx->saved_data["rate"] = rate;
-    ctx->saved_data["salt"] = salt;
-    return apply_mask(x_TD, keys_T, {rate, static_cast<uint64_t>(salt)});
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const DropoutSite& site) {
+    site.save(*ctx);
+    return apply_mask(x_TD, site);
   }
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const DropoutSite site{ctx->saved_data["rate"].toDouble(), static_cast<uint64_t>(ctx->saved_data["salt"].toInt())};
-    return {apply_mask(gradients[0], ctx->get_saved_variables()[0], site), {}, {}, {}};
+    return {apply_mask(gradients[0], DropoutSite::saved(*ctx)), {}};
   }
 };
 
 }  // namespace
 
-at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, DropoutSite site) {
-  if (!keys_T.defined() || site.rate == 0) return x_TD;
-  return DropoutFunction::apply(x_TD, keys_T, site.rate, static_cast<int64_t>(site.salt));
-}
+at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) { return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD; }
 
 }  // namespace cllm

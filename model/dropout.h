@@ -9,10 +9,27 @@
 
 namespace cllm {
 
-/// One place of the network where dropout acts: its rate, and a number that separates its draws from those of other places.
+/// Dropout at one place of the network; off by default.
 struct DropoutSite {
+  at::Tensor keys_T;  // int64 [T] of the tokens that pass here; undefined: off
   double rate = 0;
-  uint64_t salt = 0;
+  uint64_t salt = 0;  // separates the draws of this place from those of others
+
+  bool active() const { return keys_T.defined() && rate > 0; }
+
+  /// To and from an autograd context.
+  template <class Context>
+  void save(Context& context) const {
+    if (active()) context.saved_data["dropout_keys"] = keys_T;
+    context.saved_data["dropout_rate"] = active() ? rate : 0;
+    context.saved_data["dropout_salt"] = static_cast<int64_t>(salt);
+  }
+  template <class Context>
+  static DropoutSite saved(Context& context) {
+    const double rate = context.saved_data["dropout_rate"].toDouble();
+    if (rate == 0) return {};
+    return {context.saved_data["dropout_keys"].toTensor(), rate, static_cast<uint64_t>(context.saved_data["dropout_salt"].toInt())};
+  }
 };
 
 /// Counter-based mask: whether an element survives is a function of (token key, salt, group, column) alone. So it is the same for any
@@ -21,9 +38,9 @@ class DropoutMask {
  public:
   /// A mask that keeps everything.
   DropoutMask() = default;
-  /// `keys_T`: int64 [T] on the CPU; undefined: keeps everything.
-  DropoutMask(const at::Tensor& keys_T, DropoutSite site)
-      : keys_(keys_T.defined() && site.rate > 0 ? keys_T.const_data_ptr<int64_t>() : nullptr),
+  /// The keys must be on the CPU and outlive the mask.
+  explicit DropoutMask(const DropoutSite& site)
+      : keys_(site.active() ? site.keys_T.const_data_ptr<int64_t>() : nullptr),
         salt_(mix64(site.salt)),
         threshold_(static_cast<uint32_t>(std::ldexp(site.rate, 32))),
         scale_(1.0 / (1.0 - site.rate)) {}
@@ -58,7 +75,7 @@ class DropoutMask {
   double scale_ = 1;
 };
 
-/// x with elements dropped and the rest scaled by 1 / (1 - rate); x itself if keys are undefined or the rate is 0. Differentiable.
-at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, DropoutSite site);
+/// x with elements dropped and the rest scaled by 1 / (1 - rate); x itself if the site is off. Differentiable.
+at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site);
 
 }  // namespace cllm

@@ -23,9 +23,8 @@ namespace {
 // Positions of a block's parameters in the list of gpt2_parameter_shapes, which starts with wte and wpe.
 constexpr size_t kFirstBlock = 2, kPerBlock = 12;
 
-/// Dropout of one place of one layer.
-DropoutSite site(double rate, int64_t layer, uint64_t place) { return {rate, static_cast<uint64_t>(layer + 1) * 8 + place}; }
-constexpr uint64_t kEmbedding = 0, kAttention = 1, kAfterAttention = 2, kAfterMlp = 3;
+/// Places of a layer where dropout acts; part of its salt.
+enum Place : uint64_t { kEmbedding, kAttention, kAfterAttention, kAfterMlp };
 
 }  // namespace
 
@@ -93,8 +92,11 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
   at::Tensor keys = layout.dropout_keys_T;
+  const auto site = [&](double rate, int64_t layer, Place place) -> DropoutSite {
+    return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
+  };
   at::Tensor x = at::add(x_TD.to(residual_dtype(options_.compute)), positions_.index_select(0, layout.positions_T));
-  x = cllm::dropout(x, keys, site(dropout.embedding, 0, kEmbedding));
+  x = cllm::dropout(x, site(dropout.embedding, 0, kEmbedding));
   at::Tensor n = norm_only(x, blocks_.front().norm1, options_.compute);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     const Block& block = blocks_[layer];
@@ -108,10 +110,10 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
       x = x.index_select(0, layout.output_rows_A);
       if (keys.defined()) keys = keys.index_select(0, layout.output_rows_A);
     }
-    std::tie(x, n) = add_and_norm(x, at::mm(attended, block.attention_out), block.attention_out_bias, block.norm2, keys,
+    std::tie(x, n) = add_and_norm(x, at::mm(attended, block.attention_out), block.attention_out_bias, block.norm2,
                                   site(dropout.residual, layer, kAfterAttention));
     const at::Tensor inner = bias_gelu(at::mm(n, block.mlp_in), block.mlp_in_bias, config_.activation);
-    std::tie(x, n) = add_and_norm(x, at::mm(inner, block.mlp_out), block.mlp_out_bias, next, keys,
+    std::tie(x, n) = add_and_norm(x, at::mm(inner, block.mlp_out), block.mlp_out_bias, next,
                                   site(dropout.residual, layer, kAfterMlp));
   }
   return n;
