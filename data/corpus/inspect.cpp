@@ -14,7 +14,7 @@ namespace {
 
 std::string grouped(int64_t value) {
   std::string digits = std::to_string(value);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
 }
 
@@ -105,7 +105,7 @@ std::string describe_user(const Corpus& corpus, int64_t user) {
   for (int part = 0; part < kNumParts; ++part) {
     const auto items = corpus.items(user, static_cast<Part>(part));
     out += std::string(part == 0 ? ": " : "; ") + std::string(kPartNames[part]);
-    for (size_t n = 0; n < std::min(items.size(), kItems); ++n) out += " " + std::string(corpus.item_raw_id(items[n]));
+    for (size_t n = 0; n < std::min(items.size(), kItems); ++n) out.append(" ").append(corpus.item_raw_id(items[n]));
     if (items.size() > kItems) out += " ... (" + std::to_string(items.size()) + ")";
   }
   return out + "\n";

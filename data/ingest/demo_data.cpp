@@ -36,7 +36,7 @@ Profile draw_profile(CounterRng& rng, size_t num_skills) {
   profile.popularity = kPopularitySpread * rng.normal();
   std::array<size_t, 12> skills;
   std::iota(skills.begin(), skills.end(), size_t{0});
-  rng.shuffle(std::span(skills));
+  rng.shuffle(std::span<size_t>(skills));
   profile.skills.assign(skills.begin(), skills.begin() + static_cast<std::ptrdiff_t>(num_skills));
   return profile;
 }
