@@ -6,54 +6,17 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include "model/encode.h"
 #include "model/kernels/softmax_block.h"
 #include "model/mutual_regularisation.h"
-#include "model/packed_layout.h"
 
 namespace cllm {
 namespace {
 
-/// The tokens of a batch by where their embedding comes from.
-struct TokenSources {
-  at::Tensor word_positions, word_ids;  // int64
-  at::Tensor row_positions;             // int64: tokens of users and items
-  std::vector<int32_t> rows;            // their table rows
-};
-
-TokenSources split_tokens(const Batch& batch) {
-  std::vector<int64_t> word_positions, word_ids, row_positions;
-  std::vector<int32_t> rows;
-  for (int64_t t = 0; t < batch.num_tokens(); ++t) {
-    const int32_t token = batch.token_ids[static_cast<size_t>(t)];
-    if (batch.vocabulary.is_word(token)) {
-      word_positions.push_back(t);
-      word_ids.push_back(token);
-    } else {
-      row_positions.push_back(t);
-      rows.push_back(batch.vocabulary.row_of(token));
-    }
-  }
-  return {at::tensor(word_positions, at::kLong), at::tensor(word_ids, at::kLong), at::tensor(row_positions, at::kLong), std::move(rows)};
-}
-
-/// Input embeddings [T, D] in the table's dtype.
-at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD, const at::Tensor& inverse_T) {
-  const int64_t T = tokens.word_positions.size(0) + tokens.row_positions.size(0);
-  at::Tensor x_TD = at::empty({T, fetched_UD.size(1)}, fetched_UD.options());
-  x_TD.index_copy_(0, tokens.word_positions, words_ND.detach().index_select(0, tokens.word_ids).to(x_TD.scalar_type()));
-  x_TD.index_copy_(0, tokens.row_positions, fetched_UD.index_select(0, inverse_T));
-  return x_TD;
-}
-
-/// Hidden states of the predicting positions, [A, D] in the compute dtype, with the graph back to x_TD (and to trainable parameters).
-at::Tensor hidden_states(const Backbone& backbone, const Batch& batch, const at::Tensor& x_TD, const Dropout& dropout) {
-  const auto A = static_cast<int64_t>(batch.active_rows.size());
-  if (A == 0) return at::empty({0, x_TD.size(1)}, x_TD.options().dtype(backbone.text_head().scalar_type()));
-  const bool drops = dropout.embedding > 0 || dropout.attention > 0 || dropout.residual > 0;
-  PackedLayout layout = make_layout(batch, x_TD.device(), drops);
-  layout.output_rows_A = at::tensor(batch.active_rows, at::kLong);
-  const at::AutoGradMode with_graph(true);
-  return backbone.forward(x_TD.requires_grad_(true), layout, dropout);
+template <typename Work>
+at::Tensor with_graph(Work&& work) {
+  const at::AutoGradMode enabled(true);
+  return work();
 }
 
 Targets targets_of(const Batch& batch) {
@@ -120,7 +83,7 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), exchange_.fetch(route, own.weight), route.inverse_T);
   phases_.lookup = watch.lap();
 
-  const at::Tensor hidden_AD = hidden_states(backbone, batch, x_TD, config.dropout);
+  const at::Tensor hidden_AD = with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
   phases_.forward = watch.lap();
 
   const HeadResult head =
@@ -146,7 +109,8 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
                         items_predict_items ? head.weight_gradient : at::Tensor());
   phases_.give_back = watch.lap();
 
-  at::Tensor sums = at::tensor({head.loss, 0.0}, at::kDouble);  // lm, mr
+  at::Tensor sums = at::tensor(  // lm, mr, sequences, tokens
+      {head.loss, 0.0, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
   if (config.lambda != 0 || config.report_mr) {
     const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups);
     optimizer_.catch_up(own, covered.rows_C);
@@ -156,7 +120,7 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   comm_.all_reduce(sums, ReduceOp::kSum);
   phases_.mr = watch.lap();
   const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
-  return {lm + config.lambda * mr, lm, mr};
+  return {lm + config.lambda * mr, lm, mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
 }
 
 StepLosses TrainStep::run(const Batch& batch, const StepConfig& config) {

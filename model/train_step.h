@@ -31,6 +31,7 @@ struct StepConfig {
 /// Global values, equal on all ranks. loss = lm + lambda * mr, before the update.
 struct StepLosses {
   double loss = 0, lm = 0, mr = 0;
+  int64_t num_sequences = 0, num_tokens = 0;
 };
 
 /// Gradients of the trained side on this rank's shard: rows_M local rows, ascending; gradients [M, D]. Backbone gradients are in the
