@@ -1,5 +1,7 @@
 #include "launch/schedule.h"
 
+#include <algorithm>
+
 namespace cllm {
 
 std::string_view name_of(Stage stage) {
@@ -35,7 +37,9 @@ StepRef Segment::at(int64_t step) const {
   return {streams[1].first, step - before};
 }
 
-std::vector<Segment> make_schedule(const RunConfig& config, const EpochSteps& steps) {
+namespace {
+
+std::vector<Segment> make_segments(const RunConfig& config, const EpochSteps& steps) {
   using Streams = std::vector<std::pair<StepKind, int64_t>>;
   std::vector<Segment> out;
   const auto add = [&](Stage stage, int64_t epoch, const StageSection& how, Streams streams, bool validate) {
@@ -64,6 +68,31 @@ std::vector<Segment> make_schedule(const RunConfig& config, const EpochSteps& st
     if (config.finetune.content_epochs) add(Stage::kFinetune, e, config.finetune, c, false);
   }
   return out;
+}
+
+}  // namespace
+
+Schedule::Schedule(const RunConfig& config, const EpochSteps& steps) : segments_(make_segments(config, steps)), starts_{0} {
+  for (const Segment& segment : segments_) starts_.push_back(starts_.back() + segment.num_steps());
+}
+
+size_t Schedule::segment_of(int64_t global_step) const {
+  return static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), global_step) - starts_.begin()) - 1;
+}
+
+int64_t Schedule::steps_of(Stage stage) const { return steps_of_before(stage, num_steps()); }
+
+int64_t Schedule::steps_of_before(Stage stage, int64_t global_step) const {
+  int64_t steps = 0;
+  for (size_t n = 0; n < segments_.size(); ++n) {
+    if (segments_[n].stage == stage) steps += std::clamp<int64_t>(global_step - starts_[n], 0, segments_[n].num_steps());
+  }
+  return steps;
+}
+
+StepRef Schedule::at(int64_t global_step) const {
+  const size_t segment = segment_of(global_step);
+  return segments_[segment].at(global_step - starts_[segment]);
 }
 
 }  // namespace cllm

@@ -39,7 +39,26 @@ struct EpochSteps {
   int64_t collaborative = 0, content = 0, recommendation = 0;
 };
 
-/// The whole training as a list: a pure function of the configuration, so a checkpoint needs only (segment, step).
-std::vector<Segment> make_schedule(const RunConfig& config, const EpochSteps& steps);
+/// The whole training as a list of segments: a pure function of the configuration, so a checkpoint needs only the global step.
+class Schedule {
+ public:
+  Schedule(const RunConfig& config, const EpochSteps& steps);
+
+  const std::vector<Segment>& segments() const { return segments_; }
+  int64_t num_steps() const { return starts_.back(); }
+  /// The segment that `global_step` (< num_steps()) belongs to.
+  size_t segment_of(int64_t global_step) const;
+  /// First global step of a segment; of one past the last segment: num_steps().
+  int64_t start_of(size_t segment) const { return starts_[segment]; }
+  /// Steps of all segments of a stage, and how many of them come before `global_step`.
+  int64_t steps_of(Stage stage) const;
+  int64_t steps_of_before(Stage stage, int64_t global_step) const;
+  /// Corpus and step within its epoch.
+  StepRef at(int64_t global_step) const;
+
+ private:
+  std::vector<Segment> segments_;
+  std::vector<int64_t> starts_;  // [segments + 1]
+};
 
 }  // namespace cllm

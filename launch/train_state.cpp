@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-void add_table(TrainState& state, const std::string& side, const Table& table, StateScope scope) {
+void add_table(TrainState& state, const std::string& side, const Table& table) {
   const TableLayout& layout = table.layout;
   const auto add = [&](const std::string& what, const at::Tensor& rows) {
     if (!rows.defined()) return;
@@ -19,7 +19,6 @@ void add_table(TrainState& state, const std::string& side, const Table& table, S
                              rows.narrow(0, layout.num_local_users(), layout.num_local_items())});
   };
   add("weight", table.weight);
-  if (scope == StateScope::kWeights) return;
   add("moment1", table.moment1);
   add("moment2", table.moment2);
   add("row_step", table.row_step);
@@ -30,17 +29,16 @@ void add_table(TrainState& state, const std::string& side, const Table& table, S
 std::string to_metadata(const Cursor& cursor, const RecModel& model, const DenseAdam* dense, const std::string& config_digest) {
   const SegmentSums& sums = cursor.sums;
   return json{{"config_digest", config_digest},
-              {"segment", cursor.segment},
-              {"step", cursor.step},
               {"global_step", cursor.global_step},
               {"best_step", cursor.best_step},
               {"best_score", cursor.best_score},
+              {"best_stage", static_cast<int>(cursor.best_stage)},
               {"validations_since_best", cursor.validations_since_best},
               {"finished", cursor.finished},
               {"sums", {sums.loss, sums.lm, sums.mr}},
-              {"counts", {sums.steps, sums.tokens, sums.sequences}},
-              {"collaborative_step", model.collaborative.step},
-              {"content_step", model.content.step},
+              {"sum_steps", sums.steps},
+              {"table_steps", {model.collaborative.step, model.content.step}},
+              {"table_rates", {model.collaborative.learning_rate, model.content.learning_rate}},
               {"backbone_step", dense != nullptr ? dense->num_steps() : 0}}
       .dump();
 }
@@ -53,34 +51,28 @@ Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* de
                       "): restore the configuration, or choose another run.dir");
   }
   Cursor cursor;
-  cursor.segment = meta.at("segment");
-  cursor.step = meta.at("step");
   cursor.global_step = meta.at("global_step");
   cursor.best_step = meta.at("best_step");
   cursor.best_score = meta.at("best_score");
+  cursor.best_stage = static_cast<Stage>(meta.at("best_stage").get<int>());
   cursor.validations_since_best = meta.at("validations_since_best");
   cursor.finished = meta.at("finished");
-  const json &sums = meta.at("sums"), &counts = meta.at("counts");
-  cursor.sums = {sums[0], sums[1], sums[2], counts[0], counts[1], counts[2]};
-  model.collaborative.step = meta.at("collaborative_step");
-  model.content.step = meta.at("content_step");
+  const json& sums = meta.at("sums");
+  cursor.sums = {sums[0], sums[1], sums[2], meta.at("sum_steps")};
+  model.collaborative.step = meta.at("table_steps")[0];
+  model.content.step = meta.at("table_steps")[1];
+  model.collaborative.learning_rate = meta.at("table_rates")[0];
+  model.content.learning_rate = meta.at("table_rates")[1];
   if (dense != nullptr) dense->set_num_steps(meta.at("backbone_step"));
   return cursor;
 }
 
-TrainState view_state(RecModel& model, const DenseAdam* dense, StateScope scope) {
+TrainState view_state(RecModel& model, const DenseAdam* dense) {
   TrainState state;
-  add_table(state, "l", model.collaborative, scope);
-  add_table(state, "c", model.content, scope);
+  add_table(state, "l", model.collaborative);
+  add_table(state, "c", model.content);
   if (dense == nullptr) return state;
-  for (const auto& [name, tensor] : dense->state()) {
-    const bool is_moment = name.ends_with(".m") || name.ends_with(".v");
-    if (is_moment && scope == StateScope::kWeights) continue;
-    // Replicated: rank 0 writes all rows; on load every rank asks for all rows.
-    const int64_t rows = tensor.size(0);
-    state.tensors.push_back({"backbone." + name, rows, 0, tensor});
-    state.tensors.back().replicated = true;
-  }
+  for (const auto& [name, tensor] : dense->state()) state.replicated.push_back({"backbone." + name, tensor});
   return state;
 }
 

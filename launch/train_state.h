@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "checkpoints/checkpoint.h"
+#include "checkpoints/train_state.h"
 #include "launch/schedule.h"
 #include "model/dense_adam.h"
 #include "model/train_step.h"
@@ -13,19 +13,18 @@ namespace cllm {
 /// Sums over the steps of the running segment, for its line in the log.
 struct SegmentSums {
   double loss = 0, lm = 0, mr = 0;
-  int64_t steps = 0, tokens = 0, sequences = 0;
+  int64_t steps = 0;
 };
 
 /// Where the run stands. With the tables and optimiser state this is all that a resumed run needs: every random draw is a function of
 /// (seed, stage, epoch, sample), so there is no generator to save.
 struct Cursor {
-  int64_t segment = 0;      // index into the schedule
-  int64_t step = 0;         // next step within it
   int64_t global_step = 0;  // steps done in the whole run
   int64_t best_step = -1;   // global step of the kept best state; -1: none yet
+  Stage best_stage = Stage::kWarmup;
   double best_score = 0;
   int64_t validations_since_best = 0;
-  bool finished = false;
+  bool finished = false;    // stopped early: nothing left to train
   SegmentSums sums;
 };
 
@@ -34,10 +33,8 @@ std::string to_metadata(const Cursor& cursor, const RecModel& model, const Dense
 /// The inverse; also sets the step counters. Throws ConfigError if the digest differs (the run was made by another configuration).
 Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest);
 
-/// Which tensors a checkpoint holds or a command wants back.
-enum class StateScope { kWeights, kWeightsAndOptimizer };
-
-/// Views (no copies) of this rank's rows: "l_user.weight", "l_item.moment1", …, and "backbone.<name>" from rank 0 if it is trained.
-TrainState view_state(RecModel& model, const DenseAdam* dense, StateScope scope);
+/// Views (no copies) of this rank's rows: "l_user.weight", "l_item.moment1", …, and "backbone.<name>" with its moments if the backbone is
+/// trained (`dense` not null).
+TrainState view_state(RecModel& model, const DenseAdam* dense);
 
 }  // namespace cllm

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "data/corpus/corpus.h"
+#include "data/sampling/sampler.h"
+#include "dist/mpi_session.h"
+#include "launch/config.h"
+#include "model/dense_adam.h"
+#include "model/train_step.h"
+
+namespace cllm {
+
+/// Everything a command computes with, built from a configuration. Members are declared in the order in which they depend on each other.
+struct Workspace {
+  RunConfig config;
+  Corpus corpus;
+  DropoutRates backbone_dropout;  // of the backbone's config.json
+  RecModel model;
+  Sampler sampler;
+  std::unique_ptr<RowOptimizer> optimizer;
+  std::unique_ptr<DenseAdam> backbone_optimizer;  // null: frozen backbone
+
+  const Vocabulary& vocabulary() const { return corpus.vocabulary(); }
+};
+
+/// Opens the corpus and the backbone, checks that they fit together, and starts the tables (METHOD.md §4). Collective.
+/// Throws AgreedFailure (on all ranks) or ModelError.
+std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world);
+
+/// What ranks users: the recommendation prompt, or without finetuning the collaborative model's next item (LLM-PreRec).
+StepKind ranking_kind(const RunConfig& config);
+
+}  // namespace cllm
