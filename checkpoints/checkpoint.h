@@ -1,0 +1,62 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoints/errors.h"
+#include "checkpoints/files.h"
+#include "checkpoints/manifest.h"
+#include "checkpoints/train_state.h"
+#include "dist/communicator.h"
+
+namespace cllm {
+
+/// A committed checkpoint: a folder step-NNNNNNNNNN whose manifest was read and found in order.
+struct CheckpointInfo {
+  std::filesystem::path dir;
+  int64_t step = 0;
+  std::string metadata_json;
+  std::shared_ptr<const Manifest> manifest;
+};
+
+/// A folder that looks like a checkpoint and cannot be used.
+struct Refusal {
+  std::filesystem::path dir;
+  std::string reason;  // file, expected, found
+};
+
+struct SaveOptions {
+  std::string run_id = "run";  // stands in the manifest and in the names of unfinished folders: letters, digits, '-', '_'
+  int keep_last = 2;           // committed checkpoints that stay; at least 2
+  std::string pin = "";        // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
+  Files* files = nullptr;      // tests replace the file system calls; must outlive the call
+};
+
+// All functions that take a Communicator are collective, and an error on one rank is thrown by all with the same message. `parent` is
+// the folder that holds the step folders.
+
+/// At the start of a run that will save: creates `parent`, proves that it can be written (CheckpointError 74 if not) and removes
+/// what killed saves left. No other run may be saving there.
+void prepare(Communicator& comm, const std::filesystem::path& parent, Files* files = nullptr);
+
+/// Writes and commits a checkpoint by the protocol of checkpoints/README.md, then removes old ones. When it returns, the checkpoint
+/// survives power loss. Throws CheckpointError(74), leaving earlier checkpoints as they were.
+CheckpointInfo save(Communicator& comm, const std::filesystem::path& parent, int64_t step, const TrainState& state,
+                    const SaveOptions& options = {});
+
+/// The newest checkpoint whose every byte is as written; damaged ones are passed over and listed in `refused` (may be null). Nothing if
+/// there is none at all; CheckpointError(66) if there are some but all are damaged.
+std::optional<CheckpointInfo> find_latest(Communicator& comm, const std::filesystem::path& parent, std::vector<Refusal>* refused);
+
+/// The checkpoint that was saved with SaveOptions::pin = `name`, every byte verified; nothing if the name was never used.
+std::optional<CheckpointInfo> find_pinned(Communicator& comm, const std::filesystem::path& parent, const std::string& name);
+
+/// Fills the tensors of `into` with the rows that they name, whatever the number of ranks that saved, and sets its metadata. Names,
+/// dtypes and shapes are agreed upon before anything is changed; tensors of the checkpoint that `into` does not name are skipped.
+/// Memory: one block of 4 MiB beyond the tensors. Throws CheckpointError(66).
+void load(Communicator& comm, const CheckpointInfo& checkpoint, TrainState& into);
+
+}  // namespace cllm

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace cllm {
+
+/// Every change that a save makes to the file system, apart from HDF5's own writes into a shard. Tests replace it to cut a save
+/// short at any call, or to forget what was never synced. Errors: CheckpointError(74) with the call, the path and the system's text.
+class Files {
+ public:
+  virtual ~Files() = default;
+  virtual void create_directory(const std::filesystem::path& path);
+  /// Creates or overwrites; durable only after sync_file and sync_directory of its folder.
+  virtual void write_file(const std::filesystem::path& path, std::string_view bytes);
+  /// Asks the kernel to begin writing the file's pages, without waiting.
+  virtual void start_writeback(const std::filesystem::path& path);
+  virtual void sync_file(const std::filesystem::path& path);
+  virtual void sync_directory(const std::filesystem::path& path);
+  virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to);
+  /// Swaps two directories in one step; false where the file system cannot.
+  virtual bool exchange(const std::filesystem::path& one, const std::filesystem::path& other);
+  virtual void remove_tree(const std::filesystem::path& path);
+};
+
+/// write, sync, rename over `path`, sync the folder: a reader sees the old or the new content, never a part.
+void replace_file(Files& files, const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace cllm

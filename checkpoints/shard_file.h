@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <vector>
+
+#include "checkpoints/descriptor.h"
+#include "checkpoints/files.h"
+#include "checkpoints/manifest.h"
+#include "checkpoints/train_state.h"
+
+namespace cllm {
+
+/// Writes an HDF5 file with one contiguous dataset per tensor (the tensor's name; attributes first_row, global_rows, dtype), makes it
+/// durable and returns where every row lies and the checksums of the file. Every HDF5 return code is checked.
+/// Throws CheckpointError(74).
+ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors);
+
+/// Reads bytes of a shard file and verifies the checksum of every block that it touches. The file's own structure is never
+/// interpreted: positions come from the manifest. Throws CheckpointError(66) with file, expected and found.
+class ShardReader {
+ public:
+  ShardReader(const std::filesystem::path& directory, const ShardEntry& entry);
+
+  /// `offset + num_bytes` must lie inside the file.
+  void read(int64_t offset, int64_t num_bytes, std::byte* out);
+  /// Reads and verifies the whole file.
+  void verify();
+
+ private:
+  int64_t block_size(int64_t block) const;
+  void read_block(int64_t block, std::byte* out);
+  const std::byte* cached_block(int64_t block);
+
+  std::filesystem::path path_;
+  const ShardEntry& entry_;
+  Descriptor file_;
+  std::vector<std::byte> buffer_;
+  int64_t buffered_ = -1;  // block in buffer_
+};
+
+/// XXH3-64 of every block of a file.
+std::vector<uint64_t> hash_blocks(const std::filesystem::path& path, int64_t num_bytes);
+
+}  // namespace cllm

@@ -1,0 +1,58 @@
+#include "checkpoints/writer.h"
+
+#include <ATen/ops/empty.h>
+
+namespace cllm {
+namespace {
+
+/// Copies `from` into `to`, whose memory is kept if it fits.
+void copy_to_host(const at::Tensor& from, at::Tensor& to) {
+  if (!to.defined() || to.sizes() != from.sizes() || to.scalar_type() != from.scalar_type()) {
+    to = at::empty(from.sizes(), at::TensorOptions().dtype(from.scalar_type()));
+  }
+  to.copy_(from);
+}
+
+}  // namespace
+
+CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options)
+    : comm_(comm.duplicate("checkpoint")), parent_(std::move(parent)), options_(std::move(options)) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (pending_.valid()) pending_.wait();
+}
+
+void CheckpointWriter::snapshot(const TrainState& state) {
+  copy_.tensors.resize(state.tensors.size());
+  copy_.replicated.resize(state.replicated.size());
+  for (size_t n = 0; n < state.tensors.size(); ++n) {
+    const ShardedTensor& from = state.tensors[n];
+    ShardedTensor& to = copy_.tensors[n];
+    copy_to_host(from.rows, to.rows);
+    to = {from.name, from.global_rows, from.first_row, to.rows};
+  }
+  for (size_t n = 0; n < state.replicated.size(); ++n) {
+    copy_.replicated[n].name = state.replicated[n].name;
+    copy_to_host(state.replicated[n].value, copy_.replicated[n].value);
+  }
+  copy_.metadata_json = state.metadata_json;
+}
+
+void CheckpointWriter::start(int64_t step, const TrainState& state, const std::string& pin) {
+  finish();
+  snapshot(state);
+  SaveOptions options = options_;
+  options.pin = pin;
+  pending_ = std::async(std::launch::async, [this, step, options] { return save(*comm_, parent_, step, copy_, options); });
+}
+
+std::optional<CheckpointInfo> CheckpointWriter::finish() {
+  if (!pending_.valid()) return std::nullopt;
+  return pending_.get();
+}
+
+bool CheckpointWriter::idle() const {
+  return !pending_.valid() || pending_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+}  // namespace cllm

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <optional>
+
+#include "checkpoints/checkpoint.h"
+
+namespace cllm {
+
+/// Saves in the background: start() copies the state to host memory and returns; a thread writes it over its own communicator. One
+/// save at a time, so memory is bounded by one copy of the state. start() and finish() are collective; a save that failed is thrown by
+/// the next of them on all ranks alike.
+class CheckpointWriter {
+ public:
+  /// Duplicates `comm`. `parent` must be prepared (checkpoint.h, prepare).
+  CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options);
+  /// Waits for the save under way; its failure is lost: call finish() first.
+  ~CheckpointWriter();
+
+  /// Waits for the save under way, if any, and begins the next. `pin` as in SaveOptions.
+  void start(int64_t step, const TrainState& state, const std::string& pin = "");
+  /// Waits for the save under way, if any, and returns it.
+  std::optional<CheckpointInfo> finish();
+  /// True once the save under way has ended on this rank. Ranks see it at different moments: agree before acting on it.
+  bool idle() const;
+
+ private:
+  void snapshot(const TrainState& state);
+
+  std::unique_ptr<Communicator> comm_;
+  std::filesystem::path parent_;
+  SaveOptions options_;
+  TrainState copy_;  // in host memory; its tensors are reused by the next save
+  std::future<CheckpointInfo> pending_;
+};
+
+}  // namespace cllm
