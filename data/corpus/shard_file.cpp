@@ -34,6 +34,8 @@ class Handle {
 class SilentErrors {
  public:
   SilentErrors() {
+    // A damaged file can leave objects open inside the library; its exit handler would then print that it loops. Ours are closed by RAII.
+    [[maybe_unused]] static const bool once = (H5dont_atexit(), true);
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }

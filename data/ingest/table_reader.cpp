@@ -17,22 +17,16 @@ std::string extension_of(std::filesystem::path path) {
   return path.extension();
 }
 
-/// Strings as they are, numbers as written, arrays (of arrays, up to a depth) joined; objects and null are empty.
+/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects and null: nothing.
 void append_text(const Json& value, std::string& out, int depth = 0) {
   constexpr int kMaxDepth = 8;
-  if (value.is_string()) {
-    out += value.get_ref<const std::string&>();
-  } else if (value.is_number() || value.is_boolean()) {
-    out += value.dump();
-  } else if (value.is_array() && depth < kMaxDepth) {
-    for (const Json& element : value) {
-      const size_t before = out.size();
-      if (before > 0) out += ", ";
-      const size_t start = out.size();
-      append_text(element, out, depth + 1);
-      if (out.size() == start) out.resize(before);
-    }
+  if (value.is_array() && depth < kMaxDepth) {
+    for (const Json& element : value) append_text(element, out, depth + 1);
+    return;
   }
+  const std::string text = value.is_string() ? value.get<std::string>() : value.is_number() || value.is_boolean() ? value.dump() : "";
+  if (!out.empty() && !text.empty()) out += ", ";
+  out += text;
 }
 
 }  // namespace
