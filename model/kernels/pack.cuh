@@ -2,9 +2,10 @@
 
 // 16-byte memory access: N consecutive elements of a row as N values in the accumulation type.
 
-#include <cuda_bf16.h>
+#include <c10/util/BFloat16.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace cllm::kernels::cuda {
 
@@ -27,14 +28,13 @@ template <int N, typename T, typename A>
 __device__ __forceinline__ void load(A (&out)[N], const T* __restrict__ from) {
   constexpr int kWords = N * static_cast<int>(sizeof(T)) / 16;
   static_assert(kWords * 16 == N * static_cast<int>(sizeof(T)), "whole 16-byte words");
-  union {
-    int4 words[kWords];
-    T values[N];
-  } raw;
+  int4 words[kWords];
+  T values[N];
 #pragma unroll
-  for (int k = 0; k < kWords; ++k) raw.words[k] = reinterpret_cast<const int4*>(from)[k];
+  for (int k = 0; k < kWords; ++k) words[k] = reinterpret_cast<const int4*>(from)[k];
+  memcpy(static_cast<void*>(values), words, sizeof(words));
 #pragma unroll
-  for (int n = 0; n < N; ++n) out[n] = static_cast<A>(raw.values[n]);
+  for (int n = 0; n < N; ++n) out[n] = static_cast<A>(values[n]);
 }
 
 /// Writes N elements, rounded to nearest.
@@ -42,14 +42,13 @@ template <int N, typename T, typename A>
 __device__ __forceinline__ void store(T* __restrict__ to, const A (&in)[N]) {
   constexpr int kWords = N * static_cast<int>(sizeof(T)) / 16;
   static_assert(kWords * 16 == N * static_cast<int>(sizeof(T)), "whole 16-byte words");
-  union {
-    int4 words[kWords];
-    T values[N];
-  } raw;
+  int4 words[kWords];
+  T values[N];
 #pragma unroll
-  for (int n = 0; n < N; ++n) raw.values[n] = static_cast<T>(in[n]);
+  for (int n = 0; n < N; ++n) values[n] = static_cast<T>(in[n]);
+  memcpy(words, static_cast<const void*>(values), sizeof(words));
 #pragma unroll
-  for (int k = 0; k < kWords; ++k) reinterpret_cast<int4*>(to)[k] = raw.words[k];
+  for (int k = 0; k < kWords; ++k) reinterpret_cast<int4*>(to)[k] = words[k];
 }
 
 /// data/random.h's mix64, which CUDA 17 cannot include.

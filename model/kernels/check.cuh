@@ -1,0 +1,26 @@
+#pragma once
+
+#include "model/kernels/launch.cuh"
+
+namespace cllm::kernels::cuda {
+
+/// A dense matrix on the device whose rows are whole 16-byte words.
+inline void check_rows(const at::Tensor& tensor, const char* name) {
+  TORCH_CHECK(tensor.device().type() == kDevice && tensor.dim() == 2 && tensor.is_contiguous(), name, " must be a contiguous matrix on ",
+              kDevice);
+  const int64_t lanes = 16 / static_cast<int64_t>(tensor.element_size());
+  TORCH_CHECK(tensor.size(1) % lanes == 0, name, " has width ", tensor.size(1), ", not a multiple of ", lanes);
+}
+
+inline void check_index(const at::Tensor& index, const char* name) {
+  TORCH_CHECK(index.device().type() == kDevice && index.is_contiguous() && index.scalar_type() == at::kLong, name,
+              " must be a contiguous int64 tensor on ", kDevice);
+}
+
+/// Data of `tensor`; null if it is undefined.
+template <typename T>
+T* pointer(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
+}
+
+}  // namespace cllm::kernels::cuda

@@ -1,0 +1,55 @@
+#pragma once
+
+// The device side of the kernels: what model/kernels/*.h declare, for CUDA tensors. Callers above do not include this file: the
+// functions of those headers come here when their tensors are on a CUDA device. In a build without CUDA every function throws.
+// Letters: N rows of a table, U and M rows of one call, T contributions, D width (a multiple of 8; a row is read in 16-byte words).
+// All functions work on the current stream and never wait for it. Table weights: fp32, fp64 or bf16; everything else fp32 (fp64 for
+// an fp64 table). The same call on the same inputs gives the same bits.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "model/kernels/row_segments.h"
+#include "model/kernels/row_update.h"
+
+namespace cllm::kernels::cuda {
+
+/// False in a build without CUDA.
+bool built();
+
+/// table_ND[rows_U]: [U, D], any dtype; rows_U int64.
+at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
+
+/// Sum of the contributions of every row: values_TD [T, D] fp32 or fp64 -> [M, D].
+at::Tensor segment_sum(const at::Tensor& values_TD, const RowSegments& segments);
+
+/// softmax_block.h's functions. logits_bV may be a column range of a wider matrix: rows of cuBLAS output are padded to whole words.
+void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at::Tensor& sum_b);
+void add_rows(const at::Tensor& out_ND, const at::Tensor& index_K, const at::Tensor& source_KD);
+
+/// x times the mask of model/dropout.h for (keys_T, rate, salt); x [T, D] fp32, fp64 or bf16, keys_T int64 [T]. Its own backward.
+at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, uint64_t salt);
+
+/// Where the gradient of the touched rows comes from. The gradient of row m is the sum of its contributions, plus
+/// pull_M[m] (w - fixed) if `fixed_ND` is given: mutual regularisation with the other side's table, w read after its catch-up.
+struct RowGradient {
+  at::Tensor rows_M;                       // int64 [M] distinct
+  at::Tensor values;                       // [T, D] with `segments`, otherwise [M, D]
+  const RowSegments* segments = nullptr;   // not owned
+  at::Tensor fixed_ND = {};                // the fixed side, same rows as the table; its rows must be caught up
+  at::Tensor pull_M = {};                  // lambda times the weight of the row's regulariser
+  at::Tensor distance_M = {};              // out, if defined: |w - fixed|^2 before the update
+  uint64_t rounding_key = 0;               // bf16 tables: 0 rounds to nearest, otherwise stochastically with this key
+};
+
+/// row_update.h's functions, with the sum of the gradient and the update in one pass over the rows.
+void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                   const at::Tensor& rows_M, const AdamCall& call);
+void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
+                 const RowGradient& gradient, const AdamCall& call);
+void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,
+                            double learning_rate, double epsilon);
+void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate);
+
+}  // namespace cllm::kernels::cuda

@@ -1,0 +1,29 @@
+// The device functions of a build without CUDA.
+#ifndef CLLM_CUDA
+
+#include "model/errors.h"
+#include "model/kernels/cuda.h"
+
+namespace cllm::kernels::cuda {
+namespace {
+
+[[noreturn]] void refuse() {
+  throw ModelError("a tensor is on a GPU, but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
+}
+
+}  // namespace
+
+bool built() { return false; }
+at::Tensor gather_rows(const at::Tensor&, const at::Tensor&) { refuse(); }
+at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
+void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
+void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
+at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t) { refuse(); }
+void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const AdamCall&) { refuse(); }
+void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&, const AdamCall&) { refuse(); }
+void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradient&, double, double) { refuse(); }
+void sgd_update(const at::Tensor&, const RowGradient&, double) { refuse(); }
+
+}  // namespace cllm::kernels::cuda
+
+#endif
