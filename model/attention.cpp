@@ -26,7 +26,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // Queries are handled in blocks, so that a block meets only the keys up to its last row and the scores stay in the cache.
-constexpr int64_t kQueryBlock = 64;
+constexpr int64_t kQueryBlock = 48;
 
 /// A row-major matrix, or the transpose of one.
 template <class F>

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/mm.h>
 
 #include <cmath>
 
@@ -15,6 +14,7 @@
 #include "model/compute_dtype.h"
 #include "model/errors.h"
 #include "model/gelu.h"
+#include "model/linear.h"
 
 namespace cllm {
 
@@ -30,8 +30,8 @@ enum Place : uint64_t { kEmbedding, kAttention, kAfterAttention, kAfterMlp };
 
 struct Gpt2::Block {
   Norm norm1, norm2;
-  at::Tensor qkv, qkv_bias, attention_out, attention_out_bias;
-  at::Tensor mlp_in, mlp_in_bias, mlp_out, mlp_out_bias;
+  Linear qkv, attention_out, mlp_in, mlp_out;
+  at::Tensor qkv_bias, attention_out_bias, mlp_in_bias, mlp_out_bias;
 };
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config) {
@@ -64,21 +64,24 @@ Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions opti
               "compute must be the parameter dtype, or bf16 with fp32 parameters");
   TORCH_CHECK(parameters_.size() == gpt2_parameter_shapes(config).size(), "wrong number of parameters");
   const auto vector = [&](size_t n) { return parameters_[n].second; };
-  const auto matrix = [&](size_t n) { return parameters_[n].second.to(options.compute); };
+  const auto linear = [&](size_t n) {
+    const at::Tensor weight = parameters_[n].second.to(options.compute);
+    return Linear(weight, options.compute == at::kBFloat16 && weight.is_cpu());
+  };
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     const size_t n = kFirstBlock + kPerBlock * static_cast<size_t>(layer);
-    blocks_.push_back({{vector(n), vector(n + 1), config.layer_norm_epsilon},
-                       {vector(n + 6), vector(n + 7), config.layer_norm_epsilon},
-                       matrix(n + 2),
-                       vector(n + 3),
-                       matrix(n + 4),
-                       vector(n + 5),
-                       matrix(n + 8),
-                       vector(n + 9),
-                       matrix(n + 10),
-                       vector(n + 11)});
+    blocks_.push_back({.norm1 = {vector(n), vector(n + 1), config.layer_norm_epsilon},
+                       .norm2 = {vector(n + 6), vector(n + 7), config.layer_norm_epsilon},
+                       .qkv = linear(n + 2),
+                       .attention_out = linear(n + 4),
+                       .mlp_in = linear(n + 8),
+                       .mlp_out = linear(n + 10),
+                       .qkv_bias = vector(n + 3),
+                       .attention_out_bias = vector(n + 5),
+                       .mlp_in_bias = vector(n + 9),
+                       .mlp_out_bias = vector(n + 11)});
   }
-  text_head_ = matrix(0);
+  text_head_ = parameters_.front().second.to(options.compute);
   positions_ = vector(1);
   final_gamma_ = vector(parameters_.size() - 2);
   final_beta_ = vector(parameters_.size() - 1);
@@ -103,17 +106,17 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
     const bool last = layer + 1 == config_.num_layers;
     const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
 
-    at::Tensor attended = causal_attention(at::mm(n, block.qkv), block.qkv_bias, layout, config_.num_heads,
+    at::Tensor attended = causal_attention(block.qkv(n), block.qkv_bias, layout, config_.num_heads,
                                            site(dropout.attention, layer, kAttention));
     if (last && layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
       attended = attended.index_select(0, layout.output_rows_A);
       x = x.index_select(0, layout.output_rows_A);
       if (keys.defined()) keys = keys.index_select(0, layout.output_rows_A);
     }
-    std::tie(x, n) = add_and_norm(x, at::mm(attended, block.attention_out), block.attention_out_bias, block.norm2,
+    std::tie(x, n) = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,
                                   site(dropout.residual, layer, kAfterAttention));
-    const at::Tensor inner = bias_gelu(at::mm(n, block.mlp_in), block.mlp_in_bias, config_.activation);
-    std::tie(x, n) = add_and_norm(x, at::mm(inner, block.mlp_out), block.mlp_out_bias, next,
+    const at::Tensor inner = bias_gelu(block.mlp_in(n), block.mlp_in_bias, config_.activation);
+    std::tie(x, n) = add_and_norm(x, block.mlp_out(inner), block.mlp_out_bias, next,
                                   site(dropout.residual, layer, kAfterMlp));
   }
   return n;
