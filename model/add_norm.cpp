@@ -62,7 +62,7 @@ CLLM_SIMD_CLONES void norm_forward_rows(const NormForward<R, C>& a, Rows rows) {
     for (int64_t d = 0; d < D; ++d) square += (s[d] - mean) * (s[d] - mean);
     const R inverse = R(1) / std::sqrt(square / static_cast<R>(D) + a.epsilon);
     CLLM_SIMD
-    for (int64_t d = 0; d < D; ++d) a.out[t * D + d] = static_cast<C>((s[d] - mean) * inverse * a.gamma[d] + a.beta[d]);
+    for (int64_t d = 0; d < D; ++d) a.out[t * D + d] = cpu::convert<C>((s[d] - mean) * inverse * a.gamma[d] + a.beta[d]);
     a.mean[t] = mean;
     a.inverse[t] = inverse;
   }
@@ -110,10 +110,10 @@ CLLM_SIMD_CLONES void norm_backward_rows(const NormBackward<R, C>& a, Rows rows)
     if (a.mask.active()) {
       const DropoutMask::Row mask = a.mask.row(t);
       CLLM_SIMD
-      for (int64_t d = 0; d < D; ++d) gy[d] = static_cast<C>(mask.keeps(static_cast<uint32_t>(d)) ? gx[d] * scale : R(0));
+      for (int64_t d = 0; d < D; ++d) gy[d] = cpu::convert<C>(mask.keeps(static_cast<uint32_t>(d)) ? gx[d] * scale : R(0));
     } else {
       CLLM_SIMD
-      for (int64_t d = 0; d < D; ++d) gy[d] = static_cast<C>(gx[d]);
+      for (int64_t d = 0; d < D; ++d) gy[d] = cpu::convert<C>(gx[d]);
     }
   }
 }

@@ -64,7 +64,7 @@ template <class R, class C>
 CLLM_SIMD_CLONES void store_rows(C* to, int64_t to_stride, const R* from, std::array<int64_t, 2> shape, R scale) {
   for (int64_t i = 0; i < shape[0]; ++i) {
     CLLM_SIMD
-    for (int64_t d = 0; d < shape[1]; ++d) to[i * to_stride + d] = static_cast<C>(from[i * shape[1] + d] * scale);
+    for (int64_t d = 0; d < shape[1]; ++d) to[i * to_stride + d] = cpu::convert<C>(from[i * shape[1] + d] * scale);
   }
 }
 

@@ -3,9 +3,12 @@
 // Small pieces of vectorisable CPU arithmetic. Loops are written for the compiler's vectoriser; CLLM_SIMD_CLONES compiles a function
 // for AVX-512, AVX2 and plain x86-64 and chooses when the program starts, so one binary runs everywhere.
 
+#include <c10/util/BFloat16.h>
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define CLLM_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -43,5 +46,17 @@ namespace cllm::cpu {
   return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 inline double fast_exp(double x) { return std::exp(x); }
+
+/// value in type C. Rounds to bf16 without the branch on NaN that keeps at::BFloat16's own conversion from being vectorised; the NaNs
+/// that arithmetic makes stay NaN.
+template <class C, class R>
+[[gnu::always_inline]] inline C convert(R value) {
+  if constexpr (std::is_same_v<C, c10::BFloat16>) {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    return C(static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16), C::from_bits());
+  } else {
+    return static_cast<C>(value);
+  }
+}
 
 }  // namespace cllm::cpu

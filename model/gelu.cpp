@@ -47,7 +47,7 @@ CLLM_SIMD_CLONES void forward_rows(C* out, const C* h, const R* bias, Rows rows)
   for (int64_t t = rows.begin; t < rows.end; ++t) {
     const int64_t row = t * rows.width;
     CLLM_SIMD
-    for (int64_t f = 0; f < rows.width; ++f) out[row + f] = static_cast<C>(Gelu::value(static_cast<R>(h[row + f]) + bias[f]));
+    for (int64_t f = 0; f < rows.width; ++f) out[row + f] = cpu::convert<C>(Gelu::value(static_cast<R>(h[row + f]) + bias[f]));
   }
 }
 
@@ -57,7 +57,7 @@ CLLM_SIMD_CLONES void backward_rows(C* out, const C* gradient, const C* h, const
     const int64_t row = t * rows.width;
     CLLM_SIMD
     for (int64_t f = 0; f < rows.width; ++f) {
-      out[row + f] = static_cast<C>(static_cast<R>(gradient[row + f]) * Gelu::slope(static_cast<R>(h[row + f]) + bias[f]));
+      out[row + f] = cpu::convert<C>(static_cast<R>(gradient[row + f]) * Gelu::slope(static_cast<R>(h[row + f]) + bias[f]));
     }
   }
 }

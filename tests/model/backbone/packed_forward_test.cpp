@@ -39,15 +39,16 @@ Gpt2Config small_config(Activation activation = Activation::kGeluTanh) {
 
 /// A model whose biases and norms are random too, so that each of them matters.
 std::shared_ptr<Gpt2> random_model(BackboneOptions options = kDouble, Activation activation = Activation::kGeluTanh) {
-  auto model = make_gpt2(small_config(activation), 3, options);
+  const Gpt2Config config = small_config(activation);
+  auto parameters = make_gpt2(config, 3, {options.parameters, options.parameters})->parameters();
   uint64_t n = 0;
-  for (auto& [name, parameter] : model->parameters()) {
+  for (auto& [name, parameter] : parameters) {
     at::Tensor noise = at::empty(parameter.sizes(), at::kDouble);
     CounterRng random(++n);
     for (int64_t i = 0; i < noise.numel(); ++i) noise.mutable_data_ptr<double>()[i] = 0.2 * random.normal();
     parameter.add_(noise);
   }
-  return model;
+  return std::make_shared<Gpt2>(config, parameters, options);
 }
 
 at::Tensor random_input(int64_t rows, int64_t width = 24) {
