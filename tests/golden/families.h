@@ -1,0 +1,23 @@
+#pragma once
+
+#include "tests/golden/golden_set.h"
+#include "tests/golden/parity_report.h"
+
+namespace cllm::golden {
+
+// One function per family of cases of index.json. Collective; the caller begins and ends the family in the report.
+
+/// Losses and gradients of single steps, also of the backbone, with the given form of the item softmax.
+void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form);
+/// Token ids, predicting positions, residual stream, hidden states, logits and NLL of single forwards.
+void check_forward(GoldenSet& set, ParityReport& report);
+/// Tables and Adam moments after every step of alternating runs.
+void check_trajectories(GoldenSet& set, ParityReport& report);
+/// Adam on given gradients with gaps.
+void check_adam(GoldenSet& set, ParityReport& report);
+/// Scores, lists and metrics.
+void check_ranking(GoldenSet& set, ParityReport& report);
+/// Hidden states and logits of the library's GPT-2.
+void check_arch(GoldenSet& set, ParityReport& report);
+
+}  // namespace cllm::golden

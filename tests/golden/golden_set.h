@@ -1,0 +1,74 @@
+#pragma once
+
+// A folder that reference/make_golden.py wrote; see reference/README.md for its layout. Nothing about the sizes is built in.
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/sampling/preset.h"
+#include "data/sampling/sequence.h"
+#include "dist/communicator.h"
+#include "model/backbone.h"
+#include "model/safetensors.h"
+#include "model/train_step.h"
+
+namespace cllm::golden {
+
+using Json = nlohmann::json;
+
+/// Limits of reference/README.md for values computed in one precision.
+struct Tolerances {
+  double value;       // losses, logits, hidden states, gradients
+  double trajectory;  // tables and moments
+};
+
+/// The set as one rank uses it: its inputs in one precision, split over the ranks.
+class GoldenSet {
+ public:
+  GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype);
+
+  const Json& index() const { return index_; }
+  Communicator& comm() const { return comm_; }
+  at::ScalarType dtype() const { return dtype_; }
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  TableLayout layout() const;
+  Tolerances tolerances() const { return dtype_ == at::kDouble ? Tolerances{1e-9, 1e-9} : Tolerances{2e-5, 5e-5}; }
+  std::string suffix() const { return dtype_ == at::kDouble ? " f64" : " f32"; }
+
+  /// The fp64 results, which both precisions are compared with: `<stem>.f64.safetensors`.
+  const SafetensorsFile& truth(const std::string& stem);
+  SafetensorsFile open(const std::string& name) const { return SafetensorsFile(dir_ + "/" + name); }
+  std::shared_ptr<Backbone> backbone(const std::string& folder = "tiny_gpt2") const;
+  /// Both sides from tables_std<std>, without optimiser state, and a fresh backbone.
+  RecModel model(const std::string& std) const;
+
+  /// A case's sequences in the order of its groups; the global batch.
+  std::vector<Sequence> sequences(const Json& batch_case, const LossOptions& options) const;
+  /// This rank's part of them (every world_size-th) as a Batch.
+  Batch batch(const Json& batch_case, const LossOptions& options) const;
+  /// Recommendation prompt of a user.
+  std::vector<int32_t> recommendation_prompt(const LossOptions& options, int64_t user, const std::vector<int32_t>& visible) const;
+  /// The rows of a whole table [I or J, D] that this rank owns.
+  at::Tensor own_users(const at::Tensor& users) const;
+  at::Tensor own_items(const at::Tensor& items) const;
+
+ private:
+  std::string dir_;
+  Communicator &comm_, &host_;
+  at::ScalarType dtype_;
+  Json index_;
+  Vocabulary vocabulary_;
+  std::map<std::string, SafetensorsFile> truth_;
+};
+
+StepKind kind_of(const Json& batch_case);
+/// "l" or "c": the side that a step of this kind trains.
+std::string side_of(StepKind kind);
+
+}  // namespace cllm::golden

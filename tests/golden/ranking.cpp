@@ -1,0 +1,126 @@
+#include "model/ranking.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+
+#include "model/packed_layout.h"
+#include "model/scoring.h"
+#include "tests/golden/families.h"
+
+namespace cllm::golden {
+namespace {
+
+constexpr double kMetricTolerance = 1e-12;
+constexpr int64_t kListLength = 20;
+
+std::vector<int32_t> ascending(const Json& items) {
+  auto out = items.get<std::vector<int32_t>>();
+  std::ranges::sort(out);
+  return out;
+}
+
+/// The metrics of a case are named in its means: "recall@5", "ndcg@20".
+MetricChoice choice_of(const Json& mean) {
+  MetricChoice choice{{}, {}};
+  for (const auto& [name, value] : mean.items()) {
+    const int64_t k = std::stoll(name.substr(name.find('@') + 1));
+    (name.starts_with("recall") ? choice.recall : choice.ndcg).push_back(k);
+  }
+  return choice;
+}
+
+/// Lists of this rank's users (every world_size-th) from the model: hidden state at the end of a prompt with all training items.
+std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityReport& report, const Json& c) {
+  const auto R = static_cast<size_t>(set.comm().world_size()), rank = static_cast<size_t>(set.comm().rank());
+  const LossOptions options = parse_preset(c.at("preset").get<std::string>());
+  const RecModel model = set.model(c.at("tables"));
+  const SafetensorsFile tables = set.open("tables_std" + c.at("tables").get<std::string>() + ".safetensors");
+  const at::Tensor rows = at::cat({model.backbone->word_embedding(), tables.tensor("l_user").to(set.dtype()), tables.tensor("l_item").to(set.dtype())});
+  std::vector<int64_t> lengths, ids, last, users;
+  std::vector<std::vector<int32_t>> masked;
+  for (size_t n = rank; n < c.at("users").size(); n += R) {
+    const auto prompt = set.recommendation_prompt(options, c.at("users")[n], c.at("train")[n].get<std::vector<int32_t>>());
+    lengths.push_back(static_cast<int64_t>(prompt.size()));
+    ids.insert(ids.end(), prompt.begin(), prompt.end());
+    last.push_back(static_cast<int64_t>(ids.size()) - 1);
+    masked.push_back(ascending(c.at("train")[n]));
+    users.push_back(static_cast<int64_t>(n));
+  }
+  const at::Tensor x_TD = rows.index_select(0, at::tensor(ids, at::kLong));
+  PackedLayout layout = make_layout(lengths, x_TD.device());
+  layout.output_rows_A = at::tensor(last, at::kLong);
+  const at::Tensor hidden = lengths.empty() ? x_TD : model.backbone->forward(x_TD, layout, {});
+
+  const ItemScorer scorer(set.comm(), set.layout().items(), model.collaborative.items());
+  const auto lists = scorer.top_items(hidden, masked, kListLength);
+  const at::Tensor truth = set.truth("ranking").tensor(c.at("name").get<std::string>());
+  std::vector<double> actual, expected;
+  for (size_t n = 0; n < lists.size(); ++n) {
+    for (const ScoredItem& item : lists[n]) {
+      actual.push_back(item.score);
+      expected.push_back(truth[users[n]][item.item].item<double>());
+    }
+  }
+  report.compare(c.at("name").get<std::string>() + "/scores", at::tensor(actual, at::kDouble), at::tensor(expected, at::kDouble), truth,
+                 set.tolerances().value);
+  return lists;
+}
+
+std::vector<std::vector<ScoredItem>> lists_from_scores(GoldenSet& set, const Json& c) {
+  std::vector<std::vector<ScoredItem>> lists;
+  const auto R = static_cast<size_t>(set.comm().world_size());
+  for (size_t n = static_cast<size_t>(set.comm().rank()); n < c.at("scores").size(); n += R) {
+    const auto scores = c.at("scores")[n].get<std::vector<double>>();
+    const std::vector<int32_t> masked = ascending(c.at("train")[n]);
+    TopK best(kListLength);
+    if (set.dtype() == at::kFloat) {
+      best.add<float>(std::vector<float>(scores.begin(), scores.end()), masked);
+    } else {
+      best.add<double>(scores, masked);
+    }
+    lists.push_back(best.take());
+  }
+  return lists;
+}
+
+void check_case(GoldenSet& set, ParityReport& report, const Json& c) {
+  const auto name = c.at("name").get<std::string>();
+  const auto lists = c.contains("scores") ? lists_from_scores(set, c) : lists_from_model(set, report, c);
+  const MetricChoice choice = choice_of(c.at("mean"));
+  const std::vector<std::string> metrics = choice.names();
+  MetricMean mean(choice);
+  bool lists_equal = true, users_equal = true;
+  double largest = 0;
+  size_t user = static_cast<size_t>(set.comm().rank());
+  for (const auto& list : lists) {
+    std::vector<int32_t> ranked;
+    for (const ScoredItem& item : list) ranked.push_back(item.item);
+    lists_equal &= ranked == c.at("top")[user].get<std::vector<int32_t>>();
+    const std::vector<int32_t> held_out = ascending(c.at("held_out")[user]);
+    mean.add(ranked, held_out);
+    const Json& expected = c.at("per_user")[user];
+    users_equal &= expected.is_null() == held_out.empty();
+    if (!expected.is_null()) {
+      const std::vector<double> values = choice.of_user(ranked, held_out);
+      for (size_t n = 0; n < metrics.size(); ++n) largest = std::max(largest, std::abs(values[n] - expected.at(metrics[n]).get<double>()));
+    }
+    user += static_cast<size_t>(set.comm().world_size());
+  }
+  report.expect(name + "/top", lists_equal);
+  report.expect(name + "/users without held-out items", users_equal);
+  report.compare(name + "/per_user", largest, 0, kMetricTolerance);
+  mean.all_reduce(set.comm());
+  for (size_t n = 0; n < metrics.size(); ++n) {
+    report.compare(name + "/mean/" + metrics[n], mean.values()[n], c.at("mean").at(metrics[n]).get<double>(), kMetricTolerance);
+  }
+}
+
+}  // namespace
+
+void check_ranking(GoldenSet& set, ParityReport& report) {
+  for (const Json& c : set.index().at("ranking")) check_case(set, report, c);
+}
+
+}  // namespace cllm::golden

@@ -1,0 +1,180 @@
+#include "model/row_optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <cmath>
+#include <functional>
+
+#include "data/random.h"
+#include "model/errors.h"
+
+namespace cllm {
+namespace {
+
+constexpr int64_t kRows = 9, kWidth = 21;
+constexpr double kRate = 1e-2;
+
+Table random_table(at::ScalarType dtype) {
+  return make_random_table(TableLayout(5, 4, 0, 1), kWidth, dtype, /*seed=*/3, Side::kCollaborative);
+}
+
+at::Tensor normal(at::IntArrayRef sizes, uint64_t key) {
+  CounterRng random(key);
+  at::Tensor out = at::empty(sizes, at::kDouble);
+  for (int64_t n = 0; n < out.numel(); ++n) out.mutable_data_ptr<double>()[n] = random.normal();
+  return out;
+}
+
+double gap(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>(); }
+
+/// Adam on every row at every step (Kingma & Ba 2015, algorithm 1): what skip-aware Adam must equal.
+struct DenseRows {
+  at::Tensor w, m, v;
+  int64_t step = 0;
+  void update(const at::Tensor& gradients, double rate) {
+    ++step;
+    m += 0.1 * (gradients - m);
+    v = 0.999 * v + 0.001 * gradients * gradients;
+    const double t = static_cast<double>(step);
+    w -= rate / (1 - std::pow(0.9, t)) * m / (v.sqrt() / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
+  }
+};
+
+/// Runs both on the same random steps. A row is touched with probability 1/4; row 0 only at first and last, row 8 never.
+void expect_dense_semantics(at::ScalarType dtype, int64_t num_steps, double tolerance, const std::function<double(int64_t)>& rate) {
+  Table table = random_table(dtype);
+  DenseRows dense{table.weight.to(at::kDouble, false, true), at::zeros({kRows, kWidth}, at::kDouble), at::zeros({kRows, kWidth}, at::kDouble)};
+  const auto optimizer = make_row_optimizer({});
+  optimizer->reset(table);
+  CounterRng random(7);
+  for (int64_t step = 0; step < num_steps; ++step) {
+    std::vector<int64_t> rows;
+    for (int64_t row = 0; row < kRows - 1; ++row) {
+      const bool touched = row == 0 ? step == 0 || step + 1 == num_steps : random.below(4) == 0;
+      if (touched) rows.push_back(row);
+    }
+    const at::Tensor rows_M = at::tensor(rows, at::kLong);
+    const at::Tensor gradients = normal({static_cast<int64_t>(rows.size()), kWidth}, static_cast<uint64_t>(step)).to(dtype);
+    dense.update(at::zeros({kRows, kWidth}, at::kDouble).index_copy_(0, rows_M, gradients.to(at::kDouble)), rate(step));
+    optimizer->update(table, rows_M, gradients, rate(step));
+    optimizer->catch_up(table, at::tensor({1, 4}, at::kLong));
+    EXPECT_LE(gap(table.weight.narrow(0, 4, 1), dense.w.narrow(0, 4, 1)), tolerance) << "step " << step;
+  }
+  optimizer->flush(table);
+  EXPECT_LE(gap(table.weight, dense.w), tolerance);
+  EXPECT_LE(gap(table.moment1, dense.m), tolerance);
+  EXPECT_LE(gap(table.moment2, dense.v), tolerance);
+}
+
+TEST(SkipAwareAdam, EqualsDenseAdam) {
+  expect_dense_semantics(at::kDouble, 60, 1e-13, [](int64_t) { return kRate; });
+  expect_dense_semantics(at::kFloat, 60, 1e-6, [](int64_t) { return kRate; });
+}
+
+TEST(SkipAwareAdam, EqualsDenseAdamWhenTheLearningRateChanges) {
+  expect_dense_semantics(at::kDouble, 40, 1e-13, [](int64_t step) { return step < 20 ? kRate : kRate / 10; });
+}
+
+TEST(SkipAwareAdam, ClosesAGapOfThousandsOfUpdatesAsDenseAdamWould) {
+  Table table = random_table(at::kDouble);
+  DenseRows dense{table.weight.clone(), at::zeros({kRows, kWidth}, at::kDouble), at::zeros({kRows, kWidth}, at::kDouble)};
+  const auto optimizer = make_row_optimizer({});
+  optimizer->reset(table);
+  const at::Tensor all = at::arange(kRows, at::kLong), first = normal({kRows, kWidth}, 1), nothing = at::zeros({kRows, kWidth}, at::kDouble);
+  optimizer->update(table, all, first, kRate);
+  dense.update(first, kRate);
+  const at::Tensor last_row = at::tensor({kRows - 1}, at::kLong);
+  for (int step = 0; step < 3000; ++step) {
+    optimizer->update(table, last_row, nothing.narrow(0, 0, 1), kRate);
+    dense.update(nothing, kRate);
+  }
+  optimizer->flush(table);
+  EXPECT_LE(gap(table.weight, dense.w), 1e-14);
+  EXPECT_LE(gap(table.moment1, dense.m), 1e-14);
+  EXPECT_LE(gap(table.moment2 / dense.v, at::ones_like(dense.v)), 1e-11);
+}
+
+TEST(SkipAwareAdam, MarksOnlyTheRowsThatItTouches) {
+  Table table = random_table(at::kFloat);
+  const auto optimizer = make_row_optimizer({});
+  optimizer->reset(table);
+  const at::Tensor before = table.weight.clone();
+  for (int step = 0; step < 5; ++step) optimizer->update(table, at::tensor({2, 6}, at::kLong), at::ones({2, kWidth}, at::kFloat), kRate);
+  EXPECT_TRUE(at::equal(table.row_step, at::tensor({0, 0, 5, 0, 0, 0, 5, 0, 0}, at::kInt)));
+  optimizer->catch_up(table, at::tensor({3}, at::kLong));
+  EXPECT_EQ(table.row_step[3].item<int>(), 5);
+  EXPECT_TRUE(at::equal(table.weight[3], before[3])) << "a row that never had a gradient does not move";
+}
+
+TEST(RowOptimizers, OtherAlgorithmsLeaveAbsentRowsAlone) {
+  for (const char* name : {"lazy_adam", "rowwise_adagrad", "sgd"}) {
+    Table table = random_table(at::kDouble);
+    OptimizerConfig config;
+    config.name = name;
+    const auto optimizer = make_row_optimizer(config);
+    optimizer->reset(table);
+    const at::Tensor before = table.weight.clone(), rows = at::tensor({1, 7}, at::kLong);
+    for (int step = 0; step < 3; ++step) optimizer->update(table, rows, normal({2, kWidth}, 5), kRate);
+    optimizer->flush(table);
+    const at::Tensor moved = (table.weight - before).abs().amax(1);
+    for (int64_t row = 0; row < kRows; ++row) EXPECT_EQ(moved[row].item<double>() > 0, row == 1 || row == 7) << name << " row " << row;
+  }
+}
+
+TEST(RowOptimizers, FollowTheirFormulas) {
+  const at::Tensor rows = at::tensor({4}, at::kLong), g = normal({1, kWidth}, 9);
+  const auto after_two_updates = [&](const char* name) {
+    Table table = random_table(at::kDouble);
+    OptimizerConfig config;
+    config.name = name;
+    const auto optimizer = make_row_optimizer(config);
+    optimizer->reset(table);
+    for (int step = 0; step < 2; ++step) optimizer->update(table, rows, g, kRate);
+    return table.weight.narrow(0, 4, 1);
+  };
+  const at::Tensor start = random_table(at::kDouble).weight.narrow(0, 4, 1);
+  EXPECT_LE(gap(after_two_updates("sgd"), start - 2 * kRate * g), 1e-15);
+  const double square = (g * g).mean().item<double>();
+  EXPECT_LE(gap(after_two_updates("rowwise_adagrad"),
+                start - kRate * g * (1 / (std::sqrt(square) + 1e-8) + 1 / (std::sqrt(2 * square) + 1e-8))), 1e-14);
+  DenseRows dense{start.clone(), at::zeros_like(g), at::zeros_like(g)};
+  for (int step = 0; step < 2; ++step) dense.update(g, kRate);
+  EXPECT_LE(gap(after_two_updates("lazy_adam"), dense.w), 1e-15);
+}
+
+TEST(RowOptimizers, AnUnknownNameIsRefusedWithTheKnownOnes) {
+  OptimizerConfig config;
+  config.name = "adamw";
+  try {
+    make_row_optimizer(config);
+    FAIL();
+  } catch (const ModelError& error) {
+    EXPECT_NE(std::string(error.what()).find("\"adamw\" is unknown: choose adam, lazy_adam"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Tables, StartTheSameForAnyWorldSize) {
+  const Table whole = make_random_table(TableLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kContent);
+  for (const int world_size : {2, 3, 13}) {
+    for (int rank = 0; rank < world_size; ++rank) {
+      const Table part = make_random_table(TableLayout(7, 5, rank, world_size), 6, at::kDouble, 11, Side::kContent);
+      for (int64_t local = 0; local < part.layout.num_local_rows(); ++local) {
+        EXPECT_TRUE(at::equal(part.weight[local], whole.weight[part.layout.global(local)])) << world_size << " ranks, rank " << rank;
+      }
+    }
+  }
+  const Table other_side = make_random_table(TableLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kCollaborative);
+  EXPECT_FALSE(at::equal(other_side.weight, whole.weight));
+}
+
+TEST(Tables, StartWithTheDeviationOfThePaper) {
+  const Table table = make_random_table(TableLayout(2000, 500, 0, 1), 16, at::kFloat, 1, Side::kCollaborative);
+  EXPECT_NEAR(table.weight.std().item<double>(), 0.02, 2e-4);
+  EXPECT_NEAR(table.weight.mean().item<double>(), 0, 4e-4);
+}
+
+}  // namespace
+}  // namespace cllm

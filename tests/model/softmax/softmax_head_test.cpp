@@ -1,0 +1,164 @@
+#include "model/softmax_head.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include "data/random.h"
+#include "tests/support/thread_world.h"
+
+namespace cllm {
+namespace {
+
+at::Tensor normal(at::IntArrayRef sizes, uint64_t key) {
+  CounterRng random(key);
+  at::Tensor out = at::empty(sizes, at::kDouble);
+  for (int64_t n = 0; n < out.numel(); ++n) out.mutable_data_ptr<double>()[n] = random.normal();
+  return out;
+}
+
+double gap(const at::Tensor& a, const at::Tensor& b) {
+  return a.numel() == 0 ? 0 : (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+/// A positions with 0, 1 or 2 targets each.
+Targets some_targets(int64_t A, int64_t num_rows, uint64_t key) {
+  CounterRng random(key);
+  std::vector<int64_t> offsets{0}, ids;
+  std::vector<double> weights;
+  for (int64_t a = 0; a < A; ++a) {
+    for (int64_t k = 0; k < (a + 2) % 3; ++k) {
+      ids.push_back(static_cast<int64_t>(random.below(static_cast<uint64_t>(num_rows))));
+      weights.push_back(0.1 + random.uniform());
+    }
+    offsets.push_back(static_cast<int64_t>(ids.size()));
+  }
+  return {at::tensor(offsets, at::kLong), at::tensor(ids, at::kLong), at::tensor(weights, at::kDouble)};
+}
+
+/// The formulas with whole matrices: d loss / d logits = c softmax - sum_k weight_k onehot_k.
+HeadResult plain(const at::Tensor& hidden_AD, const at::Tensor& head_VD, const Targets& t) {
+  const at::Tensor log_p = at::log_softmax(at::mm(hidden_AD, head_VD.t()), 1);
+  at::Tensor gradient = at::zeros_like(log_p);
+  double loss = 0;
+  for (int64_t a = 0; a < hidden_AD.size(0); ++a) {
+    for (int64_t k = t.offsets_A1[a].item<int64_t>(); k < t.offsets_A1[a + 1].item<int64_t>(); ++k) {
+      const double weight = t.weights_K[k].item<double>();
+      loss -= weight * log_p[a][t.ids_K[k]].item<double>();
+      gradient[a] += weight * log_p[a].exp();
+      gradient[a][t.ids_K[k]] -= weight;
+    }
+  }
+  return {loss, at::mm(gradient, head_VD), at::mm(gradient.t(), hidden_AD)};
+}
+
+struct Case {
+  int64_t A, V, D;
+};
+
+/// Positions of rank r: [A r(r+1)/2 / total ...): uneven, rank 0 has none.
+int64_t first_position(int rank, int world_size, int64_t A) { return world_size == 1 ? (rank == 0 ? 0 : A) : A * rank * (rank - 1) / (world_size * (world_size - 1)); }
+
+void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, double tolerance) {
+  const at::Tensor hidden = normal({c.A, c.D}, 1), items = normal({c.V, c.D}, 2);
+  const Targets targets = some_targets(c.A, c.V, 3);
+  const HeadResult expected = plain(hidden, items, targets);
+  std::vector<double> losses(static_cast<size_t>(world_size));
+  testing::run_ranks(world_size, [&](Communicator& comm) {
+    const RowPartition partition(c.V, world_size);
+    const int64_t begin = first_position(comm.rank(), world_size, c.A), end = first_position(comm.rank() + 1, world_size, c.A);
+    const int64_t first_target = targets.offsets_A1[begin].item<int64_t>(), last_target = targets.offsets_A1[end].item<int64_t>();
+    const Targets mine{targets.offsets_A1.narrow(0, begin, end - begin + 1) - first_target,
+                       targets.ids_K.narrow(0, first_target, last_target - first_target),
+                       targets.weights_K.narrow(0, first_target, last_target - first_target)};
+    const at::Tensor rows = items.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank()));
+    const HeadResult result = item_softmax(comm, partition, form, hidden.narrow(0, begin, end - begin), rows, mine);
+    losses[static_cast<size_t>(comm.rank())] = result.loss;
+    EXPECT_LE(gap(result.hidden_gradient, expected.hidden_gradient.narrow(0, begin, end - begin)), tolerance);
+    EXPECT_LE(gap(result.weight_gradient, expected.weight_gradient.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank()))), tolerance);
+  });
+  double loss = 0;
+  for (const double part : losses) loss += part;
+  EXPECT_NEAR(loss, expected.loss, tolerance * (1 + expected.loss));
+}
+
+TEST(ItemSoftmax, FollowsTheFormulasInBothFormsOnAnyNumberOfRanks) {
+  for (const int world_size : {1, 2, 3, 4}) {
+    for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kGathered}) {
+      SCOPED_TRACE(::testing::Message() << world_size << " ranks, form " << static_cast<int>(form));
+      expect_plain_formulas({7, 10, 5}, world_size, form, 1e-13);
+      expect_plain_formulas({3, 2, 5}, world_size, form, 1e-13);  // ranks without items
+      expect_plain_formulas({1, 40, 3}, world_size, form, 1e-13);
+    }
+  }
+}
+
+TEST(ItemSoftmax, SeveralBlocksOfPositionsGiveTheSame) {
+  expect_plain_formulas({1900, 600, 4}, 1, ItemSoftmax::kGathered, 1e-11);
+  expect_plain_formulas({1900, 600, 4}, 2, ItemSoftmax::kSharded, 1e-11);
+}
+
+TEST(ItemSoftmax, ComputingProbabilitiesAgainInTheSecondPassGivesTheSame) {
+  expect_plain_formulas({2100, 8200, 3}, 2, ItemSoftmax::kSharded, 1e-11);  // 2100 x 4100 x 8 bytes on each rank: more than is kept
+}
+
+TEST(ItemSoftmax, NoPositionsAnywhereGivesZeroGradients) {
+  for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kGathered}) {
+    testing::run_ranks(2, [&](Communicator& comm) {
+      const RowPartition partition(5, 2);
+      const HeadResult result = item_softmax(comm, partition, form, at::zeros({0, 3}, at::kFloat),
+                                             at::ones({partition.size(comm.rank()), 3}, at::kFloat), some_targets(0, 5, 1));
+      EXPECT_EQ(result.loss, 0);
+      EXPECT_EQ(result.weight_gradient.abs().sum().item<double>(), 0);
+    });
+  }
+}
+
+TEST(ItemSoftmax, TheSameCallTwiceIsBitwiseEqual) {
+  testing::run_ranks(3, [](Communicator& comm) {
+    const RowPartition partition(50, 3);
+    const at::Tensor hidden = normal({20, 8}, static_cast<uint64_t>(comm.rank())).to(at::kFloat);
+    const at::Tensor rows = normal({partition.size(comm.rank()), 8}, 99).to(at::kFloat);
+    const auto run = [&] { return item_softmax(comm, partition, ItemSoftmax::kSharded, hidden, rows, some_targets(20, 50, 4)); };
+    const HeadResult first = run(), second = run();
+    EXPECT_EQ(first.loss, second.loss);
+    EXPECT_TRUE(at::equal(first.hidden_gradient, second.hidden_gradient) && at::equal(first.weight_gradient, second.weight_gradient));
+  });
+}
+
+TEST(TextSoftmax, FollowsTheFormulas) {
+  const at::Tensor hidden = normal({33, 6}, 1), words = normal({70, 6}, 2);
+  const Targets targets = some_targets(33, 70, 5);
+  const HeadResult expected = plain(hidden, words, targets);
+  const HeadResult frozen = text_softmax(hidden, words, targets);
+  EXPECT_NEAR(frozen.loss, expected.loss, 1e-12);
+  EXPECT_LE(gap(frozen.hidden_gradient, expected.hidden_gradient), 1e-13);
+  EXPECT_FALSE(frozen.weight_gradient.defined());
+  EXPECT_LE(gap(text_softmax(hidden, words, targets, true).weight_gradient, expected.weight_gradient), 1e-13);
+}
+
+TEST(TextSoftmax, SinglePrecisionAndBf16StayCloseToDoublePrecision) {
+  const at::Tensor hidden = normal({64, 32}, 1).to(at::kBFloat16), words = (normal({700, 32}, 2) * 0.3).to(at::kBFloat16);
+  const Targets targets = some_targets(64, 700, 5);
+  const HeadResult expected = plain(hidden.to(at::kDouble), words.to(at::kDouble), targets);
+  const double scale = expected.hidden_gradient.abs().max().item<double>();
+  const HeadResult single = text_softmax(hidden.to(at::kFloat), words.to(at::kFloat), targets);
+  EXPECT_NEAR(single.loss, expected.loss, 1e-6 * expected.loss);
+  EXPECT_LE(gap(single.hidden_gradient, expected.hidden_gradient), 2e-6 * scale);
+  const HeadResult half = text_softmax(hidden, words, targets);
+  EXPECT_EQ(half.hidden_gradient.scalar_type(), at::kBFloat16);
+  EXPECT_NEAR(half.loss, expected.loss, 2e-3 * expected.loss);
+  EXPECT_LE(gap(half.hidden_gradient, expected.hidden_gradient), 1e-2 * scale);
+}
+
+TEST(TextSoftmax, HugeLogitsDoNotOverflow) {
+  const at::Tensor hidden = at::full({1, 2}, 1e3, at::kFloat), words = at::tensor({1.0, 1.0, -1.0, -1.0}, at::kFloat).view({2, 2});
+  const Targets targets{at::tensor({0, 1}, at::kLong), at::tensor({1}, at::kLong), at::ones({1}, at::kDouble)};
+  const HeadResult result = text_softmax(hidden, words, targets);
+  EXPECT_NEAR(result.loss, 4000, 1e-2);
+  EXPECT_TRUE(at::allclose(result.hidden_gradient, at::full({1, 2}, 2.0, at::kFloat)));
+}
+
+}  // namespace
+}  // namespace cllm
