@@ -70,6 +70,7 @@ std::vector<size_t> choose_jobs(const Profile& user, const std::vector<Profile>&
   std::partial_sort(scores.begin(), end, scores.end(), std::greater<>());
   std::vector<size_t> chosen;
   for (auto at = scores.begin(); at != end; ++at) chosen.push_back(at->second);
+  rng.shuffle(std::span(chosen));  // the time of an application says nothing about how well it fits
   return chosen;
 }
 
@@ -87,8 +88,12 @@ std::string listing(const Profile& profile, size_t count) {
 
 std::string title(const Profile& profile) { return std::string(kProfessions[profile.profession].titles[profile.title]); }
 
+std::string with_article(const std::string& noun) {
+  return (std::string_view("aeiou").find(noun[0]) == std::string_view::npos ? "a " : "an ") + noun;
+}
+
 std::string biography(const Profile& user, CounterRng& rng) {
-  return "I am a " + title(user) + " from " + std::string(kCities[user.city]) + " with " + std::to_string(2 + rng.below(20)) + " years in " +
+  return "I am " + with_article(title(user)) + " from " + std::string(kCities[user.city]) + " with " + std::to_string(2 + rng.below(20)) + " years in " +
          std::string(kProfessions[user.profession].field) + ". At " + std::string(kCompanies[rng.below(kCompanies.size())]) +
          " I worked on " + listing(user, 5) + ".";
 }
@@ -102,7 +107,7 @@ std::string job_text(const Profile& job, CounterRng& rng) {
 
 std::string note(const Profile& user, const Profile& job) {
   const std::string place = user.city == job.city ? "close to where I live" : "worth moving to " + std::string(kCities[job.city]);
-  return "I applied as " + title(job) + " because I like " + listing(job, 2) + ", and it is " + place + ".";
+  return "I applied as " + with_article(title(job)) + " because I like " + listing(job, 2) + ", and it is " + place + ".";
 }
 
 std::string raw_id(const char* prefix, size_t number) {

@@ -50,7 +50,8 @@ void ProblemLog::check(double limit) const {
     message.replace(message.size() - 2, 2, "), ");
   }
   message.resize(message.size() - 2);
-  throw DataError(message + "; mend the files or raise the error limit");
+  const bool repeats = tally(Problem::kDuplicate).count > 0;
+  throw DataError(message + "; mend the files or raise the error limit" + (repeats ? " (repeated events are normal? merge duplicates)" : ""));
 }
 
 }  // namespace cllm

@@ -83,7 +83,7 @@ TEST(Inspect, shows_counts_lengths_options_and_decoded_samples) {
   prepare(scratch.options());
   const std::string text = describe(Corpus::open(scratch.options().output));
   for (const char* part : {"users             50\n", "items             30\n", "density", "train per user    mean ", "tokens, biography mean ",
-                           "split             \"random\"", "(biography, user user-0000", "I am a "}) {
+                           "split             \"random\"", "(biography, user user-0000", "I am a"}) {
     EXPECT_THAT(text, ::testing::HasSubstr(part));
   }
 }

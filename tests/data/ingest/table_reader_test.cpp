@@ -130,7 +130,7 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
   EXPECT_EQ(error_of([&] { log.check(0.01); }),
             "11 of 1000 input rows are bad, more than the error limit of 1.000 %: 1 x bad number (interactions.tsv:77: time 'x' is no number or "
             "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); mend the files or raise "
-            "the error limit");
+            "the error limit (repeated events are normal? merge duplicates)");
 }
 
 }  // namespace
