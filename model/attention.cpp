@@ -7,6 +7,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
