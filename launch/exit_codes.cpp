@@ -25,7 +25,7 @@ int code_of(const std::exception_ptr& error, std::string& text) {
     return kBadData;
   } catch (const CheckpointError& e) {
     text = e.what();
-    return e.is_save() ? kSaveFailed : kBadCheckpoint;
+    return e.exit_code();
   } catch (const CommError& e) {
     text = e.what();
     return kPeerLost;

@@ -30,8 +30,9 @@ std::string difference(const std::string& before, const std::string& now) {
 
 }  // namespace
 
-void RunFolder::prepare(const RunConfig& config) const {
+void RunFolder::prepare(const RunConfig& config, bool fresh) const {
   std::error_code error;
+  if (fresh) std::filesystem::remove_all(checkpoints(), error);
   std::filesystem::create_directories(checkpoints(), error);
   if (error) throw ConfigError("cannot make run.dir " + checkpoints().string() + ": " + error.message());
   const std::string text = to_toml(config);

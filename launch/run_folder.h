@@ -19,8 +19,8 @@ class RunFolder {
   const std::filesystem::path& dir() const { return dir_; }
 
   /// Makes the folder and stores the resolved configuration. ConfigError if the folder cannot be written, or holds checkpoints of another
-  /// configuration (names the first keys that differ). Rank 0.
-  void prepare(const RunConfig& config) const;
+  /// configuration (names the first keys that differ) and `fresh` is not set; `fresh` removes them. Rank 0.
+  void prepare(const RunConfig& config, bool fresh) const;
   /// The stored configuration; ConfigError if `dir` is no run folder.
   RunConfig load_config() const;
   /// result.json: metrics of the best state.

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "launch/commands/command_line.h"
+#include "launch/restore.h"
+#include "launch/run_folder.h"
+#include "launch/workspace.h"
+
+namespace cllm {
+
+/// A trained run opened for use: its configuration, its best state in the tables. Collective.
+struct OpenRun {
+  RunFolder folder;
+  std::unique_ptr<Communicator> world;
+  std::unique_ptr<Workspace> workspace;
+  int64_t step = 0;
+};
+OpenRun open_run(CommandContext& context, const std::string& dir);
+
+/// "pre-post" parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order; rank 0 joins. Collective.
+void join_parts(Communicator& comm, const std::string& path);
+std::string part_path(const Communicator& comm, const std::string& path);
+
+}  // namespace cllm

@@ -1,0 +1,71 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "launch/agree.h"
+#include "launch/baselines.h"
+#include "launch/commands/command_line.h"
+#include "launch/exit_codes.h"
+#include "launch/ranker.h"
+#include "launch/report.h"
+#include "launch/start_print.h"
+#include "launch/trainer.h"
+
+namespace cllm {
+namespace {
+
+struct TrainArguments {
+  std::string file;
+  bool fresh = false, print_config = false;
+};
+
+/// What rank 0 leaves behind a finished run for people: the table, and report.html.
+void present(const Workspace& workspace, const TrainOutcome& outcome) {
+  const RunConfig& config = workspace.config;
+  auto rows = evaluate_baselines(workspace.corpus, {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+  write_baselines(config.run.dir, rows);
+  std::printf("%s", metrics_table(rows, outcome.test).c_str());
+  if (config.log.report) write_report(config.run.dir);
+}
+
+int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
+  MpiSession& mpi = context.mpi;
+  RunConfig config;
+  auto host_world = mpi.world();
+  collectively(*host_world, [&] {
+    config = load_config(arguments.file, overrides);
+    if (mpi.rank() == 0 && arguments.print_config) std::printf("%s", to_toml(config).c_str());
+  });
+  if (arguments.print_config) return kDone;
+  collectively(*host_world, [&] {
+    if (mpi.rank() == 0) RunFolder(config.run.dir).prepare(config, arguments.fresh);
+  });
+  context.log.attach_file(config.run.dir);
+  auto world = mpi.world(config.run.deadline_s);
+  const auto workspace = open_workspace(config, mpi, *world);
+  Trainer trainer(*workspace, *world, context.log);
+  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), mpi.world_size()));
+  const TrainOutcome outcome = trainer.run();
+  if (outcome.interrupted) return kInterruptedAfterSaving;
+  collectively(*world, [&] {
+    if (mpi.rank() == 0) present(*workspace, outcome);
+  });
+  return kDone;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, CommandContext& context) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* const command = app.add_subcommand("train", "Train, or go on with a run: mpirun -n R cllm4rec train run.toml --section.key=value");
+  command->add_option("config", arguments->file, "TOML file; without one all keys have their defaults");
+  command->add_flag("--fresh", arguments->fresh, "Start over: remove the run folder's checkpoints");
+  command->add_flag("--print-config", arguments->print_config, "Print the resolved configuration and stop");
+  command->add_flag_callback("--help-config", [] { throw CLI::CallForHelp(); }, "List all keys of the configuration");
+  command->allow_extras();
+  command->callback([=, &context] {
+    const std::vector<std::string> overrides = command->remaining();
+    context.action = [=, &context] { return train(context, *arguments, overrides); };
+  });
+}
+
+}  // namespace cllm

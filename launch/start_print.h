@@ -1,0 +1,26 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "launch/schedule.h"
+#include "launch/workspace.h"
+
+namespace cllm {
+
+/// What a run needs on one rank at its peak, by part. Bytes; predicted from sizes alone, before the first step.
+struct MemoryPlan {
+  double tables = 0, backbone = 0, activations = 0, head = 0, program = 0, snapshot = 0;
+
+  double total() const { return tables + backbone + activations + head + program + snapshot; }
+};
+MemoryPlan plan_memory(const Workspace& workspace, int world_size);
+
+/// The lines before step 0: configuration, sizes, memory per rank, derived numbers (steps per epoch, sequences per step).
+std::string start_print(const Workspace& workspace, const Schedule& schedule, int world_size);
+
+/// A table of test metrics: the baselines by name, and the trained model.
+std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
+                          const std::map<std::string, double>& model);
+
+}  // namespace cllm
