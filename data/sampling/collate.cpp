@@ -24,7 +24,8 @@ class Collator {
 
   void add(const Sequence& sequence) {
     if (sequence.group < 0 || sequence.group >= batch_.num_groups)
-      throw std::invalid_argument("collate: group " + std::to_string(sequence.group) + " of " + std::to_string(batch_.num_groups));
+      throw std::invalid_argument("collate: group " + std::to_string(sequence.group) + " of " +
+                                  std::to_string(batch_.num_groups));
     append(sequence.prompt);
     append(sequence.main);
     if (batch_.kind == StepKind::kRecommendation) {
@@ -54,7 +55,8 @@ class Collator {
     const int32_t before_main = batch_.sequence_offsets.back() + static_cast<int32_t>(sequence.prompt.size()) - 1;
     for (const int32_t token : sequence.main) {
       const bool expected = items ? batch_.vocabulary.is_item(token) : batch_.vocabulary.is_word(token);
-      if (!expected) throw std::invalid_argument("collate: main text with token " + std::to_string(token) + ": items only or words only");
+      if (!expected)
+        throw std::invalid_argument("collate: main text with token " + std::to_string(token) + ": items only or words only");
     }
     for (size_t k = options_.train_first_main_token ? 0 : 1; k < sequence.main.size(); ++k) {
       batch_.active_rows.push_back(before_main + static_cast<int32_t>(k));
@@ -85,7 +87,8 @@ class Collator {
 
   void add_target(int32_t target, double weight) {
     const int64_t rows = batch_.kind == StepKind::kContent ? batch_.vocabulary.num_words : batch_.vocabulary.num_items;
-    if (target < 0 || target >= rows) throw std::invalid_argument("collate: target " + std::to_string(target) + " of " + std::to_string(rows));
+    if (target < 0 || target >= rows)
+      throw std::invalid_argument("collate: target " + std::to_string(target) + " of " + std::to_string(rows));
     batch_.targets.push_back(target);
     batch_.target_weights.push_back(weight);
   }

@@ -10,7 +10,8 @@
 
 namespace cllm {
 
-/// What a group's loss is divided by, over the WHOLE global batch: its active tokens (L, C) or its users (F). One entry per group.
+/// What a group's loss is divided by, over the WHOLE global batch: its active tokens (L, C) or its users (F). One entry per
+/// group.
 struct GroupTotals {
   std::vector<int64_t> terms;
 };

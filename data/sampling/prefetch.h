@@ -14,8 +14,8 @@
 
 namespace cllm {
 
-/// Builds batches first, first + 1, ..., last - 1 in a background thread, at most `depth` ahead of next(). The batches are those that
-/// make() gives, in order. The destructor stops after the batch in work and waits for the thread.
+/// Builds batches first, first + 1, ..., last - 1 in a background thread, at most `depth` ahead of next(). The batches are those
+/// that make() gives, in order. The destructor stops after the batch in work and waits for the thread.
 class Prefetcher {
  public:
   /// `make` is called from one other thread only. depth >= 1.
@@ -23,8 +23,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// The next batch, nullopt after the last; waits for it. What make() threw for a batch is thrown here in its place, and the stream
-  /// ends with it.
+  /// The next batch, nullopt after the last; waits for it. What make() threw for a batch is thrown here in its place, and the
+  /// stream ends with it.
   std::optional<Batch> next();
 
  private:

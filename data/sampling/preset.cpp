@@ -55,13 +55,15 @@ void LossOptions::set(std::string_view field, std::string_view value) {
     return choose(finetune_targets, field, value,
                   {{"held_out_only", FinetuneTargets::kHeldOutOnly}, {"all_train", FinetuneTargets::kAllTrain}});
   if (field == "finetune_mr")
-    return choose(finetune_mr, field, value, {{"prompt_and_targets", FinetuneMr::kPromptAndTargets}, {"prompt", FinetuneMr::kPrompt}});
+    return choose(finetune_mr, field, value,
+                  {{"prompt_and_targets", FinetuneMr::kPromptAndTargets}, {"prompt", FinetuneMr::kPrompt}});
   if (field == "finetune_reduction")
     return choose(finetune_reduction, field, value,
                   {{"user_mean", FinetuneReduction::kUserMean}, {"user_sum", FinetuneReduction::kUserSum}});
   if (field == "item_order")
     return choose(item_order, field, value, {{"random", ItemOrder::kRandom}, {"ascending", ItemOrder::kAscending}});
-  if (field == "rec_prompt") return choose(rec_prompt, field, value, {{"paper", RecPrompt::kPaper}, {"release", RecPrompt::kRelease}});
+  if (field == "rec_prompt")
+    return choose(rec_prompt, field, value, {{"paper", RecPrompt::kPaper}, {"release", RecPrompt::kRelease}});
   if (field == "content_dropout_in_finetune") return choose(content_dropout_in_finetune, field, value);
   if (field == "sample_order")
     return choose(sample_order, field, value, {{"shuffled", SampleOrder::kShuffled}, {"sequential", SampleOrder::kSequential}});

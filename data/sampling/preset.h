@@ -13,7 +13,8 @@ enum class ItemOrder { kRandom, kAscending };
 enum class RecPrompt { kPaper, kRelease };
 enum class SampleOrder { kShuffled, kSequential };
 
-/// One field per row of METHOD.md §5; names and values as in reference/cllm4rec_reference.py, Preset. The defaults are preset `paper`.
+/// One field per row of METHOD.md §5; names and values as in reference/cllm4rec_reference.py, Preset. The defaults are preset
+/// `paper`.
 struct LossOptions {
   bool train_first_main_token = true;
   LmReduction lm_reduction = LmReduction::kTokenMean;

@@ -26,7 +26,8 @@ bool stands_at(const Place& place, std::string_view text, size_t start) {
 }
 
 const Place* place_at(std::string_view text, size_t start) {
-  const auto found = std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const Place& p) { return stands_at(p, text, start); });
+  const auto found =
+      std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const Place& p) { return stands_at(p, text, start); });
   return found == std::end(kPlaces) ? nullptr : found;
 }
 

@@ -20,8 +20,9 @@ struct PromptPiece {
   friend bool operator==(const PromptPiece&, const PromptPiece&) = default;
 };
 
-/// "{user} has interacted with {items}, the user will interact with:" as a list of pieces. {user}, {item}, {items} may also be written
-/// user_i, item_j, <items> (METHOD.md §3). Text between them is split as METHOD.md §2 says: blanks before an ID token vanish.
+/// "{user} has interacted with {items}, the user will interact with:" as a list of pieces. {user}, {item}, {items} may also be
+/// written user_i, item_j, <items> (METHOD.md §3). Text between them is split as METHOD.md §2 says: blanks before an ID token
+/// vanish.
 class PromptTemplate {
  public:
   PromptTemplate() = default;

@@ -29,7 +29,8 @@ int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const
 }
 
 int64_t longest_text_prompt(const PromptSet& prompts) {
-  int64_t longest = std::max({prompts.review.fixed_length(), prompts.biography.fixed_length(), prompts.item_content.fixed_length()});
+  int64_t longest =
+      std::max({prompts.review.fixed_length(), prompts.biography.fixed_length(), prompts.item_content.fixed_length()});
   for (const auto& [kind, prompt] : prompts.by_text_kind) longest = std::max(longest, prompt.fixed_length());
   return longest;
 }
@@ -99,7 +100,8 @@ Batch Sampler::batch(const StepId& id, int rank, int world_size) const {
   GroupTotals totals{std::vector<int64_t>(static_cast<size_t>(planned.back().group) + 1)};
   std::vector<int64_t> loads;
   for (const PlannedSample& sample : planned) {
-    totals.terms[static_cast<size_t>(sample.group)] += num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample));
+    totals.terms[static_cast<size_t>(sample.group)] +=
+        num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample));
     loads.push_back(load(id.kind, sample.sample));
   }
   const std::vector<int> ranks = options_.loss.sample_order == SampleOrder::kSequential

@@ -19,11 +19,11 @@ namespace cllm {
 
 /// METHOD.md §3.
 struct PromptSet {
-  PromptTemplate collaborative;   // names {user}; the history follows as main text
-  PromptTemplate recommendation;  // names {user} and {items}; the one of loss.rec_prompt
-  PromptTemplate review;          // texts with user and item
-  PromptTemplate biography;       // texts with a user only
-  PromptTemplate item_content;    // texts with an item only
+  PromptTemplate collaborative;                             // names {user}; the history follows as main text
+  PromptTemplate recommendation;                            // names {user} and {items}; the one of loss.rec_prompt
+  PromptTemplate review;                                    // texts with user and item
+  PromptTemplate biography;                                 // texts with a user only
+  PromptTemplate item_content;                              // texts with an item only
   std::map<std::string, PromptTemplate> by_text_kind = {};  // takes precedence, by name in Corpus::text_kinds()
 };
 
@@ -46,8 +46,8 @@ struct StepId {
   int64_t step = 0;   // of this epoch, 0 .. num_steps(kind) - 1
 };
 
-/// What each rank computes in each step: a pure function of (corpus, prompts, options, StepId, rank, world size). The sequences and
-/// weights of a step, over all ranks, do not depend on the world size; only who computes them does. Thread-safe.
+/// What each rank computes in each step: a pure function of (corpus, prompts, options, StepId, rank, world size). The sequences
+/// and weights of a step, over all ranks, do not depend on the world size; only who computes them does. Thread-safe.
 class Sampler {
  public:
   /// DataError if a prompt leaves no position for anything else.
@@ -64,8 +64,9 @@ class Sampler {
   std::vector<PlannedSample> plan(const StepId& id) const;
   Sequence sequence(const StepId& id, const PlannedSample& planned) const;
 
-  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user). One active row per user, no targets.
-  /// kRecommendation: the recommendation prompt; kCollaborative: history as main text after the collaborative prompt (LLM-PreRec).
+  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user). One active row per user, no
+  /// targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the collaborative prompt
+  /// (LLM-PreRec).
   Batch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
 
  private:

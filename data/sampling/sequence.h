@@ -10,8 +10,8 @@ struct Sequence {
   std::vector<int32_t> prompt = {};   // token ids; carries no loss
   std::vector<int32_t> main = {};     // token ids: items only (L) or words only (C); empty in F
   std::vector<int32_t> targets = {};  // item indices 0 .. J-1, F only
-  int32_t group = 0;             // group of the global batch
-  uint64_t key = 0;              // Batch::sequence_keys
+  int32_t group = 0;                  // group of the global batch
+  uint64_t key = 0;                   // Batch::sequence_keys
 
   friend bool operator==(const Sequence&, const Sequence&) = default;
 };

@@ -14,9 +14,9 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kMinCount = 2;            // a pair seen once teaches nothing
-constexpr size_t kMaxWords = 4'000'000;     // distinct words kept while counting: about 400 MB
-constexpr size_t kMaxWordBytes = 64;        // longer ones are noise (URLs, base64), and would dominate the cost
+constexpr int64_t kMinCount = 2;         // a pair seen once teaches nothing
+constexpr size_t kMaxWords = 4'000'000;  // distinct words kept while counting: about 400 MB
+constexpr size_t kMaxWordBytes = 64;     // longer ones are noise (URLs, base64), and would dominate the cost
 
 using Pair = std::pair<int32_t, int32_t>;
 struct PairHash {
@@ -37,7 +37,8 @@ std::vector<std::pair<std::string, int64_t>> count_words(const TextSource& next_
     for_each_word(*text, [&](std::string_view word) {
       if (word.size() > 1 && word.size() <= kMaxWordBytes) ++counts[std::string(word)];
     });
-    for (int64_t rare = 1; counts.size() > kMaxWords; rare *= 2) std::erase_if(counts, [&](const auto& entry) { return entry.second <= rare; });
+    for (int64_t rare = 1; counts.size() > kMaxWords; rare *= 2)
+      std::erase_if(counts, [&](const auto& entry) { return entry.second <= rare; });
   }
   std::vector<std::pair<std::string, int64_t>> words(counts.begin(), counts.end());
   std::sort(words.begin(), words.end());

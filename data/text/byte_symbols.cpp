@@ -11,8 +11,8 @@ constexpr int kNumPrintable = 188;
 constexpr bool prints(int byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; }
 
 struct Maps {
-  std::array<int, 256> symbol_of{};                       // byte -> code point
-  std::array<int, 256 + 256 - kNumPrintable> byte_of{};   // code point -> byte or -1
+  std::array<int, 256> symbol_of{};                      // byte -> code point
+  std::array<int, 256 + 256 - kNumPrintable> byte_of{};  // code point -> byte or -1
   std::array<unsigned char, 256> in_order{};
 };
 

@@ -10,8 +10,8 @@
 
 namespace cllm {
 
-/// METHOD.md §2: the text is split at user_\d+ and item_\d+; every piece loses its RIGHT white space; empty pieces vanish. user_i and
-/// item_j in range become ID tokens; any other word (user_007, or out of range) is ordinary text, still a piece of its own.
+/// METHOD.md §2: the text is split at user_\d+ and item_\d+; every piece loses its RIGHT white space; empty pieces vanish. user_i
+/// and item_j in range become ID tokens; any other word (user_007, or out of range) is ordinary text, still a piece of its own.
 std::vector<int32_t> encode_with_ids(const Tokenizer& tokenizer, const Vocabulary& vocabulary, std::string_view text);
 
 /// `text` without the white space at its end (Unicode's, as Python's str.rstrip).

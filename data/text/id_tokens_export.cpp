@@ -1,7 +1,7 @@
 // The tokenizer of an exported model. transformers has no such rule as METHOD.md §2, but the same ids come out of this chain:
 // ID words are ordinary vocabulary entries, blanks before them and at the end are removed, ID words are cut out whole, and
 // ignore_merges lets a word that is in the vocabulary be its own token. (Added tokens would match user_1 inside user_12345 when
-// 12345 is out of range, keep the blanks, and take minutes to load for a million users.)
+// 12345 is out of range, keep the blanks, and load slowly for many users.)
 
 #include "data/text/hugging_face.h"
 #include "data/text/id_tokens.h"
@@ -23,8 +23,9 @@ ordered_json pre_tokenizer() {
   const std::string id = kIdWord, blanks = "[\\s\\x1c-\\x1f]+";  // as str.rstrip
   const ordered_json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
   return {{"type", "Sequence"},
-          {"pretokenizers", {split(blanks + "(?=" + id + ")|" + blanks + "\\z", "Removed"), split(id, "Isolated"),
-                             split(id + "|" + kGpt2Words, "Isolated"), bytes}}};
+          {"pretokenizers",
+           {split(blanks + "(?=" + id + ")|" + blanks + "\\z", "Removed"), split(id, "Isolated"),
+            split(id + "|" + kGpt2Words, "Isolated"), bytes}}};
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ using Ids = std::unordered_map<std::string_view, int32_t>;
 constexpr size_t kMaxTokens = 1 << 24;
 
 Ids ids_of(const std::vector<std::string>& tokens, const std::string& where) {
-  if (tokens.size() > kMaxTokens) throw DataError(where + ": " + std::to_string(tokens.size()) + " tokens; at most 16777216 are supported");
+  if (tokens.size() > kMaxTokens)
+    throw DataError(where + ": " + std::to_string(tokens.size()) + " tokens; at most 16777216 are supported");
   Ids ids;
   ids.reserve(tokens.size());
   for (const std::string& token : tokens) {

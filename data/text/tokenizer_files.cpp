@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using MergeList = std::vector<std::pair<std::string, std::string>>;
-using nlohmann::json;          // sorted keys: ordered_json takes quadratic time to read 50,000 of them
+using nlohmann::json;  // sorted keys: ordered_json takes quadratic time to read 50,000 of them
 using nlohmann::ordered_json;
 
 std::string read_file(const fs::path& path) {
@@ -39,7 +39,8 @@ void place_token(std::vector<std::string>& tokens, const std::string& symbols, c
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
     throw DataError(entry + " has id " + id.dump() + "; ids must be 0 .. " + std::to_string(tokens.size() - 1));
   std::string& token = tokens[id.get<size_t>()];
-  if (!token.empty() && token != symbols_to_bytes(symbols)) throw DataError(entry + " has the id " + id.dump() + " of another token");
+  if (!token.empty() && token != symbols_to_bytes(symbols))
+    throw DataError(entry + " has the id " + id.dump() + " of another token");
   token = symbols_to_bytes(symbols);
 }
 
@@ -56,7 +57,8 @@ std::vector<std::string> tokens_of(const json& vocabulary, const json& added, co
 
 std::pair<std::string, std::string> parse_merge(std::string_view line, const std::string& where) {
   const size_t blank = line.find(' ');
-  if (blank == std::string_view::npos || blank == 0 || blank + 1 == line.size() || line.find(' ', blank + 1) != std::string_view::npos)
+  if (blank == std::string_view::npos || blank == 0 || blank + 1 == line.size() ||
+      line.find(' ', blank + 1) != std::string_view::npos)
     throw DataError(where + ": '" + std::string(line) + "' is not two symbols with a blank between");
   return {symbols_to_bytes(line.substr(0, blank)), symbols_to_bytes(line.substr(blank + 1))};
 }
@@ -139,22 +141,43 @@ ordered_json hugging_face_json(const Tokenizer& tokenizer) {
   for (const auto& [left, right] : tables.merges) merges.push_back({symbols(left), symbols(right)});
   const auto end = std::find(tables.tokens.begin(), tables.tokens.end(), kEndOfText);
   if (end != tables.tokens.end())
-    added.push_back({{"id", end - tables.tokens.begin()}, {"content", kEndOfText}, {"single_word", false}, {"lstrip", false},
-                     {"rstrip", false}, {"normalized", false}, {"special", true}});
-  const ordered_json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  return {{"version", "1.0"},        {"truncation", nullptr},       {"padding", nullptr},
-          {"added_tokens", added},   {"normalizer", nullptr},       {"pre_tokenizer", byte_level},
-          {"post_processor", nullptr}, {"decoder", byte_level},
-          {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-                     {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
-                     {"vocab", std::move(vocabulary)}, {"merges", std::move(merges)}}}};
+    added.push_back({{"id", end - tables.tokens.begin()},
+                     {"content", kEndOfText},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  const ordered_json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", added},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", byte_level},
+          {"post_processor", nullptr},
+          {"decoder", byte_level},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", false},
+            {"vocab", std::move(vocabulary)},
+            {"merges", std::move(merges)}}}};
 }
 
 Tokenizer Tokenizer::load(const fs::path& dir) {
   if (fs::exists(dir / "tokenizer.json")) return load_tokenizer_json(dir / "tokenizer.json");
   const fs::path vocabulary = dir / "vocab.json", merges = dir / "merges.txt";
   for (const fs::path& file : {vocabulary, merges})
-    if (!fs::exists(file)) throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() + "; a tokenizer needs one of both forms");
+    if (!fs::exists(file))
+      throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() +
+                      "; a tokenizer needs one of both forms");
   return make_tokenizer(tokens_of(read_json(vocabulary), json::array(), vocabulary.string()), read_merges(merges), dir.string());
 }
 

@@ -14,8 +14,8 @@ namespace {
 
 // White space is spelled out (Unicode White_Space), because PCRE2's \s also has U+180E, which left that property in Unicode 6.3.
 #define CLLM_SPACE "\\x09-\\x0D\\x20\\x85\\xA0\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-constexpr char kWordPattern[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" CLLM_SPACE "\\p{L}\\p{N}]+|[" CLLM_SPACE "]+(?![^" CLLM_SPACE "])|[" CLLM_SPACE "]+";
+constexpr char kWordPattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" CLLM_SPACE "\\p{L}\\p{N}]+|[" CLLM_SPACE
+                                "]+(?![^" CLLM_SPACE "])|[" CLLM_SPACE "]+";
 #undef CLLM_SPACE
 
 struct FreeCode {
@@ -41,7 +41,8 @@ size_t word_end_by_pattern(std::string_view text, size_t start) {
   static const Code code = compile_word_pattern();
   thread_local const Match match(pcre2_match_data_create(1, nullptr));
   if (!match) throw std::bad_alloc();
-  const int found = pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, 0, match.get(), nullptr);
+  const int found =
+      pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, 0, match.get(), nullptr);
   if (found == PCRE2_ERROR_NOMATCH) return start + 1;  // not UTF-8
   if (found < 0) throw std::runtime_error("PCRE2 match failed: error " + std::to_string(found));
   return pcre2_get_ovector_pointer(match.get())[1];
@@ -68,7 +69,8 @@ size_t ascii_word_end(std::string_view text, size_t start) {
   if (text[start] == '\'') {
     if (const size_t length = contraction_length(text.substr(start))) return start + length;
   }
-  const size_t run = text[start] == ' ' && start + 1 < text.size() && class_of(text[start + 1]) != Class::kSpace ? start + 1 : start;
+  const size_t run =
+      text[start] == ' ' && start + 1 < text.size() && class_of(text[start + 1]) != Class::kSpace ? start + 1 : start;
   const Class kind = class_of(text[run]);
   if (kind == Class::kNotAscii) return 0;
   size_t end = run + 1;

@@ -9,8 +9,8 @@
 namespace cllm {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::Each;
+using ::testing::ElementsAre;
 
 std::vector<int64_t> loads_of(const std::vector<int64_t>& lengths, const std::vector<int>& ranks, int num_ranks) {
   std::vector<int64_t> loads(static_cast<size_t>(num_ranks));

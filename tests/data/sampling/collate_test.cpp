@@ -13,8 +13,8 @@
 namespace cllm {
 namespace {
 
-using ::testing::ElementsAre;
 using nlohmann::json;
+using ::testing::ElementsAre;
 
 /// One loss case of the golden index as sequences and group totals.
 class GoldenCase {
@@ -108,7 +108,8 @@ Expected expected_of(const GoldenCase& test) {
       if (!words) covered.insert(covered.end(), s.main.begin(), s.main.end());
     }
     for (const int32_t token : covered)
-      if (token >= test.vocabulary().num_words) ++expected.covered[{s.group, token - static_cast<int32_t>(test.vocabulary().num_words)}];
+      if (token >= test.vocabulary().num_words)
+        ++expected.covered[{s.group, token - static_cast<int32_t>(test.vocabulary().num_words)}];
     start = prompt_end + static_cast<int64_t>(s.main.size());
   }
   return expected;
@@ -123,7 +124,8 @@ void expect_equal(const Batch& batch, const Expected& expected, const std::strin
   ASSERT_EQ(weights.size(), expected.weights.size()) << name;
   for (const auto& [place, weight] : expected.weights) EXPECT_DOUBLE_EQ(weights[place], weight) << name;
   std::map<std::pair<int32_t, int32_t>, int32_t> covered;
-  for (const CoveredRow& row : batch.mr.covered) EXPECT_TRUE(covered.emplace(std::pair{row.group, row.row}, row.count).second) << name;
+  for (const CoveredRow& row : batch.mr.covered)
+    EXPECT_TRUE(covered.emplace(std::pair{row.group, row.row}, row.count).second) << name;
   EXPECT_EQ(covered, expected.covered) << name;
 }
 
@@ -177,7 +179,8 @@ TEST(Collate, SharesOfRanksAddUpToTheWhole) {
 
 TEST(Collate, PacksSequencesAfterEachOther) {
   const Vocabulary vocabulary{10, 2, 3};
-  const std::vector<Sequence> sequences = {{.prompt = {10, 5}, .main = {12, 14}, .key = 7}, {.prompt = {11, 5}, .main = {13}, .key = 8}};
+  const std::vector<Sequence> sequences = {{.prompt = {10, 5}, .main = {12, 14}, .key = 7},
+                                           {.prompt = {11, 5}, .main = {13}, .key = 8}};
   const Batch batch = collate(sequences, StepKind::kCollaborative, {{3}}, vocabulary, LossOptions::paper());
   EXPECT_THAT(batch.token_ids, ElementsAre(10, 5, 12, 14, 11, 5, 13));
   EXPECT_THAT(batch.sequence_offsets, ElementsAre(0, 4, 7));

@@ -35,7 +35,8 @@ TEST(EpochOrder, EveryPlaceGetsEverySampleAboutEquallyOften) {
     for (size_t position = 0; position < kSize; ++position) ++counts[position][static_cast<size_t>(samples[position])];
   }
   // 2,000 expected, standard deviation 42: six of them.
-  for (const std::vector<int>& row : counts) EXPECT_THAT(row, ::testing::Each(::testing::AllOf(::testing::Gt(1740), ::testing::Lt(2260))));
+  for (const std::vector<int>& row : counts)
+    EXPECT_THAT(row, ::testing::Each(::testing::AllOf(::testing::Gt(1740), ::testing::Lt(2260))));
 }
 
 TEST(EpochOrder, NeighboursAreScattered) {
@@ -43,7 +44,7 @@ TEST(EpochOrder, NeighboursAreScattered) {
   const std::vector<int64_t> samples = listed(EpochOrder(kSize, SampleOrder::kShuffled, 1), kSize);
   int64_t near = 0;
   for (size_t n = 1; n < samples.size(); ++n) near += std::abs(samples[n] - samples[n - 1]) <= 10;
-  EXPECT_GT(near, 10);   // 20 expected: P(|difference| <= 10) is about 2e-4
+  EXPECT_GT(near, 10);  // 20 expected: P(|difference| <= 10) is about 2e-4
   EXPECT_LT(near, 45);
 }
 

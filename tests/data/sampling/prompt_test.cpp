@@ -29,7 +29,8 @@ TEST(PromptTemplate, GivesTheIdsOfTheMethod) {
 TEST(PromptTemplate, TheHistoryStandsBetweenTheWordsWithoutBlanks) {
   const auto recommend = PromptTemplate::compile("{user} has interacted with {items}, {user} will interact with", gpt2());
   const std::vector<int32_t> items = {3, 0};
-  EXPECT_THAT(recommend.fill(kVocabulary, 4, -1, items), ElementsAre(50261, 468, 49236, 351, 50270, 50267, 11, 50261, 481, 9427, 351));
+  EXPECT_THAT(recommend.fill(kVocabulary, 4, -1, items),
+              ElementsAre(50261, 468, 49236, 351, 50270, 50267, 11, 50261, 481, 9427, 351));
   EXPECT_THAT(recommend.fill(kVocabulary, 4, -1, {}), ElementsAre(50261, 468, 49236, 351, 11, 50261, 481, 9427, 351));
   EXPECT_EQ(recommend.fixed_length(), 9);
   EXPECT_TRUE(recommend.names(Kind::kItems));
@@ -42,7 +43,9 @@ TEST(PromptTemplate, AgreesWithTheSplittingOfWholeTexts) {
     std::string named = text;
     for (const auto& [place, id] : {std::pair{"{user}", "user_7"}, std::pair{"{item}", "item_11"}})
       for (size_t at = 0; (at = named.find(place)) != std::string::npos;) named.replace(at, 6, id);
-    EXPECT_EQ(PromptTemplate::compile(text, gpt2()).fill(kVocabulary, 7, 11, no_items), encode_with_ids(gpt2(), kVocabulary, named)) << text;
+    EXPECT_EQ(PromptTemplate::compile(text, gpt2()).fill(kVocabulary, 7, 11, no_items),
+              encode_with_ids(gpt2(), kVocabulary, named))
+        << text;
   }
 }
 

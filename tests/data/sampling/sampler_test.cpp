@@ -125,7 +125,8 @@ TEST(Sampler, AnEpochTakesEveryUserWithItemsAndEveryTextOnce) {
     EXPECT_EQ(users.size(), static_cast<size_t>(testing::kSmallUsers - 2));
   }
   std::multiset<Tokens> from_corpus, sampled;
-  for (int64_t n = 0; n < corpus().num_texts(); ++n) from_corpus.emplace(corpus().text(n).tokens.begin(), corpus().text(n).tokens.end());
+  for (int64_t n = 0; n < corpus().num_texts(); ++n)
+    from_corpus.emplace(corpus().text(n).tokens.begin(), corpus().text(n).tokens.end());
   for (const Sequence& sequence : epoch_of(any, StepKind::kContent)) sampled.insert(sequence.main);
   EXPECT_EQ(sampled, from_corpus);
 }
@@ -185,7 +186,8 @@ TEST(Sampler, AllTrainingItemsAreTargetsInTheReleasedPreset) {
 TEST(Sampler, ItemDropoutThinsTheVisibleItemsOnly) {
   SamplerOptions options = small_batches();
   options.item_dropout = 0.5;
-  const std::vector<Sequence> full = epoch_of(sampler(), StepKind::kRecommendation), thin = epoch_of(sampler(options), StepKind::kRecommendation);
+  const std::vector<Sequence> full = epoch_of(sampler(), StepKind::kRecommendation),
+                              thin = epoch_of(sampler(options), StepKind::kRecommendation);
   size_t visible = 0, kept = 0;
   for (size_t n = 0; n < full.size(); ++n) {
     EXPECT_EQ(thin[n].targets, full[n].targets);
@@ -243,7 +245,8 @@ TEST(Sampler, RankingPromptsHoldTheWholeHistoryInAFixedOrder) {
     ASSERT_EQ(batch.num_sequences(), 3);
     EXPECT_TRUE(batch.targets.empty());
     for (size_t n = 0; n < users.size(); ++n) {
-      const Tokens tokens(batch.token_ids.begin() + batch.sequence_offsets[n], batch.token_ids.begin() + batch.sequence_offsets[n + 1]);
+      const Tokens tokens(batch.token_ids.begin() + batch.sequence_offsets[n],
+                          batch.token_ids.begin() + batch.sequence_offsets[n + 1]);
       EXPECT_EQ(tokens.front(), corpus().vocabulary().user_token(users[n]));
       EXPECT_EQ(sorted(items_of(tokens)), train_items(users[n]));
       EXPECT_EQ(batch.active_rows[n], batch.sequence_offsets[n + 1] - 1);
@@ -264,7 +267,8 @@ TEST(Sampler, SeedsStagesEpochsAndKindsDrawIndependently) {
     for (const StepKind kind : kKinds) {
       for (const int64_t stage : {0, 1}) {
         for (const int64_t epoch : {0, 1}) {
-          for (int64_t sample = 0; sample < 40; ++sample, ++drawn) keys.insert(any.sequence({kind, stage, epoch, 0}, {sample, 0}).key);
+          for (int64_t sample = 0; sample < 40; ++sample, ++drawn)
+            keys.insert(any.sequence({kind, stage, epoch, 0}, {sample, 0}).key);
         }
       }
     }

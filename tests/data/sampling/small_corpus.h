@@ -22,7 +22,8 @@ class SmallCorpus {
  private:
   Corpus make() {
     std::string users, items, interactions, texts, parts = "user\titem\tpart\n";
-    for (int j = 0; j < kSmallItems; ++j) items += std::to_string(j) + "\ta thing of colour " + std::string(static_cast<size_t>(j % 9), 'x') + " x\n";
+    for (int j = 0; j < kSmallItems; ++j)
+      items += std::to_string(j) + "\ta thing of colour " + std::string(static_cast<size_t>(j % 9), 'x') + " x\n";
     for (int i = 0; i < kSmallUsers; ++i) {
       const std::string user = std::to_string(i);
       users += user + "\tlikes number " + user + "\n";

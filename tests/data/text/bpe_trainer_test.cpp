@@ -7,9 +7,9 @@
 namespace cllm {
 namespace {
 
-using ::testing::ElementsAre;
 using cllm::testing::shared;
 using cllm::testing::TemporaryFolder;
+using ::testing::ElementsAre;
 
 TextSource source(const std::vector<std::string>& texts) {
   return [&texts, n = size_t{0}]() mutable -> std::optional<std::string_view> {

@@ -7,9 +7,9 @@
 namespace cllm {
 namespace {
 
-using ::testing::ElementsAre;
 using cllm::testing::shared;
 using cllm::testing::shared_json;
+using ::testing::ElementsAre;
 using Ids = std::vector<int32_t>;
 
 constexpr int32_t kWords = 50257, kUsers = 10, kItems = 20;
@@ -30,7 +30,8 @@ TEST(IdTokens, ReproduceTheReleasedExample) {
 
 TEST(IdTokens, ReproduceThePromptsOfTheMethod) {
   EXPECT_THAT(encode("user_3 has interacted with"), ElementsAre(user(3), 468, 49236, 351));
-  EXPECT_THAT(encode("user_3 wrote the following review for item_7:"), ElementsAre(user(3), 2630, 262, 1708, 2423, 329, item(7), 25));
+  EXPECT_THAT(encode("user_3 wrote the following review for item_7:"),
+              ElementsAre(user(3), 2630, 262, 1708, 2423, 329, item(7), 25));
   EXPECT_THAT(encode(", user_3 will interact with"), ElementsAre(11, user(3), 481, 9427, 351));
 }
 

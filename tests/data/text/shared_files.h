@@ -15,7 +15,8 @@ namespace cllm::testing {
 inline std::filesystem::path shared(const std::string& path) {
   const char* root = std::getenv("CLLM_SHARED");
   const std::filesystem::path file = std::filesystem::path(root ? root : CLLM_SOURCE_DIR "/../shared") / path;
-  if (!std::filesystem::exists(file)) throw std::runtime_error(file.string() + " is missing: set CLLM_SHARED to the shared folder");
+  if (!std::filesystem::exists(file))
+    throw std::runtime_error(file.string() + " is missing: set CLLM_SHARED to the shared folder");
   return file;
 }
 

@@ -11,11 +11,11 @@
 namespace cllm {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using cllm::testing::shared;
 using cllm::testing::shared_json;
 using cllm::testing::TemporaryFolder;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using Ids = std::vector<int32_t>;
 
 const Tokenizer& gpt2() {
@@ -74,7 +74,9 @@ TEST(Tokenizer, OneWordOfAMegabyteIsEncoded) {
   }
 }
 
-TEST(Tokenizer, TheEndOfTextMarkIsOrdinaryInText) { EXPECT_THAT(gpt2().encode("<|endoftext|>"), ElementsAre(27, 91, 437, 1659, 5239, 91, 29)); }
+TEST(Tokenizer, TheEndOfTextMarkIsOrdinaryInText) {
+  EXPECT_THAT(gpt2().encode("<|endoftext|>"), ElementsAre(27, 91, 437, 1659, 5239, 91, 29));
+}
 
 TEST(Tokenizer, ThreadsAndTokenizersDoNotDisturbEachOther) {
   const Tokenizer mini = Tokenizer::load(shared("backbones/gpt2-mini-8k"));
@@ -98,7 +100,8 @@ TEST(Words, AsciiShortcutCutsWhereThePatternCuts) {
     for_each_word(text, [&](std::string_view word) { parts.emplace_back(word); });
     return parts;
   };
-  EXPECT_THAT(words("don't  stop\n\n x 12ab's'S"), ElementsAre("don", "'t", " ", " stop", "\n\n", " x", " 12", "ab", "'s", "'", "S"));
+  EXPECT_THAT(words("don't  stop\n\n x 12ab's'S"),
+              ElementsAre("don", "'t", " ", " stop", "\n\n", " x", " 12", "ab", "'s", "'", "S"));
   // The same words with a letter, digit, sign or blank outside ASCII beside them go through the pattern.
   EXPECT_THAT(words("caf\u00E9's  \u00FC\u0663 \u2014!\u00A0\u00A0x"),
               ElementsAre("caf\u00E9", "'s", " ", " \u00FC", "\u0663", " \u2014!", "\u00A0", "\u00A0", "x"));
@@ -150,11 +153,18 @@ TEST(Tokenizer, OtherKindsOfTokenizerJsonAreRefused) {
   const std::optional<std::string_view> none;
   Tokenizer::train([&] { return none; }, 257).save(source.path());
   const nlohmann::json good = nlohmann::json::parse(source.read("tokenizer.json"));
-  const std::pair<const char*, nlohmann::json> changes[] = {
-      {"/model/type", "Unigram"},          {"/pre_tokenizer/type", "Metaspace"}, {"/pre_tokenizer/add_prefix_space", true},
-      {"/pre_tokenizer/use_regex", false}, {"/normalizer", {{"type", "NFC"}}},   {"/model/ignore_merges", true},
-      {"/model/vocab", 3},                 {"/model/merges", {"ab"}},            {"/added_tokens", {{{"id", 0}}}},
-      {"/model", nullptr},                 {"/pre_tokenizer", nullptr},          {"/model/merges", {{1, 2}}}};
+  const std::pair<const char*, nlohmann::json> changes[] = {{"/model/type", "Unigram"},
+                                                            {"/pre_tokenizer/type", "Metaspace"},
+                                                            {"/pre_tokenizer/add_prefix_space", true},
+                                                            {"/pre_tokenizer/use_regex", false},
+                                                            {"/normalizer", {{"type", "NFC"}}},
+                                                            {"/model/ignore_merges", true},
+                                                            {"/model/vocab", 3},
+                                                            {"/model/merges", {"ab"}},
+                                                            {"/added_tokens", {{{"id", 0}}}},
+                                                            {"/model", nullptr},
+                                                            {"/pre_tokenizer", nullptr},
+                                                            {"/model/merges", {{1, 2}}}};
   for (const auto& [pointer, value] : changes) {
     nlohmann::json bad = good;
     bad[nlohmann::json::json_pointer(pointer)] = value;
