@@ -1,0 +1,28 @@
+// gpu_bench [results.json]: the GPU bars of one device, each beside a limit measured in the same run.
+
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "tests/benchmarks/gpu/measure.h"
+
+int main(int argc, char** argv) try {
+  const c10::InferenceMode inference;
+  if (!at::hasCUDA() || at::cuda::device_count() == 0) {
+    std::fprintf(stderr, "gpu_bench: no GPU is visible\n");
+    return 64;
+  }
+  const cudaDeviceProp& device = *at::cuda::getCurrentDeviceProperties();
+  std::printf("%s, %d multiprocessors, %.0f GB, CUDA %d\n", device.name, device.multiProcessorCount,
+              static_cast<double>(device.totalGlobalMem) / 1e9, CUDART_VERSION);
+  cllm::bench::Report report;
+  const cllm::bench::Limits limits = cllm::bench::measure_limits(report);
+  cllm::bench::measure_rows(limits, report);
+  cllm::bench::measure_softmax(limits, report);
+  if (argc > 1) report.write_json(argv[1], device.name);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "gpu_bench: %s\n", error.what());
+  return 70;
+}
