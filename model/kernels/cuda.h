@@ -28,8 +28,8 @@ at::Tensor segment_sum(const at::Tensor& values_TD, const RowSegments& segments)
 void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at::Tensor& sum_b);
 void add_rows(const at::Tensor& out_ND, const at::Tensor& index_K, const at::Tensor& source_KD);
 
-/// x times the mask of model/dropout.h for (keys_T, rate, salt); x [T, D] fp32, fp64 or bf16, keys_T int64 [T]. Its own backward.
-at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, uint64_t salt);
+/// x times the mask of model/dropout.h for (keys_T, rate, salt, group); x [T, D] fp32, fp64 or bf16, keys_T int64 [T]. Its own backward.
+at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, uint64_t salt, int64_t group = 0);
 
 /// Where the gradient of the touched rows comes from. The gradient of row m is the sum of its contributions, plus
 /// pull_M[m] (w - fixed) if `fixed_ND` is given: mutual regularisation with the other side's table, w read after its catch-up.

@@ -18,7 +18,7 @@ at::Tensor gather_rows(const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
-at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t) { refuse(); }
+at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t, int64_t) { refuse(); }
 void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const AdamCall&) { refuse(); }
 void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&, const AdamCall&) { refuse(); }
 void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradient&, double, double) { refuse(); }
