@@ -71,7 +71,7 @@ struct TextShard : Shard {
   Ragged<int32_t> tokens;
 };
 
-Shard open_shard(const std::filesystem::path& dir, const ShardEntry& entry, const std::vector<DatasetSpec>& specs) {
+Shard open_shard(const std::filesystem::path& dir, const CorpusShard& entry, const std::vector<DatasetSpec>& specs) {
   return {entry.first_row, entry.rows, ShardFile::open(dir / entry.file.name, entry.file.bytes, specs)};
 }
 
@@ -107,7 +107,8 @@ TextShard as_texts(Shard shard, const std::string& name) {
 /// The shard that holds a global row.
 template <typename S>
 const S& shard_of(const std::vector<S>& shards, int64_t row, int64_t num_rows) {
-  if (row < 0 || row >= num_rows) throw std::out_of_range("corpus row " + std::to_string(row) + " of " + std::to_string(num_rows));
+  if (row < 0 || row >= num_rows)
+    throw std::out_of_range("corpus row " + std::to_string(row) + " of " + std::to_string(num_rows));
   const auto after = std::partition_point(shards.begin(), shards.end(), [&](const S& shard) { return shard.first_row <= row; });
   return *(after - 1);
 }
@@ -130,7 +131,8 @@ bool all_below(std::span<const int32_t> values, int64_t bound) {
 void verify(const std::filesystem::path& dir, const FileEntry& entry) {
   const std::string found = checksum_of_file(dir / entry.name);
   if (found != entry.xxh3) {
-    throw DataError((dir / entry.name).string() + ": checksum " + found + ", the manifest says " + entry.xxh3 + "; copy the corpus again");
+    throw DataError((dir / entry.name).string() + ": checksum " + found + ", the manifest says " + entry.xxh3 +
+                    "; copy the corpus again");
   }
 }
 
@@ -139,15 +141,15 @@ void verify(const std::filesystem::path& dir, const FileEntry& entry) {
 struct Corpus::State {
   std::filesystem::path dir;
   std::string text;  // corpus.json
-  Manifest manifest;
+  CorpusManifest manifest;
   std::vector<UserShard> users;
   std::vector<IdShard> items;
   std::vector<TextShard> texts;
 
   void open_shards() {
-    for (const ShardEntry& e : manifest.users) users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
-    for (const ShardEntry& e : manifest.items) items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
-    for (const ShardEntry& e : manifest.texts) texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.users) users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.items) items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.texts) texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
   }
   void check_totals() const {
     for (size_t part = 0; part < kNumParts; ++part) {
@@ -161,19 +163,21 @@ struct Corpus::State {
   }
   void compare(int64_t found, int64_t expected, const std::string& what) const {
     if (found == expected) return;
-    throw DataError(dir.string() + ": the shards hold " + std::to_string(found) + " " + what + ", the manifest says " + std::to_string(expected));
+    throw DataError(dir.string() + ": the shards hold " + std::to_string(found) + " " + what + ", the manifest says " +
+                    std::to_string(expected));
   }
   void check_files(bool checksums) const {
     for (const FileEntry& entry : manifest.tokenizer) {
       std::error_code error;
       if (std::filesystem::file_size(dir / entry.name, error) != entry.bytes || error) {
-        throw DataError((dir / entry.name).string() + ": missing, or not the " + std::to_string(entry.bytes) + " bytes that the manifest says");
+        throw DataError((dir / entry.name).string() + ": missing, or not the " + std::to_string(entry.bytes) +
+                        " bytes that the manifest says");
       }
       if (checksums) verify(dir, entry);
     }
     if (!checksums) return;
     for (const auto* family : {&manifest.users, &manifest.items, &manifest.texts}) {
-      for (const ShardEntry& shard : *family) verify(dir, shard.file);
+      for (const CorpusShard& shard : *family) verify(dir, shard.file);
     }
   }
 };
@@ -188,7 +192,7 @@ Corpus Corpus::open(const std::filesystem::path& dir, bool verify_checksums) {
   auto state = std::make_shared<State>();
   state->dir = dir;
   state->text = read_small_file(path, kMaxManifestBytes);
-  state->manifest = Manifest::parse(state->text, path);
+  state->manifest = CorpusManifest::parse(state->text, path);
   state->open_shards();
   state->check_totals();
   state->check_files(verify_checksums);
@@ -200,9 +204,10 @@ const Vocabulary& Corpus::vocabulary() const { return state_->manifest.vocabular
 std::span<const int32_t> Corpus::items(int64_t user, Part part) const {
   const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
   const auto row = shard.items[static_cast<size_t>(part)].row(user - shard.first_row);
-  if (!all_below(row, vocabulary().num_items) || std::adjacent_find(row.begin(), row.end(), std::greater_equal<>()) != row.end()) {
-    throw DataError(dir().string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " items of user " + std::to_string(user) +
-                    " are damaged; verify the checksums of the corpus");
+  if (!all_below(row, vocabulary().num_items) ||
+      std::adjacent_find(row.begin(), row.end(), std::greater_equal<>()) != row.end()) {
+    throw DataError(dir().string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " items of user " +
+                    std::to_string(user) + " are damaged; verify the checksums of the corpus");
   }
   return row;
 }
@@ -224,8 +229,9 @@ TextSample Corpus::text(int64_t n) const {
   const auto at = static_cast<size_t>(local);
   const TextSample sample{shard.user[at], shard.item[at], shard.kind[at], shard.tokens.row(local)};
   const bool good = sample.user >= -1 && sample.user < vocabulary().num_users && sample.item >= -1 &&
-                    sample.item < vocabulary().num_items && sample.kind >= 0 && sample.kind < static_cast<int32_t>(text_kinds().size()) &&
-                    !sample.tokens.empty() && all_below(sample.tokens, vocabulary().num_words);
+                    sample.item < vocabulary().num_items && sample.kind >= 0 &&
+                    sample.kind < static_cast<int32_t>(text_kinds().size()) && !sample.tokens.empty() &&
+                    all_below(sample.tokens, vocabulary().num_words);
   if (!good) throw DataError(dir().string() + ": text " + std::to_string(n) + " is damaged; verify the checksums of the corpus");
   return sample;
 }

@@ -19,21 +19,21 @@ inline constexpr std::string_view kPartNames[kNumParts] = {"train", "validation"
 
 /// One text about a user, an item or a pair. Views into the corpus: valid while any copy of the Corpus lives.
 struct TextSample {
-  int64_t user = -1;                 // internal id, -1: absent
-  int64_t item = -1;                 // internal id, -1: absent
-  int32_t kind = 0;                  // index into Corpus::text_kinds()
-  std::span<const int32_t> tokens;   // word ids, 0 .. num_words - 1; at least one
+  int64_t user = -1;                // internal id, -1: absent
+  int64_t item = -1;                // internal id, -1: absent
+  int32_t kind = 0;                 // index into Corpus::text_kinds()
+  std::span<const int32_t> tokens;  // word ids, 0 .. num_words - 1; at least one
 };
 
-/// What `prepare` wrote (format: data/README.md), memory-mapped: ranks of a host share the page cache, and memory is not proportional to
-/// the corpus. Immutable and thread-safe; a copy shares the mapping. Internal ids are a seeded permutation of the input's order.
-/// Every access checks the values that it hands out, so a damaged file is a DataError and never an id out of range.
-/// An id or index argument out of range is a programmer's error: std::out_of_range.
+/// What `prepare` wrote (format: data/README.md), memory-mapped: ranks of a host share the page cache, and memory is not
+/// proportional to the corpus. Immutable and thread-safe; a copy shares the mapping. Internal ids are a seeded permutation of the
+/// input's order. Every access checks the values that it hands out, so a damaged file is a DataError and never an id out of
+/// range. An id or index argument out of range is a programmer's error: std::out_of_range.
 class Corpus {
  public:
-  /// Checks the manifest, the size of every file, and the shape, type and place of every dataset against it; with verify_checksums also
-  /// the bytes of every file (reads all of it, about 7 GB/s). DataError: missing, other format version, size or checksum mismatch.
-  /// Uses HDF5, which is not thread-safe here: open no HDF5 file in another thread meanwhile.
+  /// Checks the manifest, the size of every file, and the shape, type and place of every dataset against it; with
+  /// verify_checksums also the bytes of every file (reads all of it, about 7 GB/s). DataError: missing, other format version,
+  /// size or checksum mismatch. Uses HDF5, which is not thread-safe here: open no HDF5 file in another thread meanwhile.
   static Corpus open(const std::filesystem::path& dir, bool verify_checksums = false);
 
   const Vocabulary& vocabulary() const;  // num_words is the size of the tokenizer
@@ -55,10 +55,10 @@ class Corpus {
   int64_t user_input_order(int64_t user) const;  // the permutation: 0-based place of the user in the input
   int64_t item_input_order(int64_t item) const;
 
-  std::filesystem::path tokenizer_dir() const;   // the tokenizer's files, a copy inside the corpus
+  std::filesystem::path tokenizer_dir() const;  // the tokenizer's files, a copy inside the corpus
   const std::string& tokenizer_fingerprint() const;
-  const std::string& fingerprint() const;        // digest of the whole corpus
-  const std::string& manifest() const;           // corpus.json as text: counts, split, all options, report of the ingest
+  const std::string& fingerprint() const;  // digest of the whole corpus
+  const std::string& manifest() const;     // corpus.json as text: counts, split, all options, report of the ingest
   const std::filesystem::path& dir() const;
 
  private:

@@ -77,7 +77,8 @@ std::string describe_lengths(const Corpus& corpus) {
   std::string out;
   for (int part = 0; part < kNumParts; ++part) {
     Lengths lengths;
-    for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) lengths.add(corpus.num_items(user, static_cast<Part>(part)));
+    for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user)
+      lengths.add(corpus.num_items(user, static_cast<Part>(part)));
     out += row(std::string(kPartNames[part]) + " per user", lengths.text());
   }
   std::vector<Lengths> by_kind(corpus.text_kinds().size());
@@ -93,8 +94,10 @@ std::string describe_options(const Corpus& corpus) {
     for (const auto& [key, value] : manifest.at(section).items()) {
       if (!value.is_array() && !value.is_null() && value != 0) out += row(key, value.dump());
     }
-    for (const auto& file : manifest.at(section).value("input", nlohmann::ordered_json::array())) out += row("input", file.dump());
-    for (const auto& bad : manifest.at(section).value("bad_rows", nlohmann::ordered_json::array())) out += row("bad rows", bad.dump());
+    for (const auto& file : manifest.at(section).value("input", nlohmann::ordered_json::array()))
+      out += row("input", file.dump());
+    for (const auto& bad : manifest.at(section).value("bad_rows", nlohmann::ordered_json::array()))
+      out += row("bad rows", bad.dump());
   }
   return out;
 }
@@ -115,7 +118,8 @@ std::string describe_text(const Corpus& corpus, const Tokenizer& tokenizer, int6
   const TextSample text = corpus.text(n);
   const auto shown = text.tokens.first(std::min(text.tokens.size(), static_cast<size_t>(max_tokens)));
   std::string decoded = tokenizer.decode(shown);
-  std::replace_if(decoded.begin(), decoded.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  std::replace_if(
+      decoded.begin(), decoded.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   std::string out = "  text " + std::to_string(n) + " (" + corpus.text_kinds()[static_cast<size_t>(text.kind)];
   if (text.user >= 0) out += ", user " + std::string(corpus.user_raw_id(text.user));
   if (text.item >= 0) out += ", item " + std::string(corpus.item_raw_id(text.item));
@@ -125,7 +129,8 @@ std::string describe_text(const Corpus& corpus, const Tokenizer& tokenizer, int6
 }  // namespace
 
 std::string describe(const Corpus& corpus, const InspectOptions& options) {
-  std::string out = "corpus " + corpus.dir().string() + "\n" + describe_counts(corpus) + describe_lengths(corpus) + describe_options(corpus);
+  std::string out =
+      "corpus " + corpus.dir().string() + "\n" + describe_counts(corpus) + describe_lengths(corpus) + describe_options(corpus);
   if (options.samples <= 0) return out;
   out += "samples\n";
   CounterRng rng(stream_key(options.seed, Purpose::kIngest));
@@ -133,7 +138,8 @@ std::string describe(const Corpus& corpus, const InspectOptions& options) {
   for (int64_t n = 0; n < options.samples; ++n) out += describe_user(corpus, draw(corpus.vocabulary().num_users));
   if (corpus.num_texts() == 0) return out;
   const Tokenizer tokenizer = Tokenizer::load(corpus.tokenizer_dir());
-  for (int64_t n = 0; n < options.samples; ++n) out += describe_text(corpus, tokenizer, draw(corpus.num_texts()), options.sample_tokens);
+  for (int64_t n = 0; n < options.samples; ++n)
+    out += describe_text(corpus, tokenizer, draw(corpus.num_texts()), options.sample_tokens);
   return out;
 }
 

@@ -14,9 +14,9 @@ constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();  // row indice
 
 Json to_json(const FileEntry& file) { return {{"name", file.name}, {"bytes", file.bytes}, {"xxh3", file.xxh3}}; }
 
-Json to_json(const std::vector<ShardEntry>& shards) {
+Json to_json(const std::vector<CorpusShard>& shards) {
   Json list = Json::array();
-  for (const ShardEntry& shard : shards) {
+  for (const CorpusShard& shard : shards) {
     Json entry = to_json(shard.file);
     entry["first_row"] = shard.first_row;
     entry["rows"] = shard.rows;
@@ -35,18 +35,19 @@ FileEntry file_from(const Json& entry) {
   return file;
 }
 
-std::vector<ShardEntry> shards_from(const Json& list, int64_t rows, const std::string& family) {
-  std::vector<ShardEntry> shards;
+std::vector<CorpusShard> shards_from(const Json& list, int64_t rows, const std::string& family) {
+  std::vector<CorpusShard> shards;
   int64_t next_row = 0;
   for (const Json& entry : list) {
-    const ShardEntry shard{file_from(entry), entry.at("first_row"), entry.at("rows")};
+    const CorpusShard shard{file_from(entry), entry.at("first_row"), entry.at("rows")};
     if (shard.first_row != next_row || shard.rows < 1 || shard.rows > rows - next_row) {
       throw DataError("shard '" + shard.file.name + "' does not continue the rows before it");
     }
     next_row += shard.rows;
     shards.push_back(shard);
   }
-  if (next_row != rows) throw DataError("the " + family + " shards end at row " + std::to_string(next_row) + " of " + std::to_string(rows));
+  if (next_row != rows)
+    throw DataError("the " + family + " shards end at row " + std::to_string(next_row) + " of " + std::to_string(rows));
   return shards;
 }
 
@@ -65,12 +66,13 @@ void check_format(const Json& json) {
   }
 }
 
-Manifest from_json(Json json) {
+CorpusManifest from_json(Json json) {
   check_format(json);
-  Manifest manifest;
+  CorpusManifest manifest;
   manifest.fingerprint = json.at("fingerprint");
   json.erase("fingerprint");
-  if (digest_of(json.dump()) != manifest.fingerprint) throw DataError("changed after it was written (the fingerprint does not fit)");
+  if (digest_of(json.dump()) != manifest.fingerprint)
+    throw DataError("changed after it was written (the fingerprint does not fit)");
   const Json& counts = json.at("counts");
   manifest.vocabulary.num_words = count_from(counts, "words", kMaxRows);
   manifest.vocabulary.num_users = count_from(counts, "users", kMaxRows);
@@ -91,7 +93,7 @@ Manifest from_json(Json json) {
 
 }  // namespace
 
-std::string Manifest::to_text() const {
+std::string CorpusManifest::to_text() const {
   Json json;
   json["format"] = kCorpusFormat;
   json["version"] = kCorpusVersion;
@@ -111,7 +113,7 @@ std::string Manifest::to_text() const {
   return json.dump(2) + "\n";
 }
 
-Manifest Manifest::parse(const std::string& text, const std::filesystem::path& path) try {
+CorpusManifest CorpusManifest::parse(const std::string& text, const std::filesystem::path& path) try {
   return from_json(Json::parse(text));
 } catch (const nlohmann::json::exception& error) {
   throw DataError(path.string() + ": damaged: " + error.what());

@@ -24,14 +24,14 @@ struct FileEntry {
 };
 
 /// A shard holds rows first_row .. first_row + rows - 1 of its family.
-struct ShardEntry {
+struct CorpusShard {
   FileEntry file;
   int64_t first_row = 0;
   int64_t rows = 0;
 };
 
 /// corpus.json. Written last: a folder without it is not a corpus.
-struct Manifest {
+struct CorpusManifest {
   Vocabulary vocabulary;
   std::array<int64_t, kNumParts> num_interactions{};
   int64_t num_texts = 0;
@@ -39,14 +39,14 @@ struct Manifest {
   std::vector<std::string> text_kinds;
   std::string tokenizer_fingerprint;
   std::vector<FileEntry> tokenizer;
-  std::vector<ShardEntry> users, items, texts;
+  std::vector<CorpusShard> users, items, texts;
   nlohmann::ordered_json options;  // of prepare, split included
   nlohmann::ordered_json report;   // what prepare counted
 
   /// The text of corpus.json; its "fingerprint" is the digest of all the rest, file checksums included.
   std::string to_text() const;
   /// DataError (with path) unless it is a manifest of this version, undamaged, whose shards cover their rows without a gap.
-  static Manifest parse(const std::string& text, const std::filesystem::path& path);
+  static CorpusManifest parse(const std::string& text, const std::filesystem::path& path);
 
   std::string fingerprint;  // set by parse
 };

@@ -34,7 +34,8 @@ class Handle {
 class SilentErrors {
  public:
   SilentErrors() {
-    // A damaged file can leave objects open inside the library; its exit handler would then print that it loops. Ours are closed by RAII.
+    // A damaged file can leave objects open inside the library; its exit handler would then print that it loops. Ours are closed
+    // by RAII.
     [[maybe_unused]] static const bool once = (H5dont_atexit(), true);
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -57,7 +58,9 @@ hid_t hdf5_type(ElementType type) {
 
 uint64_t size_of(ElementType type) { return type == ElementType::kUint8 ? 1 : type == ElementType::kInt32 ? 4 : 8; }
 
-[[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) { throw DataError(path.string() + ": " + reason); }
+[[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
+  throw DataError(path.string() + ": " + reason);
+}
 
 void require(bool ok, const std::filesystem::path& path, const std::string& reason) {
   if (!ok) fail(path, reason);
@@ -71,7 +74,8 @@ void write_dataset(hid_t file, const DatasetView& view, const std::filesystem::p
   H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
   H5Pset_obj_track_times(properties, false);
-  Handle dataset(H5Dcreate2(file, view.name.c_str(), hdf5_type(view.type), space, H5P_DEFAULT, properties, H5P_DEFAULT), H5Dclose);
+  Handle dataset(H5Dcreate2(file, view.name.c_str(), hdf5_type(view.type), space, H5P_DEFAULT, properties, H5P_DEFAULT),
+                 H5Dclose);
   bool ok = dataset.valid();
   if (ok && count > 0) ok = H5Dwrite(dataset, hdf5_type(view.type), H5S_ALL, H5S_ALL, H5P_DEFAULT, view.data) >= 0;
   ok = ok && dataset.close();  // a full disk may show only here
@@ -79,7 +83,8 @@ void write_dataset(hid_t file, const DatasetView& view, const std::filesystem::p
 }
 
 /// Offset and count of a dataset, after every check that its header allows.
-std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64_t file_bytes, const std::filesystem::path& path) {
+std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64_t file_bytes,
+                                     const std::filesystem::path& path) {
   const std::string where = "dataset '" + spec.name + "' ";
   const Handle dataset(H5Dopen2(file, spec.name.c_str(), H5P_DEFAULT), H5Dclose);
   require(dataset.valid(), path, where + "is missing or damaged");
@@ -98,7 +103,8 @@ std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64
           where + "is not contiguous");
   const haddr_t offset = H5Dget_offset(dataset);
   const uint64_t bytes = size_of(spec.type);
-  require(offset != HADDR_UNDEF && offset <= file_bytes && count <= (file_bytes - offset) / bytes, path, where + "reaches beyond the file");
+  require(offset != HADDR_UNDEF && offset <= file_bytes && count <= (file_bytes - offset) / bytes, path,
+          where + "reaches beyond the file");
   require(offset % bytes == 0, path, where + "is not aligned");
   return {offset, count};
 }
@@ -124,7 +130,8 @@ ShardFile ShardFile::open(const std::filesystem::path& path, uint64_t expected_b
   shard.file_ = MappedFile(path);
   const uint64_t file_bytes = shard.file_.bytes().size();
   if (file_bytes != expected_bytes) {
-    fail(path, std::to_string(file_bytes) + " bytes, the manifest says " + std::to_string(expected_bytes) + "; copy the corpus again");
+    fail(path,
+         std::to_string(file_bytes) + " bytes, the manifest says " + std::to_string(expected_bytes) + "; copy the corpus again");
   }
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_file_locking(access, false, true);  // corpora lie on read-only and network file systems

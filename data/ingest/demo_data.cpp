@@ -23,7 +23,8 @@ struct Profile {
   double popularity = 0;       // of a job
 };
 
-/// How much each agreement adds to the log odds of an application. Chosen so that about 2/3 of the applications stay in the profession.
+/// How much each agreement adds to the log odds of an application. Chosen so that about 2/3 of the applications stay in the
+/// profession.
 constexpr double kSameProfession = 2.5, kSameTitle = 1.0, kSharedSkill = 0.7, kSameCity = 1.0, kPopularitySpread = 0.7;
 
 enum Stream : uint64_t { kUsers, kItems, kChoices, kTexts };
@@ -60,7 +61,8 @@ double affinity(const Profile& user, const Profile& job) {
   return sum;
 }
 
-/// Distinct jobs in order of time: the largest of (affinity + Gumbel noise) are a sample without replacement from softmax(affinity).
+/// Distinct jobs in order of time: the largest of (affinity + Gumbel noise) are a sample without replacement from
+/// softmax(affinity).
 std::vector<size_t> choose_jobs(const Profile& user, const std::vector<Profile>& jobs, size_t count, CounterRng& rng) {
   std::vector<std::pair<double, size_t>> scores;
   for (size_t job = 0; job < jobs.size(); ++job) {
@@ -93,16 +95,17 @@ std::string with_article(const std::string& noun) {
 }
 
 std::string biography(const Profile& user, CounterRng& rng) {
-  return "I am " + with_article(title(user)) + " from " + std::string(kCities[user.city]) + " with " + std::to_string(2 + rng.below(20)) + " years in " +
-         std::string(kProfessions[user.profession].field) + ". At " + std::string(kCompanies[rng.below(kCompanies.size())]) +
-         " I worked on " + listing(user, 5) + ".";
+  return "I am " + with_article(title(user)) + " from " + std::string(kCities[user.city]) + " with " +
+         std::to_string(2 + rng.below(20)) + " years in " + std::string(kProfessions[user.profession].field) + ". At " +
+         std::string(kCompanies[rng.below(kCompanies.size())]) + " I worked on " + listing(user, 5) + ".";
 }
 
 std::string job_text(const Profile& job, CounterRng& rng) {
   std::string name = title(job);
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
   return name + " wanted in " + std::string(kCities[job.city]) + ". " + std::string(kCompanies[rng.below(kCompanies.size())]) +
-         " offers a position in " + std::string(kProfessions[job.profession].field) + ". You bring experience with " + listing(job, 4) + ".";
+         " offers a position in " + std::string(kProfessions[job.profession].field) + ". You bring experience with " +
+         listing(job, 4) + ".";
 }
 
 std::string note(const Profile& user, const Profile& job) {
@@ -137,8 +140,8 @@ class Table {
 };
 
 template <typename Describe>
-void write_profiles(const std::filesystem::path& path, const std::string& header, const char* prefix, const std::vector<Profile>& profiles,
-                    Describe describe) {
+void write_profiles(const std::filesystem::path& path, const std::string& header, const char* prefix,
+                    const std::vector<Profile>& profiles, Describe describe) {
   Table table(path, header);
   for (size_t n = 0; n < profiles.size(); ++n) table.row(raw_id(prefix, n), describe(n));
   table.close();
@@ -150,12 +153,15 @@ void make_demo_data(const std::filesystem::path& dir, const DemoOptions& options
   if (options.users < 1 || options.items < 3 || !(options.applications >= 3)) {
     throw DataError("demo data: at least 1 user, 3 items and 3 applications per user are needed");
   }
-  if (std::filesystem::exists(dir) && !std::filesystem::is_empty(dir)) throw DataError(dir.string() + ": exists already and is not empty");
+  if (std::filesystem::exists(dir) && !std::filesystem::is_empty(dir))
+    throw DataError(dir.string() + ": exists already and is not empty");
   std::filesystem::create_directories(dir);
   constexpr size_t kUserSkills = 6, kJobSkills = 4;
   const auto users = draw_profiles(options.users, kUserSkills, options.seed, kUsers);
   const auto jobs = draw_profiles(options.items, kJobSkills, options.seed, kItems);
-  const auto text_rng = [&](Stream of, size_t n) { return CounterRng(stream_key(options.seed, Purpose::kDemoData, kTexts, 2 * n + of)); };
+  const auto text_rng = [&](Stream of, size_t n) {
+    return CounterRng(stream_key(options.seed, Purpose::kDemoData, kTexts, 2 * n + of));
+  };
   write_profiles(dir / "users.tsv", "user\ttext", "user-", users, [&](size_t n) {
     CounterRng rng = text_rng(kUsers, n);
     return biography(users[n], rng);

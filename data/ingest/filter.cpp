@@ -22,7 +22,7 @@ uint64_t drop_below(int64_t minimum, const std::vector<uint32_t>& degrees, Flags
 }
 
 /// Every pass counts the interactions between survivors and drops what has too few, until a pass drops nothing.
-void run_k_core(RecordFile<Pair>& pairs, Workspace& work, Flags& users, Flags& items) {
+void run_k_core(RecordFile<Pair>& pairs, IngestFolder& work, Flags& users, Flags& items) {
   const PrepareOptions& options = work.options;
   const int64_t user_minimum = std::max(options.k_core, options.min_history);
   std::vector<uint32_t> user_degrees, item_degrees;
@@ -65,7 +65,7 @@ uint32_t permute(const Flags& alive, uint64_t stream, std::vector<uint32_t>& int
 
 }  // namespace
 
-InternalIds filter_and_permute(RecordFile<Pair>& pairs, Workspace& work) {
+InternalIds filter_and_permute(RecordFile<Pair>& pairs, IngestFolder& work) {
   Flags users(work.users.size(), 1), items(work.items.size(), 1);
   if (work.options.k_core > 0 || work.options.min_history > 0) run_k_core(pairs, work, users, items);
   InternalIds ids;

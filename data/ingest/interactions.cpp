@@ -9,7 +9,8 @@
 namespace cllm {
 namespace {
 
-constexpr uint64_t kSortShare = 4;  // a sorter may use 1/4 of the memory: two are alive at once, and the maps may take another 1/3
+constexpr uint64_t kSortShare =
+    4;  // a sorter may use 1/4 of the memory: two are alive at once, and the maps may take another 1/3
 constexpr uint64_t kMapShare = 3;
 
 struct ByPairThenTime {
@@ -36,7 +37,7 @@ bool is_good_id(std::string_view id) {
 /// Numbers ids and fills the sorter.
 class Collector : public RowSink {
  public:
-  Collector(Workspace& work, PairSorter& pairs) : work_(work), pairs_(pairs) {}
+  Collector(IngestFolder& work, PairSorter& pairs) : work_(work), pairs_(pairs) {}
 
   void declare_user(std::string_view id, Origin origin) override {
     work_.users_declared = true;
@@ -76,7 +77,8 @@ class Collector : public RowSink {
   std::optional<uint32_t> number(IdMap& ids, std::string_view id, bool declared, Origin origin, const char* what) {
     if (declared) {
       const auto known = ids.find(id);
-      if (!known) work_.log.add(Problem::kUnknownId, origin, std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
+      if (!known)
+        work_.log.add(Problem::kUnknownId, origin, std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
       return known;
     }
     if (!is_good_id(id)) {
@@ -92,11 +94,12 @@ class Collector : public RowSink {
     const uint64_t used = work_.users.memory_bytes() + work_.items.memory_bytes();
     if (used > work_.options.memory_bytes / kMapShare) {
       throw DataError("the ids of " + std::to_string(work_.users.size()) + " users and " + std::to_string(work_.items.size()) +
-                      " items need more than a third of the memory limit; allow at least " + std::to_string((used * 6) >> 20) + " MiB");
+                      " items need more than a third of the memory limit; allow at least " + std::to_string((used * 6) >> 20) +
+                      " MiB");
     }
   }
 
-  Workspace& work_;
+  IngestFolder& work_;
   PairSorter& pairs_;
   uint64_t calls_ = 0;
 };
@@ -109,7 +112,7 @@ Part parse_part(std::string_view text, const TableReader& rows, const ProblemLog
 }
 
 /// A pair of the split file that no interaction has: a bad row, unless the rating threshold may have removed the interaction.
-void no_interaction(Workspace& work, Origin origin, const std::string& detail) {
+void no_interaction(IngestFolder& work, Origin origin, const std::string& detail) {
   if (work.options.rating_threshold) {
     ++work.report.split_rows_unused;
   } else {
@@ -117,7 +120,7 @@ void no_interaction(Workspace& work, Origin origin, const std::string& detail) {
   }
 }
 
-void read_split_file(Workspace& work, PairSorter& split) {
+void read_split_file(IngestFolder& work, PairSorter& split) {
   Intake intake{work.log, {}};
   TableReader rows(work.options.split_file, {{{"user", "user_id"}}, {{"item", "item_id"}}, {{"part", "split"}}}, intake);
   while (rows.next()) {
@@ -125,7 +128,8 @@ void read_split_file(Workspace& work, PairSorter& split) {
     const auto user = work.users.find(rows.field(0)), item = work.items.find(rows.field(1));
     pair.part = static_cast<uint64_t>(parse_part(rows.field(2), rows, work.log)) & 3;
     if (!user || !item) {
-      no_interaction(work, rows.origin(), "no interaction of user " + quoted(rows.field(0)) + " and item " + quoted(rows.field(1)));
+      no_interaction(work, rows.origin(),
+                     "no interaction of user " + quoted(rows.field(0)) + " and item " + quoted(rows.field(1)));
       continue;
     }
     pair.user = *user;
@@ -136,14 +140,14 @@ void read_split_file(Workspace& work, PairSorter& split) {
   }
 }
 
-std::string names(const Workspace& work, const Pair& pair) {
+std::string names(const IngestFolder& work, const Pair& pair) {
   return "user " + quoted(work.users.name(pair.user)) + " and item " + quoted(work.items.name(pair.item));
 }
 
 /// Hands out the distinct pairs of a sorter; the others are bad rows, or counted in merged.
 class DistinctPairs {
  public:
-  DistinctPairs(PairSorter& sorter, Workspace& work, uint64_t* merged) : sorter_(sorter), work_(work), merged_(merged) {
+  DistinctPairs(PairSorter& sorter, IngestFolder& work, uint64_t* merged) : sorter_(sorter), work_(work), merged_(merged) {
     sorter_.finish();
     has_next_ = sorter_.next(next_);
   }
@@ -154,7 +158,8 @@ class DistinctPairs {
       if (merged_ != nullptr) {
         ++*merged_;
       } else {
-        work_.log.add(Problem::kDuplicate, next_.origin(), names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
+        work_.log.add(Problem::kDuplicate, next_.origin(),
+                      names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
       }
     }
     return true;
@@ -162,14 +167,14 @@ class DistinctPairs {
 
  private:
   PairSorter& sorter_;
-  Workspace& work_;
+  IngestFolder& work_;
   uint64_t* merged_;
   Pair next_;
   bool has_next_;
 };
 
 /// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows.
-void join(DistinctPairs& pairs, DistinctPairs& split, Workspace& work, RecordFile<Pair>& out) {
+void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, RecordFile<Pair>& out) {
   const auto before = [](const Pair& a, const Pair& b) { return std::pair(a.user, a.item) < std::pair(b.user, b.item); };
   const auto split_only = [&](const Pair& s) { no_interaction(work, s.origin(), "no interaction of " + names(work, s)); };
   Pair pair, part;
@@ -189,7 +194,7 @@ void join(DistinctPairs& pairs, DistinctPairs& split, Workspace& work, RecordFil
 
 }  // namespace
 
-RecordFile<Pair> collect_interactions(Source& source, Workspace& work) {
+RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
   const PrepareOptions& options = work.options;
   PairSorter sorter(work.folder, options.memory_bytes / kSortShare);
   Collector collector(work, sorter);

@@ -14,13 +14,13 @@ struct Pair {
   int64_t time = 0;
   uint64_t line : 44 = 0;  // with the file: place in the input, breaks ties of time
   uint64_t file : 16 = 0;
-  uint64_t part : 4 = 0;   // Part; of a split file
+  uint64_t part : 4 = 0;  // Part; of a split file
 
   Origin origin() const { return {line, file}; }
 };
 
 /// What the stages of prepare share.
-struct Workspace {
+struct IngestFolder {
   const PrepareOptions& options;
   std::filesystem::path folder;  // for temporary files; the corpus grows here as well
   ProblemLog log;
@@ -29,8 +29,8 @@ struct Workspace {
   PrepareReport report;
 };
 
-/// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time stays), and parts of a
-/// split file joined to them. Throws DataError if too many rows are bad.
-RecordFile<Pair> collect_interactions(Source& source, Workspace& work);
+/// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time stays), and
+/// parts of a split file joined to them. Throws DataError if too many rows are bad.
+RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work);
 
 }  // namespace cllm

@@ -38,8 +38,8 @@ bool LineReader::refill() {
   }
   if (end_ + kBlock > buffer_.size()) {
     if (buffer_.size() > kMaxLine) {
-      throw DataError(path_.string() + ":" + std::to_string(line_number_ + 1) + ": line longer than " + std::to_string(kMaxLine >> 20) +
-                      " MiB; is this a text file?");
+      throw DataError(path_.string() + ":" + std::to_string(line_number_ + 1) + ": line longer than " +
+                      std::to_string(kMaxLine >> 20) + " MiB; is this a text file?");
     }
     buffer_.resize(buffer_.size() * 2);
   }
@@ -49,7 +49,9 @@ bool LineReader::refill() {
   const char* reason = gzerror(file, &error);
   if (count < 0 || error < 0) {  // Z_BUF_ERROR after the last byte: the gzip stream was cut
     throw DataError(path_.string() + ": cannot read after line " + std::to_string(line_number_) + ": " +
-                    (error == Z_ERRNO ? std::strerror(errno) : error == Z_BUF_ERROR ? "the file is truncated" : reason));
+                    (error == Z_ERRNO       ? std::strerror(errno)
+                     : error == Z_BUF_ERROR ? "the file is truncated"
+                                            : reason));
   }
   end_ += static_cast<size_t>(count);
   at_end_ = count == 0;

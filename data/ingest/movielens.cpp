@@ -44,7 +44,8 @@ class MovieLens : public Source {
     }
   }
 
-  /// A tag is the text of a pair, so that the tags of a held-out pair can be left out. Those of one pair stand together in the file.
+  /// A tag is the text of a pair, so that the tags of a held-out pair can be left out. Those of one pair stand together in the
+  /// file.
   void read_tags(RowSink& sink, Intake& intake) const {
     TableReader rows(tags, {{kUser}, {kItem}, {{"tag"}}, {{"timestamp"}, false}}, intake);
     std::string user, item, text;

@@ -1,5 +1,5 @@
-// users.tsv (user, text) · items.tsv (item, text) · interactions.tsv (user, item, time or order, rating) · texts.tsv (user, item, text, kind);
-// all but interactions optional; the same as .csv and .jsonl.
+// users.tsv (user, text) · items.tsv (item, text) · interactions.tsv (user, item, time or order, rating) ·
+// texts.tsv (user, item, text, kind); all but interactions optional; the same as .csv and .jsonl.
 
 #include <algorithm>
 
@@ -91,7 +91,8 @@ class OwnLayout : public Source {
   std::vector<std::filesystem::path> interaction_files() const override { return present({users, items, interactions}); }
   std::vector<std::filesystem::path> text_files() const override { return present({user_texts ? users : "", items, texts}); }
   const char* notice() const override {
-    return taken_for_ids ? "the texts of the users file have no blank: taken for ids of another system, not for biographies" : nullptr;
+    return taken_for_ids ? "the texts of the users file have no blank: taken for ids of another system, not for biographies"
+                         : nullptr;
   }
 
  private:

@@ -11,12 +11,15 @@ namespace {
 /// Length of the well-formed sequence at the start of text, 0 if there is none (Unicode 15, table 3-7).
 size_t sequence_length(std::string_view text) {
   const auto byte = [&](size_t n) { return static_cast<unsigned char>(text[n]); };
-  const auto tail = [&](size_t n, unsigned low = 0x80, unsigned high = 0xBF) { return n < text.size() && byte(n) >= low && byte(n) <= high; };
+  const auto tail = [&](size_t n, unsigned low = 0x80, unsigned high = 0xBF) {
+    return n < text.size() && byte(n) >= low && byte(n) <= high;
+  };
   const unsigned first = byte(0);
   if (first >= 0x01 && first <= 0x7F) return 1;
   if (first >= 0xC2 && first <= 0xDF) return tail(1) ? 2 : 0;
   if (first >= 0xE0 && first <= 0xEF) return tail(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF) && tail(2) ? 3 : 0;
-  if (first >= 0xF0 && first <= 0xF4) return tail(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF) && tail(2) && tail(3) ? 4 : 0;
+  if (first >= 0xF0 && first <= 0xF4)
+    return tail(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF) && tail(2) && tail(3) ? 4 : 0;
   return 0;
 }
 
@@ -41,7 +44,8 @@ std::optional<int64_t> parse_date(std::string_view text) {
   int64_t seconds = int64_t{86400} * std::chrono::sys_days(date).time_since_epoch().count();
   if (text.size() == 10) return seconds;
   const auto hour = field(11, 2, 0, 23), minute = field(14, 2, 0, 59), second = field(17, 2, 0, 60);
-  if (!hour || !minute || !second || (text[10] != ' ' && text[10] != 'T') || text[13] != ':' || text[16] != ':') return std::nullopt;
+  if (!hour || !minute || !second || (text[10] != ' ' && text[10] != 'T') || text[13] != ':' || text[16] != ':')
+    return std::nullopt;
   return seconds + *hour * 3600 + *minute * 60 + *second;
 }
 

@@ -1,7 +1,5 @@
 #include "data/ingest/prepare.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "data/corpus/manifest.h"
@@ -10,6 +8,7 @@
 #include "data/ingest/interactions.h"
 #include "data/ingest/shard_writer.h"
 #include "data/ingest/split.h"
+#include "data/ingest/staging.h"
 #include "data/ingest/texts.h"
 #include "data/text/tokenizer.h"
 
@@ -31,52 +30,21 @@ void check(const PrepareOptions& options) {
           options.output.string() + ": exists already; remove it, choose another name, or allow overwriting");
   require(options.tokenizer.empty() != (options.train_tokenizer == 0),
           "prepare: give either a folder with tokenizer files or the size of a tokenizer to train, not both or none");
-  require(options.train_tokenizer == 0 || options.train_tokenizer >= 257, "prepare: a tokenizer to train needs a size of at least 257");
+  require(options.train_tokenizer == 0 || options.train_tokenizer >= 257,
+          "prepare: a tokenizer to train needs a size of at least 257");
   require(options.memory_bytes >= kMinMemory, "prepare: the memory limit must be at least 64 MiB");
   require(options.shard_bytes > 0 && options.shard_bytes <= options.memory_bytes / 8,
-          "prepare: shards of " + std::to_string(options.shard_bytes >> 20) + " MiB; they may have at most an eighth of the memory limit of " +
-              std::to_string(options.memory_bytes >> 20) + " MiB");
+          "prepare: shards of " + std::to_string(options.shard_bytes >> 20) +
+              " MiB; they may have at most an eighth of the memory limit of " + std::to_string(options.memory_bytes >> 20) +
+              " MiB");
   require(options.k_core >= 0 && options.min_history >= 0, "prepare: k-core and minimum history must not be negative");
   require(options.max_text_tokens > 0, "prepare: the maximum of text tokens must be positive");
   require(options.error_limit >= 0 && options.error_limit <= 1, "prepare: the error limit is a share of the rows, 0 .. 1");
-  require((options.split == SplitMethod::kFile) == !options.split_file.empty(), "prepare: a split file belongs to the split 'file' and only to it");
+  require((options.split == SplitMethod::kFile) == !options.split_file.empty(),
+          "prepare: a split file belongs to the split 'file' and only to it");
 }
 
-/// The folder that becomes the corpus by a rename; gone if that never happens. A killed run leaves it behind under its own name.
-class StagingFolder {
- public:
-  explicit StagingFolder(const fs::path& output) : path_(output.string() + ".tmp-" + std::to_string(::getpid())) {
-    std::error_code ignored;
-    if (output.has_parent_path()) fs::create_directories(output.parent_path(), ignored);
-    fs::remove_all(path_, ignored);  // of a killed process that had our id
-    std::error_code error;
-    if (!fs::create_directory(path_, error)) throw DataError(path_.string() + ": cannot create: " + error.message());
-  }
-  StagingFolder(const StagingFolder&) = delete;
-  ~StagingFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
-  /// An older corpus of that name is moved away first and deleted last: there is no moment with a mixture of both.
-  void publish(const fs::path& output) {
-    sync_to_disk(path_);
-    const fs::path old = path_.string() + ".old";
-    std::error_code error;
-    if (fs::exists(output)) fs::rename(output, old, error);
-    if (!error) fs::rename(path_, output, error);
-    if (error) throw DataError(output.string() + ": cannot move the finished corpus there: " + error.message());
-    path_.clear();
-    sync_to_disk(output.has_parent_path() ? output.parent_path() : fs::path("."));
-    fs::remove_all(old, error);
-  }
-
- private:
-  fs::path path_;
-};
-
-void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, Manifest& manifest) {
+void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, CorpusManifest& manifest) {
   const fs::path dir = folder / kTokenizerFolder;
   fs::create_directory(dir);
   tokenizer.save(dir);
@@ -152,7 +120,7 @@ Json report_as_json(const PrepareReport& report) {
   return json;
 }
 
-void fill_report(Workspace& work, const Manifest& manifest) {
+void fill_report(IngestFolder& work, const CorpusManifest& manifest) {
   PrepareReport& report = work.report;
   report.vocabulary = manifest.vocabulary;
   report.num_interactions = manifest.num_interactions;
@@ -161,7 +129,8 @@ void fill_report(Workspace& work, const Manifest& manifest) {
   report.rows_read = work.log.rows();
   for (size_t n = 0; n < kNumProblems; ++n) {
     const auto& tally = work.log.tally(static_cast<Problem>(n));
-    if (tally.count > 0) report.bad_rows.push_back({std::string(ProblemLog::name(static_cast<Problem>(n))), tally.count, tally.examples});
+    if (tally.count > 0)
+      report.bad_rows.push_back({std::string(ProblemLog::name(static_cast<Problem>(n))), tally.count, tally.examples});
   }
 }
 
@@ -171,7 +140,8 @@ void add_notices(const PrepareOptions& options, Source& source, PrepareReport& r
   const std::string prefix = options.output.filename().string() + ".tmp-";
   for (const auto& entry : fs::directory_iterator(parent)) {
     if (entry.path().filename().string().starts_with(prefix)) {
-      report.notices.push_back(entry.path().string() + ": left by a run that was killed, or is still running; delete it in the first case");
+      report.notices.push_back(entry.path().string() +
+                               ": left by a run that was killed, or is still running; delete it in the first case");
     }
   }
 }
@@ -182,8 +152,8 @@ PrepareReport prepare(const PrepareOptions& options) {
   check(options);
   const std::unique_ptr<Source> source = open_source(options.input, options.source);
   StagingFolder staging(options.output);
-  Workspace work{options, staging.path(), {}, {}, {}, false, false, {}};
-  Manifest manifest;
+  IngestFolder work{options, staging.path(), {}, {}, {}, false, false, {}};
+  CorpusManifest manifest;
 
   RecordFile<Pair> pairs = collect_interactions(*source, work);
   const InternalIds ids = filter_and_permute(pairs, work);
@@ -208,18 +178,21 @@ PrepareReport prepare(const PrepareOptions& options) {
   manifest.report = report_as_json(work.report);
   write_small_file(work.folder / kManifestName, manifest.to_text());
   sync_to_disk(work.folder / kManifestName);
-  staging.publish(options.output);
+  staging.publish();
   add_notices(options, *source, work.report);
   return work.report;
 }
 
 std::string describe(const PrepareReport& report) {
-  const auto line = [](const std::string& what, uint64_t count) { return count == 0 ? "" : "  " + what + ": " + std::to_string(count) + "\n"; };
+  const auto line = [](const std::string& what, uint64_t count) {
+    return count == 0 ? "" : "  " + what + ": " + std::to_string(count) + "\n";
+  };
   const auto& counts = report.num_interactions;
-  std::string out = std::to_string(report.vocabulary.num_users) + " users, " + std::to_string(report.vocabulary.num_items) + " items, " +
-                    std::to_string(counts[0] + counts[1] + counts[2]) + " interactions (" + std::to_string(counts[0]) + " train, " +
-                    std::to_string(counts[1]) + " validation, " + std::to_string(counts[2]) + " test), " + std::to_string(report.num_texts) +
-                    " texts of " + std::to_string(report.num_text_tokens) + " tokens, " + std::to_string(report.vocabulary.num_words) +
+  std::string out = std::to_string(report.vocabulary.num_users) + " users, " + std::to_string(report.vocabulary.num_items) +
+                    " items, " + std::to_string(counts[0] + counts[1] + counts[2]) + " interactions (" +
+                    std::to_string(counts[0]) + " train, " + std::to_string(counts[1]) + " validation, " +
+                    std::to_string(counts[2]) + " test), " + std::to_string(report.num_texts) + " texts of " +
+                    std::to_string(report.num_text_tokens) + " tokens, " + std::to_string(report.vocabulary.num_words) +
                     " words\n";
   out += line("rows read", report.rows_read) + line("interactions below the rating threshold", report.below_threshold) +
          line("repeated interactions merged", report.duplicates_merged) +

@@ -39,8 +39,9 @@ struct PrepareOptions {
   int64_t train_tokenizer = 0;      // train one of this size on the texts that are kept
   int64_t max_text_tokens = 512;    // longer texts are cut
 
-  double error_limit = 0.01;     // refuse if more than this share of the rows is bad
-  bool merge_duplicates = false; // a user-item pair that occurs again is normal (event logs), not a bad row; the first in time counts
+  double error_limit = 0.01;  // refuse if more than this share of the rows is bad
+  bool merge_duplicates =
+      false;  // a user-item pair that occurs again is normal (event logs), not a bad row; the first in time counts
   uint64_t memory_bytes = uint64_t{2} << 30;
   uint64_t shard_bytes = uint64_t{64} << 20;  // of one output file, about
   int threads = 0;                            // for tokenisation; 0: all cores
@@ -52,13 +53,13 @@ struct PrepareReport {
   std::array<int64_t, kNumParts> num_interactions{};
   int64_t num_texts = 0, num_text_tokens = 0;
   uint64_t rows_read = 0;
-  uint64_t below_threshold = 0;       // interactions
-  uint64_t duplicates_merged = 0;     // only with merge_duplicates
+  uint64_t below_threshold = 0;                                                // interactions
+  uint64_t duplicates_merged = 0;                                              // only with merge_duplicates
   uint64_t filtered_interactions = 0, filtered_users = 0, filtered_items = 0;  // by k-core and minimum history
-  uint64_t split_rows_unused = 0;     // pairs of the split file that the rating threshold had removed
-  uint64_t held_out_texts = 0;        // texts of held-out pairs: left out
-  uint64_t unused_texts = 0;          // empty, or of users and items that are not in the corpus
-  uint64_t cut_texts = 0;             // longer than max_text_tokens
+  uint64_t split_rows_unused = 0;  // pairs of the split file that the rating threshold had removed
+  uint64_t held_out_texts = 0;     // texts of held-out pairs: left out
+  uint64_t unused_texts = 0;       // empty, or of users and items that are not in the corpus
+  uint64_t cut_texts = 0;          // longer than max_text_tokens
   struct Bad {
     std::string problem;
     uint64_t count;
@@ -68,9 +69,10 @@ struct PrepareReport {
   std::vector<std::string> notices;  // for a person to read
 };
 
-/// Reads raw files and writes a corpus. Memory stays within memory_bytes whatever the number of interactions and texts; only the maps of
-/// raw ids grow with users + items (about 60 bytes and the id's characters each; too many of them for memory_bytes is a DataError).
-/// The same input and options (memory, threads and folder names aside) give the same bytes. The corpus appears by one rename at the end.
+/// Reads raw files and writes a corpus. Memory stays within memory_bytes whatever the number of interactions and texts; only the
+/// maps of raw ids grow with users + items (about 60 bytes and the id's characters each; too many of them for memory_bytes is a
+/// DataError). The same input and options (memory, threads and folder names aside) give the same bytes. The corpus appears by one
+/// rename at the end.
 PrepareReport prepare(const PrepareOptions& options);
 
 /// The report as lines for a terminal.

@@ -7,10 +7,15 @@
 namespace cllm {
 
 std::string_view ProblemLog::name(Problem problem) {
-  static constexpr std::array<std::string_view, kNumProblems> kNames = {
-      "wrong column count",    "not a JSON object",      "not UTF-8",
-      "empty or overlong id",  "bad number",             "unknown id",
-      "duplicate",             "not in the split file",  "in the split file only"};
+  static constexpr std::array<std::string_view, kNumProblems> kNames = {"wrong column count",
+                                                                        "not a JSON object",
+                                                                        "not UTF-8",
+                                                                        "empty or overlong id",
+                                                                        "bad number",
+                                                                        "unknown id",
+                                                                        "duplicate",
+                                                                        "not in the split file",
+                                                                        "in the split file only"};
   return kNames[static_cast<size_t>(problem)];
 }
 
@@ -41,8 +46,8 @@ uint64_t ProblemLog::bad_rows() const {
 void ProblemLog::check(double limit) const {
   const uint64_t bad = bad_rows();
   if (static_cast<double>(bad) <= limit * static_cast<double>(rows_)) return;
-  std::string message = std::to_string(bad) + " of " + std::to_string(rows_) + " input rows are bad, more than the error limit of " +
-                        std::to_string(limit * 100).substr(0, 5) + " %: ";
+  std::string message = std::to_string(bad) + " of " + std::to_string(rows_) +
+                        " input rows are bad, more than the error limit of " + std::to_string(limit * 100).substr(0, 5) + " %: ";
   for (size_t n = 0; n < kNumProblems; ++n) {
     if (tallies_[n].count == 0) continue;
     message += std::to_string(tallies_[n].count) + " x " + std::string(name(static_cast<Problem>(n))) + " (";
@@ -51,7 +56,8 @@ void ProblemLog::check(double limit) const {
   }
   message.resize(message.size() - 2);
   const bool repeats = tally(Problem::kDuplicate).count > 0;
-  throw DataError(message + "; mend the files or raise the error limit" + (repeats ? " (repeated events are normal? merge duplicates)" : ""));
+  throw DataError(message + "; mend the files or raise the error limit" +
+                  (repeats ? " (repeated events are normal? merge duplicates)" : ""));
 }
 
 }  // namespace cllm

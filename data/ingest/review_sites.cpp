@@ -1,4 +1,5 @@
-// Amazon reviews + metadata (2014, 2018, 2023) and the Yelp academic data set: JSON lines whose reviews are interactions and texts at once.
+// Amazon reviews + metadata (2014, 2018, 2023) and the Yelp academic data set: JSON lines whose reviews are interactions and
+// texts at once.
 
 #include "data/ingest/source.h"
 
@@ -43,7 +44,8 @@ bool is_yelp_business(std::string_view stem) { return stem.ends_with("business")
 
 std::unique_ptr<Source> open_amazon(const std::filesystem::path& dir) {
   const std::vector<std::string> product = {"parent_asin", "asin"};  // 2023: variants of a product share the parent's metadata
-  const InteractionColumns interaction = {{"reviewerID", "user_id"}, product, {"unixReviewTime", "timestamp"}, {"overall", "rating"}};
+  const InteractionColumns interaction = {
+      {"reviewerID", "user_id"}, product, {"unixReviewTime", "timestamp"}, {"overall", "rating"}};
   const TextTable content = {{},
                              product,
                              {{"title", {"title"}},

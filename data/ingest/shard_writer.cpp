@@ -26,7 +26,8 @@ struct IdColumns {
     std::iota(order.begin(), order.end(), 0);
     const auto id = [&](int32_t n) {
       const auto at = static_cast<size_t>(n);
-      return std::string_view(reinterpret_cast<const char*>(bytes.data()) + offsets[at], static_cast<size_t>(offsets[at + 1] - offsets[at]));
+      return std::string_view(reinterpret_cast<const char*>(bytes.data()) + offsets[at],
+                              static_cast<size_t>(offsets[at + 1] - offsets[at]));
     };
     std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return id(a) < id(b); });
     return order;
@@ -95,7 +96,7 @@ void ShardFamily::write(int64_t rows, std::span<const DatasetView> datasets) {
   entries_.push_back({describe_file(corpus_, name), first_row, rows});
 }
 
-void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const Workspace& work, Manifest& manifest,
+void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work, CorpusManifest& manifest,
                  RecordFile<PackedPair>& held_out) {
   const std::vector<uint32_t> raw_of = inverse(ids.users, ids.num_users);
   ShardFamily family(work.folder, "users");
@@ -121,7 +122,7 @@ void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, cons
   manifest.users = family.entries();
 }
 
-void write_items(const InternalIds& ids, const Workspace& work, Manifest& manifest) {
+void write_items(const InternalIds& ids, const IngestFolder& work, CorpusManifest& manifest) {
   const std::vector<uint32_t> raw_of = inverse(ids.items, ids.num_items);
   ShardFamily family(work.folder, "items");
   IdColumns shard;

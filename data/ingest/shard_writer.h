@@ -16,20 +16,20 @@ class ShardFamily {
  public:
   ShardFamily(std::filesystem::path corpus, std::string name) : corpus_(std::move(corpus)), name_(std::move(name)) {}
   void write(int64_t rows, std::span<const DatasetView> datasets);
-  const std::vector<ShardEntry>& entries() const { return entries_; }
+  const std::vector<CorpusShard>& entries() const { return entries_; }
 
  private:
   std::filesystem::path corpus_;
   std::string name_;
-  std::vector<ShardEntry> entries_;
+  std::vector<CorpusShard> entries_;
 };
 
-/// Writes users with their raw ids and histories; consumes the sorted pairs, fills the counts of the manifest, and appends the held-out
-/// pairs (sorted) to held_out.
-void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const Workspace& work, Manifest& manifest,
+/// Writes users with their raw ids and histories; consumes the sorted pairs, fills the counts of the manifest, and appends the
+/// held-out pairs (sorted) to held_out.
+void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work, CorpusManifest& manifest,
                  RecordFile<PackedPair>& held_out);
 
 /// Writes items with their raw ids.
-void write_items(const InternalIds& ids, const Workspace& work, Manifest& manifest);
+void write_items(const InternalIds& ids, const IngestFolder& work, CorpusManifest& manifest);
 
 }  // namespace cllm

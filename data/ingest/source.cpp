@@ -8,7 +8,8 @@
 namespace cllm {
 
 std::unique_ptr<Source> open_source(const std::filesystem::path& dir, const SourceOptions& options) {
-  if (!std::filesystem::is_directory(dir)) throw DataError(dir.string() + ": no such folder; give the folder that holds the raw files");
+  if (!std::filesystem::is_directory(dir))
+    throw DataError(dir.string() + ": no such folder; give the folder that holds the raw files");
   const InputFormat format = options.format;
   const bool any = format == InputFormat::kAuto;
   std::unique_ptr<Source> source;
@@ -19,8 +20,10 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& dir, const Sour
   if (!source && (any || format == InputFormat::kYelp)) source = open_yelp(dir);
   if (!source && (any || format == InputFormat::kAmazon)) source = open_amazon(dir);
   if (source) return source;
-  throw DataError(dir.string() + ": no input found; expected interactions.tsv/.csv/.jsonl, MovieLens ratings.csv, Yelp *review.json or "
-                  "Amazon review files, each also with .gz (" + (any ? "any format was looked for)" : "only the format given was looked for)"));
+  throw DataError(dir.string() +
+                  ": no input found; expected interactions.tsv/.csv/.jsonl, MovieLens ratings.csv, Yelp *review.json or "
+                  "Amazon review files, each also with .gz (" +
+                  (any ? "any format was looked for)" : "only the format given was looked for)"));
 }
 
 void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink, Intake& intake) {

@@ -15,15 +15,15 @@ namespace cllm {
 /// Views of one row, valid during the call that hands them over. Raw ids are as in the file.
 struct InteractionRow {
   std::string_view user, item;
-  int64_t time = 0;               // or any order; 0 if the data have none
+  int64_t time = 0;  // or any order; 0 if the data have none
   std::optional<double> rating;
   Origin origin;
 };
 
 struct TextRow {
-  std::string_view user, item;    // one may be empty: a text about an item or a user
-  std::string_view kind;          // "biography", "content", "title", "review", ...
-  std::string_view text;          // may be empty: no text
+  std::string_view user, item;  // one may be empty: a text about an item or a user
+  std::string_view kind;        // "biography", "content", "title", "review", ...
+  std::string_view text;        // may be empty: no text
   Origin origin;
 };
 
@@ -53,8 +53,9 @@ enum class UserTexts { kAuto, kYes, kNo };
 
 struct SourceOptions {
   InputFormat format = InputFormat::kAuto;
-  UserTexts user_texts = UserTexts::kAuto;  // is the second column of the users file a text? kAuto: yes if any value has a blank in it
-  std::filesystem::path texts;              // own layout: the file of review texts; empty: texts.* or explanations.* if there is one
+  UserTexts user_texts =
+      UserTexts::kAuto;         // is the second column of the users file a text? kAuto: yes if any value has a blank in it
+  std::filesystem::path texts;  // own layout: the file of review texts; empty: texts.* or explanations.* if there is one
 };
 
 /// DataError if the folder holds no such files, or two candidates.

@@ -40,7 +40,8 @@ void SpillFile::read(void* data, size_t bytes, uint64_t offset) const {
   while (bytes > 0) {
     const ssize_t count = ::pread(fd_, to, bytes, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) throw DataError(std::string("cannot read a temporary file back: ") + (count < 0 ? std::strerror(errno) : "it ends early"));
+    if (count <= 0)
+      throw DataError(std::string("cannot read a temporary file back: ") + (count < 0 ? std::strerror(errno) : "it ends early"));
     to += count;
     bytes -= static_cast<size_t>(count);
     offset += static_cast<uint64_t>(count);

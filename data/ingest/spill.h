@@ -97,7 +97,8 @@ class RecordFile {
   std::vector<T> buffer_;
 };
 
-/// Sorts more records than fit into memory: sorted runs are spilled and merged. Less must be a total order for a deterministic result.
+/// Sorts more records than fit into memory: sorted runs are spilled and merged. Less must be a total order for a deterministic
+/// result.
 template <typename T, typename Less = std::less<T>>
 class ExternalSorter {
  public:
@@ -172,7 +173,7 @@ class ExternalSorter {
   uint64_t count_ = 0;
   std::vector<uint64_t> run_ends_;  // byte positions in the file
   std::vector<RecordStream<T>> runs_;
-  std::vector<Head> heads_;         // the next record of every run, as a heap
+  std::vector<Head> heads_;  // the next record of every run, as a heap
   Less less_;
   After after_;
 };

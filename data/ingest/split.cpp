@@ -28,7 +28,8 @@ void split_history(std::span<Pair> history, SplitMethod method, uint64_t key) {
   }
 }
 
-void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options, ExternalSorter<PackedPair>& out) {
+void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options,
+                        ExternalSorter<PackedPair>& out) {
   std::vector<Pair> history;
   const auto flush = [&] {
     if (history.empty()) return;

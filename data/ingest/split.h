@@ -20,6 +20,7 @@ constexpr Part packed_part(PackedPair pair) { return static_cast<Part>((pair >> 
 constexpr uint32_t packed_item(PackedPair pair) { return static_cast<uint32_t>(pair & 0x7FFFFFFF); }
 
 /// Splits every surviving history and adds its pairs, by internal ids.
-void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options, ExternalSorter<PackedPair>& out);
+void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options,
+                        ExternalSorter<PackedPair>& out);
 
 }  // namespace cllm

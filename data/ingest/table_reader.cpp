@@ -17,14 +17,17 @@ std::string extension_of(std::filesystem::path path) {
   return path.extension();
 }
 
-/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects and null: nothing.
+/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects and null:
+/// nothing.
 void append_text(const Json& value, std::string& out, int depth = 0) {
   constexpr int kMaxDepth = 8;
   if (value.is_array() && depth < kMaxDepth) {
     for (const Json& element : value) append_text(element, out, depth + 1);
     return;
   }
-  const std::string text = value.is_string() ? value.get<std::string>() : value.is_number() || value.is_boolean() ? value.dump() : "";
+  const std::string text = value.is_string()                         ? value.get<std::string>()
+                           : value.is_number() || value.is_boolean() ? value.dump()
+                                                                     : "";
   if (!out.empty() && !text.empty()) out += ", ";
   out += text;
 }
@@ -63,15 +66,18 @@ void TableReader::read_header() {
   const auto known = [&](std::string_view cell) { return column_named(cell).has_value(); };
   const auto named = static_cast<size_t>(std::count_if(cells_.begin(), cells_.end(), known));
   const bool all_required = std::all_of(columns_.begin(), columns_.end(), [&](const Column& column) {
-    const auto is_name = [&](std::string_view cell) { return std::find(column.names.begin(), column.names.end(), cell) != column.names.end(); };
+    const auto is_name = [&](std::string_view cell) {
+      return std::find(column.names.begin(), column.names.end(), cell) != column.names.end();
+    };
     return !column.required || std::any_of(cells_.begin(), cells_.end(), is_name);
   });
   if (named > 0 && all_required) {
     use_as_header();
   } else if (std::count_if(columns_.begin(), columns_.end(), [](const Column& c) { return c.required; }) >
-             static_cast<std::ptrdiff_t>(width_) || width_ > columns_.size()) {
-    throw DataError(lines_.path().string() + ":1: " + std::to_string(width_) + " columns and no header that names '" + columns_[0].names[0] +
-                    "'; see data/README.md for the columns of this file");
+                 static_cast<std::ptrdiff_t>(width_) ||
+             width_ > columns_.size()) {
+    throw DataError(lines_.path().string() + ":1: " + std::to_string(width_) + " columns and no header that names '" +
+                    columns_[0].names[0] + "'; see data/README.md for the columns of this file");
   } else {
     pending_ = true;
   }

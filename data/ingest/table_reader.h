@@ -26,14 +26,15 @@ struct Intake {
 /// Rows of a table by wanted columns, whatever the file is, told by its name (.gz allowed):
 ///   .tsv, .txt    tab-separated, no quoting          .csv   RFC 4180, quoted fields may hold commas and line ends
 ///   .jsonl, .json one JSON object per line; arrays are joined with ", "; Python literals are accepted, too
-/// A first row of a TSV or CSV file that consists of column names only is a header; without one the columns come in the wanted order,
-/// and trailing optional ones may be missing. All rows must be as wide as the first. Bad rows go to the log and are skipped.
+/// A first row of a TSV or CSV file that consists of column names only is a header; without one the columns come in the wanted
+/// order, and trailing optional ones may be missing. All rows must be as wide as the first. Bad rows go to the log and are
+/// skipped.
 class TableReader {
  public:
   TableReader(const std::filesystem::path& path, std::vector<Column> columns, Intake& intake);
 
-  bool next();                                     // false at the end
-  std::string_view field(size_t column) const;     // empty if the row has none; valid until next()
+  bool next();                                  // false at the end
+  std::string_view field(size_t column) const;  // empty if the row has none; valid until next()
   Origin origin() const { return origin_; }
   void report(Problem problem, const std::string& detail) const;  // about the current row
 
@@ -53,16 +54,16 @@ class TableReader {
   Intake& intake_;
   LineReader lines_;
   Kind kind_;
-  bool silent_ = false;               // the file was read before: its problems are known
+  bool silent_ = false;  // the file was read before: its problems are known
   Origin origin_;
   std::string_view line_;
-  std::string record_;                // a CSV row that spans several lines
-  std::string unquoted_;              // CSV fields without their quotes
+  std::string record_;    // a CSV row that spans several lines
+  std::string unquoted_;  // CSV fields without their quotes
   std::vector<std::string_view> cells_;
-  std::vector<std::string> values_;   // JSON, by column
+  std::vector<std::string> values_;           // JSON, by column
   std::vector<std::optional<size_t>> place_;  // column -> cell
   size_t width_ = 0;
-  bool pending_ = false;              // the first row was no header and waits
+  bool pending_ = false;  // the first row was no header and waits
   uint64_t bytes_reported_ = 0;
 };
 

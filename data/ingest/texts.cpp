@@ -1,7 +1,6 @@
 #include "data/ingest/texts.h"
 
 #include <algorithm>
-#include <cstring>
 #include <future>
 #include <thread>
 
@@ -12,12 +11,11 @@
 namespace cllm {
 namespace {
 
-constexpr size_t kSpoolBuffer = size_t{1} << 20;
 constexpr size_t kBytesPerToken = 64;  // no more of a text than max_text_tokens of this length is looked at
 
 class TextCollector : public RowSink {
  public:
-  TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, Workspace& work, std::vector<std::string>& kinds,
+  TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, IngestFolder& work, std::vector<std::string>& kinds,
                 TextSpool& spool)
       : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool) {}
 
@@ -47,7 +45,8 @@ class TextCollector : public RowSink {
   bool is_held_out(int32_t user, int32_t item) const {
     if (user < 0 || item < 0) return false;
     const auto contains = [&](Part part) {
-      return std::binary_search(held_out_.begin(), held_out_.end(), pack(static_cast<uint32_t>(user), part, static_cast<uint32_t>(item)));
+      return std::binary_search(held_out_.begin(), held_out_.end(),
+                                pack(static_cast<uint32_t>(user), part, static_cast<uint32_t>(item)));
     };
     return contains(Part::kValidation) || contains(Part::kTest);
   }
@@ -55,7 +54,8 @@ class TextCollector : public RowSink {
     const auto at = std::find(kinds_.begin(), kinds_.end(), name);
     const auto number = static_cast<int32_t>(at - kinds_.begin());
     constexpr size_t kMaxKinds = 1000;
-    if (at == kinds_.end() && kinds_.size() == kMaxKinds) throw DataError("more than 1000 kinds of texts; is the 'kind' column right?");
+    if (at == kinds_.end() && kinds_.size() == kMaxKinds)
+      throw DataError("more than 1000 kinds of texts; is the 'kind' column right?");
     if (at == kinds_.end()) kinds_.emplace_back(name);
     return number;
   }
@@ -68,7 +68,7 @@ class TextCollector : public RowSink {
 
   const InternalIds& ids_;
   std::span<const PackedPair> held_out_;
-  Workspace& work_;
+  IngestFolder& work_;
   std::vector<std::string>& kinds_;
   TextSpool& spool_;
 };
@@ -106,64 +106,18 @@ struct TextColumns {
 
   uint64_t size_bytes() const { return user.size() * 20 + tokens.size() * 4; }
   void write(ShardFamily& family) const {
-    const std::vector<DatasetView> datasets = {
-        {"user", std::span(user)}, {"item", std::span(item)}, {"kind", std::span(kind)}, {"offsets", std::span(offsets)}, {"tokens", std::span(tokens)}};
+    const std::vector<DatasetView> datasets = {{"user", std::span(user)},
+                                               {"item", std::span(item)},
+                                               {"kind", std::span(kind)},
+                                               {"offsets", std::span(offsets)},
+                                               {"tokens", std::span(tokens)}};
     family.write(static_cast<int64_t>(user.size()), datasets);
   }
 };
 
 }  // namespace
 
-void TextSpool::add(const Entry& entry) {
-  const Header header{entry.user, entry.item, entry.kind, static_cast<uint32_t>(entry.text.size())};
-  const char* bytes = reinterpret_cast<const char*>(&header);
-  buffer_.insert(buffer_.end(), bytes, bytes + sizeof header);
-  buffer_.insert(buffer_.end(), entry.text.begin(), entry.text.end());
-  ++count_;
-  if (buffer_.size() < kSpoolBuffer) return;
-  file_.append(buffer_.data(), buffer_.size());
-  buffer_.clear();
-}
-
-void TextSpool::rewind() {
-  if (next_ == 0 && at_ == 0) file_.append(buffer_.data(), buffer_.size());
-  buffer_.clear();
-  used_ = 0;
-  at_ = 0;
-  next_ = 0;
-}
-
-bool TextSpool::next(Entry& entry) {
-  if (next_ == count_) return false;
-  Header header;
-  read(&header, sizeof header);
-  entry.user = header.user;
-  entry.item = header.item;
-  entry.kind = header.kind;
-  entry.text.resize(header.bytes);
-  read(entry.text.data(), header.bytes);
-  ++next_;
-  return true;
-}
-
-void TextSpool::read(void* data, size_t bytes) {
-  auto* to = static_cast<char*>(data);
-  while (bytes > 0) {
-    if (used_ == buffer_.size()) {
-      buffer_.resize(std::min<uint64_t>(kSpoolBuffer, file_.size() - at_));
-      file_.read(buffer_.data(), buffer_.size(), at_);
-      at_ += buffer_.size();
-      used_ = 0;
-    }
-    const size_t count = std::min(bytes, buffer_.size() - used_);
-    std::memcpy(to, buffer_.data() + used_, count);
-    to += count;
-    used_ += count;
-    bytes -= count;
-  }
-}
-
-void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, Workspace& work,
+void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, IngestFolder& work,
                    std::vector<std::string>& kinds, TextSpool& spool) {
   const MappedFile mapped = held_out.map();
   const std::span pairs(reinterpret_cast<const PackedPair*>(mapped.bytes().data()), mapped.bytes().size() / sizeof(PackedPair));
@@ -178,9 +132,10 @@ void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair
   work.log.check(work.options.error_limit);
 }
 
-void write_texts(TextSpool& spool, const Tokenizer& tokenizer, Workspace& work, Manifest& manifest) {
+void write_texts(TextSpool& spool, const Tokenizer& tokenizer, IngestFolder& work, CorpusManifest& manifest) {
   const PrepareOptions& options = work.options;
-  const size_t num_threads = options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
+  const size_t num_threads =
+      options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
   const auto max_tokens = static_cast<size_t>(options.max_text_tokens);
   ShardFamily family(work.folder, "texts");
   TextColumns shard;
