@@ -22,9 +22,11 @@ class CorpusFiles : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string interactions, items;
-    for (int item = 0; item < 20; ++item) items += "item " + std::to_string(item) + "\ttext number " + std::to_string(item) + "\n";
+    for (int item = 0; item < 20; ++item)
+      items += "item " + std::to_string(item) + "\ttext number " + std::to_string(item) + "\n";
     for (int user = 0; user < 30; ++user) {
-      for (int n = 0; n < 3 + user % 7; ++n) interactions += "user " + std::to_string(user) + "\titem " + std::to_string((user * 3 + n) % 20) + "\n";
+      for (int n = 0; n < 3 + user % 7; ++n)
+        interactions += "user " + std::to_string(user) + "\titem " + std::to_string((user * 3 + n) % 20) + "\n";
     }
     scratch.write("items.tsv", items);
     scratch.write("interactions.tsv", interactions);
@@ -81,7 +83,8 @@ TEST_F(CorpusFiles, have_several_shards_and_give_every_row) {
     EXPECT_EQ(count, 3 + number % 7);
     total += count;
   }
-  EXPECT_EQ(total, corpus.num_interactions(Part::kTrain) + corpus.num_interactions(Part::kValidation) + corpus.num_interactions(Part::kTest));
+  EXPECT_EQ(total, corpus.num_interactions(Part::kTrain) + corpus.num_interactions(Part::kValidation) +
+                       corpus.num_interactions(Part::kTest));
   EXPECT_EQ(corpus.find_user("user 30"), std::nullopt);
   EXPECT_EQ(corpus.find_item("user 1"), std::nullopt);
   EXPECT_EQ(corpus.num_texts(), 20);
@@ -140,7 +143,8 @@ TEST_F(CorpusFiles, with_a_forged_manifest_are_refused) {
   EXPECT_THAT(forged([](auto& j) { j["counts"]["users"] = -1; }), HasSubstr("count 'users' is -1"));
   EXPECT_THAT(forged([](auto& j) { j["counts"]["items"] = uint64_t{1} << 40; }), HasSubstr("count 'items' is"));
   EXPECT_THAT(forged([](auto& j) { j["counts"]["train"] = 1; }), HasSubstr("train interactions, the manifest says 1"));
-  EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][1]["first_row"] = 0; }), HasSubstr("does not continue the rows before it"));
+  EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][1]["first_row"] = 0; }),
+              HasSubstr("does not continue the rows before it"));
   EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["name"] = "../in/items.tsv"; }), HasSubstr("leaves the corpus"));
   EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["name"] = "/etc/passwd"; }), HasSubstr("leaves the corpus"));
   EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["rows"] = j["shards"]["users"][0]["rows"].template get<int>() + 1; }),
@@ -154,7 +158,8 @@ TEST_F(CorpusFiles, with_missing_short_or_swapped_shards_are_refused) {
   std::filesystem::remove(dir / "users-000001.h5");
   EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: cannot open: No such file or directory"));
   replace("users-000001.h5", shard.substr(0, shard.size() - 1));
-  EXPECT_THAT(open_error(), HasSubstr(std::to_string(shard.size() - 1) + " bytes, the manifest says " + std::to_string(shard.size())));
+  EXPECT_THAT(open_error(),
+              HasSubstr(std::to_string(shard.size() - 1) + " bytes, the manifest says " + std::to_string(shard.size())));
   replace("users-000001.h5", std::string(shard.size(), '\0'));
   EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: not an HDF5 file, or damaged"));
   replace("users-000001.h5", shard);
@@ -186,9 +191,7 @@ TEST(ShardFile, refuses_datasets_that_are_not_what_is_expected) {
   const auto file = scratch.path() / "a.h5";
   write_shard(file, std::vector<DatasetView>{{"values", std::span(values)}});
   const uint64_t bytes = std::filesystem::file_size(file);
-  const auto error = [&](const DatasetSpec& spec) {
-    return error_of([&] { ShardFile::open(file, bytes, std::vector{spec}); });
-  };
+  const auto error = [&](const DatasetSpec& spec) { return error_of([&] { ShardFile::open(file, bytes, std::vector{spec}); }); };
   EXPECT_THAT(error({"other", ElementType::kInt32, {}}), HasSubstr("dataset 'other' is missing or damaged"));
   EXPECT_THAT(error({"values", ElementType::kInt64, {}}), HasSubstr("dataset 'values' has the wrong element type"));
   EXPECT_THAT(error({"values", ElementType::kInt32, 4}), HasSubstr("dataset 'values' has 3 elements, the manifest says 4"));

@@ -14,7 +14,8 @@ namespace {
 
 TEST(IdMap, numbers_ids_in_the_order_of_their_first_appearance) {
   IdMap ids;
-  for (uint32_t n = 0; n < 200000; ++n) ASSERT_EQ(ids.intern("id-" + std::to_string(n * 17 % 100003)), n < 100003 ? n : n - 100003);
+  for (uint32_t n = 0; n < 200000; ++n)
+    ASSERT_EQ(ids.intern("id-" + std::to_string(n * 17 % 100003)), n < 100003 ? n : n - 100003);
   EXPECT_EQ(ids.size(), 100003u);
   EXPECT_EQ(ids.name(3), "id-51");
   EXPECT_EQ(ids.find("id-51"), 3u);
@@ -82,8 +83,8 @@ std::array<size_t, kNumParts> sizes(const std::vector<Pair>& pairs) {
 
 TEST(Split, random_holds_out_a_tenth_each_and_at_least_one) {
   using Sizes = std::array<size_t, kNumParts>;
-  const std::vector<std::pair<uint32_t, Sizes>> cases = {
-      {1, {1, 0, 0}}, {2, {2, 0, 0}}, {3, {1, 1, 1}}, {10, {8, 1, 1}}, {19, {17, 1, 1}}, {20, {16, 2, 2}}, {105, {85, 10, 10}}};
+  const std::vector<std::pair<uint32_t, Sizes>> cases = {{1, {1, 0, 0}},   {2, {2, 0, 0}},   {3, {1, 1, 1}},     {10, {8, 1, 1}},
+                                                         {19, {17, 1, 1}}, {20, {16, 2, 2}}, {105, {85, 10, 10}}};
   for (const auto& [count, expected] : cases) {
     auto pairs = history(count);
     split_history(pairs, SplitMethod::kRandom, 5);

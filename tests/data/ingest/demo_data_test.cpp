@@ -35,7 +35,8 @@ TEST(DemoData, is_a_function_of_its_seed) {
   const auto written = [&](const char* name, uint64_t seed) {
     demo.seed = seed;
     make_demo_data(scratch.path() / name, demo);
-    return read_small_file(scratch.path() / name / "users.tsv", 1 << 20) + read_small_file(scratch.path() / name / "interactions.tsv", 1 << 20);
+    return read_small_file(scratch.path() / name / "users.tsv", 1 << 20) +
+           read_small_file(scratch.path() / name / "interactions.tsv", 1 << 20);
   };
   const std::string first = written("a", 1);
   EXPECT_EQ(written("b", 1), first);
@@ -82,8 +83,8 @@ TEST(Inspect, shows_counts_lengths_options_and_decoded_samples) {
   make_demo_data(scratch.in(), demo);
   prepare(scratch.options());
   const std::string text = describe(Corpus::open(scratch.options().output));
-  for (const char* part : {"users             50\n", "items             30\n", "density", "train per user    mean ", "tokens, biography mean ",
-                           "split             \"random\"", "(biography, user user-0000", "I am a"}) {
+  for (const char* part : {"users             50\n", "items             30\n", "density", "train per user    mean ",
+                           "tokens, biography mean ", "split             \"random\"", "(biography, user user-0000", "I am a"}) {
     EXPECT_THAT(text, ::testing::HasSubstr(part));
   }
 }

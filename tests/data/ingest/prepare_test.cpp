@@ -23,7 +23,8 @@ void write_grid(const Scratch& scratch, int users, int items) {
     user_list += "u" + std::to_string(user) + "\tI am number " + std::to_string(user) + "\n";
     for (int item = 0; item < items; ++item) {
       if (item == user) continue;
-      interactions += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\t" + std::to_string((item * 7 + user) % 13) + "\n";
+      interactions +=
+          "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\t" + std::to_string((item * 7 + user) % 13) + "\n";
       texts += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\twords of " + std::to_string(user) + "\n";
     }
   }
@@ -87,7 +88,8 @@ TEST(Prepare, never_keeps_the_text_of_a_held_out_pair) {
     std::set<std::string> with_text;
     for (int64_t n = 0; n < corpus.num_texts(); ++n) {
       const TextSample text = corpus.text(n);
-      if (text.item >= 0) with_text.insert(std::string(corpus.user_raw_id(text.user)) + " " + std::string(corpus.item_raw_id(text.item)));
+      if (text.item >= 0)
+        with_text.insert(std::string(corpus.user_raw_id(text.user)) + " " + std::string(corpus.item_raw_id(text.item)));
     }
     EXPECT_EQ(with_text, pairs_of(corpus, Part::kTrain));
     EXPECT_EQ(report.held_out_texts, pairs_of(corpus, Part::kValidation).size() + pairs_of(corpus, Part::kTest).size());
@@ -131,9 +133,11 @@ TEST(Prepare, counts_and_refuses_pairs_that_the_split_file_and_the_interactions_
   const std::string error = error_of([&] { prepare(options); });
   EXPECT_THAT(error, HasSubstr("1 x duplicate (split.tsv:5: user 'u' and item 'a' again, first at split.tsv:2)"));
   EXPECT_THAT(error, HasSubstr("1 x not in the split file (interactions.tsv:2: user 'u' and item 'b')"));
-  EXPECT_THAT(error, HasSubstr("2 x in the split file only (split.tsv:3: no interaction of user 'u' and item 'z'; split.tsv:4: "));
+  EXPECT_THAT(error,
+              HasSubstr("2 x in the split file only (split.tsv:3: no interaction of user 'u' and item 'z'; split.tsv:4: "));
   options.split_file = scratch.write("wrong.tsv", "user\titem\tpart\nu\ta\tdev\n");
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("wrong.tsv:2: part 'dev' of the split; expected train, val or test"));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("wrong.tsv:2: part 'dev' of the split; expected train, val or test"));
 }
 
 TEST(Prepare, iterates_the_k_core_until_it_is_stable) {
@@ -160,7 +164,8 @@ TEST(Prepare, removes_users_below_the_minimum_history) {
   EXPECT_THAT(all_pairs(Corpus::open(options.output)), ElementsAre("u a", "u b"));
   options.overwrite = true;
   options.min_history = 3;
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("no interaction is left: 5 rows read, 0 below the rating threshold, "));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("no interaction is left: 5 rows read, 0 below the rating threshold, "));
 }
 
 TEST(Prepare, keeps_listed_users_and_items_without_interactions) {
@@ -190,7 +195,8 @@ TEST(Prepare, reports_every_kind_of_bad_row_with_its_place) {
   EXPECT_THAT(bad["empty or overlong id"], ElementsAre("users.tsv:4: ''"));
   EXPECT_THAT(bad["not UTF-8"], ElementsAre("items.tsv:2: 'b\\x09\\xC3'"));
   EXPECT_THAT(bad["unknown id"], ElementsAre("interactions.tsv:3: user 'x' is not in the users file",
-                                             "interactions.tsv:4: item 'b' is not in the items file", "texts.tsv:1: text of 'q', which is not listed"));
+                                             "interactions.tsv:4: item 'b' is not in the items file",
+                                             "texts.tsv:1: text of 'q', which is not listed"));
   EXPECT_THAT(bad["bad number"], ElementsAre("interactions.tsv:5: time 'soon' is no number or date"));
   EXPECT_THAT(bad["wrong column count"], ElementsAre("interactions.tsv:6: 2 columns instead of 3"));
   options.overwrite = true;
@@ -203,7 +209,8 @@ TEST(Prepare, merges_repeated_events_if_told_so) {
   scratch.write("items.tsv", "a\tone item\n");
   scratch.write("interactions.tsv", "u\ta\t2\nu\ta\t1\nu\ta\t3\n");
   PrepareOptions options = scratch.options();
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("2 x duplicate (interactions.tsv:1: user 'u' and item 'a' again, first at interactions.tsv:2"));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("2 x duplicate (interactions.tsv:1: user 'u' and item 'a' again, first at interactions.tsv:2"));
   options.merge_duplicates = true;
   EXPECT_EQ(prepare(options).duplicates_merged, 2u);
 }
@@ -233,7 +240,8 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
   PrepareOptions options = scratch.options();
   prepare(options);
   const std::string fingerprint = Corpus::open(options.output).fingerprint();
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("out: exists already; remove it, choose another name, or allow overwriting"));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("out: exists already; remove it, choose another name, or allow overwriting"));
   options.overwrite = true;
   scratch.write("interactions.tsv", "u0\ti1\tbad\n");
   error_of([&] { prepare(options); });
@@ -244,7 +252,8 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
 TEST(Prepare, killed_in_any_phase_leaves_no_corpus) {
   const Scratch scratch;
   write_grid(scratch, 70, 70);  // enough rows for progress in every phase
-  for (const std::string fatal : {"reading interactions", "filtering (passes)", "splitting", "writing users", "training the tokenizer", "tokenising"}) {
+  for (const std::string fatal :
+       {"reading interactions", "filtering (passes)", "splitting", "writing users", "training the tokenizer", "tokenising"}) {
     PrepareOptions options = scratch.options();
     options.k_core = 2;
     options.progress = [&](const char* phase, uint64_t, uint64_t) {
@@ -276,7 +285,8 @@ TEST(Prepare, checks_its_options_before_it_reads) {
   EXPECT_THAT(error_with([](auto& o) { o.train_tokenizer = 0; }), HasSubstr("either a folder with tokenizer files or the size"));
   EXPECT_THAT(error_with([](auto& o) { o.train_tokenizer = 10; }), HasSubstr("a size of at least 257"));
   EXPECT_THAT(error_with([](auto& o) { o.memory_bytes = 1000; }), HasSubstr("at least 64 MiB"));
-  EXPECT_THAT(error_with([](auto& o) { o.shard_bytes = o.memory_bytes; }), HasSubstr("at most an eighth of the memory limit of 64 MiB"));
+  EXPECT_THAT(error_with([](auto& o) { o.shard_bytes = o.memory_bytes; }),
+              HasSubstr("at most an eighth of the memory limit of 64 MiB"));
   EXPECT_THAT(error_with([](auto& o) { o.error_limit = 2; }), HasSubstr("a share of the rows, 0 .. 1"));
   EXPECT_THAT(error_with([](auto& o) { o.k_core = -1; }), HasSubstr("must not be negative"));
   EXPECT_THAT(error_with([](auto& o) { o.split_file = "x"; }), HasSubstr("a split file belongs to the split 'file'"));
@@ -288,7 +298,8 @@ TEST(Prepare, needs_more_memory_for_more_ids_and_says_how_much) {
   std::string interactions;
   for (int n = 0; n < 600000; ++n) interactions += "user-with-a-long-id-" + std::to_string(n) + "\ta\n";
   scratch.write("interactions.tsv", interactions);
-  EXPECT_THAT(error_of([&] { prepare(scratch.options()); }), HasSubstr("items need more than a third of the memory limit; allow at least "));
+  EXPECT_THAT(error_of([&] { prepare(scratch.options()); }),
+              HasSubstr("items need more than a third of the memory limit; allow at least "));
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ Rows read_all(const std::filesystem::path& file, ProblemLog& log) {
   Intake intake{log, {}};
   TableReader reader(file, kColumns, intake);
   Rows rows;
-  while (reader.next()) rows.push_back({std::string(reader.field(0)), std::string(reader.field(1)), std::string(reader.field(2))});
+  while (reader.next())
+    rows.push_back({std::string(reader.field(0)), std::string(reader.field(1)), std::string(reader.field(2))});
   return rows;
 }
 
@@ -72,7 +73,8 @@ TEST(TableReader, reads_json_lines_with_numbers_arrays_and_aliases) {
   ProblemLog log;
   const auto rows = read_all(scratch.write("a.jsonl", R"({"user_id": 17, "item": "i", "time": 5}
 {"user": "u", "item": [["a", "b"], [], ["c"]], "time": null, "more": {"x": 1}}
-)"), log);
+)"),
+                             log);
   EXPECT_EQ(rows, (Rows{{"17", "i", "5"}, {"u", "a, b, c", ""}}));
 }
 
@@ -101,8 +103,10 @@ TEST(TableReader, counts_the_problems_of_a_file_once_however_often_it_is_read) {
 TEST(TableReader, refuses_files_that_it_cannot_understand) {
   const Scratch scratch;
   ProblemLog log;
-  EXPECT_THAT(error_of([&] { read_all(scratch.write("a.tsv", "only\n"), log); }), ::testing::HasSubstr("1 columns and no header that names 'user'"));
-  EXPECT_THAT(error_of([&] { read_all(scratch.write("b.tsv", "a\tb\tc\td\n"), log); }), ::testing::HasSubstr("4 columns and no header"));
+  EXPECT_THAT(error_of([&] { read_all(scratch.write("a.tsv", "only\n"), log); }),
+              ::testing::HasSubstr("1 columns and no header that names 'user'"));
+  EXPECT_THAT(error_of([&] { read_all(scratch.write("b.tsv", "a\tb\tc\td\n"), log); }),
+              ::testing::HasSubstr("4 columns and no header"));
   EXPECT_THAT(error_of([&] { read_all(scratch.write("c.parquet", "PAR1"), log); }), ::testing::HasSubstr("unknown kind of file"));
   EXPECT_THAT(error_of([&] { read_all(scratch.in() / "none.tsv", log); }), ::testing::HasSubstr("cannot open: No such file"));
 }
@@ -128,8 +132,10 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
   EXPECT_NO_THROW(log.check(0.01));
   log.add(Problem::kNumber, at(77), "time 'x' is no number or date");
   EXPECT_EQ(error_of([&] { log.check(0.01); }),
-            "11 of 1000 input rows are bad, more than the error limit of 1.000 %: 1 x bad number (interactions.tsv:77: time 'x' is no number or "
-            "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); mend the files or raise "
+            "11 of 1000 input rows are bad, more than the error limit of 1.000 %: 1 x bad number (interactions.tsv:77: time 'x' "
+            "is no number or "
+            "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); mend the "
+            "files or raise "
             "the error limit (repeated events are normal? merge duplicates)");
 }
 
