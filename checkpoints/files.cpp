@@ -32,8 +32,9 @@ void Files::create_directory(const path& where) {
   if (::mkdir(where.c_str(), 0755) != 0) fail("create directory", where);
 }
 
-void Files::write_file(const path& where, std::string_view bytes) {
-  const Descriptor file = open_or_fail(where, O_WRONLY | O_CREAT | O_TRUNC);
+Descriptor Files::create_file(const path& where) { return open_or_fail(where, O_WRONLY | O_CREAT | O_TRUNC); }
+
+void Files::append(const Descriptor& file, const path& where, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(file.get(), bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
@@ -42,8 +43,7 @@ void Files::write_file(const path& where, std::string_view bytes) {
   }
 }
 
-void Files::start_writeback(const path& where) {
-  const Descriptor file = open_or_fail(where, O_WRONLY);
+void Files::start_writeback(const Descriptor& file) {
   ::sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint: sync_file reports what goes wrong
 }
 
@@ -73,9 +73,11 @@ void Files::remove_tree(const path& where) {
   if (error) fail("remove", where, error.value());
 }
 
+void write_file(Files& files, const path& where, std::string_view bytes) { files.append(files.create_file(where), where, bytes); }
+
 void replace_file(Files& files, const path& where, std::string_view bytes) {
   const path draft = where.string() + ".tmp";
-  files.write_file(draft, bytes);
+  write_file(files, draft, bytes);
   files.sync_file(draft);
   files.rename(draft, where);
   files.sync_directory(where.parent_path());

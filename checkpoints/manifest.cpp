@@ -29,6 +29,8 @@ uint64_t from_hex(const std::string& text) {
   return std::stoull(text, nullptr, 16);
 }
 
+std::string file_text(const json& document) { return document.dump(1) + "\n"; }
+
 std::string hash_text(const std::string& text) { return to_hex(XXH3_64bits(text.data(), text.size())); }
 
 json to_json(const ShardEntry& shard) {
@@ -171,7 +173,7 @@ std::string to_text(const Manifest& manifest) {
                    {"tensors", array_of(manifest.tensors)},
                    {"shards", array_of(manifest.shards)}};
   document["checksum"] = hash_text(document.dump());
-  return document.dump(1) + "\n";
+  return file_text(document);
 }
 
 Manifest parse_manifest(const std::string& text, const std::string& where) {
@@ -180,10 +182,12 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     require(document.at("format") == kFormat, "this is not a cllm4rec checkpoint");
     require(document.at("version") == kManifestVersion, "format version " + document.at("version").dump() + ", this program reads " +
                                                             std::to_string(kManifestVersion));
+    const bool canonical = file_text(document) == text;
     const std::string stored = document.at("checksum");
     document.erase("checksum");
     const std::string computed = hash_text(document.dump());
     require(stored == computed, "expected checksum " + stored + ", found " + computed + ": the file was changed");
+    require(canonical, "expected the text that this program writes, found other blanks, order or repeated keys: the file was changed");
     require(document.at("block_bytes") == kBlockBytes, "block_bytes must be " + std::to_string(kBlockBytes));
     Manifest manifest;
     manifest.run_id = document.at("run_id");

@@ -42,7 +42,7 @@ void commit(Files& files, const path& draft, const path& final_dir) {
 }
 
 void write_manifest(Files& files, const path& draft, const Manifest& manifest) {
-  files.write_file(draft / "manifest.json", to_text(manifest));
+  write_file(files, draft / "manifest.json", to_text(manifest));
   files.sync_file(draft / "manifest.json");
   files.sync_directory(draft);
 }
@@ -67,7 +67,7 @@ void prepare(Communicator& comm, const path& parent, Files* files) {
   agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
     std::filesystem::create_directories(parent);
     const path probe = parent / "LATEST.tmp";
-    calls.write_file(probe, "probe\n");
+    write_file(calls, probe, "probe\n");
     calls.sync_file(probe);
     remove_leftovers(calls, parent);
     return std::string();

@@ -11,9 +11,8 @@
 
 namespace cllm {
 
-/// Writes an HDF5 file with one contiguous dataset per tensor (the tensor's name; attributes first_row, global_rows, dtype), makes it
-/// durable and returns where every row lies and the checksums of the file. Every HDF5 return code is checked.
-/// Throws CheckpointError(74).
+/// Writes the tensors as an HDF5 file (checkpoints/hdf5_layout.h), makes its content durable and returns where every row lies and the
+/// checksums of the file. Throws CheckpointError(74).
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors);
 
 /// Reads bytes of a shard file and verifies the checksum of every block that it touches. The file's own structure is never
@@ -38,8 +37,5 @@ class ShardReader {
   std::vector<std::byte> buffer_;
   int64_t buffered_ = -1;  // block in buffer_
 };
-
-/// XXH3-64 of every block of a file.
-std::vector<uint64_t> hash_blocks(const std::filesystem::path& path, int64_t num_bytes);
 
 }  // namespace cllm

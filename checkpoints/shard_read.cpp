@@ -80,16 +80,4 @@ void ShardReader::verify() {
   for (int64_t block = 0; block < static_cast<int64_t>(entry_.block_sums.size()); ++block) cached_block(block);
 }
 
-std::vector<uint64_t> hash_blocks(const std::filesystem::path& path, int64_t num_bytes) {
-  const Descriptor file = open_for_reading(path);
-  std::vector<uint64_t> sums;
-  std::vector<std::byte> buffer(static_cast<size_t>(std::min(kBlockBytes, num_bytes)));
-  for (int64_t begin = 0; begin < num_bytes; begin += kBlockBytes) {
-    const int64_t size = std::min(kBlockBytes, num_bytes - begin);
-    read_fully(file.get(), path, begin, size, buffer.data());
-    sums.push_back(XXH3_64bits(buffer.data(), static_cast<size_t>(size)));
-  }
-  return sums;
-}
-
 }  // namespace cllm
