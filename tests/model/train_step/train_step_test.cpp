@@ -73,14 +73,14 @@ Batch batch_of(StepKind kind, int rank, int world_size) {
   return batch;
 }
 
-struct Run {
+struct History {
   std::vector<StepLosses> losses;
   at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
 };
 
 /// Alternating steps; tables are put together from the ranks.
-Run train(int world_size, const StepConfig& config, bool once_per_group) {
-  Run run;
+History train(int world_size, const StepConfig& config, bool once_per_group) {
+  History run;
   testing::run_ranks(world_size, [&](Communicator& comm) {
     const TableLayout layout(kUsers, kItems, comm.rank(), world_size);
     RecModel model{std::make_shared<TokenwiseBackbone>(), make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
@@ -108,12 +108,12 @@ Run train(int world_size, const StepConfig& config, bool once_per_group) {
 TEST(TrainStep, AnyNumberOfRanksMakesTheSameRun) {
   for (const bool once_per_group : {true, false}) {
     const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2};
-    const Run one = train(1, config, once_per_group);
+    const History one = train(1, config, once_per_group);
     for (const int world_size : {2, 3, 4}) {
       for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kGathered}) {
         StepConfig with_form = config;
         with_form.item_softmax = form;
-        const Run many = train(world_size, with_form, once_per_group);
+        const History many = train(world_size, with_form, once_per_group);
         for (size_t n = 0; n < one.losses.size(); ++n) {
           EXPECT_NEAR(many.losses[n].loss, one.losses[n].loss, 1e-12) << world_size << " ranks, step " << n;
           EXPECT_NEAR(many.losses[n].mr, one.losses[n].mr, 1e-12) << world_size << " ranks, step " << n;
@@ -127,14 +127,14 @@ TEST(TrainStep, AnyNumberOfRanksMakesTheSameRun) {
 
 TEST(TrainStep, MoreRanksThanSequencesMakeTheSameRun) {
   const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2};
-  const Run one = train(1, config, true), many = train(9, config, true);
+  const History one = train(1, config, true), many = train(9, config, true);
   EXPECT_NEAR(many.losses.back().loss, one.losses.back().loss, 1e-12);
   EXPECT_TRUE(at::allclose(many.collaborative, one.collaborative, 0, 1e-11));
 }
 
 TEST(TrainStep, TheSameRunTwiceIsBitwiseEqual) {
   const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2};
-  const Run first = train(3, config, false), second = train(3, config, false);
+  const History first = train(3, config, false), second = train(3, config, false);
   EXPECT_TRUE(at::equal(first.collaborative, second.collaborative) && at::equal(first.content, second.content));
   EXPECT_EQ(first.losses.back().loss, second.losses.back().loss);
 }
