@@ -279,8 +279,7 @@ LossOptions loss_options(const LossSection& loss) {
   return options;
 }
 
-std::string text_prompt(const PromptsSection& prompts, const std::string& kind, bool names_user, bool names_item) {
-  if (names_user) return names_item ? prompts.review : prompts.biography;
+std::string item_prompt(const PromptsSection& prompts, const std::string& kind) {
   std::string text = prompts.item_content;
   for (size_t at; (at = text.find("{kind}")) != std::string::npos;) text.replace(at, 6, kind);
   return text;

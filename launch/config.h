@@ -149,8 +149,8 @@ std::string config_help();
 
 LossOptions loss_options(const LossSection& loss);
 
-/// The template for a text of this kind: a review if it names a user and an item, a biography if only a user, else item content.
-std::string text_prompt(const PromptsSection& prompts, const std::string& kind, bool names_user, bool names_item);
+/// The template of texts of this kind about an item alone.
+std::string item_prompt(const PromptsSection& prompts, const std::string& kind);
 
 /// The rates of a stage: its own value, else [dropout], else `backbone_rates` (config.json of the backbone).
 struct DropoutRates {

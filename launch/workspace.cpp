@@ -28,11 +28,8 @@ PromptSet compile_prompts(const RunConfig& config, const Corpus& corpus, const T
                 .review = compile(texts.review),
                 .biography = compile(texts.biography),
                 .item_content = {}};
-  for (const std::string& kind : corpus.text_kinds()) {
-    const bool pair = kind == "review", user = kind == "biography";
-    out.by_text_kind[kind] = compile(text_prompt(texts, kind, pair || user, !user));
-  }
-  out.item_content = compile(text_prompt(texts, "content", false, true));
+  out.item_content = compile(item_prompt(texts, "content"));
+  for (const std::string& kind : corpus.text_kinds()) out.item_content_by_kind[kind] = compile(item_prompt(texts, kind));
   return out;
 }
 

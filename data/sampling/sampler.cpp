@@ -31,7 +31,7 @@ int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const
 int64_t longest_text_prompt(const PromptSet& prompts) {
   int64_t longest =
       std::max({prompts.review.fixed_length(), prompts.biography.fixed_length(), prompts.item_content.fixed_length()});
-  for (const auto& [kind, prompt] : prompts.by_text_kind) longest = std::max(longest, prompt.fixed_length());
+  for (const auto& [kind, prompt] : prompts.item_content_by_kind) longest = std::max(longest, prompt.fixed_length());
   return longest;
 }
 
@@ -137,11 +137,10 @@ Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
 
 const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
   const std::string& kind = corpus_.text_kinds()[static_cast<size_t>(text.kind)];
-  const auto own = prompts_.by_text_kind.find(kind);
-  const PromptTemplate& prompt = own != prompts_.by_text_kind.end() ? own->second
-                                 : text.user < 0                    ? prompts_.item_content
-                                 : text.item < 0                    ? prompts_.biography
-                                                                    : prompts_.review;
+  const auto of_kind = prompts_.item_content_by_kind.find(kind);
+  const PromptTemplate& prompt = text.user >= 0 ? (text.item >= 0 ? prompts_.review : prompts_.biography)
+                                 : of_kind != prompts_.item_content_by_kind.end() ? of_kind->second
+                                                                                  : prompts_.item_content;
   if ((text.user < 0 && prompt.names(Kind::kUser)) || (text.item < 0 && prompt.names(Kind::kItem)))
     throw DataError("the prompt of texts of kind '" + kind + "' names " + (text.user < 0 ? "a user" : "an item") +
                     ", but a text of the corpus has none; change the prompt");

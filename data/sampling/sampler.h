@@ -24,7 +24,7 @@ struct PromptSet {
   PromptTemplate review;                                    // texts with user and item
   PromptTemplate biography;                                 // texts with a user only
   PromptTemplate item_content;                              // texts with an item only
-  std::map<std::string, PromptTemplate> by_text_kind = {};  // takes precedence, by name in Corpus::text_kinds()
+  std::map<std::string, PromptTemplate> item_content_by_kind = {};  // takes precedence, by name in Corpus::text_kinds()
 };
 
 struct SamplerOptions {

@@ -62,9 +62,7 @@ TEST(Config, PresetsAreThoseOfTheSampler) {
 
 TEST(Config, TextsGetThePromptOfWhatTheyName) {
   const PromptsSection prompts;
-  EXPECT_EQ(text_prompt(prompts, "title", false, true), "The title of {item} is:");
-  EXPECT_EQ(text_prompt(prompts, "review", true, true), prompts.review);
-  EXPECT_EQ(text_prompt(prompts, "biography", true, false), prompts.biography);
+  EXPECT_EQ(item_prompt(prompts, "title"), "The title of {item} is:");
 }
 
 TEST(Config, VariantsSetTheirDefaults) {

@@ -209,15 +209,16 @@ TEST(Sampler, ATextGetsThePromptOfWhatItMentions) {
   }
 }
 
-TEST(Sampler, APromptForOneKindOfTextTakesPrecedence) {
+TEST(Sampler, APromptForOneKindOfItemTextTakesPrecedence) {
+  int64_t about_item = 0;
+  while (corpus().text(about_item).user >= 0) ++about_item;
   PromptSet set = prompts();
-  const std::string& kind = corpus().text_kinds()[static_cast<size_t>(corpus().text(0).kind)];
-  set.by_text_kind[kind] = PromptTemplate({{PromptPiece::Kind::kWord, 77}});
-  EXPECT_EQ(Sampler(corpus(), set, small_batches()).sequence({.kind = StepKind::kContent}, {0, 0}).prompt, Tokens{77});
-  set.by_text_kind[kind] = prompts().review;
-  if (corpus().text(0).user < 0 || corpus().text(0).item < 0) {
-    EXPECT_THROW(Sampler(corpus(), set, small_batches()).sequence({.kind = StepKind::kContent}, {0, 0}), DataError);
-  }
+  const std::string& kind = corpus().text_kinds()[static_cast<size_t>(corpus().text(about_item).kind)];
+  set.item_content_by_kind[kind] = PromptTemplate({{PromptPiece::Kind::kWord, 77}});
+  const auto prompt = [&] { return Sampler(corpus(), set, small_batches()).sequence({.kind = StepKind::kContent}, {about_item, 0}).prompt; };
+  EXPECT_EQ(prompt(), Tokens{77});
+  set.item_content_by_kind[kind] = prompts().review;  // names a user, and the text has none
+  EXPECT_THROW(prompt(), DataError);
 }
 
 TEST(Sampler, SequencesFitThePositionsAndTheCaps) {

@@ -1,0 +1,119 @@
+// What a user sees of training: the same run on any number of ranks, bitwise repeatable, resumable after any kill, stoppable by signals.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/integration/program.h"
+
+namespace cllm::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A run of all three stages, about 90 steps.
+std::string train_arguments(const fs::path& dir, const std::string& more = "") {
+  const SmallWorld& world = small_world();
+  return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() + " --run.backbone=" + world.backbone.string() +
+         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=2 --finetune.epochs=2 --dropout.embedding=0 --dropout.attention=0"
+         " --dropout.residual=0 --log.every_steps=1 " + more;
+}
+
+fs::path fresh_dir(const std::string& name) {
+  const fs::path dir = small_world().root / name;
+  fs::remove_all(dir);
+  return dir;
+}
+
+/// The losses of every step in the order of training.
+std::vector<double> losses_of(const fs::path& dir) {
+  std::ifstream in(dir / "metrics.jsonl");
+  std::vector<double> out;
+  for (std::string line; std::getline(in, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record.at("event") != "step") continue;
+    for (const auto& [key, value] : record.items()) {
+      if (key.ends_with("/loss")) out.push_back(value.get<double>());
+    }
+  }
+  return out;
+}
+
+std::vector<double> train_losses(int ranks, const std::string& name, const std::string& more) {
+  const fs::path dir = fresh_dir(name);
+  const Finished finished = run(cllm4rec(ranks, train_arguments(dir, more)));
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  return losses_of(dir);
+}
+
+void expect_same_run_on_all_world_sizes(const std::string& precision, double tolerance) {
+  const auto one = train_losses(1, "world_1", "--run.precision=" + precision);
+  ASSERT_GE(one.size(), 50u);
+  for (const int ranks : {2, 3, 4}) {
+    const auto several = train_losses(ranks, "world_" + std::to_string(ranks), "--run.precision=" + precision);
+    ASSERT_EQ(several.size(), one.size()) << ranks << " ranks";
+    for (size_t n = 0; n < one.size() && n < 100; ++n) {
+      ASSERT_NEAR(several[n], one[n], tolerance * std::abs(one[n])) << ranks << " ranks, step " << n + 1;
+    }
+  }
+}
+
+TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp64) { expect_same_run_on_all_world_sizes("fp64", 1e-9); }
+
+TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp32) { expect_same_run_on_all_world_sizes("fp32", 1e-4); }
+
+TEST(Train, TheSameSeedAndWorldSizeTwiceIsBitwiseEqualWithDropout) {
+  const std::string dropout = "--dropout.embedding=0.1 --dropout.attention=0.1 --dropout.residual=0.1";
+  EXPECT_EQ(train_losses(2, "twice_a", dropout), train_losses(2, "twice_b", dropout));
+}
+
+/// Everything that a run leaves and that does not hold a time: metrics, best state, exported tables.
+std::string fingerprint(const fs::path& dir) {
+  const Finished exported = run(cllm4rec(1, "export " + dir.string()));
+  EXPECT_EQ(exported.code, 0) << exported.output;
+  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") + read_file(dir / "export" / "embeddings.safetensors");
+}
+
+TEST(Train, ARunThatWasKilledAtRandomPointsEndsBitwiseEqualToOneThatNeverStopped) {
+  const std::string more = "--checkpoint.every_steps=7";
+  const fs::path whole = fresh_dir("whole"), killed = fresh_dir("killed");
+  ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
+
+  std::mt19937 random(20261121);  // fixed: the moments are arbitrary, the failure is not to depend on luck
+  int kills = 0;
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    const double after_s = 0.4 + std::uniform_real_distribution<>(0, 1.6)(random);
+    const Finished finished = run("timeout -s KILL " + std::to_string(after_s) + " sh -c '" + cllm4rec(2, train_arguments(killed, more)) + "'");
+    if (finished.code == 0) break;
+    ++kills;
+  }
+  const Finished last = run(cllm4rec(2, train_arguments(killed, more)));
+  ASSERT_EQ(last.code, 0) << last.output;
+  EXPECT_GE(kills, 1);
+  EXPECT_TRUE(fingerprint(whole) == fingerprint(killed));
+}
+
+TEST(Train, ASignalSavesAndExitsWith75AndTheRunGoesOnFromThere) {
+  const fs::path dir = fresh_dir("signal");
+  const std::string command = cllm4rec(2, train_arguments(dir, "--finetune.epochs=200"));
+  // The first metrics line shows that training is under way; only then is the signal sent.
+  const Finished stopped = run(command + " & job=$!; for n in $(seq 600); do [ -s " + (dir / "metrics.jsonl").string() +
+                               " ] && break; sleep 0.05; done; kill -USR1 $job; wait $job");
+  EXPECT_EQ(stopped.code, 75) << stopped.output;
+  const Finished resumed = run("timeout -s USR1 3 " + command.substr(command.find("mpirun")));
+  EXPECT_NE(resumed.output.find("resumed at step"), std::string::npos) << resumed.output;
+}
+
+TEST(Train, AResumedRunMayHaveAnotherNumberOfRanks) {
+  const fs::path dir = fresh_dir("resize");
+  ASSERT_EQ(run(cllm4rec(3, train_arguments(dir, "--mutual.epochs=2"))).code, 0);
+  const Finished again = run(cllm4rec(2, train_arguments(dir, "--mutual.epochs=2")));
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_NE(again.output.find("resumed at step"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cllm::testing
