@@ -48,7 +48,8 @@ std::vector<Segment> make_segments(const RunConfig& config, const EpochSteps& st
     if (!streams.empty()) out.push_back({stage, epoch, rate, validate, std::move(streams)});
   };
   const auto due = [&](int64_t epoch, int64_t epochs) {
-    return epoch + 1 == epochs || (epoch + 1) % config.evaluation.every_epochs == 0;
+    const int64_t every = config.evaluation.every_epochs;
+    return epoch + 1 == epochs || (every > 0 && (epoch + 1) % every == 0);
   };
   const Streams l{{StepKind::kCollaborative, steps.collaborative}}, f{{StepKind::kRecommendation, steps.recommendation}};
   const Streams c{{StepKind::kContent, steps.content}};

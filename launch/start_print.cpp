@@ -1,9 +1,9 @@
 #include "launch/start_print.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
-
-#include "model/gpt2_config.h"
+#include <fstream>
 
 namespace cllm {
 namespace {
@@ -20,12 +20,25 @@ std::string line(const char* format, ...) {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-double table_bytes(const Table& table) {
-  double bytes = 0;
-  for (const at::Tensor* tensor : {&table.weight, &table.moment1, &table.moment2, &table.row_step}) {
-    if (tensor->defined()) bytes += static_cast<double>(tensor->nbytes());
+/// Resident memory of this process now: program, libraries, mapped backbone and the tables' weights.
+double resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string text; std::getline(status, text);) {
+    if (text.starts_with("VmRSS:")) return 1024.0 * std::stod(text.substr(6));
   }
-  return bytes;
+  return 0;
+}
+
+/// Tokens of this rank's largest batch among the first steps of each corpus.
+int64_t largest_batch_tokens(const Workspace& workspace, int rank, int world_size) {
+  constexpr int64_t kSteps = 4;
+  int64_t tokens = 0;
+  for (const StepKind kind : {StepKind::kCollaborative, StepKind::kContent, StepKind::kRecommendation}) {
+    for (int64_t step = 0; step < std::min(kSteps, workspace.sampler.num_steps(kind)); ++step) {
+      tokens = std::max(tokens, workspace.sampler.batch({.kind = kind, .step = step}, rank, world_size).num_tokens());
+    }
+  }
+  return tokens;
 }
 
 }  // namespace
@@ -54,24 +67,33 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, in
   out += line("schedule   %lld steps: warmup %lld, mutual %lld, finetune %lld\n", static_cast<long long>(schedule.num_steps()),
               static_cast<long long>(schedule.steps_of(Stage::kWarmup)), static_cast<long long>(schedule.steps_of(Stage::kMutual)),
               static_cast<long long>(schedule.steps_of(Stage::kFinetune)));
-  out += line("memory     %.0f MiB per rank at the peak: tables %.0f, backbone %.0f, activations %.0f, head %.0f, snapshot %.0f, program %.0f",
-              memory.total() / kMiB, memory.tables / kMiB, memory.backbone / kMiB, memory.activations / kMiB, memory.head / kMiB,
-              memory.snapshot / kMiB, memory.program / kMiB);
+  out += line("memory     %.0f MiB per rank at the peak: now %.0f, optimizer %.0f, activations %.0f, head %.0f, checkpoint copy %.0f",
+              memory.total() / kMiB, memory.now / kMiB, memory.optimizer / kMiB, memory.activations / kMiB, memory.head / kMiB,
+              memory.snapshot / kMiB);
   return out;
 }
 
 MemoryPlan plan_memory(const Workspace& workspace, int world_size) {
   const RunConfig& config = workspace.config;
-  const Backbone& backbone = *workspace.model.backbone;
+  const RecModel& model = workspace.model;
+  const double tables = static_cast<double>(model.collaborative.weight.nbytes() + model.content.weight.nbytes());
+  const double moments = config.optimizer.name == "adam" || config.optimizer.name == "lazy_adam" ? 2 : 0;
+  const double element = config.run.precision == "fp64" ? 8 : 4;
+  const auto tokens = static_cast<double>(largest_batch_tokens(workspace, model.collaborative.layout.rank(), world_size));
+  const auto width = static_cast<double>(model.backbone->width());
+  constexpr double kPerLayer = 14;  // widths that backward needs of a token: two norm inputs, q, k, v, attention, 8 of the MLP
+  constexpr double kOutside = 12;   // embeddings, their gradients, exchange buffers
+  constexpr double kHead = 3 * 64 * kMiB;
+
   MemoryPlan plan;
-  for (const Table* table : {&workspace.model.collaborative, &workspace.model.content}) {
-    plan.tables += table->weight.defined() ? 3 * static_cast<double>(table->weight.nbytes()) + table_bytes(*table) * 0 : 0;
-  }
-  for (const auto& [name, tensor] : backbone.parameters()) plan.backbone += static_cast<double>(tensor.nbytes());
-  if (config.run.precision == "bf16") plan.backbone *= 1.5;
-  if (config.run.train_backbone) plan.backbone *= 4;
-  plan.snapshot = plan.tables;
-  (void)world_size;
+  plan.now = resident_bytes();
+  plan.optimizer = moments * tables;
+  plan.snapshot = tables + plan.optimizer;
+  plan.activations = tokens * width * element * (kPerLayer * static_cast<double>(model.backbone->num_layers()) + kOutside);
+  plan.head = std::min(kHead, 3 * tokens * static_cast<double>(workspace.vocabulary().num_items) * element);
+  double backbone = 0;
+  for (const auto& [name, tensor] : model.backbone->parameters()) backbone += static_cast<double>(tensor.nbytes());
+  if (config.run.train_backbone) plan.optimizer += 4 * backbone;  // moments, gradients, their sum
   return plan;
 }
 

@@ -8,11 +8,12 @@
 
 namespace cllm {
 
-/// What a run needs on one rank at its peak, by part. Bytes; predicted from sizes alone, before the first step.
+/// What a run needs on one rank at its peak, by part, in bytes. `now` is measured when everything is loaded; the rest is predicted from
+/// sizes, before the first step.
 struct MemoryPlan {
-  double tables = 0, backbone = 0, activations = 0, head = 0, program = 0, snapshot = 0;
+  double now = 0, optimizer = 0, activations = 0, head = 0, snapshot = 0;
 
-  double total() const { return tables + backbone + activations + head + program + snapshot; }
+  double total() const { return now + optimizer + activations + head + snapshot; }
 };
 MemoryPlan plan_memory(const Workspace& workspace, int world_size);
 

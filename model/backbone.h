@@ -36,6 +36,7 @@ class Backbone {
   virtual ~Backbone() = default;
 
   virtual int64_t width() const = 0;          // D
+  virtual int64_t num_layers() const = 0;
   virtual int64_t num_words() const = 0;      // N
   virtual int64_t max_positions() const = 0;  // longest sequence, in tokens
 

@@ -29,6 +29,7 @@ class Gpt2 : public Backbone {
   const Gpt2Config& config() const { return config_; }
 
   int64_t width() const override { return config_.width; }
+  int64_t num_layers() const override { return config_.num_layers; }
   int64_t num_words() const override { return config_.num_words; }
   int64_t max_positions() const override { return config_.max_positions; }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;

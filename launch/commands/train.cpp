@@ -15,7 +15,7 @@ namespace {
 
 struct TrainArguments {
   std::string file;
-  bool fresh = false, print_config = false;
+  bool fresh = false, print_config = false, help_config = false;
 };
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
@@ -29,16 +29,15 @@ void present(const Workspace& workspace, const TrainOutcome& outcome) {
 
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
   MpiSession& mpi = context.mpi;
+  if (arguments.help_config) return context.on_rank_0([] { std::printf("%s", config_help().c_str()); });
   RunConfig config;
-  auto host_world = mpi.world();
-  collectively(*host_world, [&] {
+  collectively(*mpi.world(), [&] {
     config = load_config(arguments.file, overrides);
-    if (mpi.rank() == 0 && arguments.print_config) std::printf("%s", to_toml(config).c_str());
+    if (mpi.rank() != 0) return;
+    if (arguments.print_config) std::printf("%s", to_toml(config).c_str());
+    if (!arguments.print_config) RunFolder(config.run.dir).prepare(config, arguments.fresh);
   });
   if (arguments.print_config) return kDone;
-  collectively(*host_world, [&] {
-    if (mpi.rank() == 0) RunFolder(config.run.dir).prepare(config, arguments.fresh);
-  });
   context.log.attach_file(config.run.dir);
   auto world = mpi.world(config.run.deadline_s);
   const auto workspace = open_workspace(config, mpi, *world);
@@ -60,7 +59,7 @@ void add_train_command(CLI::App& app, CommandContext& context) {
   command->add_option("config", arguments->file, "TOML file; without one all keys have their defaults");
   command->add_flag("--fresh", arguments->fresh, "Start over: remove the run folder's checkpoints");
   command->add_flag("--print-config", arguments->print_config, "Print the resolved configuration and stop");
-  command->add_flag_callback("--help-config", [] { throw CLI::CallForHelp(); }, "List all keys of the configuration");
+  command->add_flag("--help-config", arguments->help_config, "List all keys of the configuration and stop");
   command->allow_extras();
   command->callback([=, &context] {
     const std::vector<std::string> overrides = command->remaining();
