@@ -24,6 +24,7 @@ class TokenwiseBackbone : public Backbone {
     }
   }
   int64_t width() const override { return kWidth; }
+  int64_t num_layers() const override { return 1; }
   int64_t num_words() const override { return kWords; }
   int64_t max_positions() const override { return 64; }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout&) const override {
