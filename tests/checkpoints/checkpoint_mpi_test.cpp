@@ -17,15 +17,16 @@ using ::testing::HasSubstr;
 class SharedFolder {
  public:
   explicit SharedFolder(Communicator& comm) : comm_(comm) {
-    if (comm.rank() == 0) folder_.emplace("mpi_" + std::to_string(comm.world_size()));
-    comm.barrier();
+    if (comm.rank() == 0) folder_.emplace("mpi");
+    path_ = broadcast_string(comm, folder_ ? folder_->path().string() : "", 0);
   }
   ~SharedFolder() { comm_.barrier(); }
-  std::filesystem::path path() const { return std::filesystem::path(::testing::TempDir()) / ("cllm_mpi_" + std::to_string(comm_.world_size())); }
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   Communicator& comm_;
   std::optional<ScratchFolder> folder_;
+  std::filesystem::path path_;
 };
 
 TEST(CheckpointMpi, EveryDtypeComesBack) {

@@ -79,7 +79,7 @@ TEST_F(Corruption, AnyFlippedBitOfAShardIsSeen) {
   std::mt19937 random(1);
   for (const std::string& name : {shard0, shard1}) {
     const std::string good = read(dir(20) / name);
-    for (int n = 0; n < 60; ++n) {
+    for (int n = 0; n < 40; ++n) {
       std::string bad = good;
       bad[random() % bad.size()] ^= static_cast<char>(1 << random() % 8);
       write(dir(20) / name, bad);
@@ -92,7 +92,7 @@ TEST_F(Corruption, AnyFlippedBitOfAShardIsSeen) {
 TEST_F(Corruption, AnyFlippedBitOfTheManifestIsSeen) {
   std::mt19937 random(2);
   const std::string good = read(dir(20) / "manifest.json");
-  for (int n = 0; n < 200; ++n) {
+  for (int n = 0; n < 100; ++n) {
     std::string bad = good;
     bad[random() % bad.size()] ^= static_cast<char>(1 << random() % 8);
     write(dir(20) / "manifest.json", bad);
