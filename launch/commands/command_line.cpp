@@ -25,6 +25,9 @@ int run_command_line(MpiSession& mpi, int argc, char** argv) {
                          add_recommend_command, add_export_command, add_inspect_command}) {
     add(app, context);
   }
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+    throw AgreedFailure(kBadConfiguration, mpi.rank() == 0 ? "unknown command \"" + std::string(argv[1]) + "\"; see cllm4rec --help" : "");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -77,9 +77,10 @@ TEST(Use, RecommendStreamsRawIdsWithoutSeenItemsWhateverTheNumberOfRanks) {
   const auto lines = read_lines(small_world().root / "top_1.jsonl");
   ASSERT_EQ(lines.size(), 120u);
   for (const auto& line : lines) {
-    EXPECT_EQ(line.at("items").size(), 5u);
+    const auto& known = seen.at(line.at("user").get<std::string>());
+    EXPECT_EQ(line.at("items").size(), std::min<size_t>(5, 50 - known.size()));
     for (const auto& item : line.at("items")) {
-      EXPECT_FALSE(seen.at(line.at("user").get<std::string>()).contains(item.at("item").get<std::string>())) << line.dump();
+      EXPECT_FALSE(known.contains(item.at("item").get<std::string>())) << line.dump();
     }
   }
 }
@@ -105,6 +106,11 @@ struct BadInput {
   std::string says;
 };
 
+fs::path unknown_user() {
+  const fs::path file = small_world().root / "unknown_user";
+  std::ofstream(file) << "nobody\n";
+  return file;
+}
 
 std::vector<BadInput> bad_inputs() {
   const SmallWorld& world = small_world();
@@ -116,8 +122,7 @@ std::vector<BadInput> bad_inputs() {
           {"missing backbone", "train --run.backbone=/nowhere" + corpus + dir, 65, "/nowhere"},
           {"missing corpus", "train --run.corpus=/nowhere" + backbone + dir, 65, "/nowhere"},
           {"no run", "evaluate /nowhere", 64, "/nowhere"},
-          {"unknown user", "recommend " + trained().string() + " --users /dev/stdin < /dev/null; echo nobody | " +
-                               cllm4rec(1, "recommend " + trained().string() + " --users /dev/stdin"), 64, "nobody"},
+          {"unknown user", "recommend " + trained().string() + " --users " + unknown_user().string(), 64, "nobody"},
           {"unknown command", "trian", 64, "trian"}};
 }
 
