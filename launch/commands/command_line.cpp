@@ -25,7 +25,8 @@ int run_command_line(MpiSession& mpi, int argc, char** argv) {
                          add_recommend_command, add_export_command, add_inspect_command}) {
     add(app, context);
   }
-  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+  const auto commands = app.get_subcommands([&](const CLI::App* command) { return argc > 1 && command->check_name(argv[1]); });
+  if (argc > 1 && argv[1][0] != '-' && commands.empty()) {
     throw AgreedFailure(kBadConfiguration, mpi.rank() == 0 ? "unknown command \"" + std::string(argv[1]) + "\"; see cllm4rec --help" : "");
   }
   try {
