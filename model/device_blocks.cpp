@@ -1,0 +1,105 @@
+#include "model/device_blocks.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "model/kernels/cuda.h"
+
+// Letters as in backbone.h; H heads, n tokens of one sequence, E = D / H.
+
+namespace cllm::device {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct FlashAttention : torch::autograd::Function<FlashAttention> {
+  /// qkv [T, 3, H, E] bf16 -> [T, H, E].
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& offsets_B1, int64_t longest, double rate) {
+    const auto [out, lse, rng_state, unused, debug] =
+        at::_flash_attention_forward(qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), offsets_B1, offsets_B1, longest, longest, rate,
+                                     /*is_causal=*/true, /*return_debug_mask=*/false);
+    ctx->save_for_backward({qkv, offsets_B1, out, lse, rng_state, unused});
+    ctx->saved_data["longest"] = longest;
+    ctx->saved_data["rate"] = rate;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &qkv = saved[0], &offsets_B1 = saved[1];
+    const int64_t longest = ctx->saved_data["longest"].toInt();
+    const auto [dq, dk, dv] = at::_flash_attention_backward(gradients[0].contiguous(), qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2),
+                                                            saved[2], saved[3], offsets_B1, offsets_B1, longest, longest,
+                                                            ctx->saved_data["rate"].toDouble(), /*is_causal=*/true, saved[4], saved[5]);
+    return {at::stack({dq, dk, dv}, 1), {}, {}, {}};
+  }
+};
+
+/// 1 / (1 - rate) where the site keeps a score of the n tokens from `begin`, 0 elsewhere: [H, n, n].
+at::Tensor score_mask(const DropoutSite& site, int64_t begin, int64_t n, int64_t num_heads, const at::TensorOptions& options) {
+  const at::Tensor ones = at::ones({n, (n + 7) / 8 * 8}, options), keys_n = site.keys_T.narrow(0, begin, n).contiguous();
+  std::vector<at::Tensor> heads;
+  for (int64_t h = 0; h < num_heads; ++h) heads.push_back(kernels::cuda::dropout(ones, keys_n, site.rate, site.salt, h).narrow(1, 0, n));
+  return at::stack(heads);
+}
+
+/// qkv [T, 3, H, E] fp32 or fp64 -> [T, H, E].
+at::Tensor exact_attention(const at::Tensor& qkv, const PackedLayout& layout, const DropoutSite& site) {
+  const double scale = 1 / std::sqrt(static_cast<double>(qkv.size(3)));
+  std::vector<at::Tensor> sequences;
+  for (int64_t b = 0; b < layout.num_sequences(); ++b) {
+    const int64_t begin = layout.offsets[static_cast<size_t>(b)], n = layout.offsets[static_cast<size_t>(b) + 1] - begin;
+    const at::Tensor part = qkv.narrow(0, begin, n).permute({1, 2, 0, 3});  // [3, H, n, E]
+    const at::Tensor hidden = at::ones({n, n}, qkv.options().dtype(at::kBool)).triu(1);
+    const at::Tensor scores = (at::matmul(part[0], part[1].transpose(1, 2)) * scale).masked_fill(hidden, -INFINITY);
+    at::Tensor p_Hnn = at::softmax(scores, -1);
+    if (site.active()) p_Hnn = p_Hnn * score_mask(site, begin, n, qkv.size(2), qkv.options());
+    sequences.push_back(at::matmul(p_Hnn, part[2]).transpose(0, 1));
+  }
+  return at::cat(sequences);
+}
+
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const DropoutSite& site) {
+    site.save(*ctx);
+    return kernels::cuda::dropout(x_TD.contiguous(), site.keys_T, site.rate, site.salt);
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const DropoutSite site = DropoutSite::saved(*ctx);
+    return {kernels::cuda::dropout(gradients[0].contiguous(), site.keys_T, site.rate, site.salt), {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) { return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD; }
+
+at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
+                            const DropoutSite& site) {
+  const int64_t T = qkv_T3D.size(0), D = qkv_T3D.size(1) / 3;
+  const at::Tensor qkv = (qkv_T3D + bias_3D.to(qkv_T3D.scalar_type())).view({T, 3, num_heads, D / num_heads});
+  const at::Tensor out = qkv.scalar_type() == at::kBFloat16
+                             ? FlashAttention::apply(qkv, layout.offsets_B1, layout.longest, site.active() ? site.rate : 0.0)
+                             : exact_attention(qkv, layout, site);
+  return out.reshape({T, D});
+}
+
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
+                                               const DropoutSite& site) {
+  const at::Tensor sum_TD = x_TD + device::dropout(y_TD.to(x_TD.scalar_type()) + bias_D, site);
+  return {sum_TD, device::norm_only(sum_TD, norm, y_TD.scalar_type())};
+}
+
+at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType compute) {
+  return at::layer_norm(x_TD, {x_TD.size(1)}, norm.gamma, norm.beta, norm.epsilon).to(compute);
+}
+
+at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation) {
+  return at::gelu(h_TF.to(bias_F.scalar_type()) + bias_F, activation == Activation::kGeluTanh ? "tanh" : "none").to(h_TF.scalar_type());
+}
+
+}  // namespace cllm::device
