@@ -5,7 +5,7 @@
 
 namespace cllm {
 
-int64_t load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder) {
+BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder) {
   auto checkpoint = find_pinned(comm, folder.checkpoints(), kBestPin);
   if (!checkpoint) checkpoint = find_latest(comm, folder.checkpoints(), nullptr);
   if (!checkpoint) {
@@ -15,9 +15,9 @@ int64_t load_best(Workspace& workspace, Communicator& comm, const RunFolder& fol
   for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
   TrainState state = view_state(model, workspace.backbone_optimizer.get());
   load(comm, *checkpoint, state);
-  from_metadata(checkpoint->metadata_json, model, workspace.backbone_optimizer.get(), config_digest(workspace.config));
+  const Cursor cursor = from_metadata(checkpoint->metadata_json, model, workspace.backbone_optimizer.get(), config_digest(workspace.config));
   for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->flush(*table);
-  return checkpoint->step;
+  return {checkpoint->step, prompt_of(cursor.best_step >= 0 ? cursor.best_stage : Stage::kFinetune)};
 }
 
 }  // namespace cllm

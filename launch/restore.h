@@ -9,8 +9,15 @@ namespace cllm {
 /// Name of the checkpoint with the best validation score.
 inline constexpr const char* kBestPin = "best";
 
-/// Fills the workspace with the state that a run stands for: the best by validation, or the newest if it never validated. Tables are
-/// flushed. Returns its step. CheckpointError(66) if the run has no checkpoint. Collective.
-int64_t load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
+/// The state that a run stands for, and the prompt that it ranks by: a state of finetuning by the recommendation prompt, an earlier one
+/// by the next item after the history (LLM-PreRec).
+struct BestState {
+  int64_t step = 0;
+  StepKind prompt = StepKind::kRecommendation;
+};
+
+/// Fills the workspace with the best state by validation, or the newest if the run never validated. Tables are flushed.
+/// CheckpointError(66) if the run has no checkpoint. Collective.
+BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
 
 }  // namespace cllm

@@ -22,6 +22,8 @@ std::string_view name_of(StepKind kind) {
   return "";
 }
 
+StepKind prompt_of(Stage stage) { return stage == Stage::kFinetune ? StepKind::kRecommendation : StepKind::kCollaborative; }
+
 int64_t Segment::num_steps() const {
   int64_t total = 0;
   for (const auto& [kind, steps] : streams) total += steps;

@@ -14,6 +14,8 @@ namespace cllm {
 enum class Stage { kWarmup, kMutual, kFinetune };
 std::string_view name_of(Stage stage);
 std::string_view name_of(StepKind kind);
+/// How a state of this stage ranks: finetuned states by the recommendation prompt, others by the next item after the history.
+StepKind prompt_of(Stage stage);
 
 /// Which step of which corpus to do.
 struct StepRef {

@@ -93,6 +93,7 @@ void Trainer::begin(const Segment& segment, int64_t start) {
     flush_tables();
     if (schedule_.steps_of_before(segment.stage, start) == 0) {
       for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->reset(*table);
+      cursor_.validations_since_best = 0;
     }
     cursor_.sums = {};
   }
@@ -123,19 +124,16 @@ void Trainer::finish(const Segment& segment) {
   if (segment.validate_after) validate(segment);
 }
 
-/// Keeps the state with the best validation score (METHOD.md §6). Once finetuning starts only its own states compete: they are ranked
-/// by another prompt.
+/// Keeps the state with the best validation score (METHOD.md §6), of mutual pretraining or of finetuning, each ranked by its own prompt.
 void Trainer::validate(const Segment& segment) {
   if (progress_) progress_->pause();
   flush_tables();
-  const StepKind prompt = segment.stage == Stage::kFinetune ? StepKind::kRecommendation : StepKind::kCollaborative;
   const MetricChoice ks = selection_.with({config_.evaluation.recall_k, config_.evaluation.ndcg_k});
-  const auto metrics = evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt, .metrics = ks});
+  const auto metrics = evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks});
   write(segment, "validation", as_list(metrics));
 
-  const bool first_of_stage = cursor_.best_stage != segment.stage;
   const double score = selection_.score(metrics);
-  const bool better = first_of_stage || score > cursor_.best_score;
+  const bool better = cursor_.best_step < 0 || score > cursor_.best_score;
   cursor_.validations_since_best = better ? 0 : cursor_.validations_since_best + 1;
   log_.info(where(config_, segment, segment.streams[0].first) + ": validation " + format_metrics(metrics) + (better ? "  (best)" : ""));
   if (better) {
@@ -183,14 +181,14 @@ void Trainer::save(const std::string& pin) {
 TrainOutcome Trainer::test_best() {
   if (progress_) progress_->finish();
   const Stage last = schedule_.segments().back().stage;
-  load_best(workspace_, comm_, folder_);
+  const BestState best = load_best(workspace_, comm_, folder_);
   const MetricChoice ks{config_.evaluation.recall_k, config_.evaluation.ndcg_k};
-  TrainOutcome outcome{false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = ranking_kind(config_), .metrics = ks})};
-  log_.info("test, state of step " + std::to_string(cursor_.best_step) + ": " + format_metrics(outcome.test));
+  TrainOutcome outcome{false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks})};
+  log_.info("test, state of step " + std::to_string(best.step) + (best.prompt == StepKind::kCollaborative ? ", not finetuned: " : ": ") + format_metrics(outcome.test));
   if (comm_.rank() == 0) {
     metrics_->write({.step = cursor_.global_step, .stage = std::string(name_of(last)), .event = "test", .values = as_list(outcome.test)});
     metrics_->flush();
-    folder_.write_result(outcome.test, cursor_.best_step);
+    folder_.write_result(outcome.test, best.step);
   }
   return outcome;
 }

@@ -99,8 +99,4 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
                                                std::move(dense)});
 }
 
-StepKind ranking_kind(const RunConfig& config) {
-  return config.finetune.epochs > 0 ? StepKind::kRecommendation : StepKind::kCollaborative;
-}
-
 }  // namespace cllm

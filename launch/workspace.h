@@ -29,7 +29,4 @@ struct Workspace {
 /// Throws AgreedFailure (on all ranks) or ModelError.
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world);
 
-/// What ranks users: the recommendation prompt, or without finetuning the collaborative model's next item (LLM-PreRec).
-StepKind ranking_kind(const RunConfig& config);
-
 }  // namespace cllm

@@ -45,7 +45,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   const EvaluationSection& defaults = workspace.config.evaluation;
   const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
   const EvaluationOptions options{.part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
-                                  .prompt = ranking_kind(workspace.config),
+                                  .prompt = run.best.prompt,
                                   .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k}
                                                     : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
   std::optional<PerUserFile> file;
@@ -62,7 +62,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   if (context.mpi.rank() == 0) {
     std::map<std::string, MetricValues> rows;
     if (arguments.baselines) rows = evaluate_baselines(workspace.corpus, {options.metrics.recall, options.metrics.ndcg, options.part});
-    std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.step), metrics_table(rows, metrics).c_str());
+    std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step), metrics_table(rows, metrics).c_str());
   }
   return kDone;
 }

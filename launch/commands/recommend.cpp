@@ -57,7 +57,7 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!out) throw ConfigError("cannot write " + arguments.output + ": choose another --output");
   });
   const auto mine = share_of(users, *run.world);
-  const RankingOptions options{.k = arguments.k, .prompt = ranking_kind(workspace.config), .hide_training_only = false};
+  const RankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .hide_training_only = false};
   rank_users(workspace, *run.world, mine, options, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
     nlohmann::ordered_json items = nlohmann::ordered_json::array();
     for (const ScoredItem& scored : ranked) items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});

@@ -9,12 +9,12 @@
 namespace cllm {
 
 OpenRun open_run(CommandContext& context, const std::string& dir) {
-  OpenRun run{RunFolder(dir), context.mpi.world(), nullptr};
+  OpenRun run{RunFolder(dir), context.mpi.world(), nullptr, {}};
   RunConfig config;
   collectively(*run.world, [&] { config = run.folder.load_config(); });
   config.run.dir = dir;
   run.workspace = open_workspace(config, context.mpi, *run.world);
-  run.step = load_best(*run.workspace, *run.world, run.folder);
+  run.best = load_best(*run.workspace, *run.world, run.folder);
   return run;
 }
 

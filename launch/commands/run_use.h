@@ -15,7 +15,7 @@ struct OpenRun {
   RunFolder folder;
   std::unique_ptr<Communicator> world;
   std::unique_ptr<Workspace> workspace;
-  int64_t step = 0;
+  BestState best;
 };
 OpenRun open_run(CommandContext& context, const std::string& dir);
 
