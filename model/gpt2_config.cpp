@@ -99,6 +99,8 @@ std::string gpt2_config_json(const Gpt2Config& config) {
                                  {"n_positions", config.max_positions},
                                  {"n_ctx", config.max_positions},
                                  {"vocab_size", config.num_words},
+                                 {"bos_token_id", nullptr},
+                                 {"eos_token_id", nullptr},
                                  {"layer_norm_epsilon", config.layer_norm_epsilon},
                                  {"embd_pdrop", config.dropout_embedding},
                                  {"attn_pdrop", config.dropout_attention},
