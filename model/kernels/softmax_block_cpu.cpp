@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 #include <c10/util/BFloat16.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -42,34 +43,42 @@ CLLM_INLINE void store(uint16_t* x, float value) {  // round to nearest even; va
   *x = static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
+constexpr int64_t kPiece = 256;  // elements in registers' reach at a time, in the precision of the arithmetic
+
+/// A piece of a row in the precision of the arithmetic, filled up with -infinity, which changes neither the maximum nor the sum.
+template <typename T, typename S>
+CLLM_INLINE void load_piece(const T* __restrict x, int64_t count, S* __restrict piece) {
+  for (int64_t n = 0; n < count; ++n) piece[n] = load(x + n);
+  for (int64_t n = count; n < kPiece; ++n) piece[n] = -std::numeric_limits<S>::infinity();
+}
+
 /// T: element of the block (uint16_t: bf16 bits), S: precision of the arithmetic.
 template <typename T, typename S>
 CLLM_INLINE void exp_row(T* __restrict x, int64_t V, S* maximum_out, S* sum_out) {
-  S lanes[kLanes];
+  S piece[kPiece], lanes[kLanes];
   for (int64_t n = 0; n < kLanes; ++n) lanes[n] = -std::numeric_limits<S>::infinity();
-  int64_t v = 0;
-  for (; v + kLanes <= V; v += kLanes) {
-    for (int64_t n = 0; n < kLanes; ++n) lanes[n] = load(x + v + n) > lanes[n] ? load(x + v + n) : lanes[n];
+  for (int64_t v = 0; v < V; v += kPiece) {
+    load_piece(x + v, std::min(kPiece, V - v), piece);
+    for (int64_t m = 0; m < kPiece; m += kLanes) {
+      for (int64_t n = 0; n < kLanes; ++n) lanes[n] = piece[m + n] > lanes[n] ? piece[m + n] : lanes[n];
+    }
   }
   S maximum = lanes[0];
   for (int64_t n = 1; n < kLanes; ++n) maximum = lanes[n] > maximum ? lanes[n] : maximum;
-  for (int64_t rest = v; rest < V; ++rest) maximum = load(x + rest) > maximum ? load(x + rest) : maximum;
 
   for (int64_t n = 0; n < kLanes; ++n) lanes[n] = 0;
-  for (v = 0; v + kLanes <= V; v += kLanes) {
-    for (int64_t n = 0; n < kLanes; ++n) {
-      const S value = exp_nonpositive(load(x + v + n) - maximum);
-      store(x + v + n, value);
-      lanes[n] += value;
+  for (int64_t v = 0; v < V; v += kPiece) {
+    const int64_t count = std::min(kPiece, V - v);
+    load_piece(x + v, count, piece);
+    for (int64_t n = 0; n < kPiece; ++n) piece[n] = exp_nonpositive(piece[n] - maximum);
+    for (int64_t n = 0; n < count; ++n) store(x + v + n, piece[n]);
+    for (int64_t n = count; n < kPiece; ++n) piece[n] = 0;
+    for (int64_t m = 0; m < kPiece; m += kLanes) {
+      for (int64_t n = 0; n < kLanes; ++n) lanes[n] += piece[m + n];
     }
   }
   S sum = 0;
   for (int64_t n = 0; n < kLanes; ++n) sum += lanes[n];
-  for (; v < V; ++v) {
-    const S value = exp_nonpositive(load(x + v) - maximum);
-    store(x + v, value);
-    sum += value;
-  }
   *maximum_out = maximum;
   *sum_out = sum;
 }
