@@ -37,5 +37,6 @@ void add_evaluate_command(CLI::App& app, CommandContext& context);
 void add_recommend_command(CLI::App& app, CommandContext& context);
 void add_export_command(CLI::App& app, CommandContext& context);
 void add_inspect_command(CLI::App& app, CommandContext& context);
+void add_checkpoint_command(CLI::App& app, CommandContext& context);
 
 }  // namespace cllm

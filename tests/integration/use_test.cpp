@@ -126,6 +126,25 @@ std::vector<BadInput> bad_inputs() {
           {"unknown command", "trian", 64, "trian"}};
 }
 
+TEST(Use, CheckpointVerifyAcceptsWhatWasWrittenAndRefusesAFlippedByteWith66) {
+  const fs::path copy = small_world().root / "copy_of_trained";
+  fs::remove_all(copy);
+  fs::copy(trained(), copy, fs::copy_options::recursive);
+  EXPECT_EQ(run(cllm4rec(1, "checkpoint verify " + copy.string())).code, 0);
+  for (const auto& entry : fs::recursive_directory_iterator(copy / "checkpoints")) {
+    if (entry.path().extension() != ".h5") continue;
+    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(-100, std::ios::end);
+    const char byte = static_cast<char>(file.peek() ^ 1);
+    file.seekp(-100, std::ios::end);
+    file.put(byte);
+    break;
+  }
+  const Finished damaged = run(cllm4rec(1, "checkpoint verify " + copy.string()));
+  EXPECT_EQ(damaged.code, 66) << damaged.output;
+  EXPECT_EQ(run(cllm4rec(1, "checkpoint show " + trained().string())).code, 0);
+}
+
 TEST(Use, WrongInputGetsOneLineAndItsExitCode) {
   for (const BadInput& bad : bad_inputs()) {
     const Finished finished = run(cllm4rec(1, bad.arguments));
