@@ -1,5 +1,7 @@
 #include "launch/start_print.h"
 
+#include <ATen/ops/tensor.h>
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -20,11 +22,11 @@ std::string line(const char* format, ...) {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-/// Resident memory of this process now: program, libraries, mapped backbone and the tables' weights.
-double resident_bytes() {
+/// A line of /proc/self/status, in bytes. VmRSS is what is resident now: program, libraries, mapped backbone, tables; VmHWM was its peak.
+double status_bytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
   for (std::string text; std::getline(status, text);) {
-    if (text.starts_with("VmRSS:")) return 1024.0 * std::stod(text.substr(6));
+    if (text.starts_with(name + ":")) return 1024.0 * std::stod(text.substr(name.size() + 1));
   }
   return 0;
 }
@@ -43,12 +45,11 @@ int64_t largest_batch_tokens(const Workspace& workspace, int rank, int world_siz
 
 }  // namespace
 
-std::string start_print(const Workspace& workspace, const Schedule& schedule, int world_size) {
+std::string start_print(const Workspace& workspace, const Schedule& schedule, const MemoryPlan& memory, int world_size) {
   const RunConfig& config = workspace.config;
   const Vocabulary& sizes = workspace.vocabulary();
   const Corpus& corpus = workspace.corpus;
   const Backbone& backbone = *workspace.model.backbone;
-  const MemoryPlan memory = plan_memory(workspace, world_size);
   std::string out = "resolved configuration\n" + to_toml(config);
   out += line("\ncorpus     %s: %lld users, %lld items, %lld words; %lld training interactions, %lld texts with %lld tokens\n",
               config.run.corpus.c_str(), static_cast<long long>(sizes.num_users), static_cast<long long>(sizes.num_items),
@@ -86,7 +87,7 @@ MemoryPlan plan_memory(const Workspace& workspace, int world_size) {
   constexpr double kHead = 3 * 64 * kMiB;
 
   MemoryPlan plan;
-  plan.now = resident_bytes();
+  plan.now = status_bytes("VmRSS");
   plan.optimizer = moments * tables;
   plan.snapshot = tables + plan.optimizer;
   plan.activations = tokens * width * element * (kPerLayer * static_cast<double>(model.backbone->num_layers()) + kOutside);
@@ -95,6 +96,13 @@ MemoryPlan plan_memory(const Workspace& workspace, int world_size) {
   for (const auto& [name, tensor] : model.backbone->parameters()) backbone += static_cast<double>(tensor.nbytes());
   if (config.run.train_backbone) plan.optimizer += 4 * backbone;  // moments, gradients, their sum
   return plan;
+}
+
+std::string memory_print(const MemoryPlan& plan, Communicator& comm) {
+  at::Tensor bytes = at::tensor({plan.total(), status_bytes("VmHWM")}, at::kDouble);
+  comm.all_reduce(bytes, ReduceOp::kMax);
+  const double predicted = bytes[0].item<double>(), measured = bytes[1].item<double>();
+  return line("memory     peak %.0f MiB per rank, %.2f of the predicted %.0f MiB", measured / kMiB, measured / predicted, predicted / kMiB);
 }
 
 std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,

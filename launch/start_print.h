@@ -18,7 +18,10 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const Workspace& workspace, int world_size);
 
 /// The lines before step 0: configuration, sizes, memory per rank, derived numbers (steps per epoch, sequences per step).
-std::string start_print(const Workspace& workspace, const Schedule& schedule, int world_size);
+std::string start_print(const Workspace& workspace, const Schedule& schedule, const MemoryPlan& memory, int world_size);
+
+/// What the hungriest rank really took at its peak, beside the plan. Collective.
+std::string memory_print(const MemoryPlan& plan, Communicator& comm);
 
 /// A table of test metrics: the baselines by name, and the trained model.
 std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,

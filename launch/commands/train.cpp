@@ -42,8 +42,10 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   auto world = mpi.world(config.run.deadline_s);
   const auto workspace = open_workspace(config, mpi, *world);
   Trainer trainer(*workspace, *world, context.log);
-  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), mpi.world_size()));
+  const MemoryPlan memory = plan_memory(*workspace, mpi.world_size());
+  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
   const TrainOutcome outcome = trainer.run();
+  context.log.info(memory_print(memory, *world));
   if (outcome.interrupted) return kInterruptedAfterSaving;
   collectively(*world, [&] {
     if (mpi.rank() == 0) present(*workspace, outcome);

@@ -1,7 +1,8 @@
 // Times whole training steps (L, C, finetuning) the way ../shared/reference/speed_baseline.py does: batches of 20, histories capped, texts
 // of about 60 random words, random frozen weights, Adam. One JSON line per step kind, and where its time goes.
 //   step_bench CORPUS [--layers 12 --heads 12 --width 768 --vocab 50257 --precision fp32|bf16 --steps 8 --warmup 2 --threads 2
-//              --max-items 128 --text-tokens 60 --only l_step|c_step|finetune_step]
+//              --max-items 128 --text-tokens 60 --users 0 --only l_step|c_step|finetune_step]
+// --users N: tables of N user rows, of which the steps touch as many as without it, spread over all of them.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -25,7 +26,7 @@ using namespace cllm;
 struct Arguments {
   std::string corpus, precision = "fp32", only;
   Gpt2Config sizes;
-  int64_t steps = 8, warmup = 2, threads = 2, max_items = 128, text_tokens = 60, batch = 20;
+  int64_t steps = 8, warmup = 2, threads = 2, max_items = 128, text_tokens = 60, users = 0, batch = 20;
 };
 
 /// The sequences of one global batch, from the training histories of a corpus in turn.
@@ -33,9 +34,10 @@ class Sequences {
  public:
   Sequences(const Arguments& arguments, const Corpus& corpus, const Vocabulary& vocabulary)
       : arguments_(arguments), vocabulary_(vocabulary) {
-    for (int64_t user = 0; user < vocabulary.num_users; ++user) {
+    const int64_t num_histories = corpus.vocabulary().num_users, spread = vocabulary.num_users / num_histories;
+    for (int64_t user = 0; user < num_histories; ++user) {
       const auto items = corpus.items(user, Part::kTrain);
-      if (!items.empty()) histories_.emplace_back(user, items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
+      if (!items.empty()) histories_.emplace_back(user * spread, items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
     }
   }
 
@@ -152,13 +154,14 @@ int main(int argc, char** argv) {
   app.add_option("--threads", arguments.threads);
   app.add_option("--max-items", arguments.max_items);
   app.add_option("--text-tokens", arguments.text_tokens);
+  app.add_option("--users", arguments.users);
   app.add_option("--only", arguments.only);
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(static_cast<int>(arguments.threads));
 
   const auto comm = mpi.world();
   const Corpus corpus = Corpus::open(arguments.corpus);
-  const Vocabulary vocabulary{arguments.sizes.num_words, corpus.vocabulary().num_users, corpus.vocabulary().num_items};
+  const Vocabulary vocabulary{arguments.sizes.num_words, std::max(arguments.users, corpus.vocabulary().num_users), corpus.vocabulary().num_items};
   RecModel model = make_model(arguments, vocabulary, *comm);
   const auto optimizer = make_row_optimizer({});
   for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
