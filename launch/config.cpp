@@ -190,11 +190,11 @@ void check(RunConfig& config) {
   check_select(config);
 }
 
-std::string text_of(RunConfig& config, bool only_result) {
+std::string text_of(RunConfig& config) {
   std::string text, section;
   for (const auto& field : config_fields(config)) {
     const std::string value = std::visit(Print{}, field.target);
-    if (value.empty() || (only_result && !field.shapes_result)) continue;
+    if (value.empty()) continue;
     const size_t dot = field.name.rfind('.');
     if (field.name.substr(0, dot) != section) {
       section = field.name.substr(0, dot);
@@ -236,12 +236,17 @@ RunConfig load_config(const std::string& path, std::span<const std::string> over
 
 std::string to_toml(const RunConfig& config) {
   RunConfig copy = config;  // the table binds to a mutable configuration
-  return text_of(copy, false);
+  return text_of(copy);
 }
 
 std::string config_digest(const RunConfig& config) {
-  RunConfig copy = config;
-  const std::string text = text_of(copy, true);
+  RunConfig copy = config, defaults;
+  const auto fields = config_fields(copy), unchanged = config_fields(defaults);
+  std::string text;  // only what differs from the defaults, so that a key that a later version adds does not change the digest
+  for (size_t n = 0; n < fields.size(); ++n) {
+    const std::string value = std::visit(Print{}, fields[n].target);
+    if (fields[n].shapes_result && value != std::visit(Print{}, unchanged[n].target)) text += fields[n].name + " = " + value + "\n";
+  }
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
   return digits;

@@ -64,6 +64,7 @@ struct OptimizerSection {
 struct InitSection {
   std::string tables = "normal";
   double std = 0.02;
+  std::string run;  // "": none
 };
 
 /// Unset: the value of the next wider scope (stage -> [dropout] -> the backbone's config.json).
@@ -110,6 +111,8 @@ struct CheckpointSection {
   int64_t every_steps = 0;
   double every_seconds = 600;
   int64_t keep = 2;
+  int64_t milestone_steps = 0;
+  std::string verify = "full";
 };
 
 struct LogSection {

@@ -76,6 +76,7 @@ Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
        one_of({"auto", "sharded", "gathered"})},
       {"init.tables", &init.tables, "random rows, or item rows from the mean word embedding of their text", one_of({"normal", "text_mean"})},
       {"init.std", &init.std, "standard deviation of random rows", at_least(0)},
+      {"init.run", &init.run, "start from the best state of another run on the same corpus, e.g. to finetune it in another way"},
   };
 }
 
@@ -134,7 +135,10 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
       {"evaluation.batch_users", &evaluation.batch_users, "users ranked at a time by a rank", between(1, 1 << 20), false, false},
       {"checkpoint.every_steps", &checkpoint.every_steps, "steps between checkpoints; 0: not by steps", at_least(0), false, false},
       {"checkpoint.every_seconds", &checkpoint.every_seconds, "seconds between checkpoints; 0: not by time", at_least(0), false, false},
-      {"checkpoint.keep", &checkpoint.keep, "checkpoints that stay", at_least(2), false, false},
+      {"checkpoint.keep", &checkpoint.keep, "newest checkpoints that stay, besides the best one and milestones", at_least(2), false, false},
+      {"checkpoint.milestone_steps", &checkpoint.milestone_steps, "a checkpoint every so many steps that stays for ever; 0: none", at_least(0), false, false},
+      {"checkpoint.verify", &checkpoint.verify, "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded",
+       one_of({"full", "quick"}), false, false},
       {"log.every_steps", &log.every_steps, "steps between records of the loss", at_least(1), false, false},
       {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},
       {"log.jsonl", &log.jsonl, "write <dir>/metrics.jsonl", {}, false, false},

@@ -20,4 +20,7 @@ struct BestState {
 /// CheckpointError(66) if the run has no checkpoint. Collective.
 BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
 
+/// The same from another run on the same corpus (init.run), whatever its losses and schedule were. ConfigError if its optimiser differs.
+BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& other);
+
 }  // namespace cllm

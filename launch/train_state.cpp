@@ -46,7 +46,7 @@ std::string to_metadata(const Cursor& cursor, const RecModel& model, const Dense
 Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest) {
   const json meta = json::parse(metadata);
   const auto found = meta.at("config_digest").get<std::string>();
-  if (found != config_digest) {
+  if (!config_digest.empty() && found != config_digest) {
     throw ConfigError("the checkpoint was written by another configuration (digest " + found + ", now " + config_digest +
                       "): restore the configuration, or choose another run.dir");
   }

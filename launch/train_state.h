@@ -30,7 +30,8 @@ struct Cursor {
 
 /// JSON of the cursor, the tables' step counters and the configuration digest; doubles round-trip exactly.
 std::string to_metadata(const Cursor& cursor, const RecModel& model, const DenseAdam* dense, const std::string& config_digest);
-/// The inverse; also sets the step counters. Throws ConfigError if the digest differs (the run was made by another configuration).
+/// The inverse; also sets the step counters. Throws ConfigError if the digest differs (the run was made by another configuration);
+/// an empty one is not compared.
 Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest);
 
 /// Views (no copies) of this rank's rows: "l_user.weight", "l_item.moment1", …, and "backbone.<name>" with its moments if the backbone is

@@ -7,6 +7,7 @@
 #include "launch/exit_codes.h"
 #include "launch/ranker.h"
 #include "launch/report.h"
+#include "launch/restore.h"
 #include "launch/start_print.h"
 #include "launch/trainer.h"
 
@@ -41,6 +42,7 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   context.log.attach_file(config.run.dir);
   auto world = mpi.world(config.run.deadline_s);
   const auto workspace = open_workspace(config, mpi, *world);
+  if (!config.init.run.empty()) start_from(*workspace, *world, RunFolder(config.init.run));
   Trainer trainer(*workspace, *world, context.log);
   const MemoryPlan memory = plan_memory(*workspace, mpi.world_size());
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
