@@ -79,6 +79,14 @@ Schedule::Schedule(const RunConfig& config, const EpochSteps& steps) : segments_
   for (const Segment& segment : segments_) starts_.push_back(starts_.back() + segment.num_steps());
 }
 
+std::set<StepKind> Schedule::kinds() const {
+  std::set<StepKind> out;
+  for (const Segment& segment : segments_) {
+    for (const auto& [kind, steps] : segment.streams) out.insert(kind);
+  }
+  return out;
+}
+
 size_t Schedule::segment_of(int64_t global_step) const {
   return static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), global_step) - starts_.begin()) - 1;
 }

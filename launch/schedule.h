@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -48,6 +49,8 @@ class Schedule {
 
   const std::vector<Segment>& segments() const { return segments_; }
   int64_t num_steps() const { return starts_.back(); }
+  /// The kinds of step that occur.
+  std::set<StepKind> kinds() const;
   /// The segment that `global_step` (< num_steps()) belongs to.
   size_t segment_of(int64_t global_step) const;
   /// First global step of a segment; of one past the last segment: num_steps().

@@ -44,10 +44,10 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   const auto workspace = open_workspace(config, mpi, *world);
   if (!config.init.run.empty()) start_from(*workspace, *world, RunFolder(config.init.run));
   Trainer trainer(*workspace, *world, context.log);
-  const MemoryPlan memory = plan_memory(*workspace, mpi.world_size());
+  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
   const TrainOutcome outcome = trainer.run();
-  context.log.info(memory_print(memory, *world));
+  context.log.info(compare_with_peak(memory, *world));
   if (outcome.interrupted) return kInterruptedAfterSaving;
   collectively(*world, [&] {
     if (mpi.rank() == 0) present(*workspace, outcome);

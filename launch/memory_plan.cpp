@@ -1,0 +1,99 @@
+#include "launch/memory_plan.h"
+
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "launch/ranker.h"
+#include "model/train_step.h"
+
+namespace cllm {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+
+/// The most that was ever resident of this process: program, libraries, mapped backbone, tables, everything on the way.
+double peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string text; std::getline(status, text);) {
+    if (text.starts_with("VmHWM:")) return 1024.0 * std::stod(text.substr(6));
+  }
+  return 0;
+}
+
+double largest_over_ranks(Communicator& comm, double value) {
+  at::Tensor out = at::tensor({value}, at::kDouble);
+  comm.all_reduce(out, ReduceOp::kMax);
+  return out.item<double>();
+}
+
+/// Of the first steps of an epoch, the one with the most tokens.
+int64_t largest_step(const Sampler& sampler, StepKind kind) {
+  constexpr int64_t kSteps = 16;
+  int64_t best = 0, most = -1;
+  for (int64_t step = 0; step < std::min(kSteps, sampler.num_steps(kind)); ++step) {
+    const int64_t tokens = sampler.batch({.kind = kind, .step = step}, 0, 1).num_tokens();
+    if (tokens > most) best = step;
+    most = std::max(most, tokens);
+  }
+  return best;
+}
+
+/// Of the first blocks of users that this rank validates, the one with the most training items.
+std::vector<int64_t> largest_block(const Corpus& corpus, int64_t block, const Communicator& comm) {
+  constexpr int64_t kBlocks = 64;
+  std::vector<int64_t> users, best;
+  int64_t items = 0, most = -1;
+  const int64_t num_users = corpus.vocabulary().num_users, end = kBlocks * block * comm.world_size();
+  for (int64_t user = comm.rank(); user < std::min(num_users, end); user += comm.world_size()) {
+    users.push_back(user);
+    items += corpus.num_items(user, Part::kTrain);
+    if (std::ssize(users) < block && user + comm.world_size() < num_users) continue;
+    if (items > most) best = users;
+    most = std::max(most, items);
+    items = 0;
+    users.clear();
+  }
+  return best;
+}
+
+}  // namespace
+
+MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator& comm) {
+  const RunConfig& config = workspace.config;
+  RecModel& model = workspace.model;
+  for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
+  TrainStep step(comm, model, *workspace.optimizer);
+  const DropoutRates& rates = workspace.backbone_dropout;
+  for (const StepKind kind : schedule.kinds()) {
+    const StepId id{.kind = kind, .step = largest_step(workspace.sampler, kind)};
+    RowGradients dropped;
+    step.gradients(workspace.sampler.batch(id, comm.rank(), comm.world_size()),
+                   {.lambda = 1, .dropout = {rates.embedding, rates.attention, rates.residual}}, dropped);
+  }
+  for (const auto& [name, parameter] : model.backbone->parameters()) parameter.mutable_grad() = at::Tensor();
+  const std::vector<int64_t> users = largest_block(workspace.corpus, config.evaluation.batch_users, comm);
+  rank_users(workspace, comm, users, {.k = 1}, [](int64_t, const std::vector<ScoredItem>&) {});
+
+  const double tables = static_cast<double>(model.collaborative.weight.nbytes() + model.content.weight.nbytes());
+  const double moments = config.optimizer.name == "adam" || config.optimizer.name == "lazy_adam" ? 2 * tables : 0;
+  double backbone = 0;
+  if (config.run.train_backbone) {
+    for (const auto& [name, parameter] : model.backbone->parameters()) backbone += static_cast<double>(parameter.nbytes());
+  }
+  MemoryPlan plan{.rehearsed = peak_bytes(), .optimizer = moments + 2 * backbone, .snapshot = tables + moments + 3 * backbone};
+  for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot}) *part = largest_over_ranks(comm, *part);
+  return plan;
+}
+
+std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm) {
+  const double measured = largest_over_ranks(comm, peak_bytes());
+  char text[160];
+  std::snprintf(text, sizeof text, "memory     peak %.0f MiB per rank, %.2f of the predicted %.0f MiB", measured / kMiB,
+                measured / plan.total(), plan.total() / kMiB);
+  return text;
+}
+
+}  // namespace cllm

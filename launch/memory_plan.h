@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "dist/communicator.h"
+#include "launch/schedule.h"
+#include "launch/workspace.h"
+
+namespace cllm {
+
+/// What a run needs at its peak on the rank that needs most, by part, in bytes.
+struct MemoryPlan {
+  double rehearsed = 0;  // the process after one largest step of each kind and one block of validation, before any update
+  double optimizer = 0;  // moments that the updates will fill; of a trained backbone also gradients
+  double snapshot = 0;   // the copy that a checkpoint is written from
+
+  double total() const { return rehearsed + optimizer + snapshot; }
+};
+
+/// Computes the gradients of the largest of the first steps of each kind, and drops them, so that the peak is known before training;
+/// the rest follows from sizes. Collective; the model does not change.
+MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator& comm);
+
+/// The peak that was really reached beside the plan, as one line. Collective.
+std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm);
+
+}  // namespace cllm
