@@ -28,9 +28,15 @@ struct Refusal {
   std::string reason;  // file, expected, found
 };
 
+enum class VerifyLevel {
+  kQuick,  // manifest, names and sizes of all files
+  kFull,   // and the checksum of every block
+};
+
 struct SaveOptions {
-  std::string run_id = "run";  // stands in the manifest and in the names of unfinished folders: letters, digits, '-', '_'
-  int keep_last = 2;           // committed checkpoints that stay; at least 2
+  std::string run_id = "run";   // stands in the manifest and in the names of unfinished folders: letters, digits, '-', '_'
+  int keep_last = 2;            // committed checkpoints that stay; at least 2
+  int64_t milestone_steps = 0;  // steps that are multiples of it stay for ever; 0: none
   std::string pin = "";        // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
   Files* files = nullptr;      // tests replace the file system calls; must outlive the call
 };
@@ -47,16 +53,19 @@ void prepare(Communicator& comm, const std::filesystem::path& parent, Files* fil
 CheckpointInfo save(Communicator& comm, const std::filesystem::path& parent, int64_t step, const TrainState& state,
                     const SaveOptions& options = {});
 
-/// The newest checkpoint whose every byte is as written; damaged ones are passed over and listed in `refused` (may be null). Nothing if
-/// there is none at all; CheckpointError(66) if there are some but all are damaged.
-std::optional<CheckpointInfo> find_latest(Communicator& comm, const std::filesystem::path& parent, std::vector<Refusal>* refused);
+/// The newest checkpoint that is in order; damaged ones are passed over and listed in `refused` (may be null). kFull reads every byte,
+/// the ranks sharing the files; kQuick leaves the blocks to load(), which verifies those that it reads, but cannot fall back any more.
+/// Nothing if there is none at all; CheckpointError(66) if there are some but all are damaged.
+std::optional<CheckpointInfo> find_latest(Communicator& comm, const std::filesystem::path& parent, std::vector<Refusal>* refused,
+                                          VerifyLevel level = VerifyLevel::kFull);
 
-/// The checkpoint that was saved with SaveOptions::pin = `name`, every byte verified; nothing if the name was never used.
-std::optional<CheckpointInfo> find_pinned(Communicator& comm, const std::filesystem::path& parent, const std::string& name);
+/// The checkpoint that was saved with SaveOptions::pin = `name`, verified; nothing if the name was never used.
+std::optional<CheckpointInfo> find_pinned(Communicator& comm, const std::filesystem::path& parent, const std::string& name,
+                                          VerifyLevel level = VerifyLevel::kFull);
 
 /// Fills the tensors of `into` with the rows that they name, whatever the number of ranks that saved, and sets its metadata. Names,
 /// dtypes and shapes are agreed upon before anything is changed; tensors of the checkpoint that `into` does not name are skipped.
-/// Memory: one block of 4 MiB beyond the tensors. Throws CheckpointError(66).
+/// Memory: a few blocks of 4 MiB beyond the tensors. Throws CheckpointError(66).
 void load(Communicator& comm, const CheckpointInfo& checkpoint, TrainState& into);
 
 }  // namespace cllm

@@ -1,5 +1,7 @@
 #include "checkpoints/directory.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -121,6 +123,8 @@ std::vector<ListedCheckpoint> list_checkpoints(const path& parent) {
     ListedCheckpoint listed;
     listed.dir = dir;
     listed.step = *step_of_name(dir.filename());
+    struct stat status {};
+    if (::stat((dir / "manifest.json").c_str(), &status) == 0) listed.committed_at = status.st_mtime;
     try {
       listed.info = verify_checkpoint(dir, VerifyLevel::kQuick);
       for (const ShardEntry& shard : listed.info->manifest->shards) listed.num_bytes += shard.num_bytes;
@@ -138,26 +142,38 @@ std::vector<ListedCheckpoint> list_checkpoints(const path& parent) {
   return list;
 }
 
-void remove_leftovers(Files& files, const path& parent) {
+std::vector<path> unfinished_saves(const path& parent) {
+  std::vector<path> out;
   for (const std::string& name : names_in(parent)) {
-    const bool of_step = name.starts_with(kStepPrefix) && name.find(kDraftMark) != std::string::npos;
+    if (name.starts_with(kStepPrefix) && name.find(kDraftMark) != std::string::npos) out.push_back(parent / name);
+  }
+  return out;
+}
+
+void remove_leftovers(Files& files, const path& parent) {
+  for (const path& draft : unfinished_saves(parent)) files.remove_tree(draft);
+  for (const std::string& name : names_in(parent)) {
     const bool of_file = name.ends_with(std::string(kPinSuffix) + kDraftMark) || name == std::string("LATEST") + kDraftMark;
-    if (of_step || of_file) files.remove_tree(parent / name);
+    if (of_file) files.remove_tree(parent / name);
   }
 }
 
-void remove_old(Files& files, const path& parent, int keep_last) {
-  const int keep = std::max(2, keep_last);
+std::vector<path> superfluous(const path& parent, const Retention& retention) {
+  const int keep = std::max(1, retention.keep_last);
+  std::vector<path> out;
   int usable = 0;
   for (const ListedCheckpoint& listed : list_checkpoints(parent)) {
-    if (usable < keep) {
-      usable += listed.info.has_value();
-    } else if (listed.pins.empty()) {
-      const path doomed = listed.dir.string() + kDraftMark + "-removed";  // a kill while removing leaves no half checkpoint
-      files.rename(listed.dir, doomed);
-      files.remove_tree(doomed);
-    }
+    const bool milestone = retention.milestone_steps > 0 && listed.step % retention.milestone_steps == 0;
+    if (usable >= keep && listed.pins.empty() && !milestone) out.push_back(listed.dir);
+    usable += listed.info.has_value();
   }
+  return out;
+}
+
+void remove_checkpoint(Files& files, const path& dir) {
+  const path doomed = dir.string() + kDraftMark + "-removed";
+  files.rename(dir, doomed);
+  files.remove_tree(doomed);
 }
 
 }  // namespace cllm

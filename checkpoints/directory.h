@@ -2,6 +2,7 @@
 
 // What lies in the folder that holds the checkpoints. Plain functions of one process: rank 0 and the command line use them.
 
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,11 +11,6 @@
 #include "checkpoints/checkpoint.h"
 
 namespace cllm {
-
-enum class VerifyLevel {
-  kQuick,  // manifest, names and sizes of all files
-  kFull,   // and the checksum of every block
-};
 
 /// "step-0000000042", and back (nothing for any other name).
 std::string step_name(int64_t step);
@@ -36,15 +32,26 @@ struct ListedCheckpoint {
   std::optional<CheckpointInfo> info;  // unset: damaged, see problem
   std::string problem;
   int64_t num_bytes = 0;
+  std::time_t committed_at = 0;  // when the manifest was written
   std::vector<std::string> pins;
 };
 /// Quick verification of every step folder, newest first.
 std::vector<ListedCheckpoint> list_checkpoints(const std::filesystem::path& parent);
 
+/// Folders of saves that were killed or are under way.
+std::vector<std::filesystem::path> unfinished_saves(const std::filesystem::path& parent);
+
 /// Removes unfinished folders and drafts.
 void remove_leftovers(Files& files, const std::filesystem::path& parent);
 
-/// Removes the checkpoints beyond the newest `keep_last` (at least 2) usable ones, except pinned ones.
-void remove_old(Files& files, const std::filesystem::path& parent, int keep_last);
+struct Retention {
+  int keep_last = 2;            // newest usable checkpoints that stay; at least 1
+  int64_t milestone_steps = 0;  // multiples of it stay; 0: none
+};
+/// The checkpoints that `retention` lets go, newest first: never a pinned one, never the newest usable one.
+std::vector<std::filesystem::path> superfluous(const std::filesystem::path& parent, const Retention& retention);
+
+/// Removes a checkpoint folder; a kill meanwhile leaves no half checkpoint.
+void remove_checkpoint(Files& files, const std::filesystem::path& dir);
 
 }  // namespace cllm

@@ -54,7 +54,8 @@ void tidy(Files& files, const CheckpointInfo& saved, const SaveOptions& options)
   if (!options.pin.empty()) replace_file(files, parent / (options.pin + ".pin"), target);
   try {
     replace_file(files, parent / "LATEST", target);
-    remove_old(files, parent, options.keep_last);
+    const Retention retention{std::max(2, options.keep_last), options.milestone_steps};
+    for (const path& dir : superfluous(parent, retention)) remove_checkpoint(files, dir);
   } catch (const CheckpointError&) {  // LATEST is a hint, and what could not be removed is tried again at the next save
   }
 }

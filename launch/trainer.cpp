@@ -68,7 +68,8 @@ void Trainer::start_or_resume() {
   for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->reset(*table);
   prepare(comm_, folder_.checkpoints());
   std::vector<Refusal> refused;
-  const auto latest = find_latest(comm_, folder_.checkpoints(), &refused);
+  const auto level = config_.checkpoint.verify == "quick" ? VerifyLevel::kQuick : VerifyLevel::kFull;
+  const auto latest = find_latest(comm_, folder_.checkpoints(), &refused, level);
   for (const Refusal& refusal : refused) log_.info("checkpoint refused: " + refusal.dir.string() + ": " + refusal.reason);
   if (latest) {
     TrainState into = state();
@@ -78,7 +79,8 @@ void Trainer::start_or_resume() {
     log_.info("resumed at step " + std::to_string(cursor_.global_step) + " of " + std::to_string(schedule_.num_steps()));
   }
   checkpoints_ = std::make_unique<CheckpointWriter>(comm_, folder_.checkpoints(),
-                                                    SaveOptions{.keep_last = static_cast<int>(config_.checkpoint.keep)});
+                                                    SaveOptions{.keep_last = static_cast<int>(config_.checkpoint.keep),
+                                                                .milestone_steps = config_.checkpoint.milestone_steps});
   if (comm_.rank() == 0) {
     const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
     metrics_ = std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
@@ -160,7 +162,9 @@ bool Trainer::stop_requested() {
 
 bool Trainer::checkpoint_due() {
   const CheckpointSection& when = config_.checkpoint;
-  if (when.every_steps > 0 && cursor_.global_step % when.every_steps == 0) return true;
+  for (const int64_t steps : {when.every_steps, when.milestone_steps}) {
+    if (steps > 0 && cursor_.global_step % steps == 0) return true;
+  }
   if (when.every_seconds <= 0) return false;
   at::Tensor elapsed_s = at::tensor({now_s() - last_save_s_}, at::kDouble);  // clocks differ: rank 0 decides
   comm_.broadcast(elapsed_s, 0);

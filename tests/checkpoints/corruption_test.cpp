@@ -219,6 +219,20 @@ TEST_F(Corruption, ADamagedStepIsReplacedWhenTheRunReachesItAgain) {
   EXPECT_EQ(find().first, 20);
 }
 
+TEST_F(Corruption, QuickVerificationLeavesTheBlocksToLoadWhichRefusesThem) {
+  std::string bytes = read(dir(20) / shard0);
+  bytes[bytes.size() / 2] ^= 1;
+  write(dir(20) / shard0, bytes);
+  run_ranks(2, [&](Communicator& comm) {
+    const CheckpointInfo latest = *find_latest(comm, folder.path(), nullptr, VerifyLevel::kQuick);
+    EXPECT_EQ(latest.step, 20);
+    TrainState into = make_state(20, comm.rank(), 2);
+    EXPECT_THROW(load(comm, latest, into), CheckpointError);
+  });
+  std::filesystem::resize_file(dir(20) / shard0, 100);  // sizes are checked
+  run_ranks(2, [&](Communicator& comm) { EXPECT_EQ(find_latest(comm, folder.path(), nullptr, VerifyLevel::kQuick)->step, 10); });
+}
+
 TEST_F(Corruption, AByteChangedAfterVerificationIsStillNotLoaded) {
   run_ranks(2, [&](Communicator& comm) {
     const CheckpointInfo latest = *find_latest(comm, folder.path(), nullptr);

@@ -108,6 +108,28 @@ TEST(Checkpoint, OldStepsGoAndPinnedOnesStay) {
   EXPECT_EQ(steps_in(folder.path()), (std::vector<int64_t>{5, 4}));
 }
 
+TEST(Checkpoint, MilestonesStayForEver) {
+  const ScratchFolder folder("milestones");
+  for (int64_t step = 1; step <= 9; ++step) save_step(folder.path(), 1, step, {.milestone_steps = 3});
+  EXPECT_EQ(steps_in(folder.path()), (std::vector<int64_t>{9, 8, 6, 3}));
+}
+
+TEST(Checkpoint, PruningNeverNamesPinnedOnesNorTheNewestUsableOne) {
+  const ScratchFolder folder("prune");
+  save_step(folder.path(), 1, 1, {.keep_last = 9, .pin = "best"});
+  for (int64_t step = 2; step <= 6; ++step) save_step(folder.path(), 1, step, {.keep_last = 9});
+  std::filesystem::remove(folder.path() / step_name(6) / "shard-00000-of-00001.h5");  // damaged: 5 is the newest that can be used
+  const auto steps = [&](const Retention& retention) {
+    std::vector<int64_t> out;
+    for (const path& dir : superfluous(folder.path(), retention)) out.push_back(*step_of_name(dir.filename()));
+    return out;
+  };
+  EXPECT_EQ(steps({.keep_last = 1}), (std::vector<int64_t>{4, 3, 2}));
+  EXPECT_EQ(steps({.keep_last = 0}), (std::vector<int64_t>{4, 3, 2}));
+  EXPECT_EQ(steps({.keep_last = 2}), (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(steps({.keep_last = 1, .milestone_steps = 2}), (std::vector<int64_t>{3}));
+}
+
 TEST(Checkpoint, SavingAStepAgainReplacesIt) {
   const ScratchFolder folder("again");
   save_step(folder.path(), 2, 1);

@@ -145,6 +145,29 @@ TEST(Use, CheckpointVerifyAcceptsWhatWasWrittenAndRefusesAFlippedByteWith66) {
   EXPECT_EQ(run(cllm4rec(1, "checkpoint show " + trained().string())).code, 0);
 }
 
+TEST(Use, CheckpointListDiffAndPruneSayWhatTheyFindAndKeepTheBestAndTheNewest) {
+  const fs::path copy = small_world().root / "pruned";
+  fs::remove_all(copy);
+  fs::copy(trained(), copy, fs::copy_options::recursive);
+  const auto checkpoint = [&](const std::string& arguments) { return run(cllm4rec(1, "checkpoint " + arguments)); };
+  const Finished list = checkpoint("list " + copy.string());
+  EXPECT_EQ(list.code, 0);
+  EXPECT_NE(list.output.find("best"), std::string::npos) << list.output;
+  EXPECT_NE(list.output.find("complete"), std::string::npos) << list.output;
+
+  std::string best = read_file(copy / "checkpoints" / "best.pin");
+  best.pop_back();
+  EXPECT_EQ(checkpoint("diff " + copy.string() + " " + trained().string()).code, 0);
+  fs::copy(copy / "checkpoints" / best, copy / "checkpoints" / "step-0000000001", fs::copy_options::recursive);  // a wrong step: refused
+  EXPECT_NE(checkpoint("list " + copy.string()).output.find("refused: "), std::string::npos);
+  EXPECT_NE(checkpoint("prune --keep-last 1 --dry-run " + copy.string()).output.find("would remove"), std::string::npos);
+  EXPECT_TRUE(fs::exists(copy / "checkpoints" / "step-0000000001"));
+  EXPECT_EQ(checkpoint("prune --keep-last 1 " + copy.string()).code, 0);
+  EXPECT_FALSE(fs::exists(copy / "checkpoints" / "step-0000000001"));
+  EXPECT_TRUE(fs::exists(copy / "checkpoints" / best));
+  EXPECT_EQ(checkpoint("verify " + copy.string()).code, 0);
+}
+
 TEST(Use, WrongInputGetsOneLineAndItsExitCode) {
   for (const BadInput& bad : bad_inputs()) {
     const Finished finished = run(cllm4rec(1, bad.arguments));
