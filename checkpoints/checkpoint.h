@@ -10,6 +10,7 @@
 #include "checkpoints/files.h"
 #include "checkpoints/manifest.h"
 #include "checkpoints/train_state.h"
+#include "dist/activity.h"
 #include "dist/communicator.h"
 
 namespace cllm {
@@ -39,6 +40,8 @@ struct SaveOptions {
   int64_t milestone_steps = 0;  // steps that are multiples of it stay for ever; 0: none
   std::string pin = "";        // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
   Files* files = nullptr;      // tests replace the file system calls; must outlive the call
+  Activity* activity = nullptr;  // told of the save, for a watchdog; must outlive the call
+  double deadline_s = 0;         // that the watchdog gives it; 0: none
 };
 
 // All functions that take a Communicator are collective, and an error on one rank is thrown by all with the same message. `parent` is

@@ -1,5 +1,6 @@
 #include "checkpoints/hdf5_layout.h"
 
+#include <c10/util/accumulate.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -85,18 +86,18 @@ void write_attribute(hid_t dataset, const char* name, int64_t value) {
 }
 
 /// Returns the offset of the dataset's bytes.
-int64_t add_dataset(hid_t file, hid_t options, const ShardedTensor& tensor) {
-  if (find_dtype(tensor.rows.scalar_type()) == nullptr) {
-    throw CheckpointError(CheckpointError::kCannotSave, "tensor \"" + tensor.name + "\" has a dtype that checkpoints do not store");
+int64_t add_dataset(hid_t file, hid_t options, const ShardPart& part) {
+  if (find_dtype(part.type) == nullptr) {
+    throw CheckpointError(CheckpointError::kCannotSave, "tensor \"" + part.name + "\" has a dtype that checkpoints do not store");
   }
-  const std::vector<hsize_t> sizes(tensor.rows.sizes().begin(), tensor.rows.sizes().end());
+  const std::vector<hsize_t> sizes(part.sizes.begin(), part.sizes.end());
   const Handle space(check(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), "create shape"), H5Sclose);
-  const hid_t type = hdf5_type(tensor.rows.scalar_type());
-  Handle dataset(check(H5Dcreate2(file, tensor.name.c_str(), type, space.get(), H5P_DEFAULT, options, H5P_DEFAULT), "create dataset"),
+  const hid_t type = hdf5_type(part.type);
+  Handle dataset(check(H5Dcreate2(file, part.name.c_str(), type, space.get(), H5P_DEFAULT, options, H5P_DEFAULT), "create dataset"),
                  H5Dclose);
-  write_attribute(dataset.get(), "first_row", tensor.first_row);
-  write_attribute(dataset.get(), "global_rows", tensor.global_rows);
-  const haddr_t offset = tensor.rows.numel() > 0 ? H5Dget_offset(dataset.get()) : 0;
+  write_attribute(dataset.get(), "first_row", part.first_row);
+  write_attribute(dataset.get(), "global_rows", part.global_rows);
+  const haddr_t offset = c10::multiply_integers(part.sizes) > 0 ? H5Dget_offset(dataset.get()) : 0;
   check(offset == HADDR_UNDEF ? -1 : 0, "find dataset");
   dataset.close("close dataset");
   return static_cast<int64_t>(offset);
@@ -104,12 +105,12 @@ int64_t add_dataset(hid_t file, hid_t options, const ShardedTensor& tensor) {
 
 }  // namespace
 
-Hdf5Layout make_hdf5_layout(const std::vector<ShardedTensor>& tensors) {
+Hdf5Layout make_hdf5_layout(const std::vector<ShardPart>& parts) {
   Hdf5Layout layout{.image = Descriptor(::memfd_create("hdf5 layout", MFD_CLOEXEC)), .num_bytes = 0, .offsets = {}};
   if (layout.image.get() < 0) throw CheckpointError(CheckpointError::kCannotSave, "cannot lay out a shard: no memory file");
   Handle file(create_file(layout.image), H5Fclose);
   const Handle options(dataset_options(), H5Pclose);
-  for (const ShardedTensor& tensor : tensors) layout.offsets.push_back(add_dataset(file.get(), options.get(), tensor));
+  for (const ShardPart& part : parts) layout.offsets.push_back(add_dataset(file.get(), options.get(), part));
   file.close("close file");
   struct stat status {};
   ::fstat(layout.image.get(), &status);

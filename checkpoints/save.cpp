@@ -2,6 +2,7 @@
 
 #include "checkpoints/agreement.h"
 #include "checkpoints/checkpoint.h"
+#include "checkpoints/commit.h"
 #include "checkpoints/directory.h"
 #include "checkpoints/shard_file.h"
 
@@ -18,33 +19,6 @@ std::vector<ShardedTensor> tensors_of_rank(const TrainState& state, int rank) {
     tensors.push_back({tensor.name, rows, rank == 0 ? 0 : rows, rank == 0 ? tensor.value : tensor.value.narrow(0, 0, 0)});
   }
   return tensors;
-}
-
-std::string shard_name(int rank, int world_size) {
-  char name[40];
-  std::snprintf(name, sizeof(name), "shard-%05d-of-%05d.h5", rank, world_size);
-  return name;
-}
-
-/// The one commit point: the draft gets its final name. A folder of the same step (saved before a fallback) is swapped out.
-void commit(Files& files, const path& draft, const path& final_dir) {
-  if (!std::filesystem::exists(final_dir)) {
-    files.rename(draft, final_dir);
-  } else if (!files.exchange(draft, final_dir)) {
-    const path replaced = final_dir.string() + ".tmp-replaced";
-    files.remove_tree(replaced);
-    files.rename(final_dir, replaced);
-    files.rename(draft, final_dir);
-    files.remove_tree(replaced);
-  }
-  files.sync_directory(final_dir.parent_path());
-  files.remove_tree(draft);  // holds the old folder after a swap
-}
-
-void write_manifest(Files& files, const path& draft, const Manifest& manifest) {
-  write_file(files, draft / "manifest.json", to_text(manifest));
-  files.sync_file(draft / "manifest.json");
-  files.sync_directory(draft);
 }
 
 /// Everything after the commit. A failure here leaves a good checkpoint; only a pin that cannot be written is an error of the save.
@@ -79,7 +53,8 @@ CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const 
   Files real;
   Files& files = options.files != nullptr ? *options.files : real;
   const path final_dir = parent / step_name(step);
-  const path draft = final_dir.string() + ".tmp-" + options.run_id;
+  const path draft = draft_of(final_dir, options.run_id);
+  const ActivityScope scope(options.activity, "save", step, options.deadline_s);
   CheckpointInfo saved;
   try {
     agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
@@ -95,8 +70,7 @@ CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const 
       manifest.run_id = options.run_id;
       manifest.step = step;
       manifest.metadata_json = state.metadata_json;
-      write_manifest(files, draft, manifest);
-      commit(files, draft, final_dir);
+      commit(files, draft, final_dir, manifest);
       saved = verify_checkpoint(final_dir, VerifyLevel::kQuick);
       tidy(files, saved, options);
       return to_text(manifest);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "checkpoints/descriptor.h"
@@ -11,8 +12,21 @@
 
 namespace cllm {
 
-/// Writes the tensors as an HDF5 file (checkpoints/hdf5_layout.h), makes its content durable and returns where every row lies and the
+/// Rows of one tensor that go into a shard, and where their bytes come from.
+struct ShardPart {
+  using Append = std::function<void(const std::byte* data, int64_t num_bytes)>;
+  std::string name;
+  at::ScalarType type;
+  std::vector<int64_t> sizes;  // [rows, ...]
+  int64_t global_rows = 0, first_row = 0;
+  std::function<void(const Append&)> produce;  // hands over all bytes, in order, in pieces of any size
+};
+/// Rows in memory; the tensor is kept.
+ShardPart part_of(const ShardedTensor& tensor);
+
+/// Writes the parts as an HDF5 file (checkpoints/hdf5_layout.h), makes its content durable and returns where every row lies and the
 /// checksums of the file. Throws CheckpointError(74).
+ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts);
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors);
 
 /// Reads bytes of a shard file and verifies the checksum of every block that it touches. The file's own structure is never

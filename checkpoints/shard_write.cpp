@@ -1,3 +1,4 @@
+#include <c10/util/accumulate.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -69,32 +70,43 @@ class ShardStream {
   int64_t num_bytes_ = 0;
 };
 
-TensorEntry entry_of(const ShardedTensor& tensor, int64_t offset) {
-  std::vector<int64_t> shape = tensor.rows.sizes().vec();
-  shape[0] = tensor.global_rows;
-  return {tensor.name,
-          std::string(find_dtype(tensor.rows.scalar_type())->name),
-          shape,
-          {{.shard = 0, .first_row = tensor.first_row, .rows = tensor.rows.size(0), .offset = offset}}};
+TensorEntry entry_of(const ShardPart& part, int64_t offset) {
+  std::vector<int64_t> shape = part.sizes;
+  shape[0] = part.global_rows;
+  return {part.name, std::string(find_dtype(part.type)->name), shape,
+          {{.shard = 0, .first_row = part.first_row, .rows = part.sizes[0], .offset = offset}}};
 }
 
 }  // namespace
 
+ShardPart part_of(const ShardedTensor& tensor) {
+  const auto produce = [rows = tensor.rows](const ShardPart::Append& append) {
+    const at::Tensor host = rows.contiguous().cpu();
+    append(static_cast<const std::byte*>(host.const_data_ptr()), static_cast<int64_t>(host.nbytes()));
+  };
+  return {tensor.name, tensor.rows.scalar_type(), tensor.rows.sizes().vec(), tensor.global_rows, tensor.first_row, produce};
+}
+
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors) {
-  const Hdf5Layout layout = make_hdf5_layout(tensors);
+  std::vector<ShardPart> parts;
+  for (const ShardedTensor& tensor : tensors) parts.push_back(part_of(tensor));
+  return write_shard(files, path, parts);
+}
+
+ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts) {
+  const Hdf5Layout layout = make_hdf5_layout(parts);
   ShardRecord record;
-  std::vector<size_t> order;  // of the tensors' bytes in the file; HDF5 may put a small one into an earlier gap
-  for (size_t n = 0; n < tensors.size(); ++n) {
-    record.tensors.push_back(entry_of(tensors[n], layout.offsets[n]));
-    if (tensors[n].rows.numel() > 0) order.push_back(n);
+  std::vector<size_t> order;  // of the parts' bytes in the file; HDF5 may put a small one into an earlier gap
+  for (size_t n = 0; n < parts.size(); ++n) {
+    record.tensors.push_back(entry_of(parts[n], layout.offsets[n]));
+    if (c10::multiply_integers(parts[n].sizes) > 0) order.push_back(n);
   }
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layout.offsets[a] < layout.offsets[b]; });
 
   ShardStream stream(files, path);
   for (const size_t n : order) {
-    const at::Tensor host = tensors[n].rows.contiguous().cpu();
     stream.append_image(layout.image, layout.offsets[n]);
-    stream.append(static_cast<const std::byte*>(host.const_data_ptr()), static_cast<int64_t>(host.nbytes()));
+    parts[n].produce([&](const std::byte* data, int64_t num_bytes) { stream.append(data, num_bytes); });
   }
   stream.append_image(layout.image, layout.num_bytes);
   record.shard = stream.finish();

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+
 namespace cllm {
 namespace {
 
@@ -38,12 +40,24 @@ void CheckpointWriter::snapshot(const TrainState& state) {
   copy_.metadata_json = state.metadata_json;
 }
 
+CheckpointInfo CheckpointWriter::save_copy(int64_t step, const SaveOptions& options, double begin_s) {
+  try {
+    CheckpointInfo saved = save(*comm_, parent_, step, copy_, options);
+    longest_s_ = std::max<double>(longest_s_, Activity::now_s() - begin_s);
+    return saved;
+  } catch (...) {
+    failed_ = true;
+    throw;
+  }
+}
+
 void CheckpointWriter::start(int64_t step, const TrainState& state, const std::string& pin) {
   finish();
+  const double begin_s = Activity::now_s();
   snapshot(state);
   SaveOptions options = options_;
   options.pin = pin;
-  pending_ = std::async(std::launch::async, [this, step, options] { return save(*comm_, parent_, step, copy_, options); });
+  pending_ = std::async(std::launch::async, [this, step, options, begin_s] { return save_copy(step, options, begin_s); });
 }
 
 std::optional<CheckpointInfo> CheckpointWriter::finish() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -25,14 +26,21 @@ class CheckpointWriter {
   std::optional<CheckpointInfo> finish();
   /// True once the save under way has ended on this rank. Ranks see it at different moments: agree before acting on it.
   bool idle() const;
+  /// True if the save under way has failed; then finish() throws, on all ranks. Ranks see it at different moments, like idle().
+  bool failed() const { return failed_; }
+  /// The longest save so far, from snapshot to commit; 0: none has ended.
+  double longest_s() const { return longest_s_; }
 
  private:
   void snapshot(const TrainState& state);
+  CheckpointInfo save_copy(int64_t step, const SaveOptions& options, double begin_s);
 
   std::unique_ptr<Communicator> comm_;
   std::filesystem::path parent_;
   SaveOptions options_;
   TrainState copy_;  // in host memory; its tensors are reused by the next save
+  std::atomic<bool> failed_ = false;
+  std::atomic<double> longest_s_ = 0;
   std::future<CheckpointInfo> pending_;
 };
 

@@ -24,6 +24,8 @@ struct RunSection {
   std::string precision = "fp32";  // fp32 | bf16 | fp64
   int64_t threads = 0;             // 0: cores / ranks of this host
   double deadline_s = 600;
+  double startup_deadline_s = 1800, load_deadline_s = 1800, save_deadline_s = 1800;
+  int64_t max_restarts = 3;
   std::string variant = "cllm4rec";
 };
 

@@ -5,6 +5,9 @@ namespace {
 
 using Fields = std::vector<ConfigField>;
 
+// Dropout and decays of 1 divide by zero; the list of epochs is held in memory.
+constexpr double kMaxDropout = 0.99, kMaxDecay = 0.999999, kMaxEpochs = 1e6;
+
 void append(Fields& fields, const Fields& more) { fields.insert(fields.end(), more.begin(), more.end()); }
 
 Limits one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
@@ -22,7 +25,12 @@ Fields run_fields(RunSection& run) {
       {"run.device", &run.device, "where ranks compute", one_of({"cpu", "cuda"})},
       {"run.precision", &run.precision, "bf16: backbone compute only, tables stay fp32; fp64: everything", one_of({"fp32", "bf16", "fp64"})},
       {"run.threads", &run.threads, "compute threads of a rank; 0: cores / ranks of the host", between(0, 4096), false, false},
-      {"run.deadline_s", &run.deadline_s, "seconds after which a collective counts as lost; 0: never", at_least(0), false, false},
+      {"run.deadline_s", &run.deadline_s, "seconds after which a step, or a block of a validation, counts as hung; 0: never", at_least(0), false, false},
+      {"run.startup_deadline_s", &run.startup_deadline_s, "the same for opening corpus and backbone", at_least(0), false, false},
+      {"run.load_deadline_s", &run.load_deadline_s, "the same for finding and loading a checkpoint", at_least(0), false, false},
+      {"run.save_deadline_s", &run.save_deadline_s, "the same for a save", at_least(0), false, false},
+      {"run.max_restarts", &run.max_restarts, "restarts without a new checkpoint before the run refuses to start (exit code 78); 0: no limit",
+       at_least(0), false, false},
       {"run.variant", &run.variant, "METHOD.md §8; sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})},
   };
@@ -68,8 +76,8 @@ Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
   return {
       {"optimizer.name", &optimizer.name, "adam: the semantics of dense Adam at the cost of the touched rows",
        one_of({"adam", "lazy_adam", "rowwise_adagrad", "sgd"})},
-      {"optimizer.beta1", &optimizer.beta1, "decay of Adam's first moment", between(0, 1)},
-      {"optimizer.beta2", &optimizer.beta2, "decay of Adam's second moment", between(0, 1)},
+      {"optimizer.beta1", &optimizer.beta1, "decay of Adam's first moment", between(0, kMaxDecay)},
+      {"optimizer.beta2", &optimizer.beta2, "decay of Adam's second moment", between(0, kMaxDecay)},
       {"optimizer.epsilon", &optimizer.epsilon, "added to the root of the second moment", at_least(0)},
       {"optimizer.backbone_scale", &optimizer.backbone_scale, "learning rate of a trained backbone relative to the tables'", at_least(0)},
       {"optimizer.item_softmax", &optimizer.item_softmax, "hidden states travel to the table's shards, or the table is gathered",
@@ -83,16 +91,16 @@ Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
 Fields dropout_fields(const std::string& scope, DropoutSection& dropout) {
   const std::string unset = scope == "dropout" ? "; unset: the backbone's config.json" : "; unset: [dropout]";
   return {
-      {scope + ".embedding", &dropout.embedding, "rate after the input embedding" + unset, between(0, 1)},
-      {scope + ".attention", &dropout.attention, "rate on attention probabilities" + unset, between(0, 1)},
-      {scope + ".residual", &dropout.residual, "rate before each residual addition" + unset, between(0, 1)},
+      {scope + ".embedding", &dropout.embedding, "rate after the input embedding" + unset, between(0, kMaxDropout)},
+      {scope + ".attention", &dropout.attention, "rate on attention probabilities" + unset, between(0, kMaxDropout)},
+      {scope + ".residual", &dropout.residual, "rate before each residual addition" + unset, between(0, kMaxDropout)},
   };
 }
 
 /// The keys all stages share, then `own`, then the stage's dropout (a sub-table, so it must come last in the file).
 Fields stage_fields(const std::string& name, StageSection& stage, Fields own) {
   Fields fields = {
-      {name + ".epochs", &stage.epochs, "0 leaves the stage out", at_least(0)},
+      {name + ".epochs", &stage.epochs, "0 leaves the stage out", between(0, kMaxEpochs)},
       {name + ".learning_rate", &stage.learning_rate, "at the start of the stage", at_least(0)},
       {name + ".decay", &stage.decay, "of the learning rate over the stage", one_of({"constant", "cosine", "linear"})},
   };

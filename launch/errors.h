@@ -10,4 +10,10 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Several restarts without a new checkpoint. Exit code 78: do not requeue.
+class NoProgressError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace cllm

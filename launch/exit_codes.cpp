@@ -1,6 +1,7 @@
 #include "launch/exit_codes.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "checkpoints/errors.h"
 #include "data/errors.h"
@@ -17,6 +18,9 @@ int code_of(const std::exception_ptr& error, std::string& text) {
   } catch (const ConfigError& e) {
     text = e.what();
     return kBadConfiguration;
+  } catch (const NoProgressError& e) {
+    text = e.what();
+    return kNoProgress;
   } catch (const DataError& e) {
     text = e.what();
     return kBadData;
@@ -29,6 +33,9 @@ int code_of(const std::exception_ptr& error, std::string& text) {
   } catch (const CommError& e) {
     text = e.what();
     return kPeerLost;
+  } catch (const std::filesystem::filesystem_error& e) {  // no permission, a name too long, a folder for a file: names the path
+    text = e.what();
+    return kBadConfiguration;
   } catch (const std::exception& e) {
     text = std::string("internal error: ") + e.what();
   } catch (...) {

@@ -1,8 +1,11 @@
 #include <cstdio>
+#include <optional>
+#include <string_view>
 
 #include "launch/agree.h"
 #include "launch/commands/command_line.h"
 #include "launch/exit_codes.h"
+#include "launch/stop_signal.h"
 
 namespace {
 
@@ -25,6 +28,8 @@ int run(cllm::MpiSession& mpi, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::optional<cllm::StopSignal> stop;
+  if (argc > 1 && std::string_view(argv[1]) == "train") stop.emplace();
   cllm::MpiSession mpi(&argc, &argv);
   return run(mpi, argc, argv);
 }

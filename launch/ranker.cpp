@@ -31,7 +31,7 @@ std::vector<int32_t> hidden_items(const Corpus& corpus, int64_t user, bool train
 
 }  // namespace
 
-void rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
+bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
                 const RankingSink& sink) {
   const Table& table = workspace.model.collaborative;
   const ItemScorer scorer(comm, table.layout.items(), table.items());
@@ -39,6 +39,7 @@ void rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_
   const int64_t block = workspace.config.evaluation.batch_users;
   const int64_t blocks = agreed_blocks(comm, users.size(), block);
   for (int64_t n = 0; n < blocks; ++n) {
+    if (options.leave && options.leave()) return false;
     const size_t first = std::min(users.size(), static_cast<size_t>(n * block));
     const auto mine = users.subspan(first, std::min(users.size() - first, static_cast<size_t>(block)));
     const Batch prompts = workspace.sampler.ranking_prompts(mine, options.prompt);
@@ -48,6 +49,7 @@ void rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_
     const auto ranked = scorer.top_items(hidden_bD, masked, options.k);
     for (size_t u = 0; u < mine.size(); ++u) sink(mine[u], ranked[u]);
   }
+  return true;
 }
 
 std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const EvaluationOptions& options,
@@ -58,14 +60,15 @@ std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm,
     if (corpus.num_items(user, options.part) > 0) users.push_back(user);
   }
   MetricMean mean(options.metrics);
-  rank_users(workspace, comm, users, {options.metrics.longest(), options.prompt, true},
-             [&](int64_t user, const std::vector<ScoredItem>& ranked) {
-               std::vector<int32_t> items;
-               for (const ScoredItem& scored : ranked) items.push_back(scored.item);
-               const auto held_out = corpus.items(user, options.part);
-               mean.add(items, held_out);
-               if (per_user) per_user(user, options.metrics.of_user(items, held_out));
-             });
+  const RankingOptions ranking{options.metrics.longest(), options.prompt, true, options.leave};
+  const bool complete = rank_users(workspace, comm, users, ranking, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
+    std::vector<int32_t> items;
+    for (const ScoredItem& scored : ranked) items.push_back(scored.item);
+    const auto held_out = corpus.items(user, options.part);
+    mean.add(items, held_out);
+    if (per_user) per_user(user, options.metrics.of_user(items, held_out));
+  });
+  if (!complete) return {};
   mean.all_reduce(comm);
   std::map<std::string, double> out;
   const auto names = options.metrics.names();

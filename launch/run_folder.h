@@ -16,6 +16,7 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return dir_ / "checkpoints"; }
   std::filesystem::path config() const { return dir_ / "config.toml"; }
   std::filesystem::path result() const { return dir_ / "result.json"; }
+  std::filesystem::path heartbeats() const { return dir_ / "heartbeats"; }
   const std::filesystem::path& dir() const { return dir_; }
 
   /// Makes the folder and stores the resolved configuration. ConfigError if the folder cannot be written, or holds checkpoints of another

@@ -28,6 +28,6 @@ StopSignal::~StopSignal() {
   for (size_t n = 0; n < kSignals.size(); ++n) sigaction(kSignals[n], &previous[n], nullptr);
 }
 
-int StopSignal::received() const { return first_signal; }
+int StopSignal::received() { return first_signal; }
 
 }  // namespace cllm

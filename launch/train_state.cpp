@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoints/errors.h"
 #include "launch/errors.h"
 
 namespace cllm {
@@ -35,6 +36,7 @@ std::string to_metadata(const Cursor& cursor, const RecModel& model, const Dense
               {"best_stage", static_cast<int>(cursor.best_stage)},
               {"validations_since_best", cursor.validations_since_best},
               {"finished", cursor.finished},
+              {"finish_due", cursor.finish_due},
               {"sums", {sums.loss, sums.lm, sums.mr}},
               {"sum_steps", sums.steps},
               {"table_steps", {model.collaborative.step, model.content.step}},
@@ -43,7 +45,7 @@ std::string to_metadata(const Cursor& cursor, const RecModel& model, const Dense
       .dump();
 }
 
-Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest) {
+Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest) try {
   const json meta = json::parse(metadata);
   const auto found = meta.at("config_digest").get<std::string>();
   if (!config_digest.empty() && found != config_digest) {
@@ -54,17 +56,24 @@ Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* de
   cursor.global_step = meta.at("global_step");
   cursor.best_step = meta.at("best_step");
   cursor.best_score = meta.at("best_score");
-  cursor.best_stage = static_cast<Stage>(meta.at("best_stage").get<int>());
+  const int best_stage = meta.at("best_stage");
+  if (best_stage < 0 || best_stage > static_cast<int>(Stage::kFinetune)) {
+    throw CheckpointError(CheckpointError::kUnusable, "the checkpoint's metadata is damaged: best_stage " + std::to_string(best_stage));
+  }
+  cursor.best_stage = static_cast<Stage>(best_stage);
   cursor.validations_since_best = meta.at("validations_since_best");
   cursor.finished = meta.at("finished");
+  cursor.finish_due = meta.value("finish_due", false);  // checkpoints of before it was known have none
   const json& sums = meta.at("sums");
-  cursor.sums = {sums[0], sums[1], sums[2], meta.at("sum_steps")};
-  model.collaborative.step = meta.at("table_steps")[0];
-  model.content.step = meta.at("table_steps")[1];
-  model.collaborative.learning_rate = meta.at("table_rates")[0];
-  model.content.learning_rate = meta.at("table_rates")[1];
+  cursor.sums = {sums.at(0), sums.at(1), sums.at(2), meta.at("sum_steps")};
+  model.collaborative.step = meta.at("table_steps").at(0);
+  model.content.step = meta.at("table_steps").at(1);
+  model.collaborative.learning_rate = meta.at("table_rates").at(0);
+  model.content.learning_rate = meta.at("table_rates").at(1);
   if (dense != nullptr) dense->set_num_steps(meta.at("backbone_step"));
   return cursor;
+} catch (const json::exception& error) {
+  throw CheckpointError(CheckpointError::kUnusable, std::string("the checkpoint's metadata is damaged: ") + error.what());
 }
 
 TrainState view_state(RecModel& model, const DenseAdam* dense) {

@@ -25,6 +25,7 @@ struct Cursor {
   double best_score = 0;
   int64_t validations_since_best = 0;
   bool finished = false;    // stopped early: nothing left to train
+  bool finish_due = false;  // the steps of a segment are done, its validation is not
   SegmentSums sums;
 };
 

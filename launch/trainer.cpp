@@ -1,18 +1,29 @@
 #include "launch/trainer.h"
 
-#include <ATen/ops/tensor.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
-#include "launch/errors.h"
+#include "launch/agree.h"
+#include "launch/exit_codes.h"
 #include "launch/ranker.h"
 #include "launch/restore.h"
+#include "launch/stop_signal.h"
 
 namespace cllm {
 namespace {
 
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+constexpr std::chrono::milliseconds kDataPatience{100};  // between two meetings while a rank waits for its data
+
+double now_s() { return Activity::now_s(); }
+
+int64_t num_bytes(const TrainState& state) {
+  size_t sum = 0;
+  for (const ShardedTensor& tensor : state.tensors) sum += tensor.rows.nbytes();
+  for (const ReplicatedTensor& tensor : state.replicated) sum += tensor.value.nbytes();
+  return static_cast<int64_t>(sum);
+}
 
 EpochSteps epoch_steps(const Sampler& sampler) {
   return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent), sampler.num_steps(StepKind::kRecommendation)};
@@ -38,49 +49,63 @@ std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, 
 
 }  // namespace
 
-Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log)
-    : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), folder_(config_.run.dir),
-      schedule_(config_, epoch_steps(workspace.sampler)), selection_(config_.finetune.select),
-      step_(comm, workspace.model, *workspace.optimizer), last_save_s_(now_s()) {}
+Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision)
+    : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision), files_(supervision.failpoints),
+      folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)), selection_(config_.finetune.select),
+      step_(comm, workspace.model, *workspace.optimizer), last_save_s_(now_s()), segment_start_s_(now_s()), reserve_(num_bytes(state())) {}
 
 TrainOutcome Trainer::run() {
-  start_or_resume();
-  const auto& segments = schedule_.segments();
-  for (size_t n = schedule_.segment_of(cursor_.global_step); n < segments.size() && !cursor_.finished; ++n) {
-    begin(segments[n], schedule_.start_of(n));
-    while (cursor_.global_step < schedule_.start_of(n + 1)) {
-      train_step(segments[n]);
-      if (cursor_.global_step == schedule_.start_of(n + 1)) finish(segments[n]);
-      if (stop_requested()) {
-        save();
-        checkpoints_->finish();
-        return {.interrupted = true, .test = {}};
-      }
-      if (checkpoint_due()) save();
-    }
+  together(comm_, [&] { start_or_resume(); });
+  supervision_.failpoints.at("start.before_first_step");
+  const int64_t next = cursor_.finish_due ? cursor_.global_step - 1 : cursor_.global_step;
+  for (size_t n = schedule_.segment_of(next); n < schedule_.segments().size() && !cursor_.finished; ++n) {
+    if (!train(n)) return interrupt();
   }
+  supervision_.failpoints.at("end.before_save");
   save();
   checkpoints_->finish();
   return test_best();
 }
 
+/// One segment; false if the run must stop. Before every step the ranks meet.
+bool Trainer::train(size_t n) {
+  const Segment& segment = schedule_.segments()[n];
+  const int64_t start = schedule_.start_of(n), end = schedule_.start_of(n + 1);
+  if (start == end) return true;
+  for (bool begun = false; cursor_.global_step < end; begun = true) {
+    if (!meet(/*for_step=*/true)) return false;
+    if (!begun) begin(segment, start);
+    train_step(segment);
+    cursor_.finish_due = cursor_.global_step == end;
+  }
+  return meet(/*for_step=*/false) && finish(segment);
+}
+
 void Trainer::start_or_resume() {
   for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->reset(*table);
-  prepare(comm_, folder_.checkpoints());
+  supervision_.main.begin("load", 0, config_.run.load_deadline_s);
+  supervision_.failpoints.at("load.before_find");
+  Files* const files = supervision_.failpoints.armed() ? &files_ : nullptr;
+  prepare(comm_, folder_.checkpoints(), files);
   std::vector<Refusal> refused;
   const auto level = config_.checkpoint.verify == "quick" ? VerifyLevel::kQuick : VerifyLevel::kFull;
   const auto latest = find_latest(comm_, folder_.checkpoints(), &refused, level);
   for (const Refusal& refusal : refused) log_.info("checkpoint refused: " + refusal.dir.string() + ": " + refusal.reason);
   if (latest) {
+    supervision_.failpoints.at("load.before_read");
     TrainState into = state();
     load(comm_, *latest, into);
+    supervision_.failpoints.at("load.after_read");
     cursor_ = from_metadata(latest->metadata_json, workspace_.model, workspace_.backbone_optimizer.get(), config_digest(config_));
-    saved_step_ = cursor_.global_step;
+    if (!cursor_.finish_due) saved_step_ = cursor_.global_step;
     log_.info("resumed at step " + std::to_string(cursor_.global_step) + " of " + std::to_string(schedule_.num_steps()));
   }
   checkpoints_ = std::make_unique<CheckpointWriter>(comm_, folder_.checkpoints(),
                                                     SaveOptions{.keep_last = static_cast<int>(config_.checkpoint.keep),
-                                                                .milestone_steps = config_.checkpoint.milestone_steps});
+                                                                .milestone_steps = config_.checkpoint.milestone_steps,
+                                                                .files = files,
+                                                                .activity = &supervision_.background,
+                                                                .deadline_s = config_.run.save_deadline_s});
   if (comm_.rank() == 0) {
     const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
     metrics_ = std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
@@ -108,30 +133,52 @@ void Trainer::begin(const Segment& segment, int64_t start) {
 }
 
 void Trainer::train_step(const Segment& segment) {
+  Failpoints& failpoints = supervision_.failpoints;
+  supervision_.main.begin("training step", cursor_.global_step + 1, config_.run.deadline_s);
   const Batch batch = batches_->next().value();
+  const double begin_s = now_s(), waited_s = supervision_.main.waited_s();
+  if (failpoints.at("step.before_compute")) {
+    const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
+    weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
+  }
   const StepLosses losses = step_.run(batch, step_config(segment, batch.kind));
   if (workspace_.backbone_optimizer) {
     workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
   }
+  failpoints.at("step.after_compute");
   ++cursor_.global_step;
-  record(segment, batch.kind, losses);
+  const double took_s = now_s() - begin_s;
+  reserve_.step_took(took_s);
+  work_ = {work_.own_s + took_s - (supervision_.main.waited_s() - waited_s), static_cast<double>(batch.num_tokens())};
+  non_finite_ = std::isfinite(losses.loss) || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
+  failpoints.at("step.before_record");
+  if (non_finite_ == NonFinite::kNone && std::isfinite(losses.loss)) record(segment, batch.kind, losses);
+  failpoints.at("step.after_record");
 }
 
-void Trainer::finish(const Segment& segment) {
+/// False if the run must stop before the validation is done: the resumed run does it first.
+bool Trainer::finish(const Segment& segment) {
+  supervision_.failpoints.at("segment.before_finish");
   const SegmentSums& sums = cursor_.sums;
   const auto steps = static_cast<double>(std::max<int64_t>(sums.steps, 1));
   write(segment, "epoch", {{"loss", sums.loss / steps}, {"lm", sums.lm / steps}, {"mr", sums.mr / steps},
                            {"learning_rate", segment.learning_rate}},
         {{"seconds", now_s() - segment_start_s_}});
-  if (segment.validate_after) validate(segment);
+  if (segment.validate_after && !validate(segment)) return false;
+  cursor_.finish_due = false;
+  return true;
 }
 
 /// Keeps the state with the best validation score (METHOD.md §6), of mutual pretraining or of finetuning, each ranked by its own prompt.
-void Trainer::validate(const Segment& segment) {
+bool Trainer::validate(const Segment& segment) {
+  supervision_.failpoints.at("validation.before");
   if (progress_) progress_->pause();
   flush_tables();
   const MetricChoice ks = selection_.with({config_.evaluation.recall_k, config_.evaluation.ndcg_k});
-  const auto metrics = evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks});
+  const auto metrics = evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks,
+                                                    .leave = [this] { return must_leave_evaluation(); }});
+  if (metrics.empty()) return false;
+  cursor_.finish_due = false;
   write(segment, "validation", as_list(metrics));
 
   const double score = selection_.score(metrics);
@@ -149,35 +196,101 @@ void Trainer::validate(const Segment& segment) {
     log_.info("no better state in " + std::to_string(config_.finetune.patience) + " validations: training ends early");
     cursor_.finished = true;
   }
+  supervision_.failpoints.at("validation.after");
+  return true;
 }
 
-/// All ranks leave in the same step, whichever of them got the signal.
-bool Trainer::stop_requested() {
-  at::Tensor flag = at::tensor({stop_.received()}, at::kInt);
-  comm_.all_reduce(flag, ReduceOp::kMax);
-  const int signal = flag.item<int>();
-  if (signal != 0) log_.info("signal " + std::to_string(signal) + ": saving after step " + std::to_string(cursor_.global_step));
-  return signal != 0;
+/// All ranks tell each other how they are and take the same decisions: stop, save, go on. While one waits for its data they meet again
+/// and again, so that a signal is seen. False: the run must stop.
+bool Trainer::meet(bool for_step) {
+  supervision_.failpoints.at("step.before_meeting");
+  supervision_.main.begin("meeting before the step", cursor_.global_step + 1, config_.run.deadline_s);
+  RankReport mine = report();
+  mine.save_due = for_step && checkpoint_due();
+  work_ = {};
+  for (bool first = true;; first = false, mine = report()) {
+    const double begin_s = now_s();
+    mine.data_ready = !for_step || batches_->wait_for(kDataPatience);
+    if (!mine.data_ready) supervision_.main.note("waiting for data");
+    work_.own_s += now_s() - begin_s;
+    const std::vector<RankReport> reports = exchange(comm_, mine);
+    if (first) look_at(reports);
+    if (agreed_to_stop(reports)) return false;
+    if (reports[0].save_due) save();
+    if (!all_data_ready(reports)) continue;
+    supervision_.failpoints.at("step.after_meeting");
+    return true;
+  }
 }
 
-bool Trainer::checkpoint_due() {
+RankReport Trainer::report() {
+  const double save_s = checkpoints_->longest_s();
+  if (save_s > 0) reserve_.save_took(save_s);
+  RankReport mine;
+  mine.signal = StopSignal::received();
+  mine.save_failed = checkpoints_->failed();
+  mine.non_finite = non_finite_;
+  mine.work = work_;
+  mine.time_is_up = supervision_.limit.left_s() < reserve_.seconds(!checkpoints_->idle());
+  return mine;
+}
+
+/// What the last step and the background save brought.
+void Trainer::look_at(std::span<const RankReport> reports) {
+  if (const std::string place = non_finite_place(reports); !place.empty()) {
+    const std::string line = "step " + std::to_string(cursor_.global_step) + ": " + place + ": a value is not finite, so the state is not saved; "
+                             "lower the stage's learning_rate and start again from the last checkpoint";
+    throw AgreedFailure(kBadConfiguration, comm_.rank() == 0 ? line : "");
+  }
+  if (any_save_failed(reports)) checkpoints_->finish();  // throws, on all ranks
+  std::vector<RankWork> work;
+  for (const RankReport& report : reports) work.push_back(report.work);
+  if (std::ranges::all_of(work, [](const RankWork& done) { return done.tokens == 0; })) return;  // no step since the last meeting
+  if (const auto slow = stragglers_.add(work); slow && comm_.rank() == 0) {
+    log_.warn("rank " + std::to_string(slow->rank) + " is slow: " + std::to_string(slow->factor).substr(0, 4) +
+              " times the others' time per step outside of waits, at step " + std::to_string(cursor_.global_step));
+  }
+}
+
+bool Trainer::agreed_to_stop(std::span<const RankReport> reports) {
+  const std::string reason = stop_reason(reports);
+  if (!reason.empty()) log_.info(reason + ": saving after step " + std::to_string(cursor_.global_step));
+  return !reason.empty();
+}
+
+/// Between two blocks of a validation.
+bool Trainer::must_leave_evaluation() {
+  supervision_.failpoints.at("validation.batch");
+  supervision_.main.begin("validation", cursor_.global_step, config_.run.deadline_s);
+  return agreed_to_stop(exchange(comm_, report()));
+}
+
+/// Rank 0's word counts, since clocks differ.
+bool Trainer::checkpoint_due() const {
   const CheckpointSection& when = config_.checkpoint;
+  if (cursor_.global_step == 0) return false;
   for (const int64_t steps : {when.every_steps, when.milestone_steps}) {
     if (steps > 0 && cursor_.global_step % steps == 0) return true;
   }
-  if (when.every_seconds <= 0) return false;
-  at::Tensor elapsed_s = at::tensor({now_s() - last_save_s_}, at::kDouble);  // clocks differ: rank 0 decides
-  comm_.broadcast(elapsed_s, 0);
-  return elapsed_s.item<double>() > when.every_seconds;
+  return when.every_seconds > 0 && now_s() - last_save_s_ > when.every_seconds;
+}
+
+TrainOutcome Trainer::interrupt() {
+  save();
+  checkpoints_->finish();
+  return {.interrupted = true, .test = {}};
 }
 
 /// The state is copied at once and written in the background; a failed save is thrown by the next save or at the end, on all ranks.
 void Trainer::save(const std::string& pin) {
   if (saved_step_ == cursor_.global_step) return;
+  supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
+  supervision_.failpoints.at("save.before_snapshot");
   if (metrics_) metrics_->flush();
   TrainState saved = state();
   saved.metadata_json = to_metadata(cursor_, workspace_.model, workspace_.backbone_optimizer.get(), config_digest(config_));
   checkpoints_->start(cursor_.global_step, saved, pin);
+  supervision_.failpoints.at("save.after_snapshot");
   saved_step_ = cursor_.global_step;
   last_save_s_ = now_s();
 }
@@ -185,15 +298,21 @@ void Trainer::save(const std::string& pin) {
 TrainOutcome Trainer::test_best() {
   if (progress_) progress_->finish();
   const Stage last = schedule_.segments().back().stage;
+  supervision_.failpoints.at("end.before_test");
+  supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
   const MetricChoice ks{config_.evaluation.recall_k, config_.evaluation.ndcg_k};
-  TrainOutcome outcome{false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks})};
+  const TrainOutcome outcome{false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks,
+                                                                 .leave = [this] { return must_leave_evaluation(); }})};
+  if (outcome.test.empty()) return {.interrupted = true, .test = {}};  // all is saved: the resumed run only does this test
   log_.info("test, state of step " + std::to_string(best.step) + (best.prompt == StepKind::kCollaborative ? ", not finetuned: " : ": ") + format_metrics(outcome.test));
   if (comm_.rank() == 0) {
     metrics_->write({.step = cursor_.global_step, .stage = std::string(name_of(last)), .event = "test", .values = as_list(outcome.test)});
     metrics_->flush();
     folder_.write_result(outcome.test, best.step);
   }
+  supervision_.failpoints.at("end.after_test");
+  supervision_.main.end();
   return outcome;
 }
 
@@ -221,11 +340,6 @@ StepConfig Trainer::step_config(const Segment& segment, StepKind kind) const {
 }
 
 void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& losses) {
-  if (!std::isfinite(losses.loss)) {
-    throw ConfigError("step " + std::to_string(cursor_.global_step) + " (" + std::string(name_of(segment.stage)) + " " +
-                      std::string(name_of(kind)) + "): the loss is " + std::to_string(losses.loss) + "; lower " +
-                      std::string(name_of(segment.stage)) + ".learning_rate and start again from the last checkpoint");
-  }
   SegmentSums& sums = cursor_.sums;
   sums = {sums.loss + losses.loss, sums.lm + losses.lm, sums.mr + losses.mr, sums.steps + 1};
   if (!progress_) return;

@@ -6,19 +6,22 @@
 
 #include "checkpoints/writer.h"
 #include "data/sampling/prefetch.h"
+#include "launch/failpoint_files.h"
 #include "launch/log.h"
 #include "launch/metrics.h"
 #include "launch/progress.h"
 #include "launch/run_folder.h"
 #include "launch/schedule.h"
 #include "launch/selection.h"
-#include "launch/stop_signal.h"
+#include "launch/step_meeting.h"
+#include "launch/straggler.h"
+#include "launch/supervision.h"
 #include "launch/train_state.h"
 #include "launch/workspace.h"
 
 namespace cllm {
 
-/// Metrics of the best state on the test part, e.g. "recall@20"; empty if the run was stopped by a signal.
+/// Metrics of the best state on the test part, e.g. "recall@20"; empty if the run was stopped by a signal or a time limit.
 struct TrainOutcome {
   bool interrupted = false;
   std::map<std::string, double> test;
@@ -27,21 +30,28 @@ struct TrainOutcome {
 /// Trains a workspace by its schedule in its run folder, from the newest checkpoint there or from the start. Members are collective.
 class Trainer {
  public:
-  Trainer(Workspace& workspace, Communicator& comm, Log& log);
+  Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision);
 
   TrainOutcome run();
   const Schedule& schedule() const { return schedule_; }
 
  private:
   void start_or_resume();
+  bool train(size_t segment);
   void begin(const Segment& segment, int64_t start);
   void train_step(const Segment& segment);
-  void finish(const Segment& segment);
-  void validate(const Segment& segment);
-  bool stop_requested();
-  bool checkpoint_due();
+  bool finish(const Segment& segment);
+  bool validate(const Segment& segment);
+  bool meet(bool for_step);
+  bool must_leave_evaluation();
+  bool checkpoint_due() const;
   void save(const std::string& pin = "");
+  TrainOutcome interrupt();
   TrainOutcome test_best();
+
+  RankReport report();
+  bool agreed_to_stop(std::span<const RankReport> reports);
+  void look_at(std::span<const RankReport> reports);
 
   Batch make_batch(int64_t global_step) const;
   StepConfig step_config(const Segment& segment, StepKind kind) const;
@@ -55,19 +65,24 @@ class Trainer {
   const RunConfig& config_;
   Communicator& comm_;
   Log& log_;
+  Supervision& supervision_;
+  FailpointFiles files_;
   RunFolder folder_;
   Schedule schedule_;
   Selection selection_;
   TrainStep step_;
   Cursor cursor_;
-  StopSignal stop_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
   std::unique_ptr<Prefetcher> batches_;
   std::unique_ptr<MetricsWriter> metrics_;   // rank 0 only
   std::unique_ptr<StageProgress> progress_;  // rank 0 only
   Stage stage_ = Stage::kWarmup;             // of progress_
   int64_t saved_step_ = -1;
-  double last_save_s_, segment_start_s_ = 0;
+  double last_save_s_, segment_start_s_;
+  RankWork work_;                              // since the last meeting
+  NonFinite non_finite_ = NonFinite::kNone;  // of the last step
+  TimeReserve reserve_;
+  StragglerWatch stragglers_;
 };
 
 }  // namespace cllm

@@ -6,6 +6,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
+
 #include "model/encode.h"
 #include "model/kernels/softmax_block.h"
 #include "model/mutual_regularisation.h"
@@ -34,8 +36,11 @@ void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient) {
   }
 }
 
-/// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros.
-void sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
+/// One pass over memory: a sum is finite unless an element is not (or they overflow, which is as bad).
+bool is_finite(const at::Tensor& tensor) { return std::isfinite(tensor.sum().item<double>()); }
+
+/// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros. False: they are not finite.
+bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
   const auto parameters = backbone.parameters();
   std::vector<at::Tensor> flat;
   for (const auto& [name, parameter] : parameters) {
@@ -48,6 +53,7 @@ void sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
     parameter.mutable_grad() = all.narrow(0, begin, parameter.numel()).view(parameter.sizes());
     begin += parameter.numel();
   }
+  return is_finite(all);
 }
 
 /// Every row that the step trains on this shard: in L and F the touched users and all items (the softmax gives each a gradient, which
@@ -64,6 +70,19 @@ RowGradients merge_gradients(const TableLayout& layout, const Route& route, cons
 }
 
 }  // namespace
+
+std::string_view name_of(NonFinite place) {
+  switch (place) {
+    case NonFinite::kNone: break;
+    case NonFinite::kInputRows: return "input rows";
+    case NonFinite::kHiddenStates: return "hidden states";
+    case NonFinite::kLoss: return "loss";
+    case NonFinite::kInputGradients: return "input gradients";
+    case NonFinite::kBackboneGradients: return "backbone gradients";
+    case NonFinite::kRowGradients: return "row gradients";
+  }
+  return "nothing";
+}
 
 TrainStep::TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer)
     : comm_(comm), model_(model), optimizer_(optimizer), exchange_(comm, model.collaborative.layout) {}
@@ -94,12 +113,13 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
 
   if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
+  bool backbone_is_finite = true;
   if (is_trainable(backbone)) {
     if (!items_predict_items) add_to_gradient(backbone.word_embedding(), head.weight_gradient);
     at::Tensor words_ND = at::zeros_like(backbone.word_embedding());
     kernels::add_rows(words_ND, tokens.word_ids, x_gradient_TD.index_select(0, tokens.word_positions));
     add_to_gradient(backbone.word_embedding(), words_ND);
-    sum_parameter_gradients(comm_, backbone);
+    backbone_is_finite = sum_parameter_gradients(comm_, backbone);
   }
   phases_.backward = watch.lap();
 
@@ -116,6 +136,15 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
     optimizer_.catch_up(own, covered.rows_C);
     optimizer_.catch_up(other, covered.rows_C);
     sums[1] = regularise(covered, own, other, config.lambda, out.rows_M, out.gradients_MD);
+  }
+  non_finite_ = NonFinite::kNone;
+  if (!std::isfinite(head.loss) || !is_finite(gradients_UD)) {
+    non_finite_ = !is_finite(x_TD) ? NonFinite::kInputRows : !is_finite(hidden_AD) ? NonFinite::kHiddenStates
+                : !std::isfinite(head.loss) ? NonFinite::kLoss : NonFinite::kInputGradients;
+  } else if (!backbone_is_finite) {
+    non_finite_ = NonFinite::kBackboneGradients;
+  } else if (!std::isfinite(sums[1].item<double>()) || !is_finite(out.gradients_MD)) {
+    non_finite_ = NonFinite::kRowGradients;
   }
   comm_.all_reduce(sums, ReduceOp::kSum);
   phases_.mr = watch.lap();

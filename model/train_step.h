@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "data/batch.h"
 #include "dist/communicator.h"
@@ -34,6 +35,10 @@ struct StepLosses {
   int64_t num_sequences = 0, num_tokens = 0;
 };
 
+/// The first place of a step where a rank saw a value that is no finite number, in the order of the step.
+enum class NonFinite { kNone, kInputRows, kHiddenStates, kLoss, kInputGradients, kBackboneGradients, kRowGradients };
+std::string_view name_of(NonFinite place);
+
 /// Gradients of the trained side on this rank's shard: rows_M local rows, ascending; gradients [M, D]. Backbone gradients are in the
 /// parameters' .grad if they are trainable (already summed over ranks).
 struct RowGradients {
@@ -52,6 +57,8 @@ class TrainStep {
 
   /// Where the time of the last step went, on this rank.
   const PhaseSeconds& phases() const { return phases_; }
+  /// What was wrong with the last step, on this rank; its update was made all the same, so the tables must then not be saved.
+  NonFinite non_finite() const { return non_finite_; }
 
  private:
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
@@ -62,6 +69,7 @@ class TrainStep {
   const RowOptimizer& optimizer_;
   RowExchange exchange_;
   PhaseSeconds phases_;
+  NonFinite non_finite_ = NonFinite::kNone;
 };
 
 }  // namespace cllm

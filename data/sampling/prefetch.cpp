@@ -33,6 +33,11 @@ void Prefetcher::run(const std::stop_token& stop, int64_t first, int64_t last) {
   changed_.notify_all();
 }
 
+bool Prefetcher::wait_for(std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, patience, [&] { return !ready_.empty() || finished_; });
+}
+
 std::optional<Batch> Prefetcher::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !ready_.empty() || finished_; });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -26,6 +27,8 @@ class Prefetcher {
   /// The next batch, nullopt after the last; waits for it. What make() threw for a batch is thrown here in its place, and the
   /// stream ends with it.
   std::optional<Batch> next();
+  /// Waits up to `patience` for the next batch; true if next() would return at once.
+  bool wait_for(std::chrono::milliseconds patience);
 
  private:
   void run(const std::stop_token& stop, int64_t first, int64_t last);

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "checkpoints/directory.h"
+#include "checkpoints/reshard.h"
 #include "launch/commands/command_line.h"
 #include "launch/exit_codes.h"
 #include "launch/inspect_run.h"
@@ -14,7 +15,7 @@ using std::filesystem::path;
 struct CheckpointArguments {
   path where, other;
   bool quick = false, full = false, dry_run = false;
-  int keep_last = 2;
+  int keep_last = 2, ranks = 1;
   int64_t milestone_steps = 0;
 };
 
@@ -58,6 +59,13 @@ int diff(const CheckpointArguments& arguments) {
   return equal ? kDone : 1;  // as diff(1)
 }
 
+int reshard_checkpoint(const CheckpointArguments& arguments) {
+  const CheckpointInfo from = verify_checkpoint(checkpoints_at(arguments.where).front(), VerifyLevel::kQuick);
+  const CheckpointInfo made = reshard(from, arguments.other, arguments.ranks);
+  std::printf("%s  step %lld  %d files, all rows equal\n", made.dir.c_str(), static_cast<long long>(made.step), arguments.ranks);
+  return kDone;
+}
+
 int list(const CheckpointArguments& arguments) {
   std::printf("%s", describe_checkpoints(parent_of(arguments.where), arguments.full).c_str());
   return kDone;
@@ -95,6 +103,10 @@ void add_checkpoint_command(CLI::App& app, CommandContext& context) {
   add("show", "Step, tensors and files of every checkpoint", show);
   CLI::App* const compare = add("diff", "Rows that differ and the largest difference, tensor by tensor; exit code 1 if any; a folder of several stands for its newest", diff);
   compare->add_option("other", arguments->other, "The same for the second")->required();
+  CLI::App* const split = add("reshard", "Write a checkpoint anew for another number of ranks, and prove that all rows are equal. (A run with another "
+                                         "number of ranks loads any checkpoint; this makes loading cheaper.)", reshard_checkpoint);
+  split->add_option("to", arguments->other, "Folder for the new step folder, e.g. <run.dir>/checkpoints of another run")->required();
+  split->add_option("--ranks", arguments->ranks, "Files to write, one per future rank")->required()->check(CLI::Range(1, 99999));
   CLI::App* const remove = add("prune", "Remove old checkpoints; never a pinned one (the best) and never the newest", prune);
   remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")->required()->check(CLI::PositiveNumber);
   remove->add_option("--milestone", arguments->milestone_steps, "Multiples of this step stay too")->check(CLI::NonNegativeNumber);

@@ -1,22 +1,34 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <stdexcept>
 
+#include "checkpoints/directory.h"
+#include "dist/watched_communicator.h"
 #include "launch/agree.h"
 #include "launch/baselines.h"
 #include "launch/commands/command_line.h"
+#include "launch/errors.h"
 #include "launch/exit_codes.h"
 #include "launch/ranker.h"
 #include "launch/report.h"
+#include "launch/restart_guard.h"
 #include "launch/restore.h"
+#include "launch/run_lock.h"
 #include "launch/start_print.h"
 #include "launch/trainer.h"
+#include "launch/watchdog.h"
 
 namespace cllm {
 namespace {
 
 struct TrainArguments {
   std::string file;
-  bool fresh = false, print_config = false, help_config = false;
+  bool fresh = false, print_config = false, help_config = false, list_failpoints = false, allow_failpoints = false;
+  double max_seconds = 0;
+  std::string stop_before;
+  std::vector<std::string> failpoints;
 };
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
@@ -28,27 +40,82 @@ void present(const Workspace& workspace, const TrainOutcome& outcome) {
   if (config.log.report) write_report(config.run.dir);
 }
 
+void arm(Failpoints& failpoints, const TrainArguments& arguments, int rank) {
+  if (arguments.failpoints.empty()) return;
+  if (!arguments.allow_failpoints) throw ConfigError("--failpoint makes the run fail on purpose: it needs --allow-failpoints");
+  try {
+    for (const std::string& text : arguments.failpoints) failpoints.arm(text, rank);
+  } catch (const std::invalid_argument& error) {
+    throw ConfigError(error.what());
+  }
+}
+
+/// What rank 0 does to the run folder before anything else: nobody else uses it, it fits the configuration, it is no crash loop.
+void enter(const RunConfig& config, const TrainArguments& arguments, std::optional<RunLock>& lock) {
+  lock.emplace(config.run.dir);
+  const RunFolder folder(config.run.dir);
+  folder.prepare(config, arguments.fresh);
+  const auto steps = step_folders(folder.checkpoints());
+  const RestartGuard guard(folder.dir());
+  if (arguments.fresh) guard.forgive();
+  guard.count_start(steps.empty() ? -1 : *step_of_name(steps.front().filename()), config.run.max_restarts);
+  HeartbeatBoard(folder.heartbeats()).clear();
+}
+
+/// MPI's own deadline, behind those of the watchdog, which says more.
+double backstop_s(const RunSection& run) {
+  if (run.deadline_s == 0) return 0;
+  return std::max({run.deadline_s, run.startup_deadline_s, run.load_deadline_s, run.save_deadline_s}) + 30;
+}
+
+/// Opens everything; a failure that a person must mend is no crash.
+std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world) {
+  try {
+    auto workspace = open_workspace(config, mpi, world);
+    if (!config.init.run.empty()) start_from(*workspace, world, RunFolder(config.init.run));
+    return workspace;
+  } catch (const AgreedFailure&) {
+    if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
+    throw;
+  }
+}
+
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
   MpiSession& mpi = context.mpi;
   if (arguments.help_config) return context.on_rank_0([] { std::printf("%s", config_help().c_str()); });
+  if (arguments.list_failpoints) {
+    return context.on_rank_0([] {
+      for (const std::string_view name : Failpoints::names()) std::printf("%.*s\n", static_cast<int>(name.size()), name.data());
+    });
+  }
   RunConfig config;
+  Supervision supervision;
+  std::optional<RunLock> lock;  // of rank 0, until the command ends
   collectively(*mpi.world(), [&] {
     config = load_config(arguments.file, overrides);
+    supervision.limit = TimeLimit(arguments.max_seconds, arguments.stop_before);
+    arm(supervision.failpoints, arguments, mpi.rank());
     if (mpi.rank() != 0) return;
     if (arguments.print_config) std::printf("%s", to_toml(config).c_str());
-    if (!arguments.print_config) RunFolder(config.run.dir).prepare(config, arguments.fresh);
+    if (!arguments.print_config) enter(config, arguments, lock);
   });
   if (arguments.print_config) return kDone;
   context.log.attach_file(config.run.dir);
-  auto world = mpi.world(config.run.deadline_s);
-  const auto workspace = open_workspace(config, mpi, *world);
-  if (!config.init.run.empty()) start_from(*workspace, *world, RunFolder(config.init.run));
-  Trainer trainer(*workspace, *world, context.log);
+  if (lock && !lock->held()) context.log.warn(config.run.dir + ": its file system has no locks; start no second job on this run");
+  supervision.failpoints.at("start.configured");
+  supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
+  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
+                          {&supervision.main, &supervision.background});
+  const auto world = watch(mpi.world(backstop_s(config.run)), "world", {supervision.main, supervision.background, supervision.failpoints});
+  const auto workspace = open(config, mpi, *world);
+  supervision.failpoints.at("start.opened");
+  Trainer trainer(*workspace, *world, context.log, supervision);
   const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
   const TrainOutcome outcome = trainer.run();
   context.log.info(compare_with_peak(memory, *world));
   if (outcome.interrupted) return kInterruptedAfterSaving;
+  if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
   collectively(*world, [&] {
     if (mpi.rank() == 0) present(*workspace, outcome);
   });
@@ -63,6 +130,14 @@ void add_train_command(CLI::App& app, CommandContext& context) {
   command->add_option("config", arguments->file, "TOML file; without one all keys have their defaults");
   command->add_flag("--fresh", arguments->fresh, "Start over: remove the run folder's checkpoints");
   command->add_flag("--print-config", arguments->print_config, "Print the resolved configuration and stop");
+  command->add_option("--max-seconds", arguments->max_seconds, "Save and stop in time to end within so many seconds from now (exit code 75)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--stop-before", arguments->stop_before,
+                      "The same for a moment: SLURM_JOB_END (of the environment's SLURM_JOB_END_TIME), or seconds since 1970");
+  command->add_option("--failpoint", arguments->failpoints, "For tests: NAME:ACTION[@N[+]][#RANK], fail at a named place (dist/README.md)")
+      ->allow_extra_args(false);
+  command->add_flag("--allow-failpoints", arguments->allow_failpoints, "Without it --failpoint is refused");
+  command->add_flag("--list-failpoints", arguments->list_failpoints, "List the named places and stop");
   command->add_flag("--help-config", arguments->help_config, "List all keys of the configuration and stop");
   command->allow_extras();
   command->callback([=, &context] {

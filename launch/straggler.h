@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace cllm {
+
+/// What one rank did in one step: seconds outside of waits for others, and tokens.
+struct RankWork {
+  double own_s = 0;
+  double tokens = 0;
+};
+
+struct Straggler {
+  int rank = 0;
+  double factor = 0;  // its time, as a multiple of the others' median for the same work
+};
+
+/// Finds a rank that is steadily slower than the others (RELIABILITY.md R13). A rank is named when it took more than kSlow times the
+/// others' median in at least kSlowSteps of the last kWindow steps, and kSlow times as long in sum; and not again before it was well for a
+/// window. A rank with more tokens may take proportionally longer.
+class StragglerWatch {
+ public:
+  static constexpr double kSlow = 1.4;
+  static constexpr size_t kWindow = 16, kSlowSteps = 12;
+
+  /// One step of all ranks, in rank order.
+  std::optional<Straggler> add(std::span<const RankWork> ranks);
+
+ private:
+  struct History {
+    std::deque<double> own_s, expected_s;
+    bool named = false;
+  };
+  std::vector<History> ranks_;
+};
+
+}  // namespace cllm
