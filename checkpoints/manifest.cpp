@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kFormat = "cllm4rec checkpoint";
+constexpr int kMaxDepth = 64;  // the checksum is that of the printed text, and printing recurses
 
 std::string to_hex(uint64_t value) {
   char text[17];
@@ -178,7 +179,10 @@ std::string to_text(const Manifest& manifest) {
 
 Manifest parse_manifest(const std::string& text, const std::string& where) {
   try {
-    json document = json::parse(text);
+    json document = json::parse(text, [](int depth, json::parse_event_t, json&) {
+      require(depth <= kMaxDepth, "nested too deeply for a manifest");
+      return true;
+    });
     require(document.at("format") == kFormat, "this is not a cllm4rec checkpoint");
     require(document.at("version") == kManifestVersion, "format version " + document.at("version").dump() + ", this program reads " +
                                                             std::to_string(kManifestVersion));

@@ -1,5 +1,6 @@
 #include "launch/agree.h"
 
+#include "dist/errors.h"
 #include "launch/exit_codes.h"
 
 namespace cllm {
@@ -17,6 +18,22 @@ void collectively(Communicator& comm, const std::function<void()>& work) {
     const int failed = std::stoi(codes[static_cast<size_t>(rank)]);
     if (failed != kDone) throw AgreedFailure(failed, rank == comm.rank() ? line : "");
   }
+}
+
+void together(Communicator& comm, const std::function<void()>& work) {
+  std::exception_ptr failure;
+  try {
+    work();
+  } catch (const AgreedFailure&) {
+    throw;
+  } catch (const CommError&) {
+    throw;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  collectively(comm, [&] {
+    if (failure) std::rethrow_exception(failure);
+  });
 }
 
 }  // namespace cllm

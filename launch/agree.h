@@ -22,4 +22,8 @@ class AgreedFailure : public std::exception {
 /// Runs `work`, which must not communicate, on every rank. If it throws anywhere, every rank throws AgreedFailure. Collective.
 void collectively(Communicator& comm, const std::function<void()>& work);
 
+/// Runs collective `work`. If it throws, on every rank or on some, every rank throws AgreedFailure, so that one line is printed. Lost peers
+/// (CommError) are no agreement: that passes through. Collective.
+void together(Communicator& comm, const std::function<void()>& work);
+
 }  // namespace cllm

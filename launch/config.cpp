@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 #include <set>
 #include <sstream>
@@ -53,6 +54,7 @@ std::string allowed(const Limits& limits) {
 }
 
 double checked(double value, const Setting& setting, const ConfigField& field) {
+  if (!std::isfinite(value)) refuse(setting, field, "a finite number");
   if (!(value >= field.limits.min && value <= field.limits.max)) refuse(setting, field, "a number in range");
   return value;
 }
@@ -135,11 +137,23 @@ std::vector<Setting> file_settings(const toml::table& table, const std::string& 
 }
 
 toml::table parse_file(const std::string& path) {
+  if (!std::filesystem::exists(path) || std::filesystem::is_directory(path)) {  // a pipe is welcome
+    throw ConfigError(path + ": no such file; give a TOML file, and settings as --section.key=value");
+  }
   try {
     return toml::parse_file(path);
   } catch (const toml::parse_error& error) {
     const auto line = error.source().begin.line;
     throw ConfigError(path + (line ? ":" + std::to_string(line) : "") + ": " + std::string(error.description()));
+  }
+}
+
+/// The value as a text. What the file that stores the configuration could not hold is refused here.
+toml::table text_value(const std::string& name, const std::string& value) {
+  try {
+    return toml::parse("value = " + quoted(value));
+  } catch (const toml::parse_error& error) {
+    throw ConfigError("--" + name + ": the value is no text that a TOML file can hold (" + std::string(error.description()) + ")");
   }
 }
 
@@ -153,7 +167,7 @@ toml::table parse_override(const std::string& text, std::string& name) {
   try {
     return toml::parse("value = " + value);
   } catch (const toml::parse_error&) {
-    return toml::table{{"value", value}};
+    return text_value(name, value);
   }
 }
 
@@ -181,13 +195,43 @@ void check_select(const RunConfig& config) {
   }
 }
 
+/// A misspelt {word} would be trained on as text, and a prompt that does not name whom it is about says nothing.
+void check_prompts(const PromptsSection& prompts) {
+  struct Rule {
+    std::string key, text;
+    std::vector<std::string> needed;
+  };
+  for (const Rule& rule : std::vector<Rule>{{"collaborative", prompts.collaborative, {"{user}"}},
+                                            {"review", prompts.review, {}},
+                                            {"biography", prompts.biography, {"{user}"}},
+                                            {"item_content", prompts.item_content, {"{item}"}},
+                                            {"recommendation_paper", prompts.recommendation_paper, {"{user}", "{items}"}},
+                                            {"recommendation_release", prompts.recommendation_release, {"{user}", "{items}"}}}) {
+    const std::string where = "prompts." + rule.key + " = \"" + rule.text + "\": ";
+    for (const std::string& word : rule.needed) {
+      if (rule.text.find(word) == std::string::npos) throw ConfigError(where + word + " is missing; it stands for the ID token");
+    }
+    for (size_t at = 0; (at = rule.text.find('{', at)) != std::string::npos; ++at) {
+      const size_t end = rule.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+      if (end == std::string::npos || rule.text[end] != '}') continue;  // a brace of the text
+      const std::string word = rule.text.substr(at, end + 1 - at);
+      if (word == "{user}" || word == "{item}" || word == "{items}" || (word == "{kind}" && rule.key == "item_content")) continue;
+      throw ConfigError(where + word + " is unknown; known are {user}, {item}, {items}, and {kind} in item_content");
+    }
+  }
+}
+
 void check(RunConfig& config) {
   for (const auto& field : config_fields(config)) {
     if (field.required && std::get<std::string*>(field.target)->empty()) {
       throw ConfigError(field.name + " is not set: " + field.doc + "; give it in the file or as --" + field.name + "=...");
     }
   }
+  if (config.warmup.epochs + config.mutual.epochs + config.finetune.epochs == 0) {
+    throw ConfigError("warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them");
+  }
   check_select(config);
+  check_prompts(config.prompts);
 }
 
 std::string text_of(RunConfig& config) {

@@ -88,7 +88,7 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   const Vocabulary& vocabulary = corpus->vocabulary();
   const TableLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
   RecModel model;
-  model.backbone = open_backbone(config, sizes, mpi);
+  together(world, [&] { model.backbone = open_backbone(config, sizes, mpi); });
   model.collaborative = initial_table(config, *corpus, *model.backbone, layout, Side::kCollaborative);
   model.content = initial_table(config, *corpus, *model.backbone, layout, Side::kContent);
   auto optimizer = make_row_optimizer(optimizer_config(config));

@@ -10,6 +10,10 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr int kMaxJsonDepth = 64;  // printing a value for a message recurses
+// Far above every model, and small enough that no product of two sizes overflows.
+constexpr int64_t kMaxLayers = 10'000, kMaxSize = (int64_t{1} << 31) - 1;
+
 /// One config.json with checked access to its keys.
 class ConfigFile {
  public:
@@ -17,7 +21,10 @@ class ConfigFile {
     std::ifstream file(path_);
     if (!file) throw ModelError(path_ + ": cannot open; a backbone folder holds config.json and model.safetensors");
     try {
-      json_ = Json::parse(file);
+      json_ = Json::parse(file, [&](int depth, Json::parse_event_t, Json&) {
+        if (depth > kMaxJsonDepth) throw ModelError(path_ + ": nested too deeply for a model's config.json");
+        return true;
+      });
     } catch (const Json::exception& error) {
       throw ModelError(path_ + ": not valid JSON (" + error.what() + ")");
     }
@@ -28,8 +35,9 @@ class ConfigFile {
   [[noreturn]] void refuse(const char* key, const std::string& expected) const {
     throw ModelError(path_ + ": " + key + " is " + (json_.contains(key) ? json_[key].dump() : "missing") + ", expected " + expected);
   }
-  int64_t count(const char* key) const {
-    if (!given(key) || !json_[key].is_number_integer() || json_[key].get<int64_t>() < 1) refuse(key, "a whole number >= 1");
+  int64_t count(const char* key, int64_t max = kMaxSize) const {
+    const bool good = given(key) && json_[key].is_number_integer() && json_[key].get<int64_t>() >= 1 && json_[key].get<int64_t>() <= max;
+    if (!good) refuse(key, "a whole number from 1 to " + std::to_string(max));
     return json_[key].get<int64_t>();
   }
   double number(const char* key, double low, double high, double otherwise) const {
@@ -65,7 +73,7 @@ Gpt2Config read_gpt2_config(const std::string& dir) {
   file.expect_flag("tie_word_embeddings", true);
 
   Gpt2Config config;
-  config.num_layers = file.count("n_layer");
+  config.num_layers = file.count("n_layer", kMaxLayers);
   config.num_heads = file.count("n_head");
   config.width = file.count("n_embd");
   config.max_positions = file.count("n_positions");

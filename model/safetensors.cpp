@@ -25,6 +25,7 @@ using Json = nlohmann::json;
 
 // The format's own limit: a longer header is refused by every reader.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr int kMaxJsonDepth = 16;  // printing a value for a message recurses
 
 struct DtypeName {
   std::string_view name;
@@ -84,7 +85,8 @@ Mapping map_file(const std::string& path, bool sequential) {
 Json parse_header(const std::string& path, std::string_view text) {
   std::vector<std::set<std::string>> open;
   std::string duplicate;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > kMaxJsonDepth) refuse(path, "header is nested too deeply; copy the file again");
     if (event == Json::parse_event_t::object_start) open.emplace_back();
     if (event == Json::parse_event_t::object_end) open.pop_back();
     if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) duplicate = parsed.get<std::string>();
@@ -131,9 +133,11 @@ SafetensorsFile::Entry parse_entry(const std::string& path, const std::string& n
   }
   SafetensorsFile::Entry out{dtype->dtype, {}, offsets[0], offsets[1]};
   uint64_t expected = c10::elementSize(dtype->dtype);
+  uint64_t strides = 1;  // of an empty tensor, too
   bool overflow = false;
   for (const uint64_t extent : unsigned_list(path, name, entry, "shape")) {
-    overflow |= extent > INT64_MAX || __builtin_mul_overflow(expected, extent, &expected);
+    overflow |= extent > INT64_MAX || __builtin_mul_overflow(expected, extent, &expected) ||
+                __builtin_mul_overflow(strides, std::max<uint64_t>(extent, 1), &strides) || strides > INT64_MAX;
     out.shape.push_back(static_cast<int64_t>(extent));
   }
   if (overflow) refuse(path, "tensor '" + name + "': its shape overflows; write the file again");

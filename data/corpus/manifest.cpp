@@ -114,7 +114,11 @@ std::string CorpusManifest::to_text() const {
 }
 
 CorpusManifest CorpusManifest::parse(const std::string& text, const std::filesystem::path& path) try {
-  return from_json(Json::parse(text));
+  constexpr int kMaxDepth = 64;  // the fingerprint is that of the printed text, and printing recurses
+  return from_json(Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
+    if (depth > kMaxDepth) throw DataError("damaged: nested too deeply");
+    return true;
+  }));
 } catch (const nlohmann::json::exception& error) {
   throw DataError(path.string() + ": damaged: " + error.what());
 } catch (const DataError& error) {

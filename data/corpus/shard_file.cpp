@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <bit>
+#include <cstring>
 #include <utility>
 
 #include "data/errors.h"
@@ -82,10 +83,29 @@ void write_dataset(hid_t file, const DatasetView& view, const std::filesystem::p
   require(ok, path, "cannot write dataset '" + view.name + "' (disk full?)");
 }
 
+/// HDF5 reads many older and optional structures, most of them without checksums; damage there has made it loop or crash. So it sees only
+/// files that begin as write_shard begins them: superblock version 3 at byte 0, 8-byte addresses from 0, no extension, the end of the
+/// file where it is, and a root group with a checksummed header ("HDF5 File Format Specification Version 3.0", II.A).
+bool begins_as_written(std::span<const std::byte> file) {
+  constexpr size_t kBytes = 48;
+  constexpr uint64_t kUndefined = ~uint64_t{0};
+  if (file.size() < kBytes || std::memcmp(file.data(), "\x89HDF\r\n\x1a\n\x03\x08\x08\x00", 12) != 0) return false;
+  uint64_t base = 0, extension = 0, end = 0, root = 0;
+  size_t at = 12;
+  for (uint64_t* address : {&base, &extension, &end, &root}) {
+    std::memcpy(address, file.data() + at, sizeof(uint64_t));
+    at += sizeof(uint64_t);
+  }
+  return base == 0 && extension == kUndefined && end == file.size() && root <= file.size() - 4 &&
+         std::memcmp(file.data() + root, "OHDR", 4) == 0;
+}
+
 /// Offset and count of a dataset, after every check that its header allows.
 std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64_t file_bytes,
                                      const std::filesystem::path& path) {
   const std::string where = "dataset '" + spec.name + "' ";
+  H5L_info_t link;  // a link to another file is no dataset of this one
+  require(H5Lget_info(file, spec.name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, path, where + "is missing or damaged");
   const Handle dataset(H5Dopen2(file, spec.name.c_str(), H5P_DEFAULT), H5Dclose);
   require(dataset.valid(), path, where + "is missing or damaged");
   const Handle type(H5Dget_type(dataset), H5Tclose);
@@ -133,10 +153,11 @@ ShardFile ShardFile::open(const std::filesystem::path& path, uint64_t expected_b
     fail(path,
          std::to_string(file_bytes) + " bytes, the manifest says " + std::to_string(expected_bytes) + "; copy the corpus again");
   }
+  require(begins_as_written(shard.file_.bytes()), path, "not an HDF5 file of a corpus, or damaged; copy the corpus again");
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_file_locking(access, false, true);  // corpora lie on read-only and network file systems
   const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose);
-  require(file.valid(), path, "not an HDF5 file, or damaged");
+  require(file.valid(), path, "damaged; copy the corpus again");
   for (const DatasetSpec& spec : specs) {
     const auto [offset, count] = locate(file, spec, file_bytes, path);
     shard.places_[spec.name] = {offset, count};

@@ -25,7 +25,11 @@ bool same_pair(const Pair& a, const Pair& b) { return a.user == b.user && a.item
 
 uint64_t total_bytes(const std::vector<std::filesystem::path>& files) {
   uint64_t sum = 0;
-  for (const auto& file : files) sum += std::filesystem::file_size(file);
+  for (const auto& file : files) {
+    std::error_code unreadable;  // the reader will say so
+    const uint64_t bytes = std::filesystem::file_size(file, unreadable);
+    if (!unreadable) sum += bytes;
+  }
   return sum;
 }
 

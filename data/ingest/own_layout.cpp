@@ -111,6 +111,9 @@ std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir, const 
   source->users = find_one(dir, "users", options.format);
   source->items = find_one(dir, "items", options.format);
   source->texts = options.texts;
+  if (!options.texts.empty() && !std::filesystem::exists(options.texts)) {
+    throw DataError(options.texts.string() + ": no such file; name the file of texts about pairs (user, item, text)");
+  }
   if (source->texts.empty()) source->texts = find_one(dir, "texts", options.format);
   if (source->texts.empty()) source->texts = find_one(dir, "explanations", options.format);
   if (source->users.empty()) return source;

@@ -25,8 +25,12 @@ std::string read_file(const fs::path& path) {
 }
 
 json read_json(const fs::path& path) {
+  constexpr int kMaxDepth = 64;  // printing a value for a message recurses
   try {
-    return json::parse(read_file(path));
+    return json::parse(read_file(path), [&](int depth, json::parse_event_t, json&) {
+      if (depth > kMaxDepth) throw DataError(path.string() + ": nested too deeply for a tokenizer");
+      return true;
+    });
   } catch (const json::parse_error& error) {
     throw DataError(path.string() + ": not JSON at byte " + std::to_string(error.byte));
   }

@@ -14,7 +14,7 @@ OpenRun open_run(CommandContext& context, const std::string& dir) {
   collectively(*run.world, [&] { config = run.folder.load_config(); });
   config.run.dir = dir;
   run.workspace = open_workspace(config, context.mpi, *run.world);
-  run.best = load_best(*run.workspace, *run.world, run.folder);
+  together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;
 }
 

@@ -107,8 +107,10 @@ TEST(Config, WrongTypeNamesTheLineTheValueAndWhatIsExpected) {
 TEST(Config, ValueOutOfRangeNamesTheAllowedValues) {
   EXPECT_THAT(refusal("[run]\nprecision = 'fp16'\n"), HasSubstr("fp32 | bf16 | fp64"));
   EXPECT_THAT(refusal("[loss]\nmasking = 1.5\n"), HasSubstr("0 to 1"));
-  EXPECT_THAT(refusal("[warmup]\nepochs = -1\n"), HasSubstr("at least 0"));
+  EXPECT_THAT(refusal("[warmup]\nepochs = -1\n"), HasSubstr("0 to 1e+06"));
   EXPECT_THAT(refusal("[mutual]\nlearning_rate = nan\n"), HasSubstr("at least 0"));
+  EXPECT_THAT(refusal("[mutual]\nlearning_rate = inf\n"), HasSubstr("a finite number"));
+  EXPECT_THAT(refusal("[dropout]\nattention = 1\n"), HasSubstr("0 to 0.99"));
 }
 
 TEST(Config, BrokenTomlNamesTheLine) { EXPECT_THAT(refusal("[run]\nseed = \n"), HasSubstr("config_test.toml:2")); }

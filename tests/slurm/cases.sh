@@ -11,7 +11,7 @@ submit() {
     --run.dir="$PWD/$name" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 --finetune.epochs=0 \
     --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 --checkpoint.every_seconds=1 "$@"
 }
-long="--mutual.epochs=10000000"
+long="--mutual.epochs=1000000"
 
 check() {  # CONDITION...: fails the case and says which
   "$@" || { echo "NOT HELD: $*"; return 1; }

@@ -161,7 +161,7 @@ TEST_F(CorpusFiles, with_missing_short_or_swapped_shards_are_refused) {
   EXPECT_THAT(open_error(),
               HasSubstr(std::to_string(shard.size() - 1) + " bytes, the manifest says " + std::to_string(shard.size())));
   replace("users-000001.h5", std::string(shard.size(), '\0'));
-  EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: not an HDF5 file, or damaged"));
+  EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: not an HDF5 file of a corpus, or damaged"));
   replace("users-000001.h5", shard);
   EXPECT_NO_THROW(Corpus::open(dir, true));
   std::filesystem::remove(dir / "tokenizer" / "merges.txt");

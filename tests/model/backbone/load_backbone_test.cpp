@@ -160,7 +160,7 @@ TEST_F(LoadBackbone, RefusesConfigurationsThatItDoesNotKnow) {
   const std::tuple<std::string, nlohmann::json, std::string> cases[] = {
       {"model_type", "llama", "known model types: gpt2"},
       {"model_type", nullptr, "model_type is missing"},
-      {"n_layer", 0, "n_layer is 0, expected a whole number >= 1"},
+      {"n_layer", 0, "n_layer is 0, expected a whole number from 1 to 10000"},
       {"n_head", 3, "a divisor of n_embd = 8"},
       {"n_embd", "8", "n_embd is \"8\""},
       {"vocab_size", nullptr, "vocab_size is missing"},

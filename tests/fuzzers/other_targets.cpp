@@ -1,0 +1,112 @@
+#include <xxhash.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "checkpoints/errors.h"
+#include "checkpoints/manifest.h"
+#include "checkpoints/shard_file.h"
+#include "launch/config.h"
+#include "launch/errors.h"
+#include "model/errors.h"
+#include "model/gpt2_config.h"
+#include "model/safetensors.h"
+#include "tests/fuzzers/targets.h"
+
+namespace cllm::fuzz {
+namespace {
+
+/// Runs `parse`; only an Error may leave it, and it must be one line.
+template <typename Error, typename Parse>
+void attempt(const Parse& parse) {
+  try {
+    parse();
+  } catch (const Error& error) {
+    require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
+  }
+}
+
+void use(const RunConfig& config) {
+  const std::string text = to_toml(config);
+  require(to_toml(load_config(as_file("printed.toml", text).string(), {})) == text, "a printed configuration reads back");
+  require(config_digest(config).size() == 16, "a digest has 16 digits");
+}
+
+}  // namespace
+
+void safetensors(std::string_view bytes) {
+  attempt<ModelError>([&] {
+    const SafetensorsFile file(as_file("model.safetensors", bytes).string());
+    size_t total = 0;
+    for (const std::string& name : file.names()) {
+      const at::Tensor tensor = file.tensor(name);
+      total += tensor.nbytes();
+      as_file("tensor", {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()});  // reads every byte
+    }
+    require(total <= bytes.size(), "tensors are no larger than their file");
+  });
+}
+
+void backbone_config(std::string_view bytes) {
+  attempt<ModelError>([&] {
+    const Gpt2Config config = read_gpt2_config(as_file("backbone/config.json", bytes).parent_path().string());
+    int64_t num_bytes = 0;
+    const bool overflow = __builtin_mul_overflow(8 * config.num_layers, config.width, &num_bytes) ||
+                          __builtin_mul_overflow(num_bytes, 3 * config.width + config.mlp_width(), &num_bytes);
+    require(!overflow, "the size of the model can be computed");
+    as_file("backbone/config.json", gpt2_config_json(config));
+    const Gpt2Config again = read_gpt2_config((scratch() / "backbone").string());
+    require(gpt2_config_json(again) == gpt2_config_json(config), "a written configuration reads back");
+  });
+}
+
+void config_toml(std::string_view bytes) {
+  const std::vector<std::string> needed = {"--run.corpus=c", "--run.backbone=b"};
+  attempt<ConfigError>([&] { use(load_config(as_file("run.toml", bytes).string(), needed)); });
+}
+
+void config_override(std::string_view bytes) {
+  const std::vector<std::string> overrides = {"--run.corpus=c", "--run.backbone=b", std::string(bytes)};
+  attempt<ConfigError>([&] { use(load_config("", overrides)); });
+}
+
+namespace {
+
+void parse(const std::string& text) {
+  attempt<CheckpointError>([&] {
+    const Manifest manifest = parse_manifest(text, "manifest.json");
+    require(to_text(manifest) == text, "a manifest is in the one form that is written");
+  });
+}
+
+}  // namespace
+
+/// As it is, and in canonical form with the checksum that a forger would compute.
+void checkpoint_manifest(std::string_view bytes) {
+  parse(std::string(bytes));
+  nlohmann::json json = nlohmann::json::parse(bytes, nullptr, false);
+  if (!json.is_object() || bytes.size() > 65536) return;
+  json.erase("checksum");
+  const std::string text = json.dump();
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+  json["checksum"] = digits;
+  parse(json.dump(1) + "\n");
+}
+
+/// A shard file of its own manifest: the record says 200 bytes with the checksum of 200 letters.
+void checkpoint_shard(std::string_view bytes) {
+  constexpr int64_t kBytes = 200;
+  const std::string expected(kBytes, 'x');
+  as_file("shards/shard", bytes);
+  const ShardEntry entry{"shard", kBytes, {XXH3_64bits(expected.data(), expected.size())}};
+  attempt<CheckpointError>([&] {
+    ShardReader reader(scratch() / "shards", entry);
+    std::string found(100, 0);
+    reader.read(50, 100, reinterpret_cast<std::byte*>(found.data()));
+    require(found == expected.substr(50, 100), "no wrong byte is handed out");
+    reader.verify();
+  });
+}
+
+}  // namespace cllm::fuzz

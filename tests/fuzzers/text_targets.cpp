@@ -1,0 +1,48 @@
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "data/errors.h"
+#include "data/ingest/parse.h"
+#include "data/text/tokenizer.h"
+#include "tests/fuzzers/targets.h"
+
+namespace cllm::fuzz {
+namespace {
+
+constexpr std::string_view kText = "The quick br\xC3\xB6wn fox 123  jumps!\n\x80\xFF";
+
+void use(const std::filesystem::path& dir) {
+  try {
+    const Tokenizer tokenizer = Tokenizer::load(dir);
+    require(tokenizer.decode(tokenizer.encode(kText)) == kText, "what is encoded decodes to itself");
+    tokenizer.save(scratch() / "saved");
+    require(Tokenizer::load(scratch() / "saved").fingerprint() == tokenizer.fingerprint(), "a saved tokenizer is the same tokenizer");
+  } catch (const DataError& error) {
+    require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
+  }
+}
+
+}  // namespace
+
+void tokenizer_json(std::string_view bytes) { use(as_file("json/tokenizer.json", bytes).parent_path()); }
+
+void tokenizer_files(std::string_view bytes) {
+  const auto parts = split_parts(bytes);
+  as_file("files/vocab.json", parts[0]);
+  use(as_file("files/merges.txt", parts.size() > 1 ? parts[1] : "").parent_path());
+}
+
+/// The small readers that every table is made of.
+void scalars(std::string_view bytes) {
+  parse_time(bytes);
+  if (const auto number = parse_number(bytes)) require(*number - *number == 0, "a number is finite");
+  require(trimmed(bytes).size() <= bytes.size(), "trimming adds nothing");
+  require(quoted(bytes).find('\n') == std::string::npos, "a quoted value is one line");
+  const std::string text = '"' + std::string(bytes) + '"';
+  const bool plain = bytes.find_first_of("\\\"") == std::string_view::npos &&
+                     std::none_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (plain) require(is_utf8(bytes) == nlohmann::json::accept(text), "UTF-8 is what the JSON library takes for it");
+  python_literal_to_json(bytes);
+}
+
+}  // namespace cllm::fuzz
