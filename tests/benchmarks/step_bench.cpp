@@ -2,7 +2,8 @@
 // of about 60 random words, random frozen weights, Adam. One JSON line per step kind, and where its time goes.
 //   step_bench CORPUS [--layers 12 --heads 12 --width 768 --vocab 50257 --precision fp32|bf16 --steps 8 --warmup 2 --threads 2
 //              --max-items 128 --text-tokens 60 --users 0 --only l_step|c_step|finetune_step]
-// --users N: tables of N user rows, of which the steps touch as many as without it, spread over all of them.
+// --users N [N ...]: tables of so many user rows, of which the steps touch as many as without it, spread over all of them; with several
+// sizes, steps of all sizes take turns, so that their ratio is free of what differs between two runs.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -26,7 +27,8 @@ using namespace cllm;
 struct Arguments {
   std::string corpus, precision = "fp32", only;
   Gpt2Config sizes;
-  int64_t steps = 8, warmup = 2, threads = 2, max_items = 128, text_tokens = 60, users = 0, batch = 20;
+  int64_t steps = 8, warmup = 2, threads = 2, max_items = 128, text_tokens = 60, batch = 20;
+  std::vector<int64_t> users;
 };
 
 /// The sequences of one global batch, from the training histories of a corpus in turn.
@@ -106,35 +108,67 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void time_steps(const Arguments& arguments, const char* name, StepKind kind, Sequences& sequences, TrainStep& train_step, Communicator& comm) {
-  std::vector<double> seconds;
-  PhaseSeconds sums;
-  int64_t tokens = 0;
-  StepConfig config;
-  config.dropout = {0.1, 0.1, 0.1};  // as the baseline, which leaves the library's model in training mode
-  for (int64_t step = 0; step < arguments.warmup + arguments.steps; ++step) {
-    const Batch batch = sequences.batch(kind, step, comm.rank(), comm.world_size());
-    comm.barrier();
-    Stopwatch watch;
-    const StepLosses losses = train_step.run(batch, config);
-    if (step < arguments.warmup) continue;
-    seconds.push_back(watch.lap());
-    tokens += losses.num_tokens;
-    const PhaseSeconds& p = train_step.phases();
-    sums = {sums.lookup + p.lookup, sums.forward + p.forward, sums.head + p.head, sums.backward + p.backward,
-            sums.give_back + p.give_back, sums.mr + p.mr, sums.update + p.update};
+/// One size of tables, with what steps on it.
+struct Subject {
+  Subject(const Arguments& arguments, const Corpus& corpus, int64_t num_users, Communicator& comm)
+      : vocabulary{arguments.sizes.num_words, num_users, corpus.vocabulary().num_items},
+        sequences(arguments, corpus, vocabulary),
+        model(make_model(arguments, vocabulary, comm)),
+        optimizer(make_row_optimizer({})),
+        step(comm, model, *optimizer) {
+    for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
   }
-  if (comm.rank() != 0) return;
+
+  Vocabulary vocabulary;
+  Sequences sequences;
+  RecModel model;
+  std::unique_ptr<RowOptimizer> optimizer;
+  TrainStep step;
+  std::vector<double> seconds = {};
+  PhaseSeconds sums = {};
+  int64_t tokens = 0;
+};
+
+void print(const Arguments& arguments, const char* name, const Subject& subject) {
   double total = 0;
-  for (const double s : seconds) total += s;
+  for (const double s : subject.seconds) total += s;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"step\": \"%s\", \"median_s\": %.4f, \"sequences_per_s\": %.2f, \"tokens_per_s\": %.1f, \"peak_rss_mib\": %ld, \"phase_share\": {\"lookup\": "
-              "%.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, \"mr\": %.3f, \"update\": %.3f}}\n",
-              name, median(seconds), static_cast<double>(arguments.batch * arguments.steps) / total, static_cast<double>(tokens) / total,
-              usage.ru_maxrss / 1024, sums.lookup / total, sums.forward / total, sums.head / total, sums.backward / total,
-              sums.give_back / total, sums.mr / total, sums.update / total);
+  const PhaseSeconds& sums = subject.sums;
+  std::printf("{\"step\": \"%s\", \"users\": %lld, \"median_s\": %.4f, \"sequences_per_s\": %.2f, \"tokens_per_s\": %.1f, \"peak_rss_mib\": %ld, "
+              "\"phase_share\": {\"lookup\": %.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, \"mr\": %.3f, \"update\": %.3f}}\n",
+              name, static_cast<long long>(subject.vocabulary.num_users), median(subject.seconds),
+              static_cast<double>(arguments.batch * arguments.steps) / total, static_cast<double>(subject.tokens) / total, usage.ru_maxrss / 1024,
+              sums.lookup / total, sums.forward / total, sums.head / total, sums.backward / total, sums.give_back / total, sums.mr / total,
+              sums.update / total);
   std::fflush(stdout);
+}
+
+void time_steps(const Arguments& arguments, const char* name, StepKind kind, std::vector<std::unique_ptr<Subject>>& subjects, Communicator& comm) {
+  StepConfig config;
+  config.dropout = {0.1, 0.1, 0.1};  // as the baseline, which leaves the library's model in training mode
+  for (auto& subject : subjects) {
+    subject->seconds.clear();
+    subject->sums = {};
+    subject->tokens = 0;
+  }
+  for (int64_t step = 0; step < arguments.warmup + arguments.steps; ++step) {
+    for (auto& subject : subjects) {
+      const Batch batch = subject->sequences.batch(kind, step, comm.rank(), comm.world_size());
+      comm.barrier();
+      Stopwatch watch;
+      const StepLosses losses = subject->step.run(batch, config);
+      if (step < arguments.warmup) continue;
+      subject->seconds.push_back(watch.lap());
+      subject->tokens += losses.num_tokens;
+      const PhaseSeconds& p = subject->step.phases();
+      PhaseSeconds& sums = subject->sums;
+      sums = {sums.lookup + p.lookup, sums.forward + p.forward, sums.head + p.head, sums.backward + p.backward,
+              sums.give_back + p.give_back, sums.mr + p.mr, sums.update + p.update};
+    }
+  }
+  if (comm.rank() != 0) return;
+  for (const auto& subject : subjects) print(arguments, name, *subject);
 }
 
 }  // namespace
@@ -161,15 +195,12 @@ int main(int argc, char** argv) {
 
   const auto comm = mpi.world();
   const Corpus corpus = Corpus::open(arguments.corpus);
-  const Vocabulary vocabulary{arguments.sizes.num_words, std::max(arguments.users, corpus.vocabulary().num_users), corpus.vocabulary().num_items};
-  RecModel model = make_model(arguments, vocabulary, *comm);
-  const auto optimizer = make_row_optimizer({});
-  for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
-  TrainStep train_step(*comm, model, *optimizer);
-  Sequences sequences(arguments, corpus, vocabulary);
+  if (arguments.users.empty()) arguments.users = {corpus.vocabulary().num_users};
+  std::vector<std::unique_ptr<Subject>> subjects;
+  for (const int64_t users : arguments.users) subjects.push_back(std::make_unique<Subject>(arguments, corpus, users, *comm));
   for (const auto& [name, kind] : {std::pair{"l_step", StepKind::kCollaborative}, {"c_step", StepKind::kContent},
                                    {"finetune_step", StepKind::kRecommendation}}) {
-    if (arguments.only.empty() || arguments.only == name) time_steps(arguments, name, kind, sequences, train_step, *comm);
+    if (arguments.only.empty() || arguments.only == name) time_steps(arguments, name, kind, subjects, *comm);
   }
   return 0;
 }
