@@ -49,21 +49,88 @@ def killed_anywhere(world, folder, rng):
     return finish_and_compare(world, Job(world.train(run)), "killed")
 
 
-DEATHS = {"KILL": signal.SIGKILL, "SEGV": signal.SIGSEGV, "ABRT": signal.SIGABRT, "BUS": signal.SIGBUS, "OOM": None}
+def fail_at(text):
+    return ["--allow-failpoints", f"--failpoint={text}"]
+
+
+def killed_at_failpoint(number):
+    def case(world, folder, rng):
+        """R1 at a named place of the program, on one rank, at one of the first passes."""
+        names = world.failpoints()
+        name, rank = names[number % len(names)], rng.randrange(2)
+        job = Job(world.train(folder / "run", more=fail_at(f"{name}:kill@{rng.choice([1, 1, 2, 3])}#{rank}")))
+        code = job.wait()
+        if code not in (0, 137) or job.gone_after(10) is None:  # 0: this rank does not pass there, or not so often
+            return Outcome(False, note=f"{name}: exit {code}")
+        return finish_and_compare(world, Job(world.train(folder / "run")), name)
+
+    return case
+
+
+def failed_save(world, folder, rng):
+    """R14: a save in the background fails on one rank; all end with 74 at the next step, and nothing is lost."""
+    name = rng.choice([n for n in world.failpoints() if n in ("save.before_shard", "save.before_sync_shard", "save.after_sync_shard")])
+    job = Job(world.train(folder / "run", more=fail_at(f"{name}:fail@{rng.randrange(1, 9)}#{rng.randrange(2)}")))
+    code = job.wait()
+    if code != 74:
+        return Outcome(False, note=f"{name}: exit {code}")
+    return finish_and_compare(world, Job(world.train(folder / "run")), name)
+
+
+def not_finite(world, folder, rng):
+    """R11: a value of one rank becomes NaN; all ranks end, the rank is named, no committed checkpoint holds it, and the run goes on cleanly."""
+    rank = rng.randrange(2)
+    job = Job(world.train(folder / "run", more=fail_at(f"step.before_compute:nan@{rng.randrange(10, 120)}#{rank}")))
+    code = job.wait()
+    text = pathlib.Path(job.log.name).read_text(errors="replace")
+    if code not in (64, 74) or "not finite" not in text:
+        return Outcome(False, note=f"exit {code}: {tail(job.log.name)}")
+    return finish_and_compare(world, Job(world.train(folder / "run")), "NaN")
+
+
+def slow_rank(world, folder, rng):
+    """R13: one rank slower than the other is named, the other is not."""
+    rank = rng.randrange(2)
+    job = Job(world.train(folder / "run", more=fail_at(f"step.before_compute:delay200@1+#{rank}") + ["--mutual.epochs=1", "--finetune.epochs=1"]))
+    code = job.wait()
+    text = pathlib.Path(job.log.name).read_text(errors="replace")
+    return Outcome(code == 0 and f"rank {rank} is slow" in text and f"rank {1 - rank} is slow" not in text, note=f"exit {code}")
+
+
+def crash_loop(world, folder, rng):
+    """R19: the start after three that committed nothing is refused with 78."""
+    for _ in range(3):
+        code = Job(world.train(folder / "run", more=["--run.max_restarts=3", *fail_at("step.before_compute:kill@2#1")])).wait()
+        if code != 137:
+            return Outcome(False, note=f"exit {code} instead of 137")
+    code = Job(world.train(folder / "run", more=["--run.max_restarts=3"])).wait()
+    return Outcome(code == 78, note=f"exit {code}")
+
+
+DEATHS = {"KILL": signal.SIGKILL, "SEGV": signal.SIGSEGV, "ABRT": signal.SIGABRT, "exit without MPI_Finalize": "exit", "OOM": None}
 
 
 def dead_rank(how):
     def case(world, folder, rng):
         """R7: the others are gone within 5 s, the launcher fails, nothing is left in /dev/shm."""
         before = set(pathlib.Path("/dev/shm").iterdir())
-        job = Job(world.train(folder / "run", ranks=3))
-        job.sleep(rng.uniform(0.5, RUN_S))
+        own = how == "exit without MPI_Finalize"  # it does so itself
+        job = Job(world.train(folder / "run", ranks=3, more=fail_at(f"step.after_compute:exit@{rng.randrange(20, 90)}#1") if own else ()))
+        if own:
+            while len(job.ranks()) < 3 and job.running():
+                time.sleep(0.005)
+            while len(job.ranks()) == 3 and job.running():
+                time.sleep(0.005)
+        else:
+            job.sleep(rng.uniform(0.5, RUN_S))
         ranks = job.ranks()
-        if len(ranks) < 3:
+        if len(ranks) < 3 and not own:
             job.wait()
             return Outcome(True, note="over before the fault")
-        victim = rng.choice(ranks)
-        if how == "OOM":  # no more memory from now on: the next allocation fails, or the kernel kills it
+        victim = rng.choice(ranks) if ranks else 0
+        if own:
+            pass
+        elif how == "OOM":  # no more memory from now on: the next allocation fails, or the kernel kills it
             subprocess.run(["prlimit", "--pid", str(victim), "--as=4096"], check=False)
         else:
             send(victim, DEATHS[how])
@@ -263,11 +330,16 @@ def catalogue(full):
     sizes = [int(60 * 1.15**n) for n in range(40)]
     return [
         ("R1 R2 kill anywhere", f"({KILLS_PER_RUN} kills a case)", [killed_anywhere] * (100 if full else 2)),
+        ("R1 failpoints", "", [killed_at_failpoint(n) for n in (range(120) if full else range(0, 38, 5))]),
         ("R3 corrupt checkpoint", "s to go on", [corrupted] * (2000 if full else 12)),
         ("R4 full disk", "s until gone", [disk_of(s) for s in (sizes if full else sizes[5::12])]),
         ("R5 unusable place", "s until refused", [bad_place(kind) for kind in PLACES]),
         ("R6 signals", "s until exit 75 (3 a case)", [signalled] * (67 if full else 3)),
         ("R7 dead rank", "s until gone", [dead_rank(how) for how in DEATHS] * (20 if full else 1)),
         ("R8 hung rank", "s until exit 71", [stopped_rank] * (50 if full else 2)),
+        ("R11 not finite", "", [not_finite] * (20 if full else 2)),
+        ("R13 slow rank", "", [slow_rank] * (5 if full else 1)),
+        ("R14 failed save", "", [failed_save] * (30 if full else 2)),
+        ("R19 crash loop", "", [crash_loop] * (3 if full else 1)),
         ("R10 same bytes", "", [repeated] * (5 if full else 1)),
     ]

@@ -37,8 +37,12 @@ class World:
         """The command line of the run that all cases disturb."""
         arguments = [PROGRAM, "train", f"--run.dir={run}", f"--run.corpus={self.corpus}", f"--run.backbone={self.backbone}", "--loss.lambda=0.1",
                      "--warmup.epochs=1", "--mutual.epochs=8", "--finetune.epochs=6", "--log.every_steps=1", "--log.tensorboard=false",
-                     "--log.report=false", "--checkpoint.every_steps=7", *more]
+                     "--log.report=false", "--checkpoint.every_steps=7", "--run.max_restarts=0", *more]
         return [str(a) for a in ([*MPIRUN, "-n", ranks] if ranks > 1 else []) + arguments]
+
+    def failpoints(self):
+        """The names of all places where a rank can be made to fail."""
+        return subprocess.run([PROGRAM, "train", "--list-failpoints"], env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.split()
 
     def clean(self, ranks=2, more=()):
         """The fingerprint of the same run, undisturbed."""
