@@ -26,8 +26,8 @@ std::string who_am_i() {
   std::tm utc{};
   std::strftime(now.data(), now.size(), "%FT%TZ", gmtime_r(&seconds, &utc));
   const char* job = std::getenv("SLURM_JOB_ID");
-  return (job ? "job " + std::string(job) + ", " : "") + "host " + host.data() + ", process " + std::to_string(getpid()) + ", since " +
-         now.data();
+  return (job ? "job " + std::string(job) + ", " : "") + "host " + host.data() + ", process " + std::to_string(getpid()) +
+         ", since " + now.data();
 }
 
 std::string read_text(int fd) {
@@ -63,7 +63,8 @@ RunLock::RunLock(const std::filesystem::path& dir, double wait_s) {
   if (error == EAGAIN || error == EACCES) {
     const std::string holder = read_text(fd_);
     close(fd_);
-    throw ConfigError("run.dir " + dir.string() + " is in use by " + holder + ": wait until it has ended, stop it, or choose another run.dir");
+    throw ConfigError("run.dir " + dir.string() + " is in use by " + holder +
+                      ": wait until it has ended, stop it, or choose another run.dir");
   }
   held_ = error == 0;
   const std::string text = who_am_i() + "\n";

@@ -144,6 +144,24 @@ case_codes_not_requeued() {
   done
 }
 
+# Every start dies before its first step: the program itself ends the loop.
+case_crash_loop_ends() {
+  local job
+  job=$(submit loop --ntasks=1 -- $long --allow-failpoints --failpoint=start.before_first_step:kill)
+  check wait_for 120 ended "$job"
+  check says loop.out 'ended with 137, requeue: yes'
+  check says loop.out 'ended with 78, requeue: no'
+  check restarts_are "$job" 3
+}
+
+# No signal in time: the run knows the end of the job and stops itself. A minute is Slurm's shortest limit.
+case_stops_before_the_limit() {
+  local job
+  job=$(submit limit --ntasks=1 --time=1 --signal=B:CONT@1 -- $long)
+  check wait_for 90 says limit.out 'ended with 75, requeue: yes'
+  check wait_for 30 restarts_are "$job" 1
+}
+
 case_second_job_refuses() {
   local first second
   first=$(submit shared --ntasks=1 -- $long)
