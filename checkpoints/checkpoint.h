@@ -39,6 +39,8 @@ struct SaveOptions {
   int keep_last = 2;            // committed checkpoints that stay; at least 2
   int64_t milestone_steps = 0;  // steps that are multiples of it stay for ever; 0: none
   std::string pin = "";        // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
+  bool refuse_non_finite = false;  // an infinity or NaN in a tensor is an error of the save
+  const CheckpointInfo* base = nullptr;  // of a state with only_changes: the last committed checkpoint; must outlive the call
   Files* files = nullptr;      // tests replace the file system calls; must outlive the call
   Activity* activity = nullptr;  // told of the save, for a watchdog; must outlive the call
   double deadline_s = 0;         // that the watchdog gives it; 0: none
@@ -51,8 +53,11 @@ struct SaveOptions {
 /// what killed saves left. No other run may be saving there.
 void prepare(Communicator& comm, const std::filesystem::path& parent, Files* files = nullptr);
 
+/// True if folder `parent` can hold incremental saves: its file system gives files a second name.
+bool supports_incremental(Communicator& comm, const std::filesystem::path& parent);
+
 /// Writes and commits a checkpoint by the protocol of checkpoints/README.md, then removes old ones. When it returns, the checkpoint
-/// survives power loss. Throws CheckpointError(74), leaving earlier checkpoints as they were.
+/// survives power loss. A state with only_changes goes on top of options.base: the new folder shares the files of the whole save. Throws CheckpointError(74), leaving earlier checkpoints as they were.
 CheckpointInfo save(Communicator& comm, const std::filesystem::path& parent, int64_t step, const TrainState& state,
                     const SaveOptions& options = {});
 

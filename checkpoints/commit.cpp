@@ -6,11 +6,19 @@ namespace cllm {
 
 using std::filesystem::path;
 
-std::string shard_name(int number, int num_shards) {
-  char name[40];
-  std::snprintf(name, sizeof(name), "shard-%05d-of-%05d.h5", number, num_shards);
+namespace {
+
+std::string file_name(const char* kind, int number, int num_shards) {
+  char name[60];
+  std::snprintf(name, sizeof(name), "%s-%05d-of-%05d.h5", kind, number, num_shards);
   return name;
 }
+
+}  // namespace
+
+std::string shard_name(int number, int num_shards) { return file_name("shard", number, num_shards); }
+
+std::string changes_name(int number, int num_shards) { return file_name("changes", number, num_shards); }
 
 path draft_of(const path& final_dir, const std::string& run_id) { return final_dir.string() + ".tmp-" + run_id; }
 

@@ -11,6 +11,9 @@ namespace cllm {
 /// "shard-00001-of-00004.h5"
 std::string shard_name(int number, int num_shards);
 
+/// "changes-00001-of-00004.h5", of an incremental save
+std::string changes_name(int number, int num_shards);
+
 /// The folder that a checkpoint is written to before it has its name.
 std::filesystem::path draft_of(const std::filesystem::path& final_dir, const std::string& run_id);
 

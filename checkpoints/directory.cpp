@@ -162,9 +162,15 @@ std::vector<path> superfluous(const path& parent, const Retention& retention) {
   const int keep = std::max(1, retention.keep_last);
   std::vector<path> out;
   int usable = 0;
+  int64_t shared = -1;  // the whole save whose files the newest one shares, as long as no other kept one is independent of them
   for (const ListedCheckpoint& listed : list_checkpoints(parent)) {
     const bool milestone = retention.milestone_steps > 0 && listed.step % retention.milestone_steps == 0;
-    if (usable >= keep && listed.pins.empty() && !milestone) out.push_back(listed.dir);
+    const int64_t whole_step = !listed.info ? -1 : listed.info->manifest->incremental() ? listed.info->manifest->whole_step : listed.step;
+    if (usable == 0 && listed.info && listed.info->manifest->incremental()) shared = whole_step;
+    const bool independent = listed.info && shared >= 0 && whole_step != shared;
+    const bool stays = usable < keep || !listed.pins.empty() || milestone || independent;
+    if (!stays) out.push_back(listed.dir);
+    if (stays && independent) shared = -1;
     usable += listed.info.has_value();
   }
   return out;

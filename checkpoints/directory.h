@@ -48,7 +48,8 @@ struct Retention {
   int keep_last = 2;            // newest usable checkpoints that stay; at least 1
   int64_t milestone_steps = 0;  // multiples of it stay; 0: none
 };
-/// The checkpoints that `retention` lets go, newest first: never a pinned one, never the newest usable one.
+/// The checkpoints that `retention` lets go, newest first: never a pinned one, never the newest usable one; and if that one is incremental,
+/// never all that share no file with it, so that one damaged block cannot spoil everything.
 std::vector<std::filesystem::path> superfluous(const std::filesystem::path& parent, const Retention& retention);
 
 /// Removes a checkpoint folder; a kill meanwhile leaves no half checkpoint.

@@ -57,6 +57,10 @@ void Files::sync_directory(const path& where) {
   if (::fsync(directory.get()) != 0) fail("fsync directory", where);
 }
 
+void Files::link(const path& from, const path& to) {
+  if (::link(from.c_str(), to.c_str()) != 0) fail("link", from);
+}
+
 void Files::rename(const path& from, const path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail("rename", from);
 }

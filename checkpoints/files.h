@@ -20,6 +20,8 @@ class Files {
   virtual void start_writeback(const Descriptor& file);
   virtual void sync_file(const std::filesystem::path& path);
   virtual void sync_directory(const std::filesystem::path& path);
+  /// A second name for a file, in another folder of the same file system.
+  virtual void link(const std::filesystem::path& from, const std::filesystem::path& to);
   virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to);
   /// Swaps two directories in one step; false where the file system cannot.
   virtual bool exchange(const std::filesystem::path& one, const std::filesystem::path& other);

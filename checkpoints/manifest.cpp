@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <limits>
 #include <set>
@@ -54,7 +55,11 @@ json to_json(const TensorEntry& tensor) {
   for (const TensorPart& part : tensor.parts) {
     parts.push_back({{"shard", part.shard}, {"first_row", part.first_row}, {"rows", part.rows}, {"offset", part.offset}});
   }
-  return {{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"parts", parts}};
+  json value = {{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"parts", parts}};
+  for (const TensorPatch& patch : tensor.patches) {
+    value["patches"].push_back({{"shard", patch.shard}, {"rows", patch.rows}, {"offset", patch.offset}, {"rows_offset", patch.rows_offset}});
+  }
+  return value;
 }
 
 TensorEntry tensor_of(const json& value) {
@@ -64,6 +69,11 @@ TensorEntry tensor_of(const json& value) {
   tensor.shape = value.at("shape").get<std::vector<int64_t>>();
   for (const json& part : value.at("parts")) {
     tensor.parts.push_back({part.at("shard"), part.at("first_row"), part.at("rows"), part.at("offset")});
+  }
+  if (value.contains("patches")) {
+    for (const json& patch : value["patches"]) {
+      tensor.patches.push_back({patch.at("shard"), patch.at("rows"), patch.at("offset"), patch.at("rows_offset")});
+    }
   }
   return tensor;
 }
@@ -103,11 +113,21 @@ void check_tensor(const TensorEntry& tensor, const std::vector<ShardEntry>& shar
     const int64_t shard_bytes = shards[part.shard].num_bytes;
     require(part.offset >= 0 && part_bytes <= shard_bytes && part.offset <= shard_bytes - part_bytes, what + " lies outside its shard");
   }
+  for (const TensorPatch& patch : tensor.patches) {
+    require(patch.shard >= 0 && patch.shard < static_cast<int64_t>(shards.size()), what + " has a patch in a shard that is not listed");
+    require(patch.rows >= 0 && patch.rows <= tensor.shape[0], what + " has a patch of more rows than it has itself");
+    const int64_t shard_bytes = shards[patch.shard].num_bytes;
+    const auto inside = [&](int64_t offset, int64_t bytes) { return offset >= 0 && bytes <= shard_bytes && offset <= shard_bytes - bytes; };
+    require(inside(patch.offset, checked_product(patch.rows, tensor.row_bytes(), what + ": patch")) &&
+                inside(patch.rows_offset, checked_product(patch.rows, 8, what + ": patch")),
+            what + " has a patch outside its shard");
+  }
   require(next_row == tensor.shape[0], what + " has " + std::to_string(tensor.shape[0]) + " rows, its parts cover " + std::to_string(next_row));
 }
 
 void check(const Manifest& manifest) {
   require(manifest.step >= 0, "negative step");
+  require(manifest.whole_step >= -1 && manifest.whole_step <= manifest.step, "whole_step must be an earlier step");
   require(!manifest.shards.empty(), "no shards");
   for (const ShardEntry& shard : manifest.shards) {
     require(shard.num_bytes >= 0 && shard.file.find('/') == std::string::npos && !shard.file.empty() && shard.file[0] != '.',
@@ -164,6 +184,43 @@ Manifest assemble_manifest(std::span<const std::string> records) {
   return manifest;
 }
 
+size_t num_whole_shards(const Manifest& manifest) {
+  int last = -1;
+  for (const TensorEntry& tensor : manifest.tensors) {
+    for (const TensorPart& part : tensor.parts) last = std::max(last, part.shard);
+  }
+  return manifest.tensors.empty() ? manifest.shards.size() : static_cast<size_t>(last + 1);
+}
+
+Manifest assemble_manifest(const Manifest& base, std::span<const std::string> records) {
+  Manifest manifest = base;
+  manifest.whole_step = base.incremental() ? base.whole_step : base.step;
+  manifest.shards.resize(num_whole_shards(base));
+  for (TensorEntry& tensor : manifest.tensors) tensor.patches.clear();
+  try {
+    for (const std::string& text : records) {
+      const json record = json::parse(text);
+      const int shard = static_cast<int>(manifest.shards.size());
+      manifest.shards.push_back(shard_of(record.at("shard")));
+      require(record.at("tensors").size() == manifest.tensors.size(), "other tensors than in the whole save");
+      for (size_t n = 0; n < manifest.tensors.size(); ++n) {
+        const TensorEntry changed = tensor_of(record.at("tensors")[n]);
+        TensorEntry& tensor = manifest.tensors[n];
+        require(changed.name == tensor.name && changed.dtype == tensor.dtype && changed.shape == tensor.shape,
+                "\"" + changed.name + "\" stands where the whole save has \"" + tensor.name + "\", or its dtype or shape differs");
+        for (TensorPatch patch : changed.patches) {
+          patch.shard = shard;
+          tensor.patches.push_back(patch);
+        }
+      }
+    }
+    check(manifest);
+  } catch (const std::exception& error) {
+    throw CheckpointError(CheckpointError::kCannotSave, std::string("the ranks' changes make no checkpoint: ") + error.what());
+  }
+  return manifest;
+}
+
 std::string to_text(const Manifest& manifest) {
   json document = {{"format", kFormat},
                    {"version", kManifestVersion},
@@ -173,6 +230,7 @@ std::string to_text(const Manifest& manifest) {
                    {"metadata", json::parse(manifest.metadata_json)},
                    {"tensors", array_of(manifest.tensors)},
                    {"shards", array_of(manifest.shards)}};
+  if (manifest.incremental()) document["whole_step"] = manifest.whole_step;
   document["checksum"] = hash_text(document.dump());
   return file_text(document);
 }
@@ -184,8 +242,10 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
       return true;
     });
     require(document.at("format") == kFormat, "this is not a cllm4rec checkpoint");
-    require(document.at("version") == kManifestVersion, "format version " + document.at("version").dump() + ", this program reads " +
-                                                            std::to_string(kManifestVersion));
+    const int version = document.at("version");
+    require(version >= kOldestManifestVersion && version <= kManifestVersion,
+            "format version " + std::to_string(version) + ", this program reads " + std::to_string(kOldestManifestVersion) + " to " +
+                std::to_string(kManifestVersion));
     const bool canonical = file_text(document) == text;
     const std::string stored = document.at("checksum");
     document.erase("checksum");
@@ -196,6 +256,7 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     Manifest manifest;
     manifest.run_id = document.at("run_id");
     manifest.step = document.at("step");
+    manifest.whole_step = document.value("whole_step", int64_t{-1});
     manifest.metadata_json = document.at("metadata").dump();
     for (const json& value : document.at("tensors")) manifest.tensors.push_back(tensor_of(value));
     for (const json& value : document.at("shards")) manifest.shards.push_back(shard_of(value));

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <map>
+#include <vector>
 
 #include "checkpoints/checkpoint.h"
 #include "checkpoints/shard_file.h"
@@ -20,9 +22,13 @@ class RowReader {
 
  private:
   ShardReader& shard(int number);
+  void apply(const TensorEntry& tensor, const TensorPatch& patch, int64_t first_row, int64_t end_row, std::byte* out);
+  const std::vector<int64_t>& fences(const TensorEntry& tensor, const TensorPatch& patch);
+  std::vector<int64_t> numbers(const TensorPatch& patch, int64_t fence);
 
   CheckpointInfo checkpoint_;
   std::list<std::pair<int, ShardReader>> open_;  // the last used first
+  std::map<std::pair<int, int64_t>, std::vector<int64_t>> fences_;  // by shard and rows_offset: every kFence-th row number
 };
 
 /// The tensor of that name, null if there is none.

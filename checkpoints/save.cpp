@@ -1,4 +1,7 @@
+#include <ATen/ops/arange.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include "checkpoints/agreement.h"
 #include "checkpoints/checkpoint.h"
@@ -19,6 +22,40 @@ std::vector<ShardedTensor> tensors_of_rank(const TrainState& state, int rank) {
     tensors.push_back({tensor.name, rows, rank == 0 ? 0 : rows, rank == 0 ? tensor.value : tensor.value.narrow(0, 0, 0)});
   }
   return tensors;
+}
+
+/// What this rank's file of an incremental save holds; of replicated tensors all rows, on rank 0.
+std::vector<ShardedTensor> changes_of_rank(const TrainState& state, int rank) {
+  std::vector<ShardedTensor> tensors = state.tensors;
+  for (const ReplicatedTensor& tensor : state.replicated) {
+    const int64_t rows = rank == 0 ? tensor.value.size(0) : 0;
+    tensors.push_back({tensor.name, tensor.value.size(0), 0, tensor.value.narrow(0, 0, rows), at::arange(rows, at::kLong)});
+  }
+  return tensors;
+}
+
+void check_finite(const std::vector<ShardedTensor>& tensors) {
+  for (const ShardedTensor& tensor : tensors) {  // a sum is finite unless an element is not: one pass at the speed of memory
+    if (!at::isFloatingType(tensor.rows.scalar_type()) || std::isfinite(tensor.rows.sum().item<double>())) continue;
+    throw CheckpointError(CheckpointError::kCannotSave, "tensor \"" + tensor.name + "\" holds a value that is not finite: nothing was saved");
+  }
+}
+
+ShardRecord write_rank(Files& files, const path& draft, const Communicator& comm, const TrainState& state) {
+  const int rank = comm.rank(), world_size = comm.world_size();
+  if (!state.only_changes) return write_shard(files, draft / shard_name(rank, world_size), tensors_of_rank(state, rank));
+  return write_changes(files, draft / changes_name(rank, world_size), changes_of_rank(state, rank));
+}
+
+/// The folder that the ranks write to; with the files of the whole save, if this one is incremental.
+void make_draft(Files& files, const path& draft, const CheckpointInfo* base) {
+  files.remove_tree(draft);
+  files.create_directory(draft);
+  const size_t num_shared = base == nullptr ? 0 : num_whole_shards(*base->manifest);
+  for (size_t n = 0; n < num_shared; ++n) {
+    const std::string& name = base->manifest->shards[n].file;
+    files.link(base->dir / name, draft / name);
+  }
 }
 
 /// Everything after the commit. A failure here leaves a good checkpoint; only a pin that cannot be written is an error of the save.
@@ -49,6 +86,22 @@ void prepare(Communicator& comm, const path& parent, Files* files) {
   });
 }
 
+bool supports_incremental(Communicator& comm, const path& parent) {
+  return !agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
+    Files files;
+    const path probe = parent / "LATEST.tmp", second = parent / "LATEST.tmp2";
+    try {
+      files.remove_tree(second);
+      write_file(files, probe, "probe\n");
+      files.link(probe, second);
+      for (const path& made : {probe, second}) files.remove_tree(made);
+      return std::string("yes");
+    } catch (const CheckpointError&) {
+      return std::string();
+    }
+  }).empty();
+}
+
 CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const TrainState& state, const SaveOptions& options) {
   Files real;
   Files& files = options.files != nullptr ? *options.files : real;
@@ -57,16 +110,18 @@ CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const 
   const ActivityScope scope(options.activity, "save", step, options.deadline_s);
   CheckpointInfo saved;
   try {
+    const CheckpointInfo* const base = state.only_changes ? options.base : nullptr;
+    TORCH_CHECK(!state.only_changes || base != nullptr, "an incremental save needs a whole one before it");
     agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
-      files.remove_tree(draft);
-      files.create_directory(draft);
+      make_draft(files, draft, base);
       return std::string();
     });
     const std::vector<std::string> records = agree(comm, CheckpointError::kCannotSave, [&] {
-      return to_text(write_shard(files, draft / shard_name(comm.rank(), comm.world_size()), tensors_of_rank(state, comm.rank())));
+      if (options.refuse_non_finite) check_finite(state.tensors);
+      return to_text(write_rank(files, draft, comm, state));
     });
     const std::string manifest_text = agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
-      Manifest manifest = assemble_manifest(records);
+      Manifest manifest = base != nullptr ? assemble_manifest(*base->manifest, records) : assemble_manifest(records);
       manifest.run_id = options.run_id;
       manifest.step = step;
       manifest.metadata_json = state.metadata_json;

@@ -29,6 +29,9 @@ ShardPart part_of(const ShardedTensor& tensor);
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts);
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors);
 
+/// The same for rows that are scattered (ShardedTensor::row_numbers): their numbers go into datasets of their own, "rows.0" and so on.
+ShardRecord write_changes(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors);
+
 /// Reads bytes of a shard file and verifies the checksum of every block that it touches. The file's own structure is never
 /// interpreted: positions come from the manifest. Throws CheckpointError(66) with file, expected and found.
 class ShardReader {

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <map>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/errors.h"
@@ -77,6 +78,25 @@ TensorEntry entry_of(const ShardPart& part, int64_t offset) {
           {{.shard = 0, .first_row = part.first_row, .rows = part.sizes[0], .offset = offset}}};
 }
 
+/// Writes the file; `offsets` of the parts' bytes.
+ShardEntry write_parts(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts, std::vector<int64_t>& offsets) {
+  const Hdf5Layout layout = make_hdf5_layout(parts);
+  std::vector<size_t> order;  // of the parts' bytes in the file; HDF5 may put a small one into an earlier gap
+  for (size_t n = 0; n < parts.size(); ++n) {
+    if (c10::multiply_integers(parts[n].sizes) > 0) order.push_back(n);
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layout.offsets[a] < layout.offsets[b]; });
+
+  ShardStream stream(files, path);
+  for (const size_t n : order) {
+    stream.append_image(layout.image, layout.offsets[n]);
+    parts[n].produce([&](const std::byte* data, int64_t num_bytes) { stream.append(data, num_bytes); });
+  }
+  stream.append_image(layout.image, layout.num_bytes);
+  offsets = layout.offsets;
+  return stream.finish();
+}
+
 }  // namespace
 
 ShardPart part_of(const ShardedTensor& tensor) {
@@ -94,22 +114,30 @@ ShardRecord write_shard(Files& files, const std::filesystem::path& path, const s
 }
 
 ShardRecord write_shard(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts) {
-  const Hdf5Layout layout = make_hdf5_layout(parts);
-  ShardRecord record;
-  std::vector<size_t> order;  // of the parts' bytes in the file; HDF5 may put a small one into an earlier gap
-  for (size_t n = 0; n < parts.size(); ++n) {
-    record.tensors.push_back(entry_of(parts[n], layout.offsets[n]));
-    if (c10::multiply_integers(parts[n].sizes) > 0) order.push_back(n);
-  }
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return layout.offsets[a] < layout.offsets[b]; });
+  std::vector<int64_t> offsets;
+  ShardRecord record{write_parts(files, path, parts, offsets), {}};
+  for (size_t n = 0; n < parts.size(); ++n) record.tensors.push_back(entry_of(parts[n], offsets[n]));
+  return record;
+}
 
-  ShardStream stream(files, path);
-  for (const size_t n : order) {
-    stream.append_image(layout.image, layout.offsets[n]);
-    parts[n].produce([&](const std::byte* data, int64_t num_bytes) { stream.append(data, num_bytes); });
+ShardRecord write_changes(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors) {
+  std::vector<ShardPart> parts;
+  std::vector<std::pair<size_t, size_t>> places;            // of every tensor: which parts are its rows and their numbers
+  std::map<const c10::TensorImpl*, size_t> numbers_parts;  // tensors share their numbers
+  for (const ShardedTensor& tensor : tensors) {
+    const auto [known, first_use] = numbers_parts.try_emplace(tensor.row_numbers.unsafeGetTensorImpl(), parts.size());
+    if (first_use) parts.push_back(part_of({"rows." + std::to_string(numbers_parts.size() - 1), tensor.global_rows, 0, tensor.row_numbers}));
+    places.emplace_back(parts.size(), known->second);
+    parts.push_back(part_of(tensor));
   }
-  stream.append_image(layout.image, layout.num_bytes);
-  record.shard = stream.finish();
+  std::vector<int64_t> offsets;
+  ShardRecord record{write_parts(files, path, parts, offsets), {}};
+  for (const auto& [rows, numbers] : places) {
+    TensorEntry entry = entry_of(parts[rows], 0);
+    entry.parts.clear();
+    entry.patches.push_back({.shard = 0, .rows = parts[rows].sizes[0], .offset = offsets[rows], .rows_offset = offsets[numbers]});
+    record.tensors.push_back(std::move(entry));
+  }
   return record;
 }
 

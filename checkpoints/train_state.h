@@ -15,6 +15,9 @@ struct ShardedTensor {
   int64_t global_rows = 0;
   int64_t first_row = 0;
   at::Tensor rows;  // [local rows, ...], at least one dimension
+  /// Of an incremental save: `rows` are not consecutive but have these global numbers, int64 [rows], ascending, on the CPU. Tensors may
+  /// share it.
+  at::Tensor row_numbers = {};
 };
 
 /// A tensor that is equal on all ranks: saved by rank 0, loaded by all.
@@ -28,6 +31,7 @@ struct ReplicatedTensor {
 struct TrainState {
   std::vector<ShardedTensor> tensors;
   std::vector<ReplicatedTensor> replicated;
+  bool only_changes = false;  // of an incremental save: sharded tensors hold the rows that may differ from the last whole save
   std::string metadata_json = "{}";  // a JSON object of scalars; the same on all ranks (rank 0's is stored)
 };
 

@@ -17,8 +17,9 @@ void copy_to_host(const at::Tensor& from, at::Tensor& to) {
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options)
-    : comm_(comm.duplicate("checkpoint")), parent_(std::move(parent)), options_(std::move(options)) {}
+CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options, int64_t whole_every)
+    : comm_(comm.duplicate("checkpoint")), parent_(std::move(parent)), options_(std::move(options)),
+      whole_every_(whole_every > 1 && supports_incremental(*comm_, parent_) ? whole_every : 1) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (pending_.valid()) pending_.wait();
@@ -31,12 +32,13 @@ void CheckpointWriter::snapshot(const TrainState& state) {
     const ShardedTensor& from = state.tensors[n];
     ShardedTensor& to = copy_.tensors[n];
     copy_to_host(from.rows, to.rows);
-    to = {from.name, from.global_rows, from.first_row, to.rows};
+    to = {from.name, from.global_rows, from.first_row, to.rows, from.row_numbers};
   }
   for (size_t n = 0; n < state.replicated.size(); ++n) {
     copy_.replicated[n].name = state.replicated[n].name;
     copy_to_host(state.replicated[n].value, copy_.replicated[n].value);
   }
+  copy_.only_changes = state.only_changes;
   copy_.metadata_json = state.metadata_json;
 }
 
@@ -55,14 +57,17 @@ void CheckpointWriter::start(int64_t step, const TrainState& state, const std::s
   finish();
   const double begin_s = Activity::now_s();
   snapshot(state);
+  since_whole_ = state.only_changes ? since_whole_ + 1 : 1;
   SaveOptions options = options_;
   options.pin = pin;
+  options.base = &last_;
   pending_ = std::async(std::launch::async, [this, step, options, begin_s] { return save_copy(step, options, begin_s); });
 }
 
 std::optional<CheckpointInfo> CheckpointWriter::finish() {
   if (!pending_.valid()) return std::nullopt;
-  return pending_.get();
+  last_ = pending_.get();
+  return last_;
 }
 
 bool CheckpointWriter::idle() const {

@@ -16,11 +16,15 @@ namespace cllm {
 class CheckpointWriter {
  public:
   /// Duplicates `comm`. `parent` must be prepared (checkpoint.h, prepare).
-  CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options);
+  /// `whole_every`: every n-th save must be whole, those between may hold only changes; 1: all whole.
+  CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options, int64_t whole_every = 1);
   /// Waits for the save under way; its failure is lost: call finish() first.
   ~CheckpointWriter();
 
-  /// Waits for the save under way, if any, and begins the next. `pin` as in SaveOptions.
+  /// True if the next save must be whole: the first, and every `whole_every`-th after it; always on file systems without second names.
+  bool next_is_whole() const { return since_whole_ == 0 || since_whole_ >= whole_every_; }
+  /// Waits for the save under way, if any, and begins the next. `pin` as in SaveOptions. `state` has only_changes since the last whole save
+  /// that was started, or is whole.
   void start(int64_t step, const TrainState& state, const std::string& pin = "");
   /// Waits for the save under way, if any, and returns it.
   std::optional<CheckpointInfo> finish();
@@ -38,6 +42,8 @@ class CheckpointWriter {
   std::unique_ptr<Communicator> comm_;
   std::filesystem::path parent_;
   SaveOptions options_;
+  int64_t whole_every_, since_whole_ = 0;  // saves since the last whole one, with it; 0: none yet
+  CheckpointInfo last_;                    // committed
   TrainState copy_;  // in host memory; its tensors are reused by the next save
   std::atomic<bool> failed_ = false;
   std::atomic<double> longest_s_ = 0;

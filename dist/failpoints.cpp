@@ -19,7 +19,7 @@ constexpr std::string_view kNames[] = {
     "step.before_meeting", "step.after_meeting", "step.before_compute", "step.after_compute", "step.before_record", "step.after_record",
     "exchange.all_reduce", "exchange.all_gather", "exchange.all_to_all",
     "segment.before_finish", "validation.before", "validation.batch", "validation.after",
-    "save.before_snapshot", "save.after_snapshot", "save.before_draft", "save.before_shard", "save.while_writing", "save.before_sync_shard",
+    "save.before_snapshot", "save.after_snapshot", "save.before_draft", "save.before_link", "save.before_shard", "save.while_writing", "save.before_sync_shard",
     "save.after_sync_shard", "save.before_manifest", "save.before_sync_manifest", "save.before_sync_folder", "save.before_rename",
     "save.after_rename", "save.before_sync_parent", "save.before_pin", "save.before_latest", "save.before_remove", "save.while_removing",
     "end.before_save", "end.before_test", "end.after_test"};

@@ -115,6 +115,7 @@ struct CheckpointSection {
   int64_t keep = 2;
   int64_t milestone_steps = 0;
   std::string verify = "full";
+  int64_t whole_every = 1;
 };
 
 struct LogSection {

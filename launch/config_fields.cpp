@@ -145,6 +145,8 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
       {"checkpoint.every_seconds", &checkpoint.every_seconds, "seconds between checkpoints; 0: not by time", at_least(0), false, false},
       {"checkpoint.keep", &checkpoint.keep, "newest checkpoints that stay, besides the best one and milestones", at_least(2), false, false},
       {"checkpoint.milestone_steps", &checkpoint.milestone_steps, "a checkpoint every so many steps that stays for ever; 0: none", at_least(0), false, false},
+      {"checkpoint.whole_every", &checkpoint.whole_every, "every n-th checkpoint is whole, those between hold the rows changed since; 1: all whole",
+       at_least(1), false, false},
       {"checkpoint.verify", &checkpoint.verify, "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded",
        one_of({"full", "quick"}), false, false},
       {"log.every_steps", &log.every_steps, "steps between records of the loss", at_least(1), false, false},

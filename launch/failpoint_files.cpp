@@ -47,6 +47,11 @@ void FailpointFiles::sync_directory(const Path& path) {
   Files::sync_directory(path);
 }
 
+void FailpointFiles::link(const Path& from, const Path& to) {
+  at("save.before_link");
+  Files::link(from, to);
+}
+
 void FailpointFiles::rename(const Path& from, const Path& to) {
   const bool commits = step_of_name(to.filename()).has_value();
   if (commits) at("save.before_rename");

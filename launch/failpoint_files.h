@@ -16,6 +16,7 @@ class FailpointFiles : public Files {
   void append(const Descriptor& file, const Path& path, std::string_view bytes) override;
   void sync_file(const Path& path) override;
   void sync_directory(const Path& path) override;
+  void link(const Path& from, const Path& to) override;
   void rename(const Path& from, const Path& to) override;
   bool exchange(const Path& one, const Path& other) override;
   void remove_tree(const Path& path) override;

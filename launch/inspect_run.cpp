@@ -38,7 +38,8 @@ std::string state_of(const ListedCheckpoint& listed, bool full) {
   if (!listed.info) return "refused: " + listed.problem;
   try {
     if (full) verify_checkpoint(listed.dir, VerifyLevel::kFull);
-    return "complete";
+    const Manifest& manifest = *listed.info->manifest;
+    return manifest.incremental() ? "complete, shares files with step " + std::to_string(manifest.whole_step) : "complete";
   } catch (const CheckpointError& error) {
     return std::string("refused: ") + error.what();
   }
@@ -95,7 +96,9 @@ std::string describe_difference(const std::filesystem::path& first, const std::f
 std::string describe_checkpoint(const std::filesystem::path& dir) {
   const CheckpointInfo info = verify_checkpoint(dir, VerifyLevel::kQuick);
   std::ostringstream out;
-  out << "step " << info.step << ", written by " << info.manifest->shards.size() << " ranks\n";
+  out << "step " << info.step << ", written by " << num_whole_shards(*info.manifest) << " ranks";
+  if (info.manifest->incremental()) out << "; the rows changed since step " << info.manifest->whole_step << " stand in files of their own";
+  out << '\n';
   for (const TensorEntry& tensor : info.manifest->tensors) {
     out << "  " << tensor.name << "  " << tensor.dtype << "  " << shape_text(tensor.shape) << '\n';
   }

@@ -1,15 +1,13 @@
 #include "launch/trainer.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 
 #include "launch/agree.h"
-#include "launch/exit_codes.h"
 #include "launch/ranker.h"
 #include "launch/restore.h"
-#include "launch/stop_signal.h"
+#include "launch/step_inputs.h"
 
 namespace cllm {
 namespace {
@@ -29,15 +27,6 @@ EpochSteps epoch_steps(const Sampler& sampler) {
   return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent), sampler.num_steps(StepKind::kRecommendation)};
 }
 
-const StageSection& section_of(const RunConfig& config, Stage stage) {
-  switch (stage) {
-    case Stage::kWarmup: return config.warmup;
-    case Stage::kMutual: return config.mutual;
-    case Stage::kFinetune: break;
-  }
-  return config.finetune;
-}
-
 std::string where(const RunConfig& config, const Segment& segment, StepKind kind) {
   return "epoch " + std::to_string(segment.epoch + 1) + "/" + std::to_string(section_of(config, segment.stage).epochs) + " " +
          std::string(name_of(kind));
@@ -52,7 +41,8 @@ std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, 
 Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision)
     : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision), files_(supervision.failpoints),
       folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)), selection_(config_.finetune.select),
-      step_(comm, workspace.model, *workspace.optimizer), last_save_s_(now_s()), segment_start_s_(now_s()), reserve_(num_bytes(state())) {}
+      step_(comm, workspace.model, *workspace.optimizer), control_(comm, log, supervision, num_bytes(state())), last_save_s_(now_s()),
+      segment_start_s_(now_s()) {}
 
 TrainOutcome Trainer::run() {
   together(comm_, [&] { start_or_resume(); });
@@ -103,14 +93,16 @@ void Trainer::start_or_resume() {
   checkpoints_ = std::make_unique<CheckpointWriter>(comm_, folder_.checkpoints(),
                                                     SaveOptions{.keep_last = static_cast<int>(config_.checkpoint.keep),
                                                                 .milestone_steps = config_.checkpoint.milestone_steps,
+                                                                .refuse_non_finite = true,
                                                                 .files = files,
                                                                 .activity = &supervision_.background,
-                                                                .deadline_s = config_.run.save_deadline_s});
+                                                                .deadline_s = config_.run.save_deadline_s},
+                                                    config_.checkpoint.whole_every);
   if (comm_.rank() == 0) {
     const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
     metrics_ = std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
   }
-  batches_ = std::make_unique<Prefetcher>([this](int64_t step) { return make_batch(step); }, cursor_.global_step, schedule_.num_steps());
+  batches_ = std::make_unique<Prefetcher>([this](int64_t step) { return make_batch(workspace_, schedule_, comm_, step); }, cursor_.global_step, schedule_.num_steps());
 }
 
 /// A stage starts with fresh optimiser state (METHOD.md §6: finetuning has its own Adam); before a new learning rate the rows that
@@ -120,6 +112,7 @@ void Trainer::begin(const Segment& segment, int64_t start) {
     flush_tables();
     if (schedule_.steps_of_before(segment.stage, start) == 0) {
       for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->reset(*table);
+      touched_.forget();
       cursor_.validations_since_best = 0;
     }
     cursor_.sums = {};
@@ -141,18 +134,17 @@ void Trainer::train_step(const Segment& segment) {
     const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
     weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
   }
-  const StepLosses losses = step_.run(batch, step_config(segment, batch.kind));
+  const StepLosses losses = step_.run(batch, step_config(workspace_, segment, batch.kind));
   if (workspace_.backbone_optimizer) {
     workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
   }
   failpoints.at("step.after_compute");
   ++cursor_.global_step;
-  const double took_s = now_s() - begin_s;
-  reserve_.step_took(took_s);
-  work_ = {work_.own_s + took_s - (supervision_.main.waited_s() - waited_s), static_cast<double>(batch.num_tokens())};
-  non_finite_ = std::isfinite(losses.loss) || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
+  const bool finite = std::isfinite(losses.loss);
+  const NonFinite place = finite || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
+  control_.step_done(now_s() - begin_s, supervision_.main.waited_s() - waited_s, batch.num_tokens(), place);
   failpoints.at("step.before_record");
-  if (non_finite_ == NonFinite::kNone && std::isfinite(losses.loss)) record(segment, batch.kind, losses);
+  if (finite) record(segment, batch.kind, losses);
   failpoints.at("step.after_record");
 }
 
@@ -200,69 +192,31 @@ bool Trainer::validate(const Segment& segment) {
   return true;
 }
 
-/// All ranks tell each other how they are and take the same decisions: stop, save, go on. While one waits for its data they meet again
-/// and again, so that a signal is seen. False: the run must stop.
+/// Before every step and at the end of a segment. While a rank waits for its data they meet again and again, so that a signal is seen.
+/// False: the run must stop.
 bool Trainer::meet(bool for_step) {
   supervision_.failpoints.at("step.before_meeting");
   supervision_.main.begin("meeting before the step", cursor_.global_step + 1, config_.run.deadline_s);
-  RankReport mine = report();
-  mine.save_due = for_step && checkpoint_due();
-  work_ = {};
-  for (bool first = true;; first = false, mine = report()) {
-    const double begin_s = now_s();
-    mine.data_ready = !for_step || batches_->wait_for(kDataPatience);
-    if (!mine.data_ready) supervision_.main.note("waiting for data");
-    work_.own_s += now_s() - begin_s;
-    const std::vector<RankReport> reports = exchange(comm_, mine);
-    if (first) look_at(reports);
-    if (agreed_to_stop(reports)) return false;
-    if (reports[0].save_due) save();
-    if (!all_data_ready(reports)) continue;
-    supervision_.failpoints.at("step.after_meeting");
-    return true;
+  const auto data_ready = [&] {
+    const bool ready = !for_step || batches_->wait_for(kDataPatience);
+    if (!ready) supervision_.main.note("waiting for data");
+    return ready;
+  };
+  for (bool save_due = for_step && checkpoint_due();; save_due = false) {
+    const Decision decision = control_.meet(cursor_.global_step, *checkpoints_, save_due, data_ready);
+    if (decision.stop) return false;
+    if (decision.save) save();
+    if (decision.ready) break;
   }
-}
-
-RankReport Trainer::report() {
-  const double save_s = checkpoints_->longest_s();
-  if (save_s > 0) reserve_.save_took(save_s);
-  RankReport mine;
-  mine.signal = StopSignal::received();
-  mine.save_failed = checkpoints_->failed();
-  mine.non_finite = non_finite_;
-  mine.work = work_;
-  mine.time_is_up = supervision_.limit.left_s() < reserve_.seconds(!checkpoints_->idle());
-  return mine;
-}
-
-/// What the last step and the background save brought.
-void Trainer::look_at(std::span<const RankReport> reports) {
-  if (const std::string place = non_finite_place(reports); !place.empty()) {
-    const std::string line = "step " + std::to_string(cursor_.global_step) + ": " + place + ": a value is not finite, so the state is not saved; "
-                             "lower the stage's learning_rate and start again from the last checkpoint";
-    throw AgreedFailure(kBadConfiguration, comm_.rank() == 0 ? line : "");
-  }
-  if (any_save_failed(reports)) checkpoints_->finish();  // throws, on all ranks
-  std::vector<RankWork> work;
-  for (const RankReport& report : reports) work.push_back(report.work);
-  if (std::ranges::all_of(work, [](const RankWork& done) { return done.tokens == 0; })) return;  // no step since the last meeting
-  if (const auto slow = stragglers_.add(work); slow && comm_.rank() == 0) {
-    log_.warn("rank " + std::to_string(slow->rank) + " is slow: " + std::to_string(slow->factor).substr(0, 4) +
-              " times the others' time per step outside of waits, at step " + std::to_string(cursor_.global_step));
-  }
-}
-
-bool Trainer::agreed_to_stop(std::span<const RankReport> reports) {
-  const std::string reason = stop_reason(reports);
-  if (!reason.empty()) log_.info(reason + ": saving after step " + std::to_string(cursor_.global_step));
-  return !reason.empty();
+  supervision_.failpoints.at("step.after_meeting");
+  return true;
 }
 
 /// Between two blocks of a validation.
 bool Trainer::must_leave_evaluation() {
   supervision_.failpoints.at("validation.batch");
   supervision_.main.begin("validation", cursor_.global_step, config_.run.deadline_s);
-  return agreed_to_stop(exchange(comm_, report()));
+  return control_.must_stop(cursor_.global_step, *checkpoints_);
 }
 
 /// Rank 0's word counts, since clocks differ.
@@ -276,6 +230,7 @@ bool Trainer::checkpoint_due() const {
 }
 
 TrainOutcome Trainer::interrupt() {
+  supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   save();
   checkpoints_->finish();
   return {.interrupted = true, .test = {}};
@@ -287,7 +242,9 @@ void Trainer::save(const std::string& pin) {
   supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   supervision_.failpoints.at("save.before_snapshot");
   if (metrics_) metrics_->flush();
-  TrainState saved = state();
+  const bool whole = checkpoints_->next_is_whole() || !touched_.known();
+  TrainState saved = whole ? state() : touched_.changed(state(), workspace_.model);
+  if (whole && config_.checkpoint.whole_every > 1) touched_.remember(workspace_.model);
   saved.metadata_json = to_metadata(cursor_, workspace_.model, workspace_.backbone_optimizer.get(), config_digest(config_));
   checkpoints_->start(cursor_.global_step, saved, pin);
   supervision_.failpoints.at("save.after_snapshot");
@@ -314,29 +271,6 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.after_test");
   supervision_.main.end();
   return outcome;
-}
-
-Batch Trainer::make_batch(int64_t global_step) const {
-  const Segment& segment = schedule_.segments()[schedule_.segment_of(global_step)];
-  const StepRef ref = schedule_.at(global_step);
-  return workspace_.sampler.batch({ref.kind, static_cast<int64_t>(segment.stage), segment.epoch, ref.step}, comm_.rank(),
-                                  comm_.world_size());
-}
-
-StepConfig Trainer::step_config(const Segment& segment, StepKind kind) const {
-  StepConfig out;
-  out.learning_rate = segment.learning_rate;
-  out.item_softmax = config_.optimizer.item_softmax == "gathered" ? ItemSoftmax::kGathered : ItemSoftmax::kSharded;
-  switch (kind) {
-    case StepKind::kCollaborative: out.lambda = config_.loss.lambda_collaborative; break;
-    case StepKind::kContent: out.lambda = segment.stage == Stage::kWarmup ? 0 : config_.loss.lambda_content; break;
-    case StepKind::kRecommendation: out.lambda = config_.loss.lambda_finetune; break;
-  }
-  const bool content_in_finetune = segment.stage == Stage::kFinetune && kind == StepKind::kContent;
-  if (content_in_finetune && !config_.loss.content_dropout_in_finetune) return out;
-  const DropoutRates rates = stage_dropout(config_, section_of(config_, segment.stage), workspace_.backbone_dropout);
-  out.dropout = {rates.embedding, rates.attention, rates.residual};
-  return out;
 }
 
 void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& losses) {

@@ -10,12 +10,12 @@
 #include "launch/log.h"
 #include "launch/metrics.h"
 #include "launch/progress.h"
+#include "launch/run_control.h"
 #include "launch/run_folder.h"
 #include "launch/schedule.h"
 #include "launch/selection.h"
-#include "launch/step_meeting.h"
-#include "launch/straggler.h"
 #include "launch/supervision.h"
+#include "launch/touched_rows.h"
 #include "launch/train_state.h"
 #include "launch/workspace.h"
 
@@ -49,12 +49,6 @@ class Trainer {
   TrainOutcome interrupt();
   TrainOutcome test_best();
 
-  RankReport report();
-  bool agreed_to_stop(std::span<const RankReport> reports);
-  void look_at(std::span<const RankReport> reports);
-
-  Batch make_batch(int64_t global_step) const;
-  StepConfig step_config(const Segment& segment, StepKind kind) const;
   void record(const Segment& segment, StepKind kind, const StepLosses& losses);
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,
              std::vector<std::pair<std::string, double>> timing = {});
@@ -71,6 +65,7 @@ class Trainer {
   Schedule schedule_;
   Selection selection_;
   TrainStep step_;
+  RunControl control_;
   Cursor cursor_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
   std::unique_ptr<Prefetcher> batches_;
@@ -79,10 +74,7 @@ class Trainer {
   Stage stage_ = Stage::kWarmup;             // of progress_
   int64_t saved_step_ = -1;
   double last_save_s_, segment_start_s_;
-  RankWork work_;                              // since the last meeting
-  NonFinite non_finite_ = NonFinite::kNone;  // of the last step
-  TimeReserve reserve_;
-  StragglerWatch stragglers_;
+  TouchedRows touched_;
 };
 
 }  // namespace cllm

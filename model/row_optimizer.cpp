@@ -48,7 +48,8 @@ class LazyOptimizer : public RowOptimizer {
   void catch_up(Table&, const at::Tensor&) const override {}
   void flush(Table&) const override {}
   void reset(Table& table) const override {
-    table.moment1 = table.moment2 = table.row_step = at::Tensor();
+    table.moment1 = table.moment2 = at::Tensor();
+    table.row_step = lazy_zeros({table.weight.size(0)}, at::kInt);
     table.step = 0;
     table.learning_rate = Table::kNoLearningRate;
     allocate(table);
@@ -56,6 +57,7 @@ class LazyOptimizer : public RowOptimizer {
   void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const override {
     table.learning_rate = learning_rate;
     ++table.step;
+    table.row_step.index_fill_(0, rows_M, table.step);
     move(table, rows_M, gradients_MD);
   }
 

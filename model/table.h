@@ -14,7 +14,7 @@ struct Table {
   at::Tensor weight;    // [local rows, D] fp32 or fp64
   at::Tensor moment1;   // [local rows, D] Adam m; undefined if the optimiser has none
   at::Tensor moment2;   // [local rows, D] Adam v, or [local rows] row-wise Adagrad accumulator; undefined if none
-  at::Tensor row_step;  // int32 [local rows] updates that each row has had (skip-aware Adam)
+  at::Tensor row_step;  // int32 [local rows] table step that each row is at; it changes whenever the row does
   int64_t step = 0;     // updates of the table
   double learning_rate = kNoLearningRate;  // of the last update, hence of the missed ones that `adam` still owes to stale rows
 

@@ -171,7 +171,7 @@ TEST_F(Corruption, AnEditedManifestIsRefused) {
 TEST_F(Corruption, ForgedManifestsAreRefusedBeforeAnythingIsAllocated) {
   const std::string good = read(dir(20) / "manifest.json");
   const std::pair<std::function<void(nlohmann::json&)>, std::string> cases[] = {
-      {[](auto& m) { m["version"] = 2; }, "format version 2, this program reads 1"},
+      {[](auto& m) { m["version"] = 3; }, "format version 3, this program reads 1 to 2"},
       {[](auto& m) { m["format"] = "other"; }, "not a cllm4rec checkpoint"},
       {[](auto& m) { m["tensors"][0]["shape"] = {int64_t{1} << 62, int64_t{1} << 62}; }, "out of range"},
       {[](auto& m) { m["tensors"][0]["shape"][0] = -1; }, "out of range"},

@@ -81,9 +81,24 @@ TEST(LongRun, AKillAtAnyStageOfASaveLosesNothing) {
   EXPECT_TRUE(fingerprint(dir) == undisturbed());
 }
 
+TEST(LongRun, IncrementalSavesLoseNothingEither) {
+  const fs::path dir = fresh_dir("incremental");
+  const std::string incremental = "--checkpoint.whole_every=3 --checkpoint.every_steps=1 --run.max_restarts=0";
+  for (const char* place : {"step.after_record:kill@7#1", "save.before_rename:kill@6#0", "save.before_link:kill@3#0", "validation.batch:usr1#1",
+                            "save.after_rename:kill@5#0"}) {
+    const Finished stopped = train(dir, incremental + fail_at(place));
+    EXPECT_TRUE(stopped.code == 137 || stopped.code == 75) << place << "\n" << stopped.output;
+    EXPECT_EQ(run(cllm4rec(1, "checkpoint verify " + dir.string())).code, 0) << place;
+  }
+  EXPECT_THAT(run(cllm4rec(1, "checkpoint show " + dir.string())).output, HasSubstr("changes-00001-of-00002.h5"));
+  const Finished last = train(dir, incremental);
+  EXPECT_EQ(last.code, 0) << last.output;
+  EXPECT_TRUE(fingerprint(dir) == undisturbed());
+}
+
 TEST(LongRun, EveryFailpointIsPassed) {
   const fs::path dir = fresh_dir("all_failpoints");
-  std::string output = train(dir, fail_at("all:log") + " --failpoint=step.after_record:usr1@30").output;
+  std::string output = train(dir, "--checkpoint.whole_every=2" + fail_at("all:log") + " --failpoint=step.after_record:usr1@30").output;
   output += train(dir, fail_at("all:log")).output;
   std::istringstream names(run(cllm4rec(1, "train --list-failpoints")).output);
   int count = 0;

@@ -49,6 +49,12 @@ class CrashingFiles : public Files {
     std::erase_if(renames_, [&](const auto& rename) { return rename.second.parent_path() == path; });
     for (const auto& entry : std::filesystem::directory_iterator(path)) named_.insert(entry.path());
   }
+  void link(const Path& from, const Path& to) override {
+    count();
+    Files::link(from, to);
+    const std::scoped_lock lock(mutex_);
+    if (synced_.contains(from)) synced_.insert(to);  // the content is the same; the name is not durable yet
+  }
   void rename(const Path& from, const Path& to) override {
     count();
     Files::rename(from, to);
