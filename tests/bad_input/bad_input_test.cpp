@@ -1,4 +1,5 @@
-// Runs the table in one process by the program's own entry point, so that 150 rows take seconds; some rows also as real processes.
+// Runs the table in one process by the program's own entry point, so that 150 rows take seconds; some rows also as real
+// processes.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,8 +46,8 @@ Ended run_here(const std::string& arguments) {
 
 Rows all_rows() {
   Rows all;
-  for (const Rows& rows : {bad_command_lines(), bad_configurations(), bad_interactions(), bad_corpora(), bad_tokenizers(), bad_backbones(),
-                           bad_runs()}) {
+  for (const Rows& rows : {bad_command_lines(), bad_configurations(), bad_interactions(), bad_corpora(), bad_tokenizers(),
+                           bad_backbones(), bad_runs()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;
@@ -74,8 +75,9 @@ INSTANTIATE_TEST_SUITE_P(Inputs, Refused, ::testing::ValuesIn(all_rows()), [](co
 TEST(Table, has_at_least_120_rows) { EXPECT_GE(all_rows().size(), 120u); }
 
 /// Rows of every kind once more as real processes.
-const std::vector<std::string> kAsProcess = {"unknown_command",  "config_seed_is_text",   "interactions_bad_utf8",  "corpus_missing",
-                                             "tokenizer_no_json", "backbone_no_weights", "checkpoint_all_damaged"};
+const std::vector<std::string> kAsProcess = {"unknown_command",       "config_seed_is_text", "interactions_bad_utf8",
+                                             "corpus_missing",        "tokenizer_no_json",   "backbone_no_weights",
+                                             "checkpoint_all_damaged"};
 
 int lines_of_program(const std::string& output) {
   std::istringstream in(output);

@@ -12,8 +12,8 @@ BadInput override_row(const std::string& name, const std::string& override, std:
 
 /// A bad file beside good overrides.
 BadInput file_row(const std::string& name, const std::string& text, std::vector<std::string> message) {
-  return {"config_file_" + name, [text] { write("bad.toml", text); }, "train bad.toml --run.dir=new --run.corpus=corpus --run.backbone=backbone", 64,
-          std::move(message)};
+  return {"config_file_" + name, [text] { write("bad.toml", text); },
+          "train bad.toml --run.dir=new --run.corpus=corpus --run.backbone=backbone", 64, std::move(message)};
 }
 
 }  // namespace
@@ -46,18 +46,28 @@ Rows bad_configurations() {
       override_row("groups_zero", "--batch.groups=0", {"batch.groups", "0", "1 to"}),
       override_row("epochs_negative", "--mutual.epochs=-1", {"mutual.epochs", "-1", "0 to"}),
       override_row("epochs_beyond_reason", "--mutual.epochs=9000000000000000000", {"mutual.epochs", "9000000000000000000"}),
-      override_row("no_stage_at_all", "--warmup.epochs=0 --mutual.epochs=0 --finetune.epochs=0", {"mutual.epochs", "all 0", "set one of them"}),
+      override_row("no_stage_at_all", "--warmup.epochs=0 --mutual.epochs=0 --finetune.epochs=0",
+                   {"mutual.epochs", "all 0", "set one of them"}),
       override_row("keep_one_checkpoint", "--checkpoint.keep=1", {"checkpoint.keep", "1", "at least 2"}),
       override_row("cut_offs_empty", "--evaluation.recall_k=[]", {"evaluation.recall_k", "[]", "a list of integers"}),
       override_row("cut_offs_mixed", "--evaluation.recall_k=[1,'x']", {"evaluation.recall_k", "a list of integers"}),
       override_row("cut_off_zero", "--evaluation.ndcg_k=[0]", {"evaluation.ndcg_k", "0", "at least 1"}),
-      override_row("select_unknown_metric", "--finetune.select=recall@7", {"finetune.select", "recall@7 is not computed", "recall@20"}),
+      override_row("select_unknown_metric", "--finetune.select=recall@7",
+                   {"finetune.select", "recall@7 is not computed", "recall@20"}),
       override_row("select_empty", "--finetune.select=", {"finetune.select", "is not computed"}),
       override_row("prompt_without_user", "--prompts.collaborative=hello", {"prompts.collaborative", "{user}"}),
       override_row("prompt_unknown_word", "--prompts.review={user}-{thing}", {"prompts.review", "{thing}"}),
       override_row("value_is_table", "--run.dir={a=1}", {"run.dir"}),
-      {"config_corpus_not_set", nothing, "train --run.dir=new --run.backbone=backbone", 64, {"run.corpus is not set", "--run.corpus="}},
-      {"config_backbone_not_set", nothing, "train --run.dir=new --run.corpus=corpus", 64, {"run.backbone is not set", "--run.backbone="}},
+      {"config_corpus_not_set",
+       nothing,
+       "train --run.dir=new --run.backbone=backbone",
+       64,
+       {"run.corpus is not set", "--run.corpus="}},
+      {"config_backbone_not_set",
+       nothing,
+       "train --run.dir=new --run.corpus=corpus",
+       64,
+       {"run.backbone is not set", "--run.backbone="}},
       override_row("run_dir_empty", "--run.dir=", {"run.dir is not set"}),
       {"config_run_dir_is_a_file", [] { write("new", "x"); }, kTrain, 64, {"run.dir", "new"}},
       {"config_run_dir_below_a_file", [] { write("taken", "x"); }, kTrain + "--run.dir=taken/run", 64, {"run.dir", "taken/run"}},
@@ -72,8 +82,19 @@ Rows bad_configurations() {
       file_row("section_is_list", "[[run]]\nseed = 1\n", {"bad.toml:1", "run"}),
       file_row("date_for_number", "[run]\nseed = 1979-05-27\n", {"bad.toml:2", "1979-05-27", "an integer"}),
       file_row("not_utf8", "[run]\ndir = \"\xFF\xFE\"\n", {"bad.toml:2"}),
-      file_row("binary", std::string("\x7F" "ELF\0\1\2", 7), {"bad.toml:1"}),
-      {"config_two_files", [] { write("a.toml", ""); write("b.toml", ""); }, "train a.toml b.toml", 64, {"b.toml", "--section.key=value"}},
+      file_row("binary",
+               std::string("\x7F"
+                           "ELF\0\1\2",
+                           7),
+               {"bad.toml:1"}),
+      {"config_two_files",
+       [] {
+         write("a.toml", "");
+         write("b.toml", "");
+       },
+       "train a.toml b.toml",
+       64,
+       {"b.toml", "--section.key=value"}},
   };
 }
 

@@ -18,32 +18,59 @@ Rows bad_corpora() {
       corpus_row("manifest_missing", [] { remove("corpus/corpus.json"); }, {"corpus/corpus.json: no such file"}),
       corpus_row("manifest_empty", [] { write("corpus/corpus.json", ""); }, {"corpus.json: damaged"}),
       corpus_row("manifest_cut", [] { truncate("corpus/corpus.json", 400); }, {"corpus.json: damaged"}),
-      corpus_row("manifest_edited", [] { replace("corpus/corpus.json", "\"users\": 24", "\"users\": 23"); }, {"corpus.json", "fingerprint"}),
-      corpus_row("manifest_of_other_program", [] { write("corpus/corpus.json", "{\"format\": \"x\"}"); }, {"not the manifest of a corpus"}),
+      corpus_row("manifest_edited", [] { replace("corpus/corpus.json", "\"users\": 24", "\"users\": 23"); },
+                 {"corpus.json", "fingerprint"}),
+      corpus_row("manifest_of_other_program", [] { write("corpus/corpus.json", "{\"format\": \"x\"}"); },
+                 {"not the manifest of a corpus"}),
       corpus_row("format_is_a_number", [] { write("corpus/corpus.json", "{\"format\": 3}"); }, {"corpus.json"}),
-      corpus_row("version_of_the_future", [] { forge_corpus([](Json& j) { j["version"] = 99; }); }, {"format version 99", "reads 1", "prepare"}),
+      corpus_row("version_of_the_future", [] { forge_corpus([](Json& j) { j["version"] = 99; }); },
+                 {"format version 99", "reads 1", "prepare"}),
       corpus_row("counts_negative", [] { forge_corpus([](Json& j) { j["counts"]["users"] = -1; }); }, {"count 'users' is -1"}),
-      corpus_row("counts_too_large", [] { forge_corpus([](Json& j) { j["counts"]["items"] = uint64_t{1} << 40; }); }, {"count 'items' is 1099511627776"}),
+      corpus_row("counts_too_large", [] { forge_corpus([](Json& j) { j["counts"]["items"] = uint64_t{1} << 40; }); },
+                 {"count 'items' is 1099511627776"}),
       corpus_row("counts_missing", [] { forge_corpus([](Json& j) { j.erase("counts"); }); }, {"corpus.json", "counts"}),
-      corpus_row("shard_outside", [] { forge_corpus([](Json& j) { j["shards"]["users"][0]["name"] = "../raw/items.tsv"; }); }, {"../raw/items.tsv", "leaves the corpus"}),
-      corpus_row("shard_gap", [] { forge_corpus([](Json& j) { j["shards"]["users"][0]["first_row"] = 1; }); }, {"does not continue the rows"}),
+      corpus_row("shard_outside", [] { forge_corpus([](Json& j) { j["shards"]["users"][0]["name"] = "../raw/items.tsv"; }); },
+                 {"../raw/items.tsv", "leaves the corpus"}),
+      corpus_row("shard_gap", [] { forge_corpus([](Json& j) { j["shards"]["users"][0]["first_row"] = 1; }); },
+                 {"does not continue the rows"}),
       corpus_row("shard_missing", [] { remove("corpus/users-000000.h5"); }, {"users-000000.h5", "cannot open"}),
-      corpus_row("shard_cut", [] { truncate("corpus/items-000000.h5", 1000); }, {"items-000000.h5", "1000 bytes, the manifest says", "copy the corpus again"}),
-      corpus_row("shard_not_hdf5", [] { write("corpus/users-000000.h5", std::string(std::filesystem::file_size("corpus/users-000000.h5"), 'x')); }, {"users-000000.h5", "not an HDF5 file"}),
+      corpus_row("shard_cut", [] { truncate("corpus/items-000000.h5", 1000); },
+                 {"items-000000.h5", "1000 bytes, the manifest says", "copy the corpus again"}),
+      corpus_row("shard_not_hdf5",
+                 [] { write("corpus/users-000000.h5", std::string(std::filesystem::file_size("corpus/users-000000.h5"), 'x')); },
+                 {"users-000000.h5", "not an HDF5 file"}),
       corpus_row("shard_header_flipped", [] { flip_byte("corpus/texts-000000.h5", 70); }, {"texts-000000.h5"}),
       corpus_row("shard_old_format", [] { flip_byte("corpus/texts-000000.h5", 8); }, {"texts-000000.h5"}),
       corpus_row("shards_swapped",
                  [] {
                    forge_corpus([](Json& j) {
-                     for (const char* key : {"name", "bytes", "xxh3"}) j["shards"]["users"][0][key] = j["shards"]["items"][0][key];
+                     for (const char* key : {"name", "bytes", "xxh3"})
+                       j["shards"]["users"][0][key] = j["shards"]["items"][0][key];
                    });
                  },
                  {"items-000000.h5", "dataset"}),
       corpus_row("tokenizer_gone", [] { remove("corpus/tokenizer"); }, {"tokenizer", "missing"}),
-      corpus_row("tokenizer_cut", [] { truncate("corpus/tokenizer/vocab.json", 100); }, {"vocab.json", "bytes that the manifest says"}),
-      corpus_row("is_a_file", [] { remove("corpus"); write("corpus", "x"); }, {"corpus/corpus.json"}),
-      corpus_row("manifest_is_a_folder", [] { remove("corpus/corpus.json"); std::filesystem::create_directory("corpus/corpus.json"); }, {"corpus.json", "not a regular file"}),
-      corpus_row("manifest_nested_deeply", [] { write("corpus/corpus.json", "{\"format\": \"cllm4rec-corpus\", \"version\": 1, \"fingerprint\": \"\", \"x\": " + std::string(300000, '[') + std::string(300000, ']') + "}"); }, {"corpus.json"}),
+      corpus_row("tokenizer_cut", [] { truncate("corpus/tokenizer/vocab.json", 100); },
+                 {"vocab.json", "bytes that the manifest says"}),
+      corpus_row("is_a_file",
+                 [] {
+                   remove("corpus");
+                   write("corpus", "x");
+                 },
+                 {"corpus/corpus.json"}),
+      corpus_row("manifest_is_a_folder",
+                 [] {
+                   remove("corpus/corpus.json");
+                   std::filesystem::create_directory("corpus/corpus.json");
+                 },
+                 {"corpus.json", "not a regular file"}),
+      corpus_row("manifest_nested_deeply",
+                 [] {
+                   write("corpus/corpus.json",
+                         "{\"format\": \"cllm4rec-corpus\", \"version\": 1, \"fingerprint\": \"\", \"x\": " +
+                             std::string(300000, '[') + std::string(300000, ']') + "}");
+                 },
+                 {"corpus.json"}),
   };
 }
 

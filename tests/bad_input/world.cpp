@@ -22,8 +22,10 @@ World::World(const std::function<int(const std::string&)>& run_command)
   fs::current_path(root_ / "good");
   for (const char* arguments :
        {"demo-data raw --users 24 --items 12 --applications 5", "prepare --input raw --output corpus --train-tokenizer 280",
-        "pretrain-backbone --corpus corpus --output backbone --layers 1 --heads 2 --width 16 --positions 96 --context 32 --blocks 4 --epochs 1",
-        "train --run.dir=run --run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"}) {
+        "pretrain-backbone --corpus corpus --output backbone --layers 1 --heads 2 --width 16 --positions 96 --context 32 "
+        "--blocks 4 --epochs 1",
+        "train --run.dir=run --run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=1 "
+        "--finetune.epochs=1"}) {
     if (run_command(arguments) != 0) throw std::runtime_error(std::string("the good world cannot be made: ") + arguments);
   }
 }

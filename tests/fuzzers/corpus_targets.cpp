@@ -29,7 +29,8 @@ void read_users(const Corpus& corpus) {
 void parse(const std::string& text) {
   try {
     const CorpusManifest manifest = CorpusManifest::parse(text, "corpus.json");
-    require(CorpusManifest::parse(manifest.to_text(), "corpus.json").to_text() == manifest.to_text(), "a manifest prints as it was read");
+    require(CorpusManifest::parse(manifest.to_text(), "corpus.json").to_text() == manifest.to_text(),
+            "a manifest prints as it was read");
   } catch (const DataError& error) {
     require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
   }
@@ -86,7 +87,8 @@ void corpus_shard(std::string_view bytes) {
   constexpr std::string_view kFamilies = "uit";
   const size_t family = bytes.empty() ? std::string_view::npos : kFamilies.find(bytes[0]);
   if (family == std::string_view::npos) return;
-  static const CorpusManifest good = CorpusManifest::parse(read_small_file(base_corpus() / kManifestName, 1 << 20), "corpus.json");
+  static const CorpusManifest good =
+      CorpusManifest::parse(read_small_file(base_corpus() / kManifestName, 1 << 20), "corpus.json");
   CorpusManifest manifest = good;
   std::vector<CorpusShard>& shards = family == 0 ? manifest.users : family == 1 ? manifest.items : manifest.texts;
   const fs::path file = base_corpus() / shards.at(0).file.name;

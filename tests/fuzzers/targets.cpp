@@ -33,7 +33,8 @@ const std::vector<Target>& targets() {
 
 fs::path scratch() {
   struct Folder {
-    fs::path path = fs::path(fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path()) / ("cllm_fuzz_" + std::to_string(getpid()));
+    fs::path path =
+        fs::path(fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path()) / ("cllm_fuzz_" + std::to_string(getpid()));
     Folder() { fs::create_directories(path); }
     ~Folder() {
       std::error_code ignored;
@@ -53,7 +54,8 @@ fs::path as_file(const std::string& name, std::string_view bytes) {
 
 std::vector<std::string_view> split_parts(std::string_view bytes) {
   std::vector<std::string_view> parts;
-  for (size_t at; (at = bytes.find('\x1E')) != std::string_view::npos; bytes.remove_prefix(at + 1)) parts.push_back(bytes.substr(0, at));
+  for (size_t at; (at = bytes.find('\x1E')) != std::string_view::npos; bytes.remove_prefix(at + 1))
+    parts.push_back(bytes.substr(0, at));
   parts.push_back(bytes);
   return parts;
 }

@@ -8,8 +8,8 @@
 
 namespace cllm::fuzz {
 
-/// One parser of outside bytes under attack. `run` may end normally, whatever the bytes are; a BrokenPromise, a foreign exception, a
-/// crash, a hang or a large allocation is a finding.
+/// One parser of outside bytes under attack. `run` may end normally, whatever the bytes are; a BrokenPromise, a foreign
+/// exception, a crash, a hang or a large allocation is a finding.
 struct Target {
   std::string name;  // also of its folder in corpus/
   void (*run)(std::string_view bytes);

@@ -16,7 +16,8 @@ void use(const std::filesystem::path& dir) {
     const Tokenizer tokenizer = Tokenizer::load(dir);
     require(tokenizer.decode(tokenizer.encode(kText)) == kText, "what is encoded decodes to itself");
     tokenizer.save(scratch() / "saved");
-    require(Tokenizer::load(scratch() / "saved").fingerprint() == tokenizer.fingerprint(), "a saved tokenizer is the same tokenizer");
+    require(Tokenizer::load(scratch() / "saved").fingerprint() == tokenizer.fingerprint(),
+            "a saved tokenizer is the same tokenizer");
   } catch (const DataError& error) {
     require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
   }
