@@ -74,6 +74,7 @@ RowGradients merge_gradients(const TableLayout& layout, const Route& route, cons
 std::string_view name_of(NonFinite place) {
   switch (place) {
     case NonFinite::kNone: break;
+    case NonFinite::kTableRows: return "table rows";
     case NonFinite::kInputRows: return "input rows";
     case NonFinite::kHiddenStates: return "hidden states";
     case NonFinite::kLoss: return "loss";
@@ -139,8 +140,11 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   }
   non_finite_ = NonFinite::kNone;
   if (!std::isfinite(head.loss) || !is_finite(gradients_UD)) {
-    non_finite_ = !is_finite(x_TD) ? NonFinite::kInputRows : !is_finite(hidden_AD) ? NonFinite::kHiddenStates
-                : !std::isfinite(head.loss) ? NonFinite::kLoss : NonFinite::kInputGradients;
+    non_finite_ = !is_finite(own.weight) || !is_finite(other.weight) ? NonFinite::kTableRows
+                  : !is_finite(x_TD)                                  ? NonFinite::kInputRows
+                  : !is_finite(hidden_AD)                             ? NonFinite::kHiddenStates
+                  : !std::isfinite(head.loss)                         ? NonFinite::kLoss
+                                                                      : NonFinite::kInputGradients;
   } else if (!backbone_is_finite) {
     non_finite_ = NonFinite::kBackboneGradients;
   } else if (!std::isfinite(sums[1].item<double>()) || !is_finite(out.gradients_MD)) {

@@ -36,7 +36,7 @@ struct StepLosses {
 };
 
 /// The first place of a step where a rank saw a value that is no finite number, in the order of the step.
-enum class NonFinite { kNone, kInputRows, kHiddenStates, kLoss, kInputGradients, kBackboneGradients, kRowGradients };
+enum class NonFinite { kNone, kTableRows, kInputRows, kHiddenStates, kLoss, kInputGradients, kBackboneGradients, kRowGradients };
 std::string_view name_of(NonFinite place);
 
 /// Gradients of the trained side on this rank's shard: rows_M local rows, ascending; gradients [M, D]. Backbone gradients are in the

@@ -156,7 +156,7 @@ TEST(LongRun, ACrashLoopEndsWith78BeforeTraining) {
 TEST(LongRun, AValueThatIsNotFiniteStopsAllRanksAndIsNeverCommitted) {
   // Step 14 is an L-step, whose softmax sees every item: the step itself notices. Step 6 is a C-step, which does not read that row: the save
   // notices.
-  const std::pair<std::string, std::string> cases[] = {{"14", "rank 1: a value is not finite"}, {"6", "rank 1: tensor \"l_item.weight\""}};
+  const std::pair<std::string, std::string> cases[] = {{"14", "step 14: table rows of rank 1: a value is not finite"}, {"6", "rank 1: tensor \"l_item.weight\""}};
   for (const auto& [step, says] : cases) {
     const fs::path dir = fresh_dir("nan");
     const Finished stopped = train(dir, "--checkpoint.every_steps=1" + fail_at("step.before_compute:nan@" + step + "#1"));
