@@ -16,13 +16,14 @@
 namespace cllm::fuzz {
 namespace {
 
-/// Runs `parse`; only an Error may leave it, and it must be one line.
+/// Runs `parse`; only an Error may leave it, and it must be one line (of a ConfigError, which quotes the command line,
+/// launch/exit_codes.cpp makes one).
 template <typename Error, typename Parse>
 void attempt(const Parse& parse) {
   try {
     parse();
   } catch (const Error& error) {
-    require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
+    require(std::is_same_v<Error, ConfigError> || std::strchr(error.what(), '\n') == nullptr, "an error is one line");
   }
 }
 

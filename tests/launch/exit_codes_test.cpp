@@ -32,6 +32,8 @@ TEST(ExitCodes, MessageIsOneLine) {
   std::string line;
   exit_code_of(std::make_exception_ptr(DataError("items.tsv:3: bad\nUTF-8")), line);
   EXPECT_EQ(line, "items.tsv:3: bad UTF-8");
+  exit_code_of(std::make_exception_ptr(ConfigError("--run.dir\r\x1B[2J: bad")), line);
+  EXPECT_EQ(line, "--run.dir  [2J: bad");
 }
 
 }  // namespace
