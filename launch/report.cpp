@@ -64,23 +64,24 @@ std::vector<std::string> stages_of(const Records& records) {
   return stages;
 }
 
-bool is_step(const MetricsRecord& record) { return record.event == "L" || record.event == "C" || record.event == "F"; }
-
 /// One chart per kind of loss, one line per kind of step.
 std::string loss_charts(const Records& records, const std::string& stage) {
-  std::map<std::string, std::map<std::string, Series>> charts;  // value name -> event -> line
+  std::map<std::string, std::map<std::string, Series>> charts;  // "loss", "lm", "mr" -> "L", "C", "F" -> line
   for (const auto& record : records) {
-    if (record.stage != stage || !is_step(record)) continue;
-    for (const auto& [name, value] : record.values) {
-      Series& series = charts[name][record.event];
-      series.name = readable(record.event);
+    if (record.stage != stage || record.event != "step") continue;
+    for (const auto& [name, value] : record.values) {  // "L/loss"
+      const size_t slash = name.find('/');
+      if (slash == std::string::npos) continue;
+      const std::string kind = name.substr(0, slash);
+      Series& series = charts[name.substr(slash + 1)][kind];
+      series.name = readable(kind);
       series.points.emplace_back(static_cast<double>(record.step), value);
     }
   }
   std::string html;
   for (const std::string name : {"loss", "lm", "mr"}) {
     std::vector<Series> lines;
-    for (auto& [event, series] : charts[name]) lines.push_back(std::move(series));
+    for (auto& [kind, series] : charts[name]) lines.push_back(std::move(series));
     html += svg_chart({readable(name), "step"}, lines);
   }
   return html.empty() ? "" : "<h2>" + html_escape(readable(stage)) + "</h2><div class=charts>" + html + "</div>\n";

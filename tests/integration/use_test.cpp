@@ -21,7 +21,7 @@ const fs::path& trained() {
     const fs::path made = world.root / "trained";
     const Finished finished = run(cllm4rec(2, "train --run.dir=" + made.string() + " --run.corpus=" + world.corpus.string() +
                                                   " --run.backbone=" + world.backbone.string() +
-                                                  " --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"));
+                                                  " --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --log.every_steps=1"));
     EXPECT_EQ(finished.code, 0) << finished.output;
     return made;
   }();
@@ -40,6 +40,8 @@ TEST(Use, ARunLeavesMetricsTensorBoardEventsAResultAndAReport) {
     EXPECT_TRUE(fs::exists(trained() / name)) << name;
   }
   EXPECT_FALSE(fs::is_empty(trained() / "tensorboard"));
+  const std::string report = read_file(trained() / "report.html");
+  for (const char* curve : {"C-steps", "L-steps", "finetuning steps", "validation metrics"}) EXPECT_NE(report.find(curve), std::string::npos) << curve;
 }
 
 TEST(Use, EvaluatePrintsAnyCutOffAndWritesOneLinePerUserWhateverTheNumberOfRanks) {
