@@ -7,8 +7,8 @@ namespace cllm {
 namespace {
 
 struct Outcome {
-  char status = 0;  // 0: done, else the exit code
-  std::string text; // result or reason
+  char status = 0;   // 0: done, else the exit code
+  std::string text;  // result or reason
 };
 
 Outcome attempt(int exit_code, const std::function<std::string()>& work) {

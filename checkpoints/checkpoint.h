@@ -38,12 +38,12 @@ struct SaveOptions {
   std::string run_id = "run";   // stands in the manifest and in the names of unfinished folders: letters, digits, '-', '_'
   int keep_last = 2;            // committed checkpoints that stay; at least 2
   int64_t milestone_steps = 0;  // steps that are multiples of it stay for ever; 0: none
-  std::string pin = "";        // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
-  bool refuse_non_finite = false;  // an infinity or NaN in a tensor is an error of the save
+  std::string pin = "";  // not empty: this step becomes the checkpoint of that name (e.g. "best") and stays as long as it is
+  bool refuse_non_finite = false;        // an infinity or NaN in a tensor is an error of the save
   const CheckpointInfo* base = nullptr;  // of a state with only_changes: the last committed checkpoint; must outlive the call
-  Files* files = nullptr;      // tests replace the file system calls; must outlive the call
-  Activity* activity = nullptr;  // told of the save, for a watchdog; must outlive the call
-  double deadline_s = 0;         // that the watchdog gives it; 0: none
+  Files* files = nullptr;                // tests replace the file system calls; must outlive the call
+  Activity* activity = nullptr;          // told of the save, for a watchdog; must outlive the call
+  double deadline_s = 0;                 // that the watchdog gives it; 0: none
 };
 
 // All functions that take a Communicator are collective, and an error on one rank is thrown by all with the same message. `parent` is

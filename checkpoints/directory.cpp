@@ -48,13 +48,15 @@ void check_files(const path& dir, const Manifest& manifest) {
     std::error_code error;
     const auto found = std::filesystem::file_size(dir / shard.file, error);
     if (error || found != static_cast<uintmax_t>(shard.num_bytes)) {
-      throw CheckpointError(CheckpointError::kUnusable, (dir / shard.file).string() + ": expected " + std::to_string(shard.num_bytes) +
-                                                            " bytes, found " + (error ? error.message() : std::to_string(found)));
+      throw CheckpointError(CheckpointError::kUnusable, (dir / shard.file).string() + ": expected " +
+                                                            std::to_string(shard.num_bytes) + " bytes, found " +
+                                                            (error ? error.message() : std::to_string(found)));
     }
   }
   for (const std::string& name : names_in(dir)) {
     if (!expected.contains(name)) {
-      throw CheckpointError(CheckpointError::kUnusable, (dir / name).string() + ": expected no such file, the manifest does not list it");
+      throw CheckpointError(CheckpointError::kUnusable,
+                            (dir / name).string() + ": expected no such file, the manifest does not list it");
     }
   }
 }
@@ -91,7 +93,8 @@ CheckpointInfo verify_checkpoint(const path& dir, VerifyLevel level) {
   const path file = dir / "manifest.json";
   auto manifest = std::make_shared<const Manifest>(parse_manifest(read_text(file), file));
   if (step_name(manifest->step) != dir.filename()) {
-    throw CheckpointError(CheckpointError::kUnusable, file.string() + ": expected the step of its folder, found " + std::to_string(manifest->step));
+    throw CheckpointError(CheckpointError::kUnusable,
+                          file.string() + ": expected the step of its folder, found " + std::to_string(manifest->step));
   }
   check_files(dir, *manifest);
   if (level == VerifyLevel::kFull) {
@@ -105,7 +108,8 @@ std::optional<path> pinned_folder(const path& parent, const std::string& name) {
   if (!std::filesystem::exists(pin)) return std::nullopt;
   std::string target = read_text(pin);
   if (target.ends_with('\n')) target.pop_back();
-  if (!step_of_name(target)) throw CheckpointError(CheckpointError::kUnusable, pin.string() + ": expected a step folder, found \"" + target + "\"");
+  if (!step_of_name(target))
+    throw CheckpointError(CheckpointError::kUnusable, pin.string() + ": expected a step folder, found \"" + target + "\"");
   return parent / target;
 }
 
@@ -165,7 +169,9 @@ std::vector<path> superfluous(const path& parent, const Retention& retention) {
   int64_t shared = -1;  // the whole save whose files the newest one shares, as long as no other kept one is independent of them
   for (const ListedCheckpoint& listed : list_checkpoints(parent)) {
     const bool milestone = retention.milestone_steps > 0 && listed.step % retention.milestone_steps == 0;
-    const int64_t whole_step = !listed.info ? -1 : listed.info->manifest->incremental() ? listed.info->manifest->whole_step : listed.step;
+    const int64_t whole_step = !listed.info                           ? -1
+                               : listed.info->manifest->incremental() ? listed.info->manifest->whole_step
+                                                                      : listed.step;
     if (usable == 0 && listed.info && listed.info->manifest->incremental()) shared = whole_step;
     const bool independent = listed.info && shared >= 0 && whole_step != shared;
     const bool stays = usable < keep || !listed.pins.empty() || milestone || independent;

@@ -17,7 +17,8 @@ namespace {
 using std::filesystem::path;
 
 [[noreturn]] void fail(const char* call, const path& where, int error = errno) {
-  throw CheckpointError(CheckpointError::kCannotSave, std::string("cannot ") + call + " " + where.string() + ": " + std::strerror(error));
+  throw CheckpointError(CheckpointError::kCannotSave,
+                        std::string("cannot ") + call + " " + where.string() + ": " + std::strerror(error));
 }
 
 Descriptor open_or_fail(const path& where, int flags) {

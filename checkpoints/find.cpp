@@ -44,7 +44,8 @@ std::vector<path> shared_step_folders(Communicator& comm, const path& parent) {
 
 }  // namespace
 
-std::optional<CheckpointInfo> find_latest(Communicator& comm, const path& parent, std::vector<Refusal>* refused, VerifyLevel level) {
+std::optional<CheckpointInfo> find_latest(Communicator& comm, const path& parent, std::vector<Refusal>* refused,
+                                          VerifyLevel level) {
   std::string reasons;
   for (const path& dir : shared_step_folders(comm, parent)) {
     CheckpointInfo info;
@@ -54,8 +55,9 @@ std::optional<CheckpointInfo> find_latest(Communicator& comm, const path& parent
     reasons += "\n  " + reason;
   }
   if (reasons.empty()) return std::nullopt;
-  throw CheckpointError(CheckpointError::kUnusable,
-                        parent.string() + " holds checkpoints, but none can be used; start afresh in another folder, or restore one:" + reasons);
+  throw CheckpointError(
+      CheckpointError::kUnusable,
+      parent.string() + " holds checkpoints, but none can be used; start afresh in another folder, or restore one:" + reasons);
 }
 
 std::optional<CheckpointInfo> find_pinned(Communicator& comm, const path& parent, const std::string& name, VerifyLevel level) {
@@ -66,7 +68,8 @@ std::optional<CheckpointInfo> find_pinned(Communicator& comm, const path& parent
   if (target.empty()) return std::nullopt;
   CheckpointInfo info;
   const std::string reason = verify_together(comm, parent / target, level, info);
-  if (!reason.empty()) throw CheckpointError(CheckpointError::kUnusable, "the checkpoint \"" + name + "\" cannot be used: " + reason);
+  if (!reason.empty())
+    throw CheckpointError(CheckpointError::kUnusable, "the checkpoint \"" + name + "\" cannot be used: " + reason);
   return info;
 }
 

@@ -80,7 +80,8 @@ hid_t dataset_options() {
 
 void write_attribute(hid_t dataset, const char* name, int64_t value) {
   const Handle space(check(H5Screate(H5S_SCALAR), "create scalar"), H5Sclose);
-  Handle attribute(check(H5Acreate2(dataset, name, H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), "create attribute"), H5Aclose);
+  Handle attribute(check(H5Acreate2(dataset, name, H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), "create attribute"),
+                   H5Aclose);
   check(H5Awrite(attribute.get(), H5T_STD_I64LE, &value), "write attribute");
   attribute.close("close attribute");
 }
@@ -93,8 +94,9 @@ int64_t add_dataset(hid_t file, hid_t options, const ShardPart& part) {
   const std::vector<hsize_t> sizes(part.sizes.begin(), part.sizes.end());
   const Handle space(check(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), "create shape"), H5Sclose);
   const hid_t type = hdf5_type(part.type);
-  Handle dataset(check(H5Dcreate2(file, part.name.c_str(), type, space.get(), H5P_DEFAULT, options, H5P_DEFAULT), "create dataset"),
-                 H5Dclose);
+  Handle dataset(
+      check(H5Dcreate2(file, part.name.c_str(), type, space.get(), H5P_DEFAULT, options, H5P_DEFAULT), "create dataset"),
+      H5Dclose);
   write_attribute(dataset.get(), "first_row", part.first_row);
   write_attribute(dataset.get(), "global_rows", part.global_rows);
   const haddr_t offset = c10::multiply_integers(part.sizes) > 0 ? H5Dget_offset(dataset.get()) : 0;

@@ -21,7 +21,9 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
-std::string describe(std::string_view dtype, const std::vector<int64_t>& shape) { return std::string(dtype) + " " + shape_text(shape); }
+std::string describe(std::string_view dtype, const std::vector<int64_t>& shape) {
+  return std::string(dtype) + " " + shape_text(shape);
+}
 
 Request match(const CheckpointInfo& checkpoint, const ShardedTensor& wanted) {
   const TensorEntry* const found = find_tensor(*checkpoint.manifest, wanted.name);
@@ -36,7 +38,8 @@ Request match(const CheckpointInfo& checkpoint, const ShardedTensor& wanted) {
   if (dtype == nullptr || found->dtype != dtype->name || found->shape != shape) {
     refuse("expected " + expected + ", found " + describe(found->dtype, found->shape));
   }
-  if (wanted.first_row < 0 || wanted.first_row + wanted.rows.size(0) > wanted.global_rows) refuse("the rows asked for lie outside it");
+  if (wanted.first_row < 0 || wanted.first_row + wanted.rows.size(0) > wanted.global_rows)
+    refuse("the rows asked for lie outside it");
   return {found, wanted.first_row, wanted.rows};
 }
 
@@ -51,7 +54,8 @@ std::vector<Request> match_all(const CheckpointInfo& checkpoint, const TrainStat
 
 void fill(const Request& request, RowReader& reader) {
   const bool direct = request.target.is_contiguous() && request.target.device().is_cpu();
-  at::Tensor host = direct ? request.target : at::empty(request.target.sizes(), at::TensorOptions().dtype(request.target.scalar_type()));
+  at::Tensor host =
+      direct ? request.target : at::empty(request.target.sizes(), at::TensorOptions().dtype(request.target.scalar_type()));
   reader.read(*request.stored, request.first_row, host.size(0), static_cast<std::byte*>(host.mutable_data_ptr()));
   if (!direct) request.target.copy_(host);
 }

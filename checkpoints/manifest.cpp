@@ -27,7 +27,8 @@ std::string to_hex(uint64_t value) {
 }
 
 uint64_t from_hex(const std::string& text) {
-  if (text.size() != 16 || text.find_first_not_of("0123456789abcdef") != std::string::npos) throw std::runtime_error("bad checksum text");
+  if (text.size() != 16 || text.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw std::runtime_error("bad checksum text");
   return std::stoull(text, nullptr, 16);
 }
 
@@ -57,7 +58,8 @@ json to_json(const TensorEntry& tensor) {
   }
   json value = {{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"parts", parts}};
   for (const TensorPatch& patch : tensor.patches) {
-    value["patches"].push_back({{"shard", patch.shard}, {"rows", patch.rows}, {"offset", patch.offset}, {"rows_offset", patch.rows_offset}});
+    value["patches"].push_back(
+        {{"shard", patch.shard}, {"rows", patch.rows}, {"offset", patch.offset}, {"rows_offset", patch.rows_offset}});
   }
   return value;
 }
@@ -107,22 +109,28 @@ void check_tensor(const TensorEntry& tensor, const std::vector<ShardEntry>& shar
     require(part.shard >= 0 && part.shard < static_cast<int64_t>(shards.size()), what + " names a shard that is not listed");
     require(part.first_row == next_row && part.rows >= 0 && part.rows <= tensor.shape[0] - next_row,
             what + ": the parts must cover its " + std::to_string(tensor.shape[0]) + " rows once and in order; the part of " +
-                std::to_string(part.rows) + " rows at row " + std::to_string(part.first_row) + " should begin at row " + std::to_string(next_row));
+                std::to_string(part.rows) + " rows at row " + std::to_string(part.first_row) + " should begin at row " +
+                std::to_string(next_row));
     next_row += part.rows;
     const int64_t part_bytes = checked_product(part.rows, tensor.row_bytes(), what + ": part");
     const int64_t shard_bytes = shards[part.shard].num_bytes;
-    require(part.offset >= 0 && part_bytes <= shard_bytes && part.offset <= shard_bytes - part_bytes, what + " lies outside its shard");
+    require(part.offset >= 0 && part_bytes <= shard_bytes && part.offset <= shard_bytes - part_bytes,
+            what + " lies outside its shard");
   }
   for (const TensorPatch& patch : tensor.patches) {
-    require(patch.shard >= 0 && patch.shard < static_cast<int64_t>(shards.size()), what + " has a patch in a shard that is not listed");
+    require(patch.shard >= 0 && patch.shard < static_cast<int64_t>(shards.size()),
+            what + " has a patch in a shard that is not listed");
     require(patch.rows >= 0 && patch.rows <= tensor.shape[0], what + " has a patch of more rows than it has itself");
     const int64_t shard_bytes = shards[patch.shard].num_bytes;
-    const auto inside = [&](int64_t offset, int64_t bytes) { return offset >= 0 && bytes <= shard_bytes && offset <= shard_bytes - bytes; };
+    const auto inside = [&](int64_t offset, int64_t bytes) {
+      return offset >= 0 && bytes <= shard_bytes && offset <= shard_bytes - bytes;
+    };
     require(inside(patch.offset, checked_product(patch.rows, tensor.row_bytes(), what + ": patch")) &&
                 inside(patch.rows_offset, checked_product(patch.rows, 8, what + ": patch")),
             what + " has a patch outside its shard");
   }
-  require(next_row == tensor.shape[0], what + " has " + std::to_string(tensor.shape[0]) + " rows, its parts cover " + std::to_string(next_row));
+  require(next_row == tensor.shape[0],
+          what + " has " + std::to_string(tensor.shape[0]) + " rows, its parts cover " + std::to_string(next_row));
 }
 
 void check(const Manifest& manifest) {
@@ -133,7 +141,8 @@ void check(const Manifest& manifest) {
     require(shard.num_bytes >= 0 && shard.file.find('/') == std::string::npos && !shard.file.empty() && shard.file[0] != '.',
             "bad shard entry \"" + shard.file + "\"");
     const int64_t num_blocks = shard.num_bytes / kBlockBytes + (shard.num_bytes % kBlockBytes != 0);
-    require(num_blocks == static_cast<int64_t>(shard.block_sums.size()), shard.file + ": number of checksums does not fit its size");
+    require(num_blocks == static_cast<int64_t>(shard.block_sums.size()),
+            shard.file + ": number of checksums does not fit its size");
   }
   std::set<std::string> names;
   for (const TensorEntry& tensor : manifest.tensors) {
@@ -175,7 +184,8 @@ Manifest assemble_manifest(std::span<const std::string> records) {
                     "\", or its dtype or shape differs");
         known.parts.push_back(tensor.parts[0]);
       }
-      require(rank == 0 || position == manifest.tensors.size(), "rank " + std::to_string(rank) + " saves fewer tensors than rank 0");
+      require(rank == 0 || position == manifest.tensors.size(),
+              "rank " + std::to_string(rank) + " saves fewer tensors than rank 0");
     }
     check(manifest);
   } catch (const std::exception& error) {
@@ -206,8 +216,9 @@ Manifest assemble_manifest(const Manifest& base, std::span<const std::string> re
       for (size_t n = 0; n < manifest.tensors.size(); ++n) {
         const TensorEntry changed = tensor_of(record.at("tensors")[n]);
         TensorEntry& tensor = manifest.tensors[n];
-        require(changed.name == tensor.name && changed.dtype == tensor.dtype && changed.shape == tensor.shape,
-                "\"" + changed.name + "\" stands where the whole save has \"" + tensor.name + "\", or its dtype or shape differs");
+        require(
+            changed.name == tensor.name && changed.dtype == tensor.dtype && changed.shape == tensor.shape,
+            "\"" + changed.name + "\" stands where the whole save has \"" + tensor.name + "\", or its dtype or shape differs");
         for (TensorPatch patch : changed.patches) {
           patch.shard = shard;
           tensor.patches.push_back(patch);
@@ -244,14 +255,15 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     require(document.at("format") == kFormat, "this is not a cllm4rec checkpoint");
     const int version = document.at("version");
     require(version >= kOldestManifestVersion && version <= kManifestVersion,
-            "format version " + std::to_string(version) + ", this program reads " + std::to_string(kOldestManifestVersion) + " to " +
-                std::to_string(kManifestVersion));
+            "format version " + std::to_string(version) + ", this program reads " + std::to_string(kOldestManifestVersion) +
+                " to " + std::to_string(kManifestVersion));
     const bool canonical = file_text(document) == text;
     const std::string stored = document.at("checksum");
     document.erase("checksum");
     const std::string computed = hash_text(document.dump());
     require(stored == computed, "expected checksum " + stored + ", found " + computed + ": the file was changed");
-    require(canonical, "expected the text that this program writes, found other blanks, order or repeated keys: the file was changed");
+    require(canonical,
+            "expected the text that this program writes, found other blanks, order or repeated keys: the file was changed");
     require(document.at("block_bytes") == kBlockBytes, "block_bytes must be " + std::to_string(kBlockBytes));
     Manifest manifest;
     manifest.run_id = document.at("run_id");

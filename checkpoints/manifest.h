@@ -7,8 +7,8 @@
 
 namespace cllm {
 
-constexpr int kManifestVersion = 2;     // written
-constexpr int kOldestManifestVersion = 1;  // read
+constexpr int kManifestVersion = 2;                // written
+constexpr int kOldestManifestVersion = 1;          // read
 constexpr int64_t kBlockBytes = int64_t{4} << 20;  // of a shard file, per checksum
 
 /// Rows [first_row, first_row + rows) of a tensor, stored contiguously at `offset` bytes of a shard file.

@@ -32,7 +32,8 @@ ShardPart part_of(RowReader& reader, const TensorEntry& tensor, int number, int 
   return {tensor.name, find_dtype(tensor.dtype)->type, sizes, tensor.shape[0], first_row, produce};
 }
 
-void write_shards(Files& files, const CheckpointInfo& from, const path& draft, int num_shards, std::vector<std::string>& records) {
+void write_shards(Files& files, const CheckpointInfo& from, const path& draft, int num_shards,
+                  std::vector<std::string>& records) {
   RowReader reader(from);
   for (int number = 0; number < num_shards; ++number) {
     std::vector<ShardPart> parts;

@@ -29,8 +29,9 @@ void RowReader::read(const TensorEntry& tensor, int64_t first_row, int64_t rows,
     const int64_t begin = std::max(part.first_row, first_row);
     const int64_t end = std::min(part.first_row + part.rows, end_row);
     if (begin >= end) continue;
-    shard(part.shard).read(part.offset + (begin - part.first_row) * row_bytes, (end - begin) * row_bytes,
-                           out + (begin - first_row) * row_bytes);
+    shard(part.shard)
+        .read(part.offset + (begin - part.first_row) * row_bytes, (end - begin) * row_bytes,
+              out + (begin - first_row) * row_bytes);
   }
   for (const TensorPatch& patch : tensor.patches) apply(tensor, patch, first_row, end_row, out);
 }
@@ -39,7 +40,8 @@ void RowReader::read(const TensorEntry& tensor, int64_t first_row, int64_t rows,
 std::vector<int64_t> RowReader::numbers(const TensorPatch& patch, int64_t fence) {
   const int64_t begin = fence * kFence;
   std::vector<int64_t> out(static_cast<size_t>(std::min(kFence, patch.rows - begin)));
-  shard(patch.shard).read(patch.rows_offset + begin * 8, static_cast<int64_t>(out.size()) * 8, reinterpret_cast<std::byte*>(out.data()));
+  shard(patch.shard)
+      .read(patch.rows_offset + begin * 8, static_cast<int64_t>(out.size()) * 8, reinterpret_cast<std::byte*>(out.data()));
   return out;
 }
 
@@ -53,9 +55,10 @@ const std::vector<int64_t>& RowReader::fences(const TensorEntry& tensor, const T
     known->second.push_back(piece.front());
     for (const int64_t row : piece) {
       if (row <= last || row >= tensor.shape[0]) {
-        throw CheckpointError(CheckpointError::kUnusable, (checkpoint_.dir / checkpoint_.manifest->shards[patch.shard].file).string() +
-                                                              ": expected rising row numbers of tensor \"" + tensor.name + "\", found " +
-                                                              std::to_string(row) + " after " + std::to_string(last));
+        throw CheckpointError(CheckpointError::kUnusable,
+                              (checkpoint_.dir / checkpoint_.manifest->shards[patch.shard].file).string() +
+                                  ": expected rising row numbers of tensor \"" + tensor.name + "\", found " +
+                                  std::to_string(row) + " after " + std::to_string(last));
       }
       last = row;
     }
@@ -68,7 +71,8 @@ void RowReader::apply(const TensorEntry& tensor, const TensorPatch& patch, int64
   const int64_t row_bytes = tensor.row_bytes(), piece = rows_at_a_time(tensor);
   const auto after = std::upper_bound(starts.begin(), starts.end(), first_row) - starts.begin();
   std::vector<std::byte> bytes;
-  for (int64_t fence = std::max<int64_t>(0, after - 1); fence < static_cast<int64_t>(starts.size()) && starts[fence] < end_row; ++fence) {
+  for (int64_t fence = std::max<int64_t>(0, after - 1); fence < static_cast<int64_t>(starts.size()) && starts[fence] < end_row;
+       ++fence) {
     const std::vector<int64_t> rows = numbers(patch, fence);
     const int64_t begin = std::lower_bound(rows.begin(), rows.end(), first_row) - rows.begin();
     const int64_t end = std::lower_bound(rows.begin(), rows.end(), end_row) - rows.begin();
@@ -84,10 +88,13 @@ void RowReader::apply(const TensorEntry& tensor, const TensorPatch& patch, int64
 }
 
 const TensorEntry* find_tensor(const Manifest& manifest, const std::string& name) {
-  const auto found = std::find_if(manifest.tensors.begin(), manifest.tensors.end(), [&](const TensorEntry& entry) { return entry.name == name; });
+  const auto found = std::find_if(manifest.tensors.begin(), manifest.tensors.end(),
+                                  [&](const TensorEntry& entry) { return entry.name == name; });
   return found == manifest.tensors.end() ? nullptr : &*found;
 }
 
-int64_t rows_at_a_time(const TensorEntry& tensor) { return std::max<int64_t>(1, kBlockBytes / std::max<int64_t>(1, tensor.row_bytes())); }
+int64_t rows_at_a_time(const TensorEntry& tensor) {
+  return std::max<int64_t>(1, kBlockBytes / std::max<int64_t>(1, tensor.row_bytes()));
+}
 
 }  // namespace cllm

@@ -27,7 +27,7 @@ class RowReader {
   std::vector<int64_t> numbers(const TensorPatch& patch, int64_t fence);
 
   CheckpointInfo checkpoint_;
-  std::list<std::pair<int, ShardReader>> open_;  // the last used first
+  std::list<std::pair<int, ShardReader>> open_;                     // the last used first
   std::map<std::pair<int, int64_t>, std::vector<int64_t>> fences_;  // by shard and rows_offset: every kFence-th row number
 };
 

@@ -37,7 +37,8 @@ std::vector<ShardedTensor> changes_of_rank(const TrainState& state, int rank) {
 void check_finite(const std::vector<ShardedTensor>& tensors) {
   for (const ShardedTensor& tensor : tensors) {  // a sum is finite unless an element is not: one pass at the speed of memory
     if (!at::isFloatingType(tensor.rows.scalar_type()) || std::isfinite(tensor.rows.sum().item<double>())) continue;
-    throw CheckpointError(CheckpointError::kCannotSave, "tensor \"" + tensor.name + "\" holds a value that is not finite: nothing was saved");
+    throw CheckpointError(CheckpointError::kCannotSave,
+                          "tensor \"" + tensor.name + "\" holds a value that is not finite: nothing was saved");
   }
 }
 
@@ -88,18 +89,18 @@ void prepare(Communicator& comm, const path& parent, Files* files) {
 
 bool supports_incremental(Communicator& comm, const path& parent) {
   return !agree_on_rank_0(comm, CheckpointError::kCannotSave, [&] {
-    Files files;
-    const path probe = parent / "LATEST.tmp", second = parent / "LATEST.tmp2";
-    try {
-      files.remove_tree(second);
-      write_file(files, probe, "probe\n");
-      files.link(probe, second);
-      for (const path& made : {probe, second}) files.remove_tree(made);
-      return std::string("yes");
-    } catch (const CheckpointError&) {
-      return std::string();
-    }
-  }).empty();
+            Files files;
+            const path probe = parent / "LATEST.tmp", second = parent / "LATEST.tmp2";
+            try {
+              files.remove_tree(second);
+              write_file(files, probe, "probe\n");
+              files.link(probe, second);
+              for (const path& made : {probe, second}) files.remove_tree(made);
+              return std::string("yes");
+            } catch (const CheckpointError&) {
+              return std::string();
+            }
+          }).empty();
 }
 
 CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const TrainState& state, const SaveOptions& options) {

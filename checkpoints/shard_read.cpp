@@ -46,8 +46,9 @@ void ShardReader::read_block(int64_t block, std::byte* out) {
   const uint64_t found = XXH3_64bits(out, static_cast<size_t>(block_size(block)));
   if (found == entry_.block_sums[block]) return;
   char text[120];
-  std::snprintf(text, sizeof(text), "bytes from %lld: expected checksum %016llx, found %016llx", static_cast<long long>(block * kBlockBytes),
-                static_cast<unsigned long long>(entry_.block_sums[block]), static_cast<unsigned long long>(found));
+  std::snprintf(text, sizeof(text), "bytes from %lld: expected checksum %016llx, found %016llx",
+                static_cast<long long>(block * kBlockBytes), static_cast<unsigned long long>(entry_.block_sums[block]),
+                static_cast<unsigned long long>(found));
   refuse(path_, text);
 }
 

@@ -74,12 +74,15 @@ class ShardStream {
 TensorEntry entry_of(const ShardPart& part, int64_t offset) {
   std::vector<int64_t> shape = part.sizes;
   shape[0] = part.global_rows;
-  return {part.name, std::string(find_dtype(part.type)->name), shape,
+  return {part.name,
+          std::string(find_dtype(part.type)->name),
+          shape,
           {{.shard = 0, .first_row = part.first_row, .rows = part.sizes[0], .offset = offset}}};
 }
 
 /// Writes the file; `offsets` of the parts' bytes.
-ShardEntry write_parts(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts, std::vector<int64_t>& offsets) {
+ShardEntry write_parts(Files& files, const std::filesystem::path& path, const std::vector<ShardPart>& parts,
+                       std::vector<int64_t>& offsets) {
   const Hdf5Layout layout = make_hdf5_layout(parts);
   std::vector<size_t> order;  // of the parts' bytes in the file; HDF5 may put a small one into an earlier gap
   for (size_t n = 0; n < parts.size(); ++n) {
@@ -122,11 +125,12 @@ ShardRecord write_shard(Files& files, const std::filesystem::path& path, const s
 
 ShardRecord write_changes(Files& files, const std::filesystem::path& path, const std::vector<ShardedTensor>& tensors) {
   std::vector<ShardPart> parts;
-  std::vector<std::pair<size_t, size_t>> places;            // of every tensor: which parts are its rows and their numbers
+  std::vector<std::pair<size_t, size_t>> places;           // of every tensor: which parts are its rows and their numbers
   std::map<const c10::TensorImpl*, size_t> numbers_parts;  // tensors share their numbers
   for (const ShardedTensor& tensor : tensors) {
     const auto [known, first_use] = numbers_parts.try_emplace(tensor.row_numbers.unsafeGetTensorImpl(), parts.size());
-    if (first_use) parts.push_back(part_of({"rows." + std::to_string(numbers_parts.size() - 1), tensor.global_rows, 0, tensor.row_numbers}));
+    if (first_use)
+      parts.push_back(part_of({"rows." + std::to_string(numbers_parts.size() - 1), tensor.global_rows, 0, tensor.row_numbers}));
     places.emplace_back(parts.size(), known->second);
     parts.push_back(part_of(tensor));
   }

@@ -44,7 +44,7 @@ class CheckpointWriter {
   SaveOptions options_;
   int64_t whole_every_, since_whole_ = 0;  // saves since the last whole one, with it; 0: none yet
   CheckpointInfo last_;                    // committed
-  TrainState copy_;  // in host memory; its tensors are reused by the next save
+  TrainState copy_;                        // in host memory; its tensors are reused by the next save
   std::atomic<bool> failed_ = false;
   std::atomic<double> longest_s_ = 0;
   std::future<CheckpointInfo> pending_;

@@ -10,7 +10,19 @@
 namespace cllm {
 
 /// What a random stream is for; part of its key, so that streams never share draws.
-enum class Purpose : uint64_t { kIngest = 1, kSplit, kEpochOrder, kItemOrder, kMasking, kVisibleOrder, kTableInit, kBackboneInit, kDropout, kDemoData, kNegatives };
+enum class Purpose : uint64_t {
+  kIngest = 1,
+  kSplit,
+  kEpochOrder,
+  kItemOrder,
+  kMasking,
+  kVisibleOrder,
+  kTableInit,
+  kBackboneInit,
+  kDropout,
+  kDemoData,
+  kNegatives
+};
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA 2014).
 constexpr uint64_t mix64(uint64_t x) {

@@ -47,8 +47,9 @@ std::vector<std::string> all_gather_strings(Communicator& comm, const std::strin
 std::string broadcast_string(Communicator& comm, const std::string& value, int root) {
   at::Tensor length = at::empty({1}, at::kLong).fill_(static_cast<int64_t>(value.size())).to(comm.device());
   comm.broadcast(length, root);
-  at::Tensor bytes = comm.rank() == root ? to_tensor(value, comm.device())
-                                         : at::empty({length.item<int64_t>()}, at::TensorOptions().dtype(at::kByte).device(comm.device()));
+  at::Tensor bytes = comm.rank() == root
+                         ? to_tensor(value, comm.device())
+                         : at::empty({length.item<int64_t>()}, at::TensorOptions().dtype(at::kByte).device(comm.device()));
   comm.broadcast(bytes, root);
   return to_string(bytes);
 }

@@ -14,15 +14,18 @@
 namespace cllm {
 namespace {
 
+// clang-format off
 constexpr std::string_view kNames[] = {
     "start.configured", "start.opened", "load.before_find", "load.before_read", "load.after_read", "start.before_first_step",
     "step.before_meeting", "step.after_meeting", "step.before_compute", "step.after_compute", "step.before_record", "step.after_record",
     "exchange.all_reduce", "exchange.all_gather", "exchange.all_to_all",
     "segment.before_finish", "validation.before", "validation.batch", "validation.after",
-    "save.before_snapshot", "save.after_snapshot", "save.before_draft", "save.before_link", "save.before_shard", "save.while_writing", "save.before_sync_shard",
-    "save.after_sync_shard", "save.before_manifest", "save.before_sync_manifest", "save.before_sync_folder", "save.before_rename",
-    "save.after_rename", "save.before_sync_parent", "save.before_pin", "save.before_latest", "save.before_remove", "save.while_removing",
+    "save.before_snapshot", "save.after_snapshot", "save.before_draft", "save.before_link", "save.before_shard", "save.while_writing",
+    "save.before_sync_shard", "save.after_sync_shard", "save.before_manifest", "save.before_sync_manifest", "save.before_sync_folder",
+    "save.before_rename", "save.after_rename", "save.before_sync_parent", "save.before_pin", "save.before_latest", "save.before_remove",
+    "save.while_removing",
     "end.before_save", "end.before_test", "end.after_test"};
+// clang-format on
 
 constexpr std::string_view kActions[] = {"kill", "segv", "abort", "exit", "stop", "term", "usr1", "fail", "nan", "delay", "log"};
 
@@ -55,7 +58,8 @@ bool act(std::string_view action, std::string_view name) {
   if (action == "usr1") ::kill(::getpid(), SIGUSR1);
   if (action == "fail") throw std::runtime_error("failpoint " + std::string(name) + ": Input/output error");
   if (action == "log") std::fprintf(stderr, "failpoint %.*s passed\n", static_cast<int>(name.size()), name.data());
-  if (action.starts_with("delay")) std::this_thread::sleep_for(std::chrono::milliseconds(number_in(action.substr(5), std::string(action))));
+  if (action.starts_with("delay"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(number_in(action.substr(5), std::string(action))));
   return action == "nan";
 }
 
@@ -70,10 +74,15 @@ void Failpoints::arm(const std::string& text, int rank) {
   const std::string_view action = cut_off(rest, ':');
   const bool onwards = count.ends_with('+');
   if (onwards) count.remove_suffix(1);
-  const bool known = std::ranges::any_of(kActions, [&](std::string_view one) { return one == "delay" ? action.starts_with(one) : action == one; });
-  if (!known) throw std::invalid_argument("failpoint \"" + text + "\": write NAME:ACTION[@N[+]][#RANK] with kill, segv, abort, exit, stop, term, usr1, fail, nan, log or delay<ms>");
+  const bool known = std::ranges::any_of(
+      kActions, [&](std::string_view one) { return one == "delay" ? action.starts_with(one) : action == one; });
+  if (!known)
+    throw std::invalid_argument(
+        "failpoint \"" + text +
+        "\": write NAME:ACTION[@N[+]][#RANK] with kill, segv, abort, exit, stop, term, usr1, fail, nan, log or delay<ms>");
   if (rest != "all" && std::ranges::find(kNames, rest) == std::end(kNames)) {
-    throw std::invalid_argument("failpoint \"" + text + "\": there is no place \"" + std::string(rest) + "\"; see --list-failpoints");
+    throw std::invalid_argument("failpoint \"" + text + "\": there is no place \"" + std::string(rest) +
+                                "\"; see --list-failpoints");
   }
   if (action.starts_with("delay")) number_in(action.substr(5), text);
   const int64_t from = count.empty() ? 1 : number_in(count, text);

@@ -25,7 +25,8 @@ class Failpoints {
   /// To be called at the place of that name. True if the caller shall spoil its numbers (action "nan"); other actions kill, stop, signal
   /// or delay the process, or throw std::runtime_error ("fail").
   bool at(std::string_view name) {
-    if (armed_.empty()) [[likely]] return false;
+    if (armed_.empty()) [[likely]]
+      return false;
     return pass(name);
   }
 

@@ -12,7 +12,8 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kSmallBytes = 256 << 10;  // below: one round of messages; above: two rounds that move and sum each byte fewer times
+constexpr int64_t kSmallBytes =
+    256 << 10;  // below: one round of messages; above: two rounds that move and sum each byte fewer times
 
 enum class Kind { kAllReduce, kAllGather, kReduceScatter, kAllToAll, kBroadcast, kBarrier };
 constexpr const char* kKindNames[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "barrier"};

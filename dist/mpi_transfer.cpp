@@ -10,7 +10,8 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kMaxMessageBytes = int64_t{1} << 30;  // MPI counts are int; messages of one peer and tag never overtake each other
+constexpr int64_t kMaxMessageBytes = int64_t{1}
+                                     << 30;  // MPI counts are int; messages of one peer and tag never overtake each other
 
 }  // namespace
 
@@ -60,8 +61,7 @@ int MpiTransfer::poll() {
   finished_.resize(requests_.size());
   statuses_.resize(requests_.size());
   int count = 0;
-  const int code =
-      MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, finished_.data(), statuses_.data());
+  const int code = MPI_Testsome(static_cast<int>(requests_.size()), requests_.data(), &count, finished_.data(), statuses_.data());
   if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) check_mpi(code, operation_.title);
   if (count == MPI_UNDEFINED) count = 0;
   num_open_ -= static_cast<size_t>(count);
@@ -101,7 +101,8 @@ std::string MpiTransfer::outstanding() const {
   std::ostringstream text;
   const char* comma = "";
   for (const auto& [peer, num_bytes] : incoming) text << std::exchange(comma, ", ") << num_bytes << " bytes from rank " << peer;
-  for (const auto& [peer, num_bytes] : outgoing) text << std::exchange(comma, ", ") << "rank " << peer << " to take " << num_bytes << " bytes";
+  for (const auto& [peer, num_bytes] : outgoing)
+    text << std::exchange(comma, ", ") << "rank " << peer << " to take " << num_bytes << " bytes";
   return text.str();
 }
 

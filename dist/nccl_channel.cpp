@@ -21,10 +21,7 @@ void check_nccl(ncclResult_t result, const std::string& what) {
 }
 
 NcclChannel::NcclChannel(int rank, int world_size, std::string name, double deadline_s)
-    : rank_(rank),
-      world_size_(world_size),
-      name_(std::move(name)),
-      deadline_s_(deadline_s),
+    : rank_(rank), world_size_(world_size), name_(std::move(name)), deadline_s_(deadline_s),
       stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)) {}
 
 NcclChannel::NcclChannel(const ncclUniqueId& id, int rank, int world_size, std::string name, double deadline_s)
@@ -83,8 +80,8 @@ void NcclChannel::finish_call(ncclResult_t result, const std::string& title) {
     check_nccl(result, title);
     if (result == ncclInProgress && deadline_s_ > 0 && clock.elapsed_s() > deadline_s_) {
       ncclCommAbort(std::exchange(comm_, nullptr));
-      failure_ = title + ", rank " + std::to_string(rank_) + " of " + std::to_string(world_size_) + ": peers did not answer within " +
-                 std::to_string(deadline_s_) + " s";
+      failure_ = title + ", rank " + std::to_string(rank_) + " of " + std::to_string(world_size_) +
+                 ": peers did not answer within " + std::to_string(deadline_s_) + " s";
       throw CommError(failure_);
     }
   }

@@ -20,7 +20,8 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kSmallBytes = 256 << 10;  // all_reduce: below, one round of messages; above, two that move and sum each byte fewer times
+constexpr int64_t kSmallBytes =
+    256 << 10;  // all_reduce: below, one round of messages; above, two that move and sum each byte fewer times
 
 char* bytes_of(const at::Tensor& tensor) { return static_cast<char*>(tensor.data_ptr()); }
 
@@ -36,7 +37,8 @@ class NcclWork : public Work {
   NcclWork(std::shared_ptr<NcclChannel> channel, std::shared_ptr<at::cuda::CUDAEvent> end, std::vector<at::Tensor> tensors)
       : channel_(std::move(channel)), end_(std::move(end)), tensors_(std::move(tensors)) {
     // The allocator must not hand their memory to others before the channel's stream is through, wherever the last reference dies.
-    for (const at::Tensor& tensor : tensors_) c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), channel_->stream());
+    for (const at::Tensor& tensor : tensors_)
+      c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), channel_->stream());
   }
   ~NcclWork() override {
     if (!waited_) end_->block(c10::cuda::getCurrentCUDAStream());
@@ -100,8 +102,8 @@ std::vector<int64_t> times(std::span<const int64_t> rows, int64_t width) {
 }
 
 void NcclCommunicator::check(const at::Tensor& tensor) const {
-  TORCH_CHECK(tensor.is_contiguous() && tensor.device() == device_, "communicator \"", channel_->name(), "\" moves contiguous tensors on ",
-              device_, ", not on ", tensor.device());
+  TORCH_CHECK(tensor.is_contiguous() && tensor.device() == device_, "communicator \"", channel_->name(),
+              "\" moves contiguous tensors on ", device_, ", not on ", tensor.device());
 }
 
 void NcclCommunicator::check_rows(std::span<const int64_t> rows, const at::Tensor& tensor) const {
@@ -112,14 +114,16 @@ void NcclCommunicator::check_rows(std::span<const int64_t> rows, const at::Tenso
 }
 
 /// One round of messages. The own block is copied; empty blocks are not sent, which both sides know.
-std::unique_ptr<NcclWork> NcclCommunicator::exchange(const char* operation, at::Tensor& out, const at::Tensor& in, const Blocks& blocks) {
+std::unique_ptr<NcclWork> NcclCommunicator::exchange(const char* operation, at::Tensor& out, const at::Tensor& in,
+                                                     const Blocks& blocks) {
   const auto issue = [&](ncclComm_t comm, cudaStream_t stream) {
     char* arriving = bytes_of(out);
     const char* leaving = bytes_of(in);
     for (int peer = 0; peer < world_size_; ++peer) {
       const auto to_send = static_cast<size_t>(blocks.send[peer]), to_receive = static_cast<size_t>(blocks.receive[peer]);
       if (peer == rank_) {
-        if (to_receive > 0 && arriving != leaving) C10_CUDA_CHECK(cudaMemcpyAsync(arriving, leaving, to_receive, cudaMemcpyDeviceToDevice, stream));
+        if (to_receive > 0 && arriving != leaving)
+          C10_CUDA_CHECK(cudaMemcpyAsync(arriving, leaving, to_receive, cudaMemcpyDeviceToDevice, stream));
       } else {
         if (to_send > 0) check_nccl(ncclSend(leaving, to_send, ncclChar, peer, comm, stream), title(operation));
         if (to_receive > 0) check_nccl(ncclRecv(arriving, to_receive, ncclChar, peer, comm, stream), title(operation));
@@ -132,9 +136,11 @@ std::unique_ptr<NcclWork> NcclCommunicator::exchange(const char* operation, at::
   return std::make_unique<NcclWork>(channel_, end, std::vector<at::Tensor>{out, in});
 }
 
-void NcclCommunicator::gather_blocks(const char* operation, at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) {
+void NcclCommunicator::gather_blocks(const char* operation, at::Tensor& out, const at::Tensor& in,
+                                     std::span<const int64_t> rows) {
   const int64_t width = row_bytes(out);
-  exchange(operation, out, in, {std::vector<int64_t>(world_size_, rows[rank_] * width), times(rows, width), /*same_to_all=*/true})->wait();
+  exchange(operation, out, in, {std::vector<int64_t>(world_size_, rows[rank_] * width), times(rows, width), /*same_to_all=*/true})
+      ->wait();
 }
 
 void NcclCommunicator::all_reduce(at::Tensor& tensor, ReduceOp op) {
@@ -160,15 +166,16 @@ void NcclCommunicator::all_reduce(at::Tensor& tensor, ReduceOp op) {
 void NcclCommunicator::all_gather(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) {
   check(in);
   check_rows(rows, out);
-  TORCH_CHECK(in.size(0) == rows[rank_] && row_bytes(in) == row_bytes(out), "all_gather: in ", in.sizes(), " does not fit out ", out.sizes());
+  TORCH_CHECK(in.size(0) == rows[rank_] && row_bytes(in) == row_bytes(out), "all_gather: in ", in.sizes(), " does not fit out ",
+              out.sizes());
   gather_blocks("all_gather", out, in, rows);
 }
 
 void NcclCommunicator::reduce_scatter(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) {
   check(out);
   check_rows(rows, in);
-  TORCH_CHECK(out.size(0) == rows[rank_] && row_bytes(in) == row_bytes(out), "reduce_scatter: in ", in.sizes(), " does not fit out ",
-              out.sizes());
+  TORCH_CHECK(out.size(0) == rows[rank_] && row_bytes(in) == row_bytes(out), "reduce_scatter: in ", in.sizes(),
+              " does not fit out ", out.sizes());
   std::vector<int64_t> shape = out.sizes().vec();
   shape[0] = world_size_ * rows[rank_];
   at::Tensor parts = at::empty(shape, out.options());
@@ -191,9 +198,11 @@ std::unique_ptr<Work> NcclCommunicator::all_to_all(at::Tensor& out, const at::Te
 void NcclCommunicator::broadcast(at::Tensor& tensor, int root) {
   check(tensor);
   if (tensor.nbytes() == 0) return channel_->check_health();
-  const auto end = channel_->start(title("broadcast"), static_cast<int64_t>(tensor.nbytes()), [&](ncclComm_t comm, cudaStream_t stream) {
-    check_nccl(ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), tensor.nbytes(), ncclChar, root, comm, stream), title("broadcast"));
-  });
+  const auto end =
+      channel_->start(title("broadcast"), static_cast<int64_t>(tensor.nbytes()), [&](ncclComm_t comm, cudaStream_t stream) {
+        check_nccl(ncclBroadcast(tensor.data_ptr(), tensor.data_ptr(), tensor.nbytes(), ncclChar, root, comm, stream),
+                   title("broadcast"));
+      });
   NcclWork(channel_, end, {tensor}).wait();
 }
 

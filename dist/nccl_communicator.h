@@ -8,8 +8,8 @@
 namespace cllm {
 
 struct NcclOptions {
-  int local_rank = 0;           // among the ranks of this host: the GPU that this rank takes
-  double deadline_s = 0;        // after which an operation ends with CommError; 0: none
+  int local_rank = 0;             // among the ranks of this host: the GPU that this rank takes
+  double deadline_s = 0;          // after which an operation ends with CommError; 0: none
   bool allow_shared_gpu = false;  // tests only: several ranks on one GPU (NCCL then needs another NCCL_HOSTID in every process)
 };
 

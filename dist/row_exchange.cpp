@@ -44,7 +44,8 @@ at::Tensor to_tensor(std::span<const int64_t> values) {
 
 /// For ascending global rows: the order by (owner, row), and how many rows each owner has. Users and items are each in owner order
 /// already, so an owner's rows are one run of the users and one run of the items.
-std::vector<int64_t> order_by_owner(const std::vector<int64_t>& rows, const TableLayout& layout, std::vector<int64_t>& per_owner) {
+std::vector<int64_t> order_by_owner(const std::vector<int64_t>& rows, const TableLayout& layout,
+                                    std::vector<int64_t>& per_owner) {
   const int world_size = layout.users().world_size();
   per_owner.assign(world_size, 0);
   for (const int64_t row : rows) ++per_owner[layout.owner(row)];

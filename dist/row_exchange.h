@@ -14,13 +14,13 @@ namespace cllm {
 /// Where the rows of one step come from and their gradients go to. U unique rows asked for by this rank; P rows that peers (and this
 /// rank) ask of this rank's shard, grouped by asking rank.
 struct Route {
-  at::Tensor inverse_T;           // int64 [T] position of each asked id among the U unique rows
-  at::Tensor unique_rows_U;       // int64 [U] global rows, by owner, ascending within an owner
-  std::vector<int64_t> ask;       // [R] rows asked of each rank; sums to U
-  std::vector<int64_t> serve;     // [R] rows that each rank asks of this one; sums to P
-  at::Tensor served_local_P;      // int64 [P] local rows, in rank order of the askers, ascending within an asker
-  at::Tensor touched_local_M;     // int64 [M] distinct local rows among served_local_P, ascending
-  at::Tensor touched_of_served_P; // int64 [P] position of each served row in touched_local_M
+  at::Tensor inverse_T;            // int64 [T] position of each asked id among the U unique rows
+  at::Tensor unique_rows_U;        // int64 [U] global rows, by owner, ascending within an owner
+  std::vector<int64_t> ask;        // [R] rows asked of each rank; sums to U
+  std::vector<int64_t> serve;      // [R] rows that each rank asks of this one; sums to P
+  at::Tensor served_local_P;       // int64 [P] local rows, in rank order of the askers, ascending within an asker
+  at::Tensor touched_local_M;      // int64 [M] distinct local rows among served_local_P, ascending
+  at::Tensor touched_of_served_P;  // int64 [P] position of each served row in touched_local_M
 };
 
 /// Moves embedding rows from their owners to the ranks that need them, and gradients back (DESIGN.md §3 "lookup", "return").

@@ -48,9 +48,7 @@ class TableLayout {
   int64_t num_local_rows() const { return num_local_users() + num_local_items(); }
   int64_t num_rows() const { return users_.num_rows() + items_.num_rows(); }
 
-  int owner(int64_t row) const {
-    return row < users_.num_rows() ? users_.owner(row) : items_.owner(row - users_.num_rows());
-  }
+  int owner(int64_t row) const { return row < users_.num_rows() ? users_.owner(row) : items_.owner(row - users_.num_rows()); }
   /// Index into this rank's local rows; `row` must be owned by this rank.
   int64_t local(int64_t row) const {
     return row < users_.num_rows() ? row - users_.begin(rank_)

@@ -64,7 +64,8 @@ class WatchedCommunicator : public Communicator {
   std::unique_ptr<Work> all_to_all(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> receive_rows,
                                    std::span<const int64_t> send_rows) override {
     watch_.failpoints.at("exchange.all_to_all");
-    return std::make_unique<WatchedWork>(comm_->all_to_all(out, in, receive_rows, send_rows), watch_.activity, titles_[3], bytes(out));
+    return std::make_unique<WatchedWork>(comm_->all_to_all(out, in, receive_rows, send_rows), watch_.activity, titles_[3],
+                                         bytes(out));
   }
   void broadcast(at::Tensor& tensor, int root) override {
     const Waiting waiting(watch_.activity, titles_[4], bytes(tensor));
@@ -79,7 +80,8 @@ class WatchedCommunicator : public Communicator {
   }
 
  private:
-  static constexpr std::array<const char*, 6> kKinds = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "barrier"};
+  static constexpr std::array<const char*, 6> kKinds = {"all_reduce", "all_gather", "reduce_scatter",
+                                                        "all_to_all", "broadcast",  "barrier"};
   static int64_t bytes(const at::Tensor& tensor) { return static_cast<int64_t>(tensor.nbytes()); }
 
   std::unique_ptr<Communicator> comm_;

@@ -8,7 +8,8 @@ namespace cllm {
 namespace {
 
 [[noreturn]] void refuse() {
-  throw CommError("device = \"cuda\", but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
+  throw CommError(
+      "device = \"cuda\", but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
 }
 
 }  // namespace

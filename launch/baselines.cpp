@@ -18,7 +18,8 @@ struct ItemUsers {
   std::vector<int64_t> offsets;  // [J+1]
   std::vector<int32_t> users;
 
-  explicit ItemUsers(const Corpus& corpus) : offsets(corpus.vocabulary().num_items + 1), users(corpus.num_interactions(Part::kTrain)) {
+  explicit ItemUsers(const Corpus& corpus)
+      : offsets(corpus.vocabulary().num_items + 1), users(corpus.num_interactions(Part::kTrain)) {
     const int64_t num_users = corpus.vocabulary().num_users;
     for (int64_t user = 0; user < num_users; ++user) {
       for (int32_t item : corpus.items(user, Part::kTrain)) ++offsets[item + 1];
@@ -62,7 +63,8 @@ std::vector<int32_t> best_items(const std::vector<float>& scores, std::span<cons
 }
 
 /// Recall@K and NDCG@K of one user, METHOD.md §7, added to `sums`.
-void add_metrics(const std::vector<int32_t>& ranked, std::span<const int32_t> held_out, const BaselineOptions& options, MetricValues& sums) {
+void add_metrics(const std::vector<int32_t>& ranked, std::span<const int32_t> held_out, const BaselineOptions& options,
+                 MetricValues& sums) {
   const auto gain = [&](int64_t k, auto weight) {
     double sum = 0;
     for (int64_t place = 0; place < std::min<int64_t>(k, std::ssize(ranked)); ++place) {
@@ -110,7 +112,8 @@ std::filesystem::path baselines_path(const std::string& run_dir) { return std::f
 std::map<std::string, MetricValues> evaluate_baselines(const Corpus& corpus, const BaselineOptions& options) {
   const ItemUsers index(corpus);
   const auto popularity = [&](std::span<const int32_t>, std::vector<float>& scores) {
-    for (size_t item = 0; item < scores.size(); ++item) scores[item] = static_cast<float>(index.count(static_cast<int64_t>(item)));
+    for (size_t item = 0; item < scores.size(); ++item)
+      scores[item] = static_cast<float>(index.count(static_cast<int64_t>(item)));
   };
   const auto item_cosine = [&](std::span<const int32_t> history, std::vector<float>& scores) {
     add_item_cosine(corpus, index, history, scores);

@@ -153,7 +153,8 @@ toml::table text_value(const std::string& name, const std::string& value) {
   try {
     return toml::parse("value = " + quoted(value));
   } catch (const toml::parse_error& error) {
-    throw ConfigError("--" + name + ": the value is no text that a TOML file can hold (" + std::string(error.description()) + ")");
+    throw ConfigError("--" + name + ": the value is no text that a TOML file can hold (" + std::string(error.description()) +
+                      ")");
   }
 }
 
@@ -179,8 +180,8 @@ void apply(const Setting& setting, std::vector<ConfigField>& fields) {
   }
   std::vector<std::string> names;
   for (const auto& known : fields) names.push_back(known.name);
-  throw ConfigError(setting.where + ": unknown key " + setting.name + "; the nearest known key is " + nearest(setting.name, names) +
-                    " (all keys: cllm4rec train --help-config)");
+  throw ConfigError(setting.where + ": unknown key " + setting.name + "; the nearest known key is " +
+                    nearest(setting.name, names) + " (all keys: cllm4rec train --help-config)");
 }
 
 /// "recall@20+ndcg@100": every term must be among the metrics that are computed.
@@ -289,7 +290,8 @@ std::string config_digest(const RunConfig& config) {
   std::string text;  // only what differs from the defaults, so that a key that a later version adds does not change the digest
   for (size_t n = 0; n < fields.size(); ++n) {
     const std::string value = std::visit(Print{}, fields[n].target);
-    if (fields[n].shapes_result && value != std::visit(Print{}, unchanged[n].target)) text += fields[n].name + " = " + value + "\n";
+    if (fields[n].shapes_result && value != std::visit(Print{}, unchanged[n].target))
+      text += fields[n].name + " = " + value + "\n";
   }
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));

@@ -23,14 +23,17 @@ Fields run_fields(RunSection& run) {
       {"run.random_backbone", &run.random_backbone, "start from random weights: only config.json is read (LLM-Scratch)"},
       {"run.seed", &run.seed, "every random choice is a function of it", at_least(0)},
       {"run.device", &run.device, "where ranks compute", one_of({"cpu", "cuda"})},
-      {"run.precision", &run.precision, "bf16: backbone compute only, tables stay fp32; fp64: everything", one_of({"fp32", "bf16", "fp64"})},
+      {"run.precision", &run.precision, "bf16: backbone compute only, tables stay fp32; fp64: everything",
+       one_of({"fp32", "bf16", "fp64"})},
       {"run.threads", &run.threads, "compute threads of a rank; 0: cores / ranks of the host", between(0, 4096), false, false},
-      {"run.deadline_s", &run.deadline_s, "seconds after which a step, or a block of a validation, counts as hung; 0: never", at_least(0), false, false},
+      {"run.deadline_s", &run.deadline_s, "seconds after which a step, or a block of a validation, counts as hung; 0: never",
+       at_least(0), false, false},
       {"run.startup_deadline_s", &run.startup_deadline_s, "the same for opening corpus and backbone", at_least(0), false, false},
       {"run.load_deadline_s", &run.load_deadline_s, "the same for finding and loading a checkpoint", at_least(0), false, false},
       {"run.save_deadline_s", &run.save_deadline_s, "the same for a save", at_least(0), false, false},
-      {"run.max_restarts", &run.max_restarts, "restarts without a new checkpoint before the run refuses to start (exit code 78); 0: no limit",
-       at_least(0), false, false},
+      {"run.max_restarts", &run.max_restarts,
+       "restarts without a new checkpoint before the run refuses to start (exit code 78); 0: no limit", at_least(0), false,
+       false},
       {"run.variant", &run.variant, "METHOD.md §8; sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})},
   };
@@ -54,7 +57,8 @@ Fields loss_fields(LossSection& loss) {
       {"loss.content_dropout_in_finetune", &loss.content_dropout_in_finetune, "dropout in the content epochs of finetuning"},
       {"loss.sample_order", &loss.sample_order, "of an epoch", one_of({"shuffled", "sequential"})},
       {"loss.lambda", SetsAll{{&loss.lambda_collaborative, &loss.lambda_content, &loss.lambda_finetune}},
-       "sets the three below; with token_mean, 1 weighs T times (T active tokens of a group) the paper's lambda = 1", at_least(0)},
+       "sets the three below; with token_mean, 1 weighs T times (T active tokens of a group) the paper's lambda = 1",
+       at_least(0)},
       {"loss.lambda_collaborative", &loss.lambda_collaborative, "weight of mutual regularisation in L-steps", at_least(0)},
       {"loss.lambda_content", &loss.lambda_content, "weight of mutual regularisation in C-steps", at_least(0)},
       {"loss.lambda_finetune", &loss.lambda_finetune, "weight of mutual regularisation in finetuning steps", at_least(0)},
@@ -67,7 +71,8 @@ Fields loss_fields(LossSection& loss) {
 Fields batch_fields(BatchSection& batch) {
   return {
       {"batch.groups", &batch.groups, "groups in a global batch, whatever the number of ranks", between(1, 1 << 20)},
-      {"batch.max_items", &batch.max_items, "items of a history that are used; 0: as many as the backbone has positions", at_least(0)},
+      {"batch.max_items", &batch.max_items, "items of a history that are used; 0: as many as the backbone has positions",
+       at_least(0)},
       {"batch.max_text_tokens", &batch.max_text_tokens, "tokens of a text that are used; 0: likewise", at_least(0)},
   };
 }
@@ -79,10 +84,12 @@ Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
       {"optimizer.beta1", &optimizer.beta1, "decay of Adam's first moment", between(0, kMaxDecay)},
       {"optimizer.beta2", &optimizer.beta2, "decay of Adam's second moment", between(0, kMaxDecay)},
       {"optimizer.epsilon", &optimizer.epsilon, "added to the root of the second moment", at_least(0)},
-      {"optimizer.backbone_scale", &optimizer.backbone_scale, "learning rate of a trained backbone relative to the tables'", at_least(0)},
+      {"optimizer.backbone_scale", &optimizer.backbone_scale, "learning rate of a trained backbone relative to the tables'",
+       at_least(0)},
       {"optimizer.item_softmax", &optimizer.item_softmax, "hidden states travel to the table's shards, or the table is gathered",
        one_of({"auto", "sharded", "gathered"})},
-      {"init.tables", &init.tables, "random rows, or item rows from the mean word embedding of their text", one_of({"normal", "text_mean"})},
+      {"init.tables", &init.tables, "random rows, or item rows from the mean word embedding of their text",
+       one_of({"normal", "text_mean"})},
       {"init.std", &init.std, "standard deviation of random rows", at_least(0)},
       {"init.run", &init.run, "start from the best state of another run on the same corpus, e.g. to finetune it in another way"},
   };
@@ -121,7 +128,8 @@ Fields finetune_fields(FinetuneSection& finetune) {
       "finetune", finetune,
       {{"finetune.content_epochs", &finetune.content_epochs, "a content epoch after each finetuning epoch"},
        {"finetune.select", &finetune.select, "sum of validation metrics whose best state is kept, e.g. recall@20+ndcg@100"},
-       {"finetune.patience", &finetune.patience, "validations without a better state before the stage ends; 0: never", at_least(0)}});
+       {"finetune.patience", &finetune.patience, "validations without a better state before the stage ends; 0: never",
+        at_least(0)}});
 }
 
 Fields prompt_fields(PromptsSection& prompts) {
@@ -139,15 +147,21 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
   return {
       {"evaluation.recall_k", &evaluation.recall_k, "cut-offs of Recall@K", at_least(1)},
       {"evaluation.ndcg_k", &evaluation.ndcg_k, "cut-offs of NDCG@K", at_least(1)},
-      {"evaluation.every_epochs", &evaluation.every_epochs, "epochs between validations; 0: only at the end of a stage", at_least(0)},
+      {"evaluation.every_epochs", &evaluation.every_epochs, "epochs between validations; 0: only at the end of a stage",
+       at_least(0)},
       {"evaluation.batch_users", &evaluation.batch_users, "users ranked at a time by a rank", between(1, 1 << 20), false, false},
-      {"checkpoint.every_steps", &checkpoint.every_steps, "steps between checkpoints; 0: not by steps", at_least(0), false, false},
-      {"checkpoint.every_seconds", &checkpoint.every_seconds, "seconds between checkpoints; 0: not by time", at_least(0), false, false},
-      {"checkpoint.keep", &checkpoint.keep, "newest checkpoints that stay, besides the best one and milestones", at_least(2), false, false},
-      {"checkpoint.milestone_steps", &checkpoint.milestone_steps, "a checkpoint every so many steps that stays for ever; 0: none", at_least(0), false, false},
-      {"checkpoint.whole_every", &checkpoint.whole_every, "every n-th checkpoint is whole, those between hold the rows changed since; 1: all whole",
-       at_least(1), false, false},
-      {"checkpoint.verify", &checkpoint.verify, "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded",
+      {"checkpoint.every_steps", &checkpoint.every_steps, "steps between checkpoints; 0: not by steps", at_least(0), false,
+       false},
+      {"checkpoint.every_seconds", &checkpoint.every_seconds, "seconds between checkpoints; 0: not by time", at_least(0), false,
+       false},
+      {"checkpoint.keep", &checkpoint.keep, "newest checkpoints that stay, besides the best one and milestones", at_least(2),
+       false, false},
+      {"checkpoint.milestone_steps", &checkpoint.milestone_steps, "a checkpoint every so many steps that stays for ever; 0: none",
+       at_least(0), false, false},
+      {"checkpoint.whole_every", &checkpoint.whole_every,
+       "every n-th checkpoint is whole, those between hold the rows changed since; 1: all whole", at_least(1), false, false},
+      {"checkpoint.verify", &checkpoint.verify,
+       "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded",
        one_of({"full", "quick"}), false, false},
       {"log.every_steps", &log.every_steps, "steps between records of the loss", at_least(1), false, false},
       {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},
@@ -161,10 +175,10 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
 std::vector<ConfigField> config_fields(RunConfig& config) {
   Fields all;
   for (const Fields& section :
-       {run_fields(config.run), loss_fields(config.loss), batch_fields(config.batch), optimizer_fields(config.optimizer, config.init),
-        dropout_fields("dropout", config.dropout), stage_fields("warmup", config.warmup, {}), mutual_fields(config.mutual),
-        finetune_fields(config.finetune), prompt_fields(config.prompts),
-        output_fields(config.evaluation, config.checkpoint, config.log)}) {
+       {run_fields(config.run), loss_fields(config.loss), batch_fields(config.batch),
+        optimizer_fields(config.optimizer, config.init), dropout_fields("dropout", config.dropout),
+        stage_fields("warmup", config.warmup, {}), mutual_fields(config.mutual), finetune_fields(config.finetune),
+        prompt_fields(config.prompts), output_fields(config.evaluation, config.checkpoint, config.log)}) {
     append(all, section);
   }
   return all;

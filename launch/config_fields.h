@@ -26,8 +26,7 @@ struct SetsAll {
 };
 
 struct ConfigField {
-  using Target =
-      std::variant<bool*, int64_t*, double*, std::optional<double>*, std::string*, std::vector<int64_t>*, SetsAll>;
+  using Target = std::variant<bool*, int64_t*, double*, std::optional<double>*, std::string*, std::vector<int64_t>*, SetsAll>;
   std::string name;  // "section.key"
   Target target;     // into the configuration that config_fields() was called with
   std::string doc;

@@ -49,7 +49,8 @@ int code_of(const std::exception_ptr& error, std::string& text) {
 int exit_code_of(const std::exception_ptr& error, std::string& line) {
   const int code = code_of(error, line);
   // Messages quote what came from outside: no line end, no escape sequence may reach the terminal.
-  std::ranges::replace_if(line, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+  std::ranges::replace_if(
+      line, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
   return code;
 }
 

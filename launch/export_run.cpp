@@ -39,7 +39,8 @@ class FileTensor {
 };
 
 /// One table as a whole on rank 0, in fp32; the other ranks only send their rows.
-std::unique_ptr<FileTensor> assemble(Communicator& comm, const RowPartition& partition, const at::Tensor& local_rows, const fs::path& scratch) {
+std::unique_ptr<FileTensor> assemble(Communicator& comm, const RowPartition& partition, const at::Tensor& local_rows,
+                                     const fs::path& scratch) {
   std::unique_ptr<FileTensor> out;
   collectively(comm, [&] {
     if (comm.rank() == 0) out = std::make_unique<FileTensor>(scratch, partition.num_rows(), local_rows.size(1), at::kFloat);
@@ -106,11 +107,12 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
   const RecModel& model = workspace.model;
   const TableLayout& layout = model.collaborative.layout;
   const std::array<NamedTable, 4> parts{{{"l_user", layout.users(), model.collaborative.users()},
-                                   {"l_item", layout.items(), model.collaborative.items()},
-                                   {"c_user", layout.users(), model.content.users()},
-                                   {"c_item", layout.items(), model.content.items()}}};
+                                         {"l_item", layout.items(), model.collaborative.items()},
+                                         {"c_user", layout.users(), model.content.users()},
+                                         {"c_item", layout.items(), model.content.items()}}};
   std::vector<std::unique_ptr<FileTensor>> tables;
-  for (const NamedTable& part : parts) tables.push_back(assemble(comm, part.partition, part.local_rows, dir / (std::string(part.name) + ".scratch")));
+  for (const NamedTable& part : parts)
+    tables.push_back(assemble(comm, part.partition, part.local_rows, dir / (std::string(part.name) + ".scratch")));
   collectively(comm, [&] {
     if (comm.rank() != 0) return;
     NamedTensors named;

@@ -26,8 +26,14 @@ std::optional<Heartbeat> HeartbeatBoard::read(int rank) const {
   std::ifstream file(file_of(rank));
   const auto json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
-  return Heartbeat{rank, json.value("beat", int64_t{0}), json.value("step", int64_t{0}), json.value("work", ""), json.value("operation", ""),
-                   json.value("collectives", int64_t{0}), json.value("elapsed_s", 0.0), json.value("reported", false)};
+  return Heartbeat{rank,
+                   json.value("beat", int64_t{0}),
+                   json.value("step", int64_t{0}),
+                   json.value("work", ""),
+                   json.value("operation", ""),
+                   json.value("collectives", int64_t{0}),
+                   json.value("elapsed_s", 0.0),
+                   json.value("reported", false)};
 }
 
 void HeartbeatBoard::raise_alarm(int rank) const { std::ofstream(dir_ / "alarm") << rank << '\n'; }

@@ -26,7 +26,8 @@ at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, 
 
 }  // namespace
 
-Table initial_table(const RunConfig& config, const Corpus& corpus, const Backbone& backbone, const TableLayout& layout, Side side) {
+Table initial_table(const RunConfig& config, const Corpus& corpus, const Backbone& backbone, const TableLayout& layout,
+                    Side side) {
   const auto dtype = config.run.precision == "fp64" ? at::kDouble : at::kFloat;
   Table table = make_random_table(layout, backbone.width(), dtype, static_cast<uint64_t>(config.run.seed), side);
   constexpr double kTableStd = 0.02;  // of make_random_table, METHOD.md §4

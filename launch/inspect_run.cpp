@@ -74,7 +74,8 @@ std::string describe_checkpoints(const std::filesystem::path& parent, bool full)
                 utc(listed.committed_at).c_str(), num_files, pins.empty() ? "-" : pins.c_str())
         << state_of(listed, full) << '\n';
   }
-  for (const std::filesystem::path& draft : unfinished_saves(parent)) out << "unfinished, removed by the next start: " << draft.string() << '\n';
+  for (const std::filesystem::path& draft : unfinished_saves(parent))
+    out << "unfinished, removed by the next start: " << draft.string() << '\n';
   return out.str();
 }
 
@@ -97,7 +98,8 @@ std::string describe_checkpoint(const std::filesystem::path& dir) {
   const CheckpointInfo info = verify_checkpoint(dir, VerifyLevel::kQuick);
   std::ostringstream out;
   out << "step " << info.step << ", written by " << num_whole_shards(*info.manifest) << " ranks";
-  if (info.manifest->incremental()) out << "; the rows changed since step " << info.manifest->whole_step << " stand in files of their own";
+  if (info.manifest->incremental())
+    out << "; the rows changed since step " << info.manifest->whole_step << " stand in files of their own";
   out << '\n';
   for (const TensorEntry& tensor : info.manifest->tensors) {
     out << "  " << tensor.name << "  " << tensor.dtype << "  " << shape_text(tensor.shape) << '\n';

@@ -84,7 +84,8 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator
     for (const auto& [name, parameter] : model.backbone->parameters()) backbone += static_cast<double>(parameter.nbytes());
   }
   constexpr double kHeapGrowth = 1.04;  // runs of hours ended 2 to 11 % above a rehearsal's peak
-  MemoryPlan plan{.rehearsed = kHeapGrowth * peak_bytes(), .optimizer = moments + 2 * backbone, .snapshot = tables + moments + 3 * backbone};
+  MemoryPlan plan{
+      .rehearsed = kHeapGrowth * peak_bytes(), .optimizer = moments + 2 * backbone, .snapshot = tables + moments + 3 * backbone};
   for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot}) *part = largest_over_ranks(comm, *part);
   return plan;
 }

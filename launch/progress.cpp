@@ -66,11 +66,7 @@ void ProgressLine::draw(const std::string& text) {
 }
 
 StageProgress::StageProgress(std::string stage, int64_t num_steps, int64_t done_steps, ProgressSink sink)
-    : line_(std::move(sink)),
-      stage_(std::move(stage)),
-      num_steps_(num_steps),
-      step_(done_steps),
-      first_step_(done_steps),
+    : line_(std::move(sink)), stage_(std::move(stage)), num_steps_(num_steps), step_(done_steps), first_step_(done_steps),
       last_s_(line_.now_s()) {}
 
 void StageProgress::step(const StepProgress& step, const std::string& note) {
@@ -102,8 +98,8 @@ std::string StageProgress::text() const {
   const double per_step = busy_s_ / std::max<double>(1, static_cast<double>(step_ - first_step_));
   const double left_s = per_step * static_cast<double>(num_steps_ - step_);
   const std::string time = step_ < num_steps_ ? "left " + format_duration(left_s) : "in " + format_duration(busy_s_);
-  return padded(stage_, 9) + " " + percent(static_cast<double>(step_), static_cast<double>(std::max<int64_t>(num_steps_, 1))) + "  " +
-         note_ + "  loss " + four_digits(loss_) + "  LM " + four_digits(lm_) + "  MR " + four_digits(mr_) + "  " +
+  return padded(stage_, 9) + " " + percent(static_cast<double>(step_), static_cast<double>(std::max<int64_t>(num_steps_, 1))) +
+         "  " + note_ + "  loss " + four_digits(loss_) + "  LM " + four_digits(lm_) + "  MR " + four_digits(mr_) + "  " +
          format_count(sequences_per_s_) + " seq/s  " + format_count(tokens_per_s_) + " tok/s  " + time;
 }
 

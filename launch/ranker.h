@@ -19,7 +19,7 @@ using RankingSink = std::function<void(int64_t user, const std::vector<ScoredIte
 struct RankingOptions {
   int64_t k = 100;
   StepKind prompt = StepKind::kRecommendation;
-  bool hide_training_only = true;  // what a list leaves out: the training items (METHOD.md §7), or all known interactions
+  bool hide_training_only = true;    // what a list leaves out: the training items (METHOD.md §7), or all known interactions
   std::function<bool()> leave = {};  // asked before every block; must say the same on all ranks. true ends the ranking early
 };
 

@@ -28,10 +28,17 @@ struct ConfigLine {
   bool operator==(const ConfigLine&) const = default;
 };
 
-const std::map<std::string, std::string> kReadable = {
-    {"L", "L-steps"},     {"C", "C-steps"},        {"F", "finetuning steps"},      {"warmup", "Content warm-up"},
-    {"mutual", "Mutual pretraining"}, {"finetune", "Finetuning"}, {"lm", "language-model loss"}, {"mr", "mutual regularisation (without λ)"},
-    {"loss", "loss"},     {"popularity", "popularity"}, {"item_cosine", "item cosine"}};
+const std::map<std::string, std::string> kReadable = {{"L", "L-steps"},
+                                                      {"C", "C-steps"},
+                                                      {"F", "finetuning steps"},
+                                                      {"warmup", "Content warm-up"},
+                                                      {"mutual", "Mutual pretraining"},
+                                                      {"finetune", "Finetuning"},
+                                                      {"lm", "language-model loss"},
+                                                      {"mr", "mutual regularisation (without λ)"},
+                                                      {"loss", "loss"},
+                                                      {"popularity", "popularity"},
+                                                      {"item_cosine", "item cosine"}};
 
 std::string readable(const std::string& name) {
   const auto found = kReadable.find(name);
@@ -150,14 +157,16 @@ std::string timing_table(const Records& timing) {
     }
     for (const auto& [name, sum] : sums) {
       const bool rate = name.ends_with("_per_s");
-      const std::string value = rate ? format_count(sum.first / static_cast<double>(sum.second)) + " /s" : format_duration(sum.first);
+      const std::string value =
+          rate ? format_count(sum.first / static_cast<double>(sum.second)) + " /s" : format_duration(sum.first);
       std::string what = name.substr(0, name.size() - (rate ? 6 : name.ends_with("_s") ? 2 : 0));
       std::ranges::replace(what, '_', ' ');
       html += table_row({readable(stage), what, value}, "td");
     }
   }
   if (html.empty()) return "";
-  return "<h2>Timing</h2><div class=table><table>" + table_row({"stage", "what", "total or mean"}, "th") + html + "</table></div>\n";
+  return "<h2>Timing</h2><div class=table><table>" + table_row({"stage", "what", "total or mean"}, "th") + html +
+         "</table></div>\n";
 }
 
 /// The text is to_toml()'s, so a line is a section, a key with its value, or empty.
@@ -166,8 +175,10 @@ std::vector<ConfigLine> config_lines(const std::string& toml) {
   std::string section;
   for (const auto& line : split(toml, '\n')) {
     const size_t equals = line.find(" = ");
-    if (line.starts_with("[") && line.ends_with("]")) section = line.substr(1, line.size() - 2);
-    else if (equals != std::string::npos) lines.push_back({section, line.substr(0, equals), line.substr(equals + 3)});
+    if (line.starts_with("[") && line.ends_with("]"))
+      section = line.substr(1, line.size() - 2);
+    else if (equals != std::string::npos)
+      lines.push_back({section, line.substr(0, equals), line.substr(equals + 3)});
   }
   return lines;
 }
@@ -177,7 +188,8 @@ std::string config_tables(const std::string& toml) {
   std::string html, section;
   for (const auto& line : lines) {
     if (line.section != section) {
-      html += std::string(section.empty() ? "" : "</table></div>") + "<div class=table><h3>" + html_escape(line.section) + "</h3><table>";
+      html += std::string(section.empty() ? "" : "</table></div>") + "<div class=table><h3>" + html_escape(line.section) +
+              "</h3><table>";
       section = line.section;
     }
     const bool changed = std::ranges::find(defaults, line) == defaults.end();
@@ -197,9 +209,11 @@ void write_report(const std::string& run_dir) {
   body += metrics_table(records, read_baselines(run_dir)) + validation_chart(records);
   for (const auto& stage : stages_of(records)) body += loss_charts(records, stage);
   body += timing_table(timing) + config_tables(read_whole_file(folder / "config.toml"));
-  write_whole_file(folder / "report.html", "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport "
-                   "content=\"width=device-width,initial-scale=1\"><title>" + name + "</title><style>" + kReportStyle +
-                   "</style></head><body><main>\n" + body + "</main></body></html>\n");
+  write_whole_file(folder / "report.html",
+                   "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport "
+                   "content=\"width=device-width,initial-scale=1\"><title>" +
+                       name + "</title><style>" + kReportStyle + "</style></head><body><main>\n" + body +
+                       "</main></body></html>\n");
 }
 
 }  // namespace cllm

@@ -16,8 +16,8 @@ void RestartGuard::count_start(int64_t newest_step, int64_t max_restarts) const 
   const int64_t starts = number("newest_step", -2) == newest_step ? number("starts", 0) : 0;  // so far, since that commit
   if (max_restarts > 0 && starts >= max_restarts) {
     throw NoProgressError("no progress: started " + std::to_string(starts) + " times without a new checkpoint after " +
-                          (newest_step < 0 ? std::string("the start") : "step " + std::to_string(newest_step)) + "; see train.log, then remove " +
-                          file_.string() + " or set run.max_restarts=0");
+                          (newest_step < 0 ? std::string("the start") : "step " + std::to_string(newest_step)) +
+                          "; see train.log, then remove " + file_.string() + " or set run.max_restarts=0");
   }
   std::ofstream(file_, std::ios::trunc) << nlohmann::json{{"newest_step", newest_step}, {"starts", starts + 1}}.dump() << '\n';
 }

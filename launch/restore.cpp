@@ -36,8 +36,8 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
     const RunConfig config = other.load_config();
     const RunConfig& own = workspace.config;
     if (config.optimizer.name != own.optimizer.name || config.run.train_backbone != own.run.train_backbone) {
-      throw ConfigError("init.run: " + other.dir().string() + " has optimizer.name = " + config.optimizer.name + " and run.train_backbone = " +
-                        (config.run.train_backbone ? "true" : "false") + ": set the same here");
+      throw ConfigError("init.run: " + other.dir().string() + " has optimizer.name = " + config.optimizer.name +
+                        " and run.train_backbone = " + (config.run.train_backbone ? "true" : "false") + ": set the same here");
     }
   });
   return load_best_of(workspace, comm, other, "");

@@ -33,7 +33,9 @@ Decision RunControl::meet(int64_t step, CheckpointWriter& writer, bool save_due,
   return {agreed_to_stop(reports, step), reports[0].save_due, all_data_ready(reports)};
 }
 
-bool RunControl::must_stop(int64_t step, CheckpointWriter& writer) { return agreed_to_stop(exchange(comm_, report(writer)), step); }
+bool RunControl::must_stop(int64_t step, CheckpointWriter& writer) {
+  return agreed_to_stop(exchange(comm_, report(writer)), step);
+}
 
 RankReport RunControl::report(const CheckpointWriter& writer) {
   if (writer.longest_s() > 0) reserve_.save_took(writer.longest_s());
@@ -54,7 +56,8 @@ bool RunControl::agreed_to_stop(std::span<const RankReport> reports, int64_t ste
 void RunControl::refuse_non_finite(std::span<const RankReport> reports, int64_t step) {
   const std::string place = non_finite_place(reports);
   if (place.empty()) return;
-  const std::string line = "step " + std::to_string(step) + ": " + place + ": a value is not finite, so the state is not saved; lower the stage's "
+  const std::string line = "step " + std::to_string(step) + ": " + place +
+                           ": a value is not finite, so the state is not saved; lower the stage's "
                            "learning_rate and start again from the last checkpoint";
   throw AgreedFailure(kBadConfiguration, comm_.rank() == 0 ? line : "");
 }

@@ -13,9 +13,9 @@ namespace cllm {
 
 /// What a meeting decided, on all ranks alike.
 struct Decision {
-  bool stop = false;   // save and leave
-  bool save = false;   // a checkpoint is due
-  bool ready = true;   // every rank has the data of its next step
+  bool stop = false;  // save and leave
+  bool save = false;  // a checkpoint is due
+  bool ready = true;  // every rank has the data of its next step
 };
 
 /// The meetings of the ranks before every step (launch/README.md, Long runs), and what this rank brings to them. Members that meet are

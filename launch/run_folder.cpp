@@ -48,7 +48,8 @@ void RunFolder::prepare(const RunConfig& config, bool fresh) const {
 
 RunConfig RunFolder::load_config() const {
   if (!std::filesystem::exists(config())) {
-    throw ConfigError(dir_.string() + " is no run folder: " + config().string() + " is missing; name the run.dir of `cllm4rec train`");
+    throw ConfigError(dir_.string() + " is no run folder: " + config().string() +
+                      " is missing; name the run.dir of `cllm4rec train`");
   }
   return cllm::load_config(config().string(), {});
 }

@@ -27,7 +27,7 @@ struct StepRef {
 /// One pass over one corpus, or over two that are interleaved step by step in proportion to their sizes.
 struct Segment {
   Stage stage;
-  int64_t epoch;  // within the stage
+  int64_t epoch;         // within the stage
   double learning_rate;  // constant within a segment: skip-aware Adam flushes where it changes
   bool validate_after;
   std::vector<std::pair<StepKind, int64_t>> streams;  // corpus, its steps in this segment

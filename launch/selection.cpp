@@ -24,7 +24,8 @@ Selection::Selection(const std::string& text) {
     const char* const end = name.data() + name.size();
     const bool number = at != std::string::npos && std::from_chars(name.data() + at + 1, end, k).ptr == end && k > 0;
     if (!number || (metric != "recall" && metric != "ndcg")) {
-      throw ConfigError("finetune.select = \"" + text + "\": \"" + name + "\" is no metric; write recall@K and ndcg@K joined by '+'");
+      throw ConfigError("finetune.select = \"" + text + "\": \"" + name +
+                        "\" is no metric; write recall@K and ndcg@K joined by '+'");
     }
     names_.push_back(name);
     add_once(metric == "recall" ? needed_.recall : needed_.ndcg, k);

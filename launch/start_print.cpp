@@ -31,21 +31,25 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
               config.run.corpus.c_str(), static_cast<long long>(sizes.num_users), static_cast<long long>(sizes.num_items),
               static_cast<long long>(sizes.num_words), static_cast<long long>(corpus.num_interactions(Part::kTrain)),
               static_cast<long long>(corpus.num_texts()), static_cast<long long>(corpus.num_text_tokens()));
-  out += line("backbone   %s: width %lld, %lld positions, %s, %s\n", config.run.backbone.c_str(), static_cast<long long>(backbone.width()),
-              static_cast<long long>(backbone.max_positions()), config.run.precision.c_str(),
-              config.run.train_backbone ? "trained" : "frozen");
+  out += line("backbone   %s: width %lld, %lld positions, %s, %s\n", config.run.backbone.c_str(),
+              static_cast<long long>(backbone.width()), static_cast<long long>(backbone.max_positions()),
+              config.run.precision.c_str(), config.run.train_backbone ? "trained" : "frozen");
   out += line("ranks      %d, on %s\n", world_size, config.run.device.c_str());
-  for (const auto& [kind, corpus_name] : {std::pair{StepKind::kCollaborative, "collaborative (L)"}, {StepKind::kContent, "content (C)"},
+  for (const auto& [kind, corpus_name] : {std::pair{StepKind::kCollaborative, "collaborative (L)"},
+                                          {StepKind::kContent, "content (C)"},
                                           {StepKind::kRecommendation, "recommendation (F)"}}) {
     out += line("epoch      %-19s %lld sequences in %lld steps of %lld\n", corpus_name,
-                static_cast<long long>(workspace.sampler.num_samples(kind)), static_cast<long long>(workspace.sampler.num_steps(kind)),
+                static_cast<long long>(workspace.sampler.num_samples(kind)),
+                static_cast<long long>(workspace.sampler.num_steps(kind)),
                 static_cast<long long>(config.batch.groups * config.loss.group_size));
   }
-  out += line("schedule   %lld steps: warmup %lld, mutual %lld, finetune %lld\n", static_cast<long long>(schedule.num_steps()),
-              static_cast<long long>(schedule.steps_of(Stage::kWarmup)), static_cast<long long>(schedule.steps_of(Stage::kMutual)),
-              static_cast<long long>(schedule.steps_of(Stage::kFinetune)));
-  out += line("memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint copy %.0f",
-              memory.total() / kMiB, memory.rehearsed / kMiB, memory.optimizer / kMiB, memory.snapshot / kMiB);
+  out +=
+      line("schedule   %lld steps: warmup %lld, mutual %lld, finetune %lld\n", static_cast<long long>(schedule.num_steps()),
+           static_cast<long long>(schedule.steps_of(Stage::kWarmup)), static_cast<long long>(schedule.steps_of(Stage::kMutual)),
+           static_cast<long long>(schedule.steps_of(Stage::kFinetune)));
+  out += line(
+      "memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint copy %.0f",
+      memory.total() / kMiB, memory.rehearsed / kMiB, memory.optimizer / kMiB, memory.snapshot / kMiB);
   return out;
 }
 

@@ -15,7 +15,7 @@ Batch make_batch(const Workspace& workspace, const Schedule& schedule, const Com
   const Segment& segment = schedule.segments()[schedule.segment_of(global_step)];
   const StepRef ref = schedule.at(global_step);
   return workspace.sampler.batch({ref.kind, static_cast<int64_t>(segment.stage), segment.epoch, ref.step}, comm.rank(),
-                                  comm.world_size());
+                                 comm.world_size());
 }
 
 StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind) {

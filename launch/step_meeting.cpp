@@ -13,10 +13,12 @@ constexpr int64_t kNumbers = 8;  // of a report
 }  // namespace
 
 std::vector<RankReport> exchange(Communicator& comm, const RankReport& mine) {
-  const at::Tensor own = at::tensor({static_cast<double>(mine.signal), static_cast<double>(mine.data_ready), static_cast<double>(mine.save_failed),
-                                     static_cast<double>(mine.non_finite), mine.work.own_s, mine.work.tokens,
-                                     static_cast<double>(mine.time_is_up), static_cast<double>(mine.save_due)},
-                                    at::kDouble).view({1, kNumbers}).to(comm.device());
+  const at::Tensor own = at::tensor({static_cast<double>(mine.signal), static_cast<double>(mine.data_ready),
+                                     static_cast<double>(mine.save_failed), static_cast<double>(mine.non_finite), mine.work.own_s,
+                                     mine.work.tokens, static_cast<double>(mine.time_is_up), static_cast<double>(mine.save_due)},
+                                    at::kDouble)
+                             .view({1, kNumbers})
+                             .to(comm.device());
   const std::vector<int64_t> one_each(static_cast<size_t>(comm.world_size()), 1);
   at::Tensor all = at::empty({comm.world_size(), kNumbers}, own.options());
   comm.all_gather(all, own, one_each);
@@ -25,8 +27,13 @@ std::vector<RankReport> exchange(Communicator& comm, const RankReport& mine) {
   std::vector<RankReport> reports;
   for (int64_t rank = 0; rank < comm.world_size(); ++rank) {
     const auto row = table[rank];
-    reports.push_back({static_cast<int>(row[0]), row[1] != 0, row[2] != 0, static_cast<NonFinite>(static_cast<int>(row[3])), {row[4], row[5]},
-                       row[6] != 0, row[7] != 0});
+    reports.push_back({static_cast<int>(row[0]),
+                       row[1] != 0,
+                       row[2] != 0,
+                       static_cast<NonFinite>(static_cast<int>(row[3])),
+                       {row[4], row[5]},
+                       row[6] != 0,
+                       row[7] != 0});
   }
   return reports;
 }

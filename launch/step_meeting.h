@@ -13,12 +13,12 @@ namespace cllm {
 
 /// What a rank tells all others between two steps; one all_gather carries every decision that ranks must take alike.
 struct RankReport {
-  int signal = 0;                              // that it got
-  bool data_ready = true;                      // its next batch is there
-  bool save_failed = false;                    // its background save
-  NonFinite non_finite = NonFinite::kNone;     // of the last step
-  RankWork work;                               // in the last step
-  bool time_is_up = false, save_due = false;   // clocks differ: rank 0's word counts
+  int signal = 0;                             // that it got
+  bool data_ready = true;                     // its next batch is there
+  bool save_failed = false;                   // its background save
+  NonFinite non_finite = NonFinite::kNone;    // of the last step
+  RankWork work;                              // in the last step
+  bool time_is_up = false, save_due = false;  // clocks differ: rank 0's word counts
 };
 
 /// All reports in rank order. Collective.

@@ -88,8 +88,8 @@ std::string axes(const Frame& frame, const std::string& x_label) {
            format_count(tick) + "</text>";
   }
   svg += "<line class=axis x1=" + left + " x2=" + right + " y1=" + bottom + " y2=" + bottom + " />";
-  return svg + "<text class=tick text-anchor=end x=" + right + " y=" + coordinate(frame.bottom + 32) + ">" + html_escape(x_label) +
-         "</text>";
+  return svg + "<text class=tick text-anchor=end x=" + right + " y=" + coordinate(frame.bottom + 32) + ">" +
+         html_escape(x_label) + "</text>";
 }
 
 std::string colour(size_t index) { return "var(--series-" + std::to_string(index % kNumColours + 1) + ")"; }
@@ -142,8 +142,8 @@ std::string svg_chart(const ChartText& text, const std::vector<Series>& series) 
     lines += line(frame, drawn[i], i);
   }
   return "<figure><figcaption>" + html_escape(text.title) + "</figcaption><div class=legend>" + legend +
-         "</div><svg viewBox=\"0 0 560 232\" role=img aria-label=\"" + html_escape(text.title) + "\">" + axes(frame, text.x_label) + lines +
-         "</svg></figure>\n";
+         "</div><svg viewBox=\"0 0 560 232\" role=img aria-label=\"" + html_escape(text.title) + "\">" +
+         axes(frame, text.x_label) + lines + "</svg></figure>\n";
 }
 
 }  // namespace cllm

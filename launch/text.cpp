@@ -52,7 +52,8 @@ std::vector<std::string> split(const std::string& text, char separator) {
 }
 
 std::string nearest(const std::string& name, const std::vector<std::string>& candidates) {
-  const auto best = std::ranges::min_element(candidates, {}, [&](const auto& candidate) { return edit_distance(name, candidate); });
+  const auto best =
+      std::ranges::min_element(candidates, {}, [&](const auto& candidate) { return edit_distance(name, candidate); });
   return best == candidates.end() ? "" : *best;
 }
 
@@ -65,7 +66,10 @@ std::string format_count(double value) {
     value /= 1000;
     unit = next;
   }
-  const int decimals = *unit == '\0' ? (value < 10 && value != std::floor(value) ? 1 : 0) : (value < 10 ? 2 : value < 100 ? 1 : 0);
+  const int decimals = *unit == '\0' ? (value < 10 && value != std::floor(value) ? 1 : 0)
+                                     : (value < 10    ? 2
+                                        : value < 100 ? 1
+                                                      : 0);
   return print("%.*f%s", decimals, value, unit);
 }
 

@@ -29,7 +29,9 @@ double end_of(const std::string& stop_before) {
   if (stop_before != "SLURM_JOB_END") return epoch_seconds(stop_before, "value");
   const char* const end = std::getenv("SLURM_JOB_END_TIME");
   if (end == nullptr) {
-    throw ConfigError("--stop-before SLURM_JOB_END: the environment has no SLURM_JOB_END_TIME; run inside a Slurm job, or give seconds since 1970");
+    throw ConfigError(
+        "--stop-before SLURM_JOB_END: the environment has no SLURM_JOB_END_TIME; run inside a Slurm job, or give seconds since "
+        "1970");
   }
   return epoch_seconds(end, "SLURM_JOB_END_TIME");
 }

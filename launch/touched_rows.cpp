@@ -24,7 +24,8 @@ TrainState TouchedRows::changed(const TrainState& whole, const RecModel& model) 
     at::Tensor local, numbers;
   };
   std::map<std::string, Block> blocks;  // by the side's name, e.g. "l_user"
-  for (const auto& [side, table, before] : {std::tuple("l", &model.collaborative, &l_row_step_), std::tuple("c", &model.content, &c_row_step_)}) {
+  for (const auto& [side, table, before] :
+       {std::tuple("l", &model.collaborative, &l_row_step_), std::tuple("c", &model.content, &c_row_step_)}) {
     const TableLayout& layout = table->layout;
     const at::Tensor users = changed_rows(table->row_step, *before, 0, layout.num_local_users());
     const at::Tensor items = changed_rows(table->row_step, *before, layout.num_local_users(), layout.num_local_items());
@@ -36,7 +37,8 @@ TrainState TouchedRows::changed(const TrainState& whole, const RecModel& model) 
   out.replicated = whole.replicated;
   for (const ShardedTensor& tensor : whole.tensors) {
     const Block& block = blocks.at(tensor.name.substr(0, tensor.name.find('.')));
-    out.tensors.push_back({tensor.name, tensor.global_rows, tensor.first_row, tensor.rows.index_select(0, block.local), block.numbers});
+    out.tensors.push_back(
+        {tensor.name, tensor.global_rows, tensor.first_row, tensor.rows.index_select(0, block.local), block.numbers});
   }
   return out;
 }

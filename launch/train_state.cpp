@@ -58,7 +58,8 @@ Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* de
   cursor.best_score = meta.at("best_score");
   const int best_stage = meta.at("best_stage");
   if (best_stage < 0 || best_stage > static_cast<int>(Stage::kFinetune)) {
-    throw CheckpointError(CheckpointError::kUnusable, "the checkpoint's metadata is damaged: best_stage " + std::to_string(best_stage));
+    throw CheckpointError(CheckpointError::kUnusable,
+                          "the checkpoint's metadata is damaged: best_stage " + std::to_string(best_stage));
   }
   cursor.best_stage = static_cast<Stage>(best_stage);
   cursor.validations_since_best = meta.at("validations_since_best");

@@ -24,7 +24,8 @@ int64_t num_bytes(const TrainState& state) {
 }
 
 EpochSteps epoch_steps(const Sampler& sampler) {
-  return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent), sampler.num_steps(StepKind::kRecommendation)};
+  return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent),
+          sampler.num_steps(StepKind::kRecommendation)};
 }
 
 std::string where(const RunConfig& config, const Segment& segment, StepKind kind) {
@@ -39,10 +40,10 @@ std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, 
 }  // namespace
 
 Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision)
-    : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision), files_(supervision.failpoints),
-      folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)), selection_(config_.finetune.select),
-      step_(comm, workspace.model, *workspace.optimizer), control_(comm, log, supervision, num_bytes(state())), last_save_s_(now_s()),
-      segment_start_s_(now_s()) {}
+    : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision),
+      files_(supervision.failpoints), folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)),
+      selection_(config_.finetune.select), step_(comm, workspace.model, *workspace.optimizer),
+      control_(comm, log, supervision, num_bytes(state())), last_save_s_(now_s()), segment_start_s_(now_s()) {}
 
 TrainOutcome Trainer::run() {
   together(comm_, [&] { start_or_resume(); });
@@ -100,9 +101,11 @@ void Trainer::start_or_resume() {
                                                     config_.checkpoint.whole_every);
   if (comm_.rank() == 0) {
     const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
-    metrics_ = std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
+    metrics_ =
+        std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
   }
-  batches_ = std::make_unique<Prefetcher>([this](int64_t step) { return make_batch(workspace_, schedule_, comm_, step); }, cursor_.global_step, schedule_.num_steps());
+  batches_ = std::make_unique<Prefetcher>([this](int64_t step) { return make_batch(workspace_, schedule_, comm_, step); },
+                                          cursor_.global_step, schedule_.num_steps());
 }
 
 /// A stage starts with fresh optimiser state (METHOD.md §6: finetuning has its own Adam); before a new learning rate the rows that
@@ -153,8 +156,8 @@ bool Trainer::finish(const Segment& segment) {
   supervision_.failpoints.at("segment.before_finish");
   const SegmentSums& sums = cursor_.sums;
   const auto steps = static_cast<double>(std::max<int64_t>(sums.steps, 1));
-  write(segment, "epoch", {{"loss", sums.loss / steps}, {"lm", sums.lm / steps}, {"mr", sums.mr / steps},
-                           {"learning_rate", segment.learning_rate}},
+  write(segment, "epoch",
+        {{"loss", sums.loss / steps}, {"lm", sums.lm / steps}, {"mr", sums.mr / steps}, {"learning_rate", segment.learning_rate}},
         {{"seconds", now_s() - segment_start_s_}});
   if (segment.validate_after && !validate(segment)) return false;
   cursor_.finish_due = false;
@@ -167,8 +170,10 @@ bool Trainer::validate(const Segment& segment) {
   if (progress_) progress_->pause();
   flush_tables();
   const MetricChoice ks = selection_.with({config_.evaluation.recall_k, config_.evaluation.ndcg_k});
-  const auto metrics = evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks,
-                                                    .leave = [this] { return must_leave_evaluation(); }});
+  const auto metrics =
+      evaluate(workspace_, comm_, {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks, .leave = [this] {
+                                     return must_leave_evaluation();
+                                   }});
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
   write(segment, "validation", as_list(metrics));
@@ -176,7 +181,8 @@ bool Trainer::validate(const Segment& segment) {
   const double score = selection_.score(metrics);
   const bool better = cursor_.best_step < 0 || score > cursor_.best_score;
   cursor_.validations_since_best = better ? 0 : cursor_.validations_since_best + 1;
-  log_.info(where(config_, segment, segment.streams[0].first) + ": validation " + format_metrics(metrics) + (better ? "  (best)" : ""));
+  log_.info(where(config_, segment, segment.streams[0].first) + ": validation " + format_metrics(metrics) +
+            (better ? "  (best)" : ""));
   if (better) {
     cursor_.best_score = score;
     cursor_.best_step = cursor_.global_step;
@@ -259,12 +265,16 @@ TrainOutcome Trainer::test_best() {
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
   const MetricChoice ks{config_.evaluation.recall_k, config_.evaluation.ndcg_k};
-  const TrainOutcome outcome{false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks,
-                                                                 .leave = [this] { return must_leave_evaluation(); }})};
+  const TrainOutcome outcome{
+      false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks, .leave = [this] {
+                                            return must_leave_evaluation();
+                                          }})};
   if (outcome.test.empty()) return {.interrupted = true, .test = {}};  // all is saved: the resumed run only does this test
-  log_.info("test, state of step " + std::to_string(best.step) + (best.prompt == StepKind::kCollaborative ? ", not finetuned: " : ": ") + format_metrics(outcome.test));
+  log_.info("test, state of step " + std::to_string(best.step) +
+            (best.prompt == StepKind::kCollaborative ? ", not finetuned: " : ": ") + format_metrics(outcome.test));
   if (comm_.rank() == 0) {
-    metrics_->write({.step = cursor_.global_step, .stage = std::string(name_of(last)), .event = "test", .values = as_list(outcome.test)});
+    metrics_->write(
+        {.step = cursor_.global_step, .stage = std::string(name_of(last)), .event = "test", .values = as_list(outcome.test)});
     metrics_->flush();
     folder_.write_result(outcome.test, best.step);
   }
@@ -290,9 +300,7 @@ void Trainer::write(const Segment& segment, const std::string& event, std::vecto
   metrics_->write({cursor_.global_step, std::string(name_of(segment.stage)), event, std::move(values), std::move(timing)});
 }
 
-TrainState Trainer::state() const {
-  return view_state(workspace_.model, workspace_.backbone_optimizer.get());
-}
+TrainState Trainer::state() const { return view_state(workspace_.model, workspace_.backbone_optimizer.get()); }
 
 void Trainer::flush_tables() {
   for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->flush(*table);

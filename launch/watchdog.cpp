@@ -14,9 +14,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kBeat{1000};
-constexpr milliseconds kListen{2500};   // two beats of a live rank
-constexpr milliseconds kFarewell{3000}; // for the others' last words
-constexpr int kLastResortS = 8;         // the whole report, even if writing it blocks
+constexpr milliseconds kListen{2500};    // two beats of a live rank
+constexpr milliseconds kFarewell{3000};  // for the others' last words
+constexpr int kLastResortS = 8;          // the whole report, even if writing it blocks
 
 std::string seconds(double value) {
   char text[32];
@@ -49,11 +49,13 @@ void Watchdog::run(const std::stop_token& stop) {
 
 void Watchdog::beat(bool reported) {
   const Activity::State state = activities_.front()->state();
-  board_.write({rank_, ++beats_, state.step, state.work, state.operation(), state.num_collectives, state.elapsed_s(Activity::now_s()), reported});
+  board_.write({rank_, ++beats_, state.step, state.work, state.operation(), state.num_collectives,
+                state.elapsed_s(Activity::now_s()), reported});
 }
 
 const Activity* Watchdog::expired() const {
-  const auto late = std::ranges::find_if(activities_, [](const Activity* activity) { return activity->state().expired(Activity::now_s()); });
+  const auto late =
+      std::ranges::find_if(activities_, [](const Activity* activity) { return activity->state().expired(Activity::now_s()); });
   return late == activities_.end() ? nullptr : *late;
 }
 
@@ -77,13 +79,14 @@ void Watchdog::report_self(const Activity* late) {
   for (const Activity* activity : activities_) {
     const Activity::State state = activity->state();
     if (state.work.empty() && activity != late) continue;
-    log_.error("watchdog: " + (activity == late ? "deadline of " + seconds(state.deadline_s) + " passed: " : std::string()) + "rank " +
-               std::to_string(rank_) + " is in step " + std::to_string(state.step) + ", " + state.work + ", " + state.operation() + " for " +
-               seconds(state.elapsed_s(now_s)));
+    log_.error("watchdog: " + (activity == late ? "deadline of " + seconds(state.deadline_s) + " passed: " : std::string()) +
+               "rank " + std::to_string(rank_) + " is in step " + std::to_string(state.step) + ", " + state.work + ", " +
+               state.operation() + " for " + seconds(state.elapsed_s(now_s)));
     std::string recent;
     for (const CollectiveRecord& record : state.recent) {
-      recent += "\n  #" + std::to_string(record.number) + " " + record.operation + ", " + std::to_string(record.num_bytes) + " bytes, " +
-                seconds(now_s - record.begin_s) + " ago, " + (record.end_s == 0 ? "under way" : "took " + seconds(record.end_s - record.begin_s));
+      recent += "\n  #" + std::to_string(record.number) + " " + record.operation + ", " + std::to_string(record.num_bytes) +
+                " bytes, " + seconds(now_s - record.begin_s) + " ago, " +
+                (record.end_s == 0 ? "under way" : "took " + seconds(record.end_s - record.begin_s));
     }
     if (!recent.empty()) log_.error("watchdog: last collectives of this rank:" + recent);
   }

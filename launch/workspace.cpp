@@ -22,12 +22,13 @@ BackboneOptions backbone_options(const RunConfig& config) {
 PromptSet compile_prompts(const RunConfig& config, const Corpus& corpus, const Tokenizer& tokenizer) {
   const PromptsSection& texts = config.prompts;
   const auto compile = [&](const std::string& text) { return PromptTemplate::compile(text, tokenizer); };
-  PromptSet out{.collaborative = compile(texts.collaborative),
-                .recommendation = compile(loss_options(config.loss).rec_prompt == RecPrompt::kPaper ? texts.recommendation_paper
-                                                                                                     : texts.recommendation_release),
-                .review = compile(texts.review),
-                .biography = compile(texts.biography),
-                .item_content = {}};
+  PromptSet out{
+      .collaborative = compile(texts.collaborative),
+      .recommendation = compile(loss_options(config.loss).rec_prompt == RecPrompt::kPaper ? texts.recommendation_paper
+                                                                                          : texts.recommendation_release),
+      .review = compile(texts.review),
+      .biography = compile(texts.biography),
+      .item_content = {}};
   out.item_content = compile(item_prompt(texts, "content"));
   for (const std::string& kind : corpus.text_kinds()) out.item_content_by_kind[kind] = compile(item_prompt(texts, kind));
   return out;
@@ -46,13 +47,17 @@ SamplerOptions sampler_options(const RunConfig& config, int64_t max_positions) {
 
 OptimizerConfig optimizer_config(const RunConfig& config) {
   const OptimizerSection& section = config.optimizer;
-  return {.name = section.name, .learning_rate = config.mutual.learning_rate, .beta1 = section.beta1, .beta2 = section.beta2,
+  return {.name = section.name,
+          .learning_rate = config.mutual.learning_rate,
+          .beta1 = section.beta1,
+          .beta2 = section.beta2,
           .epsilon = section.epsilon};
 }
 
 void use_threads(const RunConfig& config, const MpiSession& mpi) {
   const int64_t cores = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
-  at::set_num_threads(static_cast<int>(config.run.threads > 0 ? config.run.threads : std::max<int64_t>(1, cores / mpi.local_size())));
+  at::set_num_threads(
+      static_cast<int>(config.run.threads > 0 ? config.run.threads : std::max<int64_t>(1, cores / mpi.local_size())));
 }
 
 std::shared_ptr<Backbone> open_backbone(const RunConfig& config, const Gpt2Config& sizes, MpiSession& mpi) {
@@ -80,8 +85,9 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
     tokenizer = Tokenizer::load(corpus->tokenizer_dir());
     sizes = read_gpt2_config(config.run.backbone);
     if (sizes.num_words != corpus->vocabulary().num_words) {
-      throw ConfigError("the backbone " + config.run.backbone + " has " + std::to_string(sizes.num_words) + " words, the corpus " +
-                        config.run.corpus + " was tokenized with " + std::to_string(corpus->vocabulary().num_words) +
+      throw ConfigError("the backbone " + config.run.backbone + " has " + std::to_string(sizes.num_words) +
+                        " words, the corpus " + config.run.corpus + " was tokenized with " +
+                        std::to_string(corpus->vocabulary().num_words) +
                         ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
     }
   });
@@ -95,8 +101,8 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   auto dense = config.run.train_backbone ? std::make_unique<DenseAdam>(model.backbone->parameters()) : nullptr;
   Sampler sampler(*corpus, compile_prompts(config, *corpus, *tokenizer), sampler_options(config, sizes.max_positions));
   const DropoutRates rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
-  return std::make_unique<Workspace>(Workspace{config, *corpus, rates, std::move(model), std::move(sampler), std::move(optimizer),
-                                               std::move(dense)});
+  return std::make_unique<Workspace>(
+      Workspace{config, *corpus, rates, std::move(model), std::move(sampler), std::move(optimizer), std::move(dense)});
 }
 
 }  // namespace cllm

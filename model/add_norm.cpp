@@ -70,10 +70,10 @@ CLLM_SIMD_CLONES void norm_forward_rows(const NormForward<R, C>& a, Rows rows) {
 
 template <class R, class C>
 struct NormBackward {
-  R* grad_x;           // [T, D]
-  C* grad_y;           // [T, D]; null: not wanted, or the same as grad_x
-  const C* grad_out;   // [T, D]; null: zero
-  const R* grad_sum;   // [T, D]; null: zero
+  R* grad_x;          // [T, D]
+  C* grad_y;          // [T, D]; null: not wanted, or the same as grad_x
+  const C* grad_out;  // [T, D]; null: zero
+  const R* grad_sum;  // [T, D]; null: zero
   const R *sum, *mean, *inverse, *gamma;
   DropoutMask mask;
 };
@@ -131,10 +131,10 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     at::Tensor sum = at::empty_like(xc), out = at::empty_like(yc);
     at::Tensor mean = at::empty({x.size(0), 1}, xc.options()), inverse = at::empty_like(mean);
     dispatch_compute(y.scalar_type(), [&]<class R, class C>(R, C) {
-      const NormForward<R, C> args{sum.mutable_data_ptr<R>(), out.mutable_data_ptr<C>(), mean.mutable_data_ptr<R>(),
-                                   inverse.mutable_data_ptr<R>(), xc.const_data_ptr<R>(), yc.const_data_ptr<C>(),
-                                   bias.const_data_ptr<R>(), gamma.const_data_ptr<R>(), beta.const_data_ptr<R>(),
-                                   static_cast<R>(epsilon), DropoutMask(site)};
+      const NormForward<R, C> args{sum.mutable_data_ptr<R>(),     out.mutable_data_ptr<C>(), mean.mutable_data_ptr<R>(),
+                                   inverse.mutable_data_ptr<R>(), xc.const_data_ptr<R>(),    yc.const_data_ptr<C>(),
+                                   bias.const_data_ptr<R>(),      gamma.const_data_ptr<R>(), beta.const_data_ptr<R>(),
+                                   static_cast<R>(epsilon),       DropoutMask(site)};
       at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) { norm_forward_rows(args, {begin, end, x.size(1)}); });
     });
     ctx->set_materialize_grads(false);
@@ -157,10 +157,18 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const bool same = compute == sum.scalar_type() && !mask.active();
     at::Tensor grad_y = same ? grad_x : at::empty_like(grad_out);
     dispatch_compute(compute, [&]<class R, class C>(R, C) {
-      const NormBackward<R, C> args{grad_x.mutable_data_ptr<R>(), same ? nullptr : grad_y.mutable_data_ptr<C>(),
-                                    grad_out.const_data_ptr<C>(), pointer_or_null<R>(grad_sum), sum.const_data_ptr<R>(),
-                                    mean.const_data_ptr<R>(), inverse.const_data_ptr<R>(), gamma.const_data_ptr<R>(), mask};
-      at::parallel_for(0, sum.size(0), 16, [&](int64_t begin, int64_t end) { norm_backward_rows(args, {begin, end, sum.size(1)}); });
+      const NormBackward<R, C> args{grad_x.mutable_data_ptr<R>(),
+                                    same ? nullptr : grad_y.mutable_data_ptr<C>(),
+                                    grad_out.const_data_ptr<C>(),
+                                    pointer_or_null<R>(grad_sum),
+                                    sum.const_data_ptr<R>(),
+                                    mean.const_data_ptr<R>(),
+                                    inverse.const_data_ptr<R>(),
+                                    gamma.const_data_ptr<R>(),
+                                    mask};
+      at::parallel_for(0, sum.size(0), 16, [&](int64_t begin, int64_t end) {
+        norm_backward_rows(args, {begin, end, sum.size(1)});
+      });
     });
     at::Tensor grad_bias, grad_gamma, grad_beta;
     if (ctx->needs_input_grad(2)) grad_bias = at::sum(grad_y, 0).to(sum.scalar_type());
@@ -174,8 +182,8 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
 
 }  // namespace
 
-std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
-                                               const DropoutSite& site) {
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
+                                               const Norm& norm, const DropoutSite& site) {
   auto out = AddNormFunction::apply(x_TD, y_TD, bias_D, norm.gamma, norm.beta, norm.epsilon, site);
   return {out[0], out[1]};
 }

@@ -18,8 +18,8 @@ struct Norm {
 
 /// (x', n): x' = x + dropout(y + bias) [T, D] in R and n = layer_norm(x') in C, in one pass. `x_TD` in R; `y_TD` in C, `bias_D` in R.
 /// Differentiable in all tensors; saves x' and two numbers per token.
-std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
-                                               const DropoutSite& site);
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
+                                               const Norm& norm, const DropoutSite& site);
 
 /// layer_norm(x) in `compute`.
 at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType compute);

@@ -15,8 +15,8 @@
 
 // libtorch exports its BLAS (MKL on x86-64, OpenBLAS on ARM) under the standard names. Inside a parallel region it runs on one thread.
 extern "C" {
-void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*, const float*, const int*,
-            const float*, float*, const int*);
+void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*, const float*,
+            const int*, const float*, float*, const int*);
 void dgemm_(const char*, const char*, const int*, const int*, const int*, const double*, const double*, const int*, const double*,
             const int*, const double*, double*, const int*);
 }
@@ -230,8 +230,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     at::Tensor out = at::empty({qkv.size(0), width}, qkv.options());
     at::Tensor lse = at::empty({num_heads, qkv.size(0)}, bias.options());
     dispatch_compute(qkv.scalar_type(), [&]<class R, class C>(R, C) {
-      const Shared<R, C> shared{qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout, num_heads, width,
-                                DropoutMask(site)};
+      const Shared<R, C> shared{
+          qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout, num_heads, width,
+          DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) { head.forward(b, h, out.mutable_data_ptr<C>()); });
     });
     ctx->save_for_backward({qkv, bias, lse});
@@ -252,8 +253,13 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     layout.longest = ctx->saved_data["longest"].toInt();
     const DropoutSite site = DropoutSite::saved(*ctx);
     dispatch_compute(qkv.scalar_type(), [&]<class R, class C>(R, C) {
-      const Shared<R, C> shared{qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout,
-                                ctx->saved_data["num_heads"].toInt(), qkv.size(1) / 3, DropoutMask(site)};
+      const Shared<R, C> shared{qkv.const_data_ptr<C>(),
+                                bias.const_data_ptr<R>(),
+                                lse.mutable_data_ptr<R>(),
+                                layout,
+                                ctx->saved_data["num_heads"].toInt(),
+                                qkv.size(1) / 3,
+                                DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) {
         head.backward(b, h, grad_out.const_data_ptr<C>(), grad_qkv.mutable_data_ptr<C>());
       });

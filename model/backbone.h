@@ -15,10 +15,11 @@ namespace cllm {
 struct PackedLayout {
   std::vector<int64_t> offsets;  // [B+1]
   int64_t longest = 0;
-  at::Tensor positions_T;        // int64 [T], on the compute device
-  at::Tensor offsets_B1;         // int32 [B+1], on the compute device
-  at::Tensor dropout_keys_T;     // int64 [T] random key of each token (sequence key and position); undefined: dropout off
-  at::Tensor output_rows_A;      // int64 [A] distinct tokens whose hidden state is wanted; undefined: all. Spares the last block's work
+  at::Tensor positions_T;     // int64 [T], on the compute device
+  at::Tensor offsets_B1;      // int32 [B+1], on the compute device
+  at::Tensor dropout_keys_T;  // int64 [T] random key of each token (sequence key and position); undefined: dropout off
+  at::Tensor
+      output_rows_A;  // int64 [A] distinct tokens whose hidden state is wanted; undefined: all. Spares the last block's work
 
   int64_t num_sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t num_tokens() const { return offsets.back(); }
@@ -35,7 +36,7 @@ class Backbone {
  public:
   virtual ~Backbone() = default;
 
-  virtual int64_t width() const = 0;          // D
+  virtual int64_t width() const = 0;  // D
   virtual int64_t num_layers() const = 0;
   virtual int64_t num_words() const = 0;      // N
   virtual int64_t max_positions() const = 0;  // longest sequence, in tokens

@@ -18,10 +18,11 @@ using torch::autograd::variable_list;
 
 struct FlashAttention : torch::autograd::Function<FlashAttention> {
   /// qkv [T, 3, H, E] bf16 -> [T, H, E].
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& offsets_B1, int64_t longest, double rate) {
-    const auto [out, lse, rng_state, unused, debug] =
-        at::_flash_attention_forward(qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), offsets_B1, offsets_B1, longest, longest, rate,
-                                     /*is_causal=*/true, /*return_debug_mask=*/false);
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& offsets_B1, int64_t longest,
+                            double rate) {
+    const auto [out, lse, rng_state, unused, debug] = at::_flash_attention_forward(
+        qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), offsets_B1, offsets_B1, longest, longest, rate,
+        /*is_causal=*/true, /*return_debug_mask=*/false);
     ctx->save_for_backward({qkv, offsets_B1, out, lse, rng_state, unused});
     ctx->saved_data["longest"] = longest;
     ctx->saved_data["rate"] = rate;
@@ -32,9 +33,9 @@ struct FlashAttention : torch::autograd::Function<FlashAttention> {
     const auto saved = ctx->get_saved_variables();
     const at::Tensor &qkv = saved[0], &offsets_B1 = saved[1];
     const int64_t longest = ctx->saved_data["longest"].toInt();
-    const auto [dq, dk, dv] = at::_flash_attention_backward(gradients[0].contiguous(), qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2),
-                                                            saved[2], saved[3], offsets_B1, offsets_B1, longest, longest,
-                                                            ctx->saved_data["rate"].toDouble(), /*is_causal=*/true, saved[4], saved[5]);
+    const auto [dq, dk, dv] = at::_flash_attention_backward(
+        gradients[0].contiguous(), qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), saved[2], saved[3], offsets_B1,
+        offsets_B1, longest, longest, ctx->saved_data["rate"].toDouble(), /*is_causal=*/true, saved[4], saved[5]);
     return {at::stack({dq, dk, dv}, 1), {}, {}, {}};
   }
 };
@@ -43,7 +44,8 @@ struct FlashAttention : torch::autograd::Function<FlashAttention> {
 at::Tensor score_mask(const DropoutSite& site, int64_t begin, int64_t n, int64_t num_heads, const at::TensorOptions& options) {
   const at::Tensor ones = at::ones({n, (n + 7) / 8 * 8}, options), keys_n = site.keys_T.narrow(0, begin, n).contiguous();
   std::vector<at::Tensor> heads;
-  for (int64_t h = 0; h < num_heads; ++h) heads.push_back(kernels::cuda::dropout(ones, keys_n, site.rate, site.salt, h).narrow(1, 0, n));
+  for (int64_t h = 0; h < num_heads; ++h)
+    heads.push_back(kernels::cuda::dropout(ones, keys_n, site.rate, site.salt, h).narrow(1, 0, n));
   return at::stack(heads);
 }
 
@@ -76,7 +78,9 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 }  // namespace
 
-at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) { return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD; }
+at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) {
+  return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD;
+}
 
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site) {
@@ -88,8 +92,8 @@ at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D
   return out.reshape({T, D});
 }
 
-std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
-                                               const DropoutSite& site) {
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
+                                               const Norm& norm, const DropoutSite& site) {
   const at::Tensor sum_TD = x_TD + device::dropout(y_TD.to(x_TD.scalar_type()) + bias_D, site);
   return {sum_TD, device::norm_only(sum_TD, norm, y_TD.scalar_type())};
 }
@@ -99,7 +103,8 @@ at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType co
 }
 
 at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation) {
-  return at::gelu(h_TF.to(bias_F.scalar_type()) + bias_F, activation == Activation::kGeluTanh ? "tanh" : "none").to(h_TF.scalar_type());
+  return at::gelu(h_TF.to(bias_F.scalar_type()) + bias_F, activation == Activation::kGeluTanh ? "tanh" : "none")
+      .to(h_TF.scalar_type());
 }
 
 }  // namespace cllm::device

@@ -19,8 +19,8 @@ namespace cllm::device {
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site);
 
-std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D, const Norm& norm,
-                                               const DropoutSite& site);
+std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
+                                               const Norm& norm, const DropoutSite& site);
 at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType compute);
 at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation);
 at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site);

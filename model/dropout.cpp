@@ -14,7 +14,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 template <class F>
-CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask, int64_t width, std::pair<int64_t, int64_t> rows) {
+CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask, int64_t width,
+                                   std::pair<int64_t, int64_t> rows) {
   const F scale = static_cast<F>(mask.scale());
   for (int64_t t = rows.first; t < rows.second; ++t) {
     const DropoutMask::Row row = mask.row(t);
@@ -48,6 +49,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 }  // namespace
 
-at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) { return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD; }
+at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) {
+  return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD;
+}
 
 }  // namespace cllm

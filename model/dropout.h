@@ -28,7 +28,8 @@ struct DropoutSite {
   static DropoutSite saved(Context& context) {
     const double rate = context.saved_data["dropout_rate"].toDouble();
     if (rate == 0) return {};
-    return {context.saved_data["dropout_keys"].toTensor(), rate, static_cast<uint64_t>(context.saved_data["dropout_salt"].toInt())};
+    return {context.saved_data["dropout_keys"].toTensor(), rate,
+            static_cast<uint64_t>(context.saved_data["dropout_salt"].toInt())};
   }
 };
 
@@ -40,10 +41,8 @@ class DropoutMask {
   DropoutMask() = default;
   /// The keys must be on the CPU and outlive the mask.
   explicit DropoutMask(const DropoutSite& site)
-      : keys_(site.active() ? site.keys_T.const_data_ptr<int64_t>() : nullptr),
-        salt_(mix64(site.salt)),
-        threshold_(static_cast<uint32_t>(std::ldexp(site.rate, 32))),
-        scale_(1.0 / (1.0 - site.rate)) {}
+      : keys_(site.active() ? site.keys_T.const_data_ptr<int64_t>() : nullptr), salt_(mix64(site.salt)),
+        threshold_(static_cast<uint32_t>(std::ldexp(site.rate, 32))), scale_(1.0 / (1.0 - site.rate)) {}
 
   bool active() const { return keys_ != nullptr; }
   double scale() const { return scale_; }

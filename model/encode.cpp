@@ -20,10 +20,12 @@ TokenSources split_tokens(const Batch& batch) {
       rows.push_back(batch.vocabulary.row_of(token));
     }
   }
-  return {at::tensor(word_positions, at::kLong), at::tensor(word_ids, at::kLong), at::tensor(row_positions, at::kLong), std::move(rows)};
+  return {at::tensor(word_positions, at::kLong), at::tensor(word_ids, at::kLong), at::tensor(row_positions, at::kLong),
+          std::move(rows)};
 }
 
-at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD, const at::Tensor& inverse_T) {
+at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD,
+                 const at::Tensor& inverse_T) {
   const int64_t T = tokens.word_positions.size(0) + tokens.row_positions.size(0);
   at::Tensor x_TD = at::empty({T, fetched_UD.size(1)}, fetched_UD.options());
   x_TD.index_copy_(0, tokens.word_positions, words_ND.detach().index_select(0, tokens.word_ids).to(x_TD.scalar_type()));

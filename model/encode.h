@@ -23,7 +23,8 @@ struct TokenSources {
 TokenSources split_tokens(const Batch& batch);
 
 /// Input embeddings [T, D] in the table's dtype: words from words_ND, the others from the fetched rows.
-at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD, const at::Tensor& inverse_T);
+at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD,
+                 const at::Tensor& inverse_T);
 
 /// Hidden states of the active rows, [A, D] in the compute dtype. With grad mode on, the graph leads back to x_TD.
 at::Tensor hidden_states(const Backbone& backbone, const Batch& batch, const at::Tensor& x_TD, const Dropout& dropout);

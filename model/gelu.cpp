@@ -21,7 +21,9 @@ constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715;
 
 template <class R>
 struct TanhGelu {
-  [[gnu::always_inline]] static R sigmoid(R x) { return R(1) / (R(1) + cpu::fast_exp(-R(kTwoRoot) * (x + R(kCubic) * x * x * x))); }
+  [[gnu::always_inline]] static R sigmoid(R x) {
+    return R(1) / (R(1) + cpu::fast_exp(-R(kTwoRoot) * (x + R(kCubic) * x * x * x)));
+  }
   [[gnu::always_inline]] static R value(R x) { return x * sigmoid(x); }
   [[gnu::always_inline]] static R slope(R x) {
     const R s = sigmoid(x);
@@ -70,7 +72,8 @@ at::Tensor run(const at::Tensor& h, const at::Tensor& bias, Activation activatio
       using Gelu = decltype(gelu);
       const Rows range{begin, end, h.size(1)};
       if (gradient.defined()) {
-        backward_rows<Gelu>(out.mutable_data_ptr<C>(), gradient.const_data_ptr<C>(), h.const_data_ptr<C>(), bias.const_data_ptr<R>(), range);
+        backward_rows<Gelu>(out.mutable_data_ptr<C>(), gradient.const_data_ptr<C>(), h.const_data_ptr<C>(),
+                            bias.const_data_ptr<R>(), range);
       } else {
         forward_rows<Gelu>(out.mutable_data_ptr<C>(), h.const_data_ptr<C>(), bias.const_data_ptr<R>(), range);
       }

@@ -106,8 +106,8 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
     const bool last = layer + 1 == config_.num_layers;
     const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
 
-    at::Tensor attended = causal_attention(block.qkv(n), block.qkv_bias, layout, config_.num_heads,
-                                           site(dropout.attention, layer, kAttention));
+    at::Tensor attended =
+        causal_attention(block.qkv(n), block.qkv_bias, layout, config_.num_heads, site(dropout.attention, layer, kAttention));
     if (last && layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
       attended = attended.index_select(0, layout.output_rows_A);
       x = x.index_select(0, layout.output_rows_A);
@@ -116,8 +116,7 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
     std::tie(x, n) = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,
                                   site(dropout.residual, layer, kAfterAttention));
     const at::Tensor inner = bias_gelu(block.mlp_in(n), block.mlp_in_bias, config_.activation);
-    std::tie(x, n) = add_and_norm(x, block.mlp_out(inner), block.mlp_out_bias, next,
-                                  site(dropout.residual, layer, kAfterMlp));
+    std::tie(x, n) = add_and_norm(x, block.mlp_out(inner), block.mlp_out_bias, next, site(dropout.residual, layer, kAfterMlp));
   }
   return n;
 }

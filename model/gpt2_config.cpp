@@ -33,10 +33,12 @@ class ConfigFile {
 
   bool given(const char* key) const { return json_.contains(key) && !json_[key].is_null(); }
   [[noreturn]] void refuse(const char* key, const std::string& expected) const {
-    throw ModelError(path_ + ": " + key + " is " + (json_.contains(key) ? json_[key].dump() : "missing") + ", expected " + expected);
+    throw ModelError(path_ + ": " + key + " is " + (json_.contains(key) ? json_[key].dump() : "missing") + ", expected " +
+                     expected);
   }
   int64_t count(const char* key, int64_t max = kMaxSize) const {
-    const bool good = given(key) && json_[key].is_number_integer() && json_[key].get<int64_t>() >= 1 && json_[key].get<int64_t>() <= max;
+    const bool good =
+        given(key) && json_[key].is_number_integer() && json_[key].get<int64_t>() >= 1 && json_[key].get<int64_t>() <= max;
     if (!good) refuse(key, "a whole number from 1 to " + std::to_string(max));
     return json_[key].get<int64_t>();
   }

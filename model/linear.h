@@ -16,7 +16,7 @@ class Linear {
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:
-  at::Tensor weight_;             // [in, out]; undefined if packed
+  at::Tensor weight_;              // [in, out]; undefined if packed
   at::Tensor forward_, backward_;  // opaque oneDNN layouts of W^T and W
 };
 

@@ -30,7 +30,8 @@ void add_file(Folder& folder, const SafetensorsFile& file) {
     const std::string plain = name.starts_with(kPrefix) ? name.substr(std::string(kPrefix).size()) : name;
     const auto [at, added] = folder.try_emplace(plain, Found{file.tensor(name), file.path(), name});
     if (!added) {
-      throw ModelError(file.path() + ": tensor '" + name + "' is also '" + at->second.name + "' of " + at->second.file + "; remove one");
+      throw ModelError(file.path() + ": tensor '" + name + "' is also '" + at->second.name + "' of " + at->second.file +
+                       "; remove one");
     }
   }
 }
@@ -63,11 +64,13 @@ Folder read_folder(const std::string& dir, bool sequential) {
     for (const std::string& name : file.names()) {
       const auto listed = weight_map.find(name);
       if (listed == weight_map.end() || listed->second != shard) {
-        throw ModelError(file.path() + ": tensor '" + name + "' is not listed for this shard in " + index + "; copy the folder again");
+        throw ModelError(file.path() + ": tensor '" + name + "' is not listed for this shard in " + index +
+                         "; copy the folder again");
       }
     }
     for (const auto& [name, where] : weight_map) {
-      if (where == shard && !file.contains(name)) throw ModelError(file.path() + ": tensor '" + name + "' is missing; " + index + " lists it");
+      if (where == shard && !file.contains(name))
+        throw ModelError(file.path() + ": tensor '" + name + "' is missing; " + index + " lists it");
     }
     add_file(folder, file);
   }
@@ -87,7 +90,8 @@ bool may_be_ignored(const std::string& name, const Found& found, const at::Tenso
   if (name != "lm_head.weight") return false;
   const at::Tensor& head = found.tensor;
   if (head.sizes() == words.sizes() && head.scalar_type() == words.scalar_type() && at::equal(head, words)) return true;
-  throw ModelError(found.file + ": tensor 'lm_head.weight' differs from the word embedding; only tied heads are known: remove it to tie");
+  throw ModelError(found.file +
+                   ": tensor 'lm_head.weight' differs from the word embedding; only tied heads are known: remove it to tie");
 }
 
 Gpt2::Parameters take_parameters(const Gpt2Config& config, Folder folder, const std::string& dir, at::ScalarType dtype) {
@@ -97,7 +101,8 @@ Gpt2::Parameters take_parameters(const Gpt2Config& config, Folder folder, const 
   for (const auto& [name, shape] : gpt2_parameter_shapes(config)) {
     const auto found = folder.find(name);
     if (found == folder.end()) {
-      throw ModelError(dir + ": tensor '" + name + "' " + text_of(shape) + " is missing; config.json asks for it: take both from one model");
+      throw ModelError(dir + ": tensor '" + name + "' " + text_of(shape) +
+                       " is missing; config.json asks for it: take both from one model");
     }
     const at::Tensor& tensor = found->second.tensor;
     const std::string where = found->second.file + ": tensor '" + found->second.name + "' ";
@@ -111,8 +116,8 @@ Gpt2::Parameters take_parameters(const Gpt2Config& config, Folder folder, const 
   }
   for (const auto& [name, found] : folder) {
     if (!known.contains(name) && !may_be_ignored(name, found, words->tensor)) {
-      throw ModelError(found.file + ": tensor '" + found.name + "' is not part of a GPT-2 of " + std::to_string(config.num_layers) +
-                       " layers; check n_layer in config.json, or remove it");
+      throw ModelError(found.file + ": tensor '" + found.name + "' is not part of a GPT-2 of " +
+                       std::to_string(config.num_layers) + " layers; check n_layer in config.json, or remove it");
     }
   }
   return parameters;

@@ -9,7 +9,9 @@
 namespace cllm {
 namespace {
 
-bool contains(std::span<const int32_t> ascending, int32_t item) { return std::binary_search(ascending.begin(), ascending.end(), item); }
+bool contains(std::span<const int32_t> ascending, int32_t item) {
+  return std::binary_search(ascending.begin(), ascending.end(), item);
+}
 
 std::span<const int32_t> first(std::span<const int32_t> ranked, int64_t k) {
   return ranked.first(std::min(ranked.size(), static_cast<size_t>(k)));
@@ -25,7 +27,8 @@ void TopK::add(std::span<const T> scores, std::span<const int32_t> masked, int64
   if (k_ == 0) return;
   for (size_t begin = 0; begin < scores.size(); begin += kChunk) {
     const size_t end = std::min(scores.size(), begin + kChunk);
-    if (heap_.size() == k_) {  // most chunks hold nothing: one comparison per item, no branch; items ascend, so a tie never enters
+    if (heap_.size() ==
+        k_) {  // most chunks hold nothing: one comparison per item, no branch; items ascend, so a tie never enters
       const T worst = static_cast<T>(heap_.front().score);
       int better = 0;
       for (size_t n = begin; n < end; ++n) better += scores[n] > worst;
@@ -33,7 +36,8 @@ void TopK::add(std::span<const T> scores, std::span<const int32_t> masked, int64
     }
     for (size_t n = begin; n < end; ++n) {
       const ScoredItem candidate{static_cast<int32_t>(first_item + static_cast<int64_t>(n)), static_cast<double>(scores[n])};
-      if (std::isnan(candidate.score) || (heap_.size() == k_ && !(candidate < heap_.front())) || contains(masked, candidate.item)) continue;
+      if (std::isnan(candidate.score) || (heap_.size() == k_ && !(candidate < heap_.front())) || contains(masked, candidate.item))
+        continue;
       if (heap_.size() == k_) {
         std::pop_heap(heap_.begin(), heap_.end());
         heap_.pop_back();

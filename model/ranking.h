@@ -16,7 +16,9 @@ struct ScoredItem {
   double score = 0;
 
   /// The order of every ranking: higher scores first, ties to the lower item.
-  friend bool operator<(const ScoredItem& a, const ScoredItem& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; }
+  friend bool operator<(const ScoredItem& a, const ScoredItem& b) {
+    return a.score != b.score ? a.score > b.score : a.item < b.item;
+  }
   friend bool operator==(const ScoredItem&, const ScoredItem&) = default;
 };
 
@@ -48,8 +50,8 @@ struct MetricChoice {
   std::vector<int64_t> recall = {20, 40};
   std::vector<int64_t> ndcg = {100};
 
-  int64_t longest() const;                  // list length that is needed
-  std::vector<std::string> names() const;   // "recall@20", ..., "ndcg@100"
+  int64_t longest() const;                 // list length that is needed
+  std::vector<std::string> names() const;  // "recall@20", ..., "ndcg@100"
   /// One user's values, in the order of names().
   std::vector<double> of_user(std::span<const int32_t> ranked, std::span<const int32_t> held_out) const;
 };

@@ -30,7 +30,8 @@ class SkipAwareAdam : public RowOptimizer {
     if (learning_rate != table.learning_rate) flush(table);
     table.learning_rate = learning_rate;
     ++table.step;
-    kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, rows_M, gradients_MD, call(table, learning_rate));
+    kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, rows_M, gradients_MD,
+                         call(table, learning_rate));
   }
 
   void flush(Table& table) const override { catch_up(table, /*rows_M=*/at::Tensor()); }

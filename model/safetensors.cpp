@@ -89,7 +89,8 @@ Json parse_header(const std::string& path, std::string_view text) {
     if (depth > kMaxJsonDepth) refuse(path, "header is nested too deeply; copy the file again");
     if (event == Json::parse_event_t::object_start) open.emplace_back();
     if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) duplicate = parsed.get<std::string>();
+    if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second)
+      duplicate = parsed.get<std::string>();
     return true;
   };
   Json header;
@@ -105,11 +106,13 @@ Json parse_header(const std::string& path, std::string_view text) {
 
 std::vector<uint64_t> unsigned_list(const std::string& path, const std::string& name, const Json& entry, const char* key) {
   const auto found = entry.find(key);
-  if (found == entry.end() || !found->is_array()) refuse(path, "tensor '" + name + "' has no list '" + key + "'; write the file again");
+  if (found == entry.end() || !found->is_array())
+    refuse(path, "tensor '" + name + "' has no list '" + key + "'; write the file again");
   std::vector<uint64_t> values;
   for (const Json& value : *found) {
     if (!value.is_number_unsigned()) {
-      refuse(path, "tensor '" + name + "': '" + key + "' holds " + value.dump() + ", expected whole numbers >= 0; write the file again");
+      refuse(path, "tensor '" + name + "': '" + key + "' holds " + value.dump() +
+                       ", expected whole numbers >= 0; write the file again");
     }
     values.push_back(value.get<uint64_t>());
   }
@@ -123,10 +126,12 @@ SafetensorsFile::Entry parse_entry(const std::string& path, const std::string& n
   const auto dtype_name = entry["dtype"].get<std::string>();
   const auto* dtype = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeName& d) { return d.name == dtype_name; });
   if (dtype == kDtypes.end()) {
-    refuse(path, "tensor '" + name + "' has dtype " + dtype_name + ", known are F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL; convert the file");
+    refuse(path, "tensor '" + name + "' has dtype " + dtype_name +
+                     ", known are F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL; convert the file");
   }
   const auto offsets = unsigned_list(path, name, entry, "data_offsets");
-  if (offsets.size() != 2 || offsets[0] > offsets[1]) refuse(path, "tensor '" + name + "': bad data_offsets; write the file again");
+  if (offsets.size() != 2 || offsets[0] > offsets[1])
+    refuse(path, "tensor '" + name + "': bad data_offsets; write the file again");
   if (offsets[1] > data_bytes) {
     refuse(path, "tensor '" + name + "' ends at byte " + std::to_string(offsets[1]) + " of the data, the file holds " +
                      std::to_string(data_bytes) + ": truncated; copy it again");
@@ -142,8 +147,8 @@ SafetensorsFile::Entry parse_entry(const std::string& path, const std::string& n
   }
   if (overflow) refuse(path, "tensor '" + name + "': its shape overflows; write the file again");
   if (expected != offsets[1] - offsets[0]) {
-    refuse(path, "tensor '" + name + "': shape and dtype need " + std::to_string(expected) +
-                     " bytes, data_offsets give " + std::to_string(offsets[1] - offsets[0]) + "; write the file again");
+    refuse(path, "tensor '" + name + "': shape and dtype need " + std::to_string(expected) + " bytes, data_offsets give " +
+                     std::to_string(offsets[1] - offsets[0]) + "; write the file again");
   }
   return out;
 }
@@ -157,8 +162,9 @@ void check_coverage(const std::string& path, const std::map<std::string, Safeten
   std::string previous = "the header";
   for (const auto& [range, name] : ranges) {
     if (range.first != at) {
-      refuse(path, "tensor '" + name + "' " + (range.first < at ? "overlaps '" : "leaves a gap after '") + previous + "': starts at byte " +
-                       std::to_string(range.first) + ", expected " + std::to_string(at) + "; write the file again");
+      refuse(path, "tensor '" + name + "' " + (range.first < at ? "overlaps '" : "leaves a gap after '") + previous +
+                       "': starts at byte " + std::to_string(range.first) + ", expected " + std::to_string(at) +
+                       "; write the file again");
     }
     at = range.second;
     previous = name;
@@ -210,7 +216,8 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const Entry& entry = found->second;
   char* data = mapping_.get() + data_begin_ + entry.begin;
   const at::TensorOptions options = at::TensorOptions().dtype(entry.dtype);
-  const at::Tensor view = at::from_blob(data, entry.shape, [keep = mapping_](void*) {}, options);
+  const at::Tensor view = at::from_blob(
+      data, entry.shape, [keep = mapping_](void*) {}, options);
   // Files whose header was not padded to 8 bytes: kernels may not read misaligned elements.
   const bool aligned = reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry.dtype) == 0;
   if (aligned) return view;

@@ -44,6 +44,7 @@ class SafetensorsFile {
 
 /// Writes tensors (any device, any of the format's dtypes) durably: temporary file, sync, rename. Same input, same bytes: tensors are
 /// ordered by element size (large first, which keeps them aligned) and name.
-void write_safetensors(const std::string& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata = {});
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace cllm

@@ -18,10 +18,10 @@ constexpr int64_t kBlockScores = 1 << 21, kBlockItems = 1 << 15, kLeastUsers = 6
 
 /// The users of all ranks, one rank after the other, with their masked items as CSR.
 struct AllUsers {
-  std::vector<int64_t> users;     // [R]
-  at::Tensor hidden_UD;           // in the table's dtype
-  std::vector<int64_t> offsets;   // [U+1] into masked
-  at::Tensor masked;              // int32
+  std::vector<int64_t> users;    // [R]
+  at::Tensor hidden_UD;          // in the table's dtype
+  std::vector<int64_t> offsets;  // [U+1] into masked
+  at::Tensor masked;             // int32
 
   int64_t size() const { return hidden_UD.size(0); }
   std::span<const int32_t> masked_of(int64_t user) const {
@@ -102,7 +102,8 @@ Candidates local_candidates(const AllUsers& all, const at::Tensor& local_items, 
       const T* const logits = block.const_data_ptr<T>();
       at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
-          best[static_cast<size_t>(n)].add<T>({logits + n * width, static_cast<size_t>(width)}, all.masked_of(first + n), first_item + j);
+          best[static_cast<size_t>(n)].add<T>({logits + n * width, static_cast<size_t>(width)}, all.masked_of(first + n),
+                                              first_item + j);
         }
       });
     }
@@ -123,9 +124,10 @@ Candidates local_candidates(const AllUsers& all, const at::Tensor& local_items, 
 
 }  // namespace
 
-std::vector<std::vector<ScoredItem>> ItemScorer::top_items(const at::Tensor& hidden_bD, const std::vector<std::vector<int32_t>>& masked,
-                                                           int64_t k) const {
-  TORCH_CHECK(hidden_bD.size(0) == static_cast<int64_t>(masked.size()), hidden_bD.size(0), " users, ", masked.size(), " lists of masked items");
+std::vector<std::vector<ScoredItem>> ItemScorer::top_items(const at::Tensor& hidden_bD,
+                                                           const std::vector<std::vector<int32_t>>& masked, int64_t k) const {
+  TORCH_CHECK(hidden_bD.size(0) == static_cast<int64_t>(masked.size()), hidden_bD.size(0), " users, ", masked.size(),
+              " lists of masked items");
   const at::NoGradGuard no_grad;
   const AllUsers all = gather_users(comm_, hidden_bD.to(local_items_.scalar_type()), masked);
   const at::Tensor table = local_items_.contiguous();

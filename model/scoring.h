@@ -26,7 +26,8 @@ class ItemScorer {
 
   /// Each user's K best items, best first, without masked[user] (ascending item indices). hidden_bD [b, D]: any b, also 0, and any floating
   /// dtype; b may differ between ranks. Collective.
-  std::vector<std::vector<ScoredItem>> top_items(const at::Tensor& hidden_bD, const std::vector<std::vector<int32_t>>& masked, int64_t k) const;
+  std::vector<std::vector<ScoredItem>> top_items(const at::Tensor& hidden_bD, const std::vector<std::vector<int32_t>>& masked,
+                                                 int64_t k) const;
 
  private:
   Communicator& comm_;

@@ -51,7 +51,9 @@ class BlockedSoftmax {
   }
 
   int64_t num_positions() const { return hidden_AD_.size(0); }
-  bool may_keep() const { return num_positions() * head_VD_.size(0) * static_cast<int64_t>(hidden_AD_.element_size()) <= kKeptBytes; }
+  bool may_keep() const {
+    return num_positions() * head_VD_.size(0) * static_cast<int64_t>(hidden_AD_.element_size()) <= kKeptBytes;
+  }
 
   /// Calls `use(first position, number)` block after block.
   template <typename Use>
@@ -85,7 +87,9 @@ class BlockedSoftmax {
 
   /// Logits of the targets [K], fp64.
   at::Tensor target_logits(const FlatTargets& targets) const {
-    return (hidden_AD_.index_select(0, targets.position_K).to(sums_) * head_VD_.index_select(0, targets.row_K).to(sums_)).sum(1).to(at::kDouble);
+    return (hidden_AD_.index_select(0, targets.position_K).to(sums_) * head_VD_.index_select(0, targets.row_K).to(sums_))
+        .sum(1)
+        .to(at::kDouble);
   }
 
   /// The targets' terms of the gradients.
@@ -126,8 +130,8 @@ HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, 
 }
 
 /// The table travels: all rows here, then the sum of the ranks' weight gradients back to the owners.
-HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD, const at::Tensor& local_items,
-                            const Targets& targets) {
+HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD,
+                            const at::Tensor& local_items, const Targets& targets) {
   const std::vector<int64_t> sizes = items.sizes();
   const at::Tensor mine = local_items.to(hidden_AD.scalar_type()).contiguous();
   at::Tensor all_JD = at::empty({items.num_rows(), mine.size(1)}, mine.options());
@@ -141,7 +145,7 @@ HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const
 
 /// The positions of all ranks, one rank after the other.
 struct AllPositions {
-  std::vector<int64_t> positions, targets;  // [R] of every rank
+  std::vector<int64_t> positions, targets;       // [R] of every rank
   int64_t first_position = 0, first_target = 0;  // of this rank
   at::Tensor hidden_AD;
   FlatTargets flat;  // rows count from the first item of all
@@ -150,7 +154,8 @@ struct AllPositions {
 AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, const Targets& targets) {
   const int R = comm.world_size();
   at::Tensor counts_R2 = at::empty({R, 2}, at::kLong);
-  comm.all_gather(counts_R2, at::tensor({hidden_AD.size(0), targets.ids_K.size(0)}, at::kLong).view({1, 2}), std::vector<int64_t>(R, 1));
+  comm.all_gather(counts_R2, at::tensor({hidden_AD.size(0), targets.ids_K.size(0)}, at::kLong).view({1, 2}),
+                  std::vector<int64_t>(R, 1));
   AllPositions all;
   int64_t A = 0, K = 0;
   for (int rank = 0; rank < R; ++rank) {
@@ -178,8 +183,8 @@ AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, c
 
 /// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the maxima and sums, which are merged
 /// over the ranks; pass 2 makes the gradients from P, kept or computed again.
-HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD, const at::Tensor& local_items,
-                           const Targets& targets) {
+HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD,
+                           const at::Tensor& local_items, const Targets& targets) {
   const AllPositions all = gather_positions(comm, hidden_AD, targets);
   BlockedSoftmax softmax(all.hidden_AD, local_items, /*want_weight_gradient=*/true);
   const int64_t A = softmax.num_positions();
@@ -192,7 +197,8 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
 
   // Merge: one maximum, then one sum over (sum exp, target logit); a target's logit is known to one rank.
   const int64_t first_row = items.begin(comm.rank());
-  const at::Tensor here = at::logical_and(all.flat.row_K >= first_row, all.flat.row_K < items.end(comm.rank())).nonzero().squeeze(1);
+  const at::Tensor here =
+      at::logical_and(all.flat.row_K >= first_row, all.flat.row_K < items.end(comm.rank())).nonzero().squeeze(1);
   const FlatTargets mine{all.flat.position_K.index_select(0, here), all.flat.row_K.index_select(0, here) - first_row,
                          all.flat.weight_K.index_select(0, here)};
   at::Tensor top_A = maximum_A.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
@@ -207,8 +213,9 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
 
   size_t block = 0;
   softmax.for_each_block([&](int64_t first, int64_t count) {
-    const at::Tensor block_bV = softmax.may_keep() ? std::move(kept[block++])
-                                                   : softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
+    const at::Tensor block_bV =
+        softmax.may_keep() ? std::move(kept[block++])
+                           : softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
     softmax.add_softmax_terms(first, block_bV, scale_A.narrow(0, first, count));
   });
   softmax.add_target_terms(mine);
@@ -216,8 +223,9 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
   at::Tensor own_gradient = at::empty(hidden_AD.sizes(), softmax.hidden_gradient().options());
   comm.reduce_scatter(own_gradient, softmax.hidden_gradient(), all.positions);
   const int64_t own_A = hidden_AD.size(0), own_K = targets.ids_K.size(0);
-  const double loss = (weight_A.narrow(0, all.first_position, own_A) * normaliser_A.narrow(0, all.first_position, own_A)).sum().item<double>() -
-                      (targets.weights_K * packed.narrow(0, A + all.first_target, own_K)).sum().item<double>();
+  const double loss =
+      (weight_A.narrow(0, all.first_position, own_A) * normaliser_A.narrow(0, all.first_position, own_A)).sum().item<double>() -
+      (targets.weights_K * packed.narrow(0, A + all.first_target, own_K)).sum().item<double>();
   return {loss, own_gradient.to(hidden_AD.scalar_type()), softmax.weight_gradient().to(local_items.scalar_type())};
 }
 
@@ -235,7 +243,8 @@ HeadResult item_softmax(Communicator& comm, const RowPartition& items, ItemSoftm
                                         : softmax_sharded(comm, items, hidden_AD, local_items, targets);
 }
 
-HeadResult text_softmax(const at::Tensor& hidden_AD, const at::Tensor& words_ND, const Targets& targets, bool want_weight_gradient) {
+HeadResult text_softmax(const at::Tensor& hidden_AD, const at::Tensor& words_ND, const Targets& targets,
+                        bool want_weight_gradient) {
   const at::NoGradGuard no_grad;
   return softmax_here(hidden_AD, words_ND, targets, want_weight_gradient);
 }

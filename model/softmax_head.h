@@ -17,9 +17,9 @@ struct Targets {
 /// Result of a head. Gradients are computed together with the loss, block by block, because the weights are known beforehand:
 /// logits [A, V] never exist as a whole.
 struct HeadResult {
-  double loss = 0;              // this rank's sum_k weight_k * (logsumexp - logit of target k)
-  at::Tensor hidden_gradient;   // [A, D], dtype of the hidden states
-  at::Tensor weight_gradient;   // [rows of the head on this rank, D] in the table's dtype; undefined for a frozen head
+  double loss = 0;             // this rank's sum_k weight_k * (logsumexp - logit of target k)
+  at::Tensor hidden_gradient;  // [A, D], dtype of the hidden states
+  at::Tensor weight_gradient;  // [rows of the head on this rank, D] in the table's dtype; undefined for a frozen head
 };
 
 /// How the item softmax meets a sharded table. kSharded: hidden states travel, every rank scores all of them against its own rows and

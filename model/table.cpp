@@ -54,7 +54,8 @@ at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype) {
   const auto count = static_cast<size_t>(c10::multiply_integers(sizes));
   void* const memory = std::calloc(count + 1, c10::elementSize(dtype));  // + 1: calloc(0) may return null
   if (memory == nullptr) throw std::bad_alloc();
-  return at::from_blob(memory, sizes, [](void* p) { std::free(p); }, at::TensorOptions().dtype(dtype));
+  return at::from_blob(
+      memory, sizes, [](void* p) { std::free(p); }, at::TensorOptions().dtype(dtype));
 }
 
 }  // namespace cllm

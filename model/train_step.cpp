@@ -22,7 +22,8 @@ at::Tensor with_graph(Work&& work) {
 }
 
 Targets targets_of(const Batch& batch) {
-  return {at::tensor(batch.target_offsets, at::kLong), at::tensor(batch.targets, at::kLong), at::tensor(batch.target_weights, at::kDouble)};
+  return {at::tensor(batch.target_offsets, at::kLong), at::tensor(batch.targets, at::kLong),
+          at::tensor(batch.target_weights, at::kDouble)};
 }
 
 bool is_trainable(const Backbone& backbone) { return backbone.word_embedding().requires_grad(); }
@@ -58,7 +59,8 @@ bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
 
 /// Every row that the step trains on this shard: in L and F the touched users and all items (the softmax gives each a gradient, which
 /// meets the gradient of the item's input embeddings here), in C the touched rows. All ascending.
-RowGradients merge_gradients(const TableLayout& layout, const Route& route, const at::Tensor& returned_MD, at::Tensor item_head_gradient) {
+RowGradients merge_gradients(const TableLayout& layout, const Route& route, const at::Tensor& returned_MD,
+                             at::Tensor item_head_gradient) {
   if (!item_head_gradient.defined()) return {route.touched_local_M, returned_MD};
   const int64_t first_item = layout.num_local_users();
   const int64_t num_users = (route.touched_local_M < first_item).sum().item<int64_t>();
@@ -103,7 +105,8 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), exchange_.fetch(route, own.weight), route.inverse_T);
   phases_.lookup = watch.lap();
 
-  const at::Tensor hidden_AD = with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
+  const at::Tensor hidden_AD =
+      with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
   phases_.forward = watch.lap();
 
   const HeadResult head =
@@ -141,10 +144,10 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   non_finite_ = NonFinite::kNone;
   if (!std::isfinite(head.loss) || !is_finite(gradients_UD)) {
     non_finite_ = !is_finite(own.weight) || !is_finite(other.weight) ? NonFinite::kTableRows
-                  : !is_finite(x_TD)                                  ? NonFinite::kInputRows
-                  : !is_finite(hidden_AD)                             ? NonFinite::kHiddenStates
-                  : !std::isfinite(head.loss)                         ? NonFinite::kLoss
-                                                                      : NonFinite::kInputGradients;
+                  : !is_finite(x_TD)                                 ? NonFinite::kInputRows
+                  : !is_finite(hidden_AD)                            ? NonFinite::kHiddenStates
+                  : !std::isfinite(head.loss)                        ? NonFinite::kLoss
+                                                                     : NonFinite::kInputGradients;
   } else if (!backbone_is_finite) {
     non_finite_ = NonFinite::kBackboneGradients;
   } else if (!std::isfinite(sums[1].item<double>()) || !is_finite(out.gradients_MD)) {

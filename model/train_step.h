@@ -22,7 +22,7 @@ struct RecModel {
 };
 
 struct StepConfig {
-  double lambda = 1.0;  // weight of mutual regularisation; 0 skips it
+  double lambda = 1.0;     // weight of mutual regularisation; 0 skips it
   bool report_mr = false;  // compute StepLosses::mr also where lambda = 0
   double learning_rate = 1e-3;
   Dropout dropout{};

@@ -105,7 +105,8 @@ std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64
                                      const std::filesystem::path& path) {
   const std::string where = "dataset '" + spec.name + "' ";
   H5L_info_t link;  // a link to another file is no dataset of this one
-  require(H5Lget_info(file, spec.name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, path, where + "is missing or damaged");
+  require(H5Lget_info(file, spec.name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, path,
+          where + "is missing or damaged");
   const Handle dataset(H5Dopen2(file, spec.name.c_str(), H5P_DEFAULT), H5Dclose);
   require(dataset.valid(), path, where + "is missing or damaged");
   const Handle type(H5Dget_type(dataset), H5Tclose);

@@ -54,10 +54,7 @@ std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector
 }  // namespace
 
 Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
-    : corpus_(std::move(corpus)),
-      prompts_(std::move(prompts)),
-      options_(options),
-      users_(corpus_),
+    : corpus_(std::move(corpus)), prompts_(std::move(prompts)), options_(options), users_(corpus_),
       longest_text_prompt_(cllm::longest_text_prompt(prompts_)) {
   max_main_items_ = room(options.max_positions, prompts_.collaborative.fixed_length(), options.max_items, "collaborative");
   max_prompt_items_ = room(options.max_positions, prompts_.recommendation.fixed_length(), options.max_items, "recommendation");

@@ -19,11 +19,11 @@ namespace cllm {
 
 /// METHOD.md §3.
 struct PromptSet {
-  PromptTemplate collaborative;                             // names {user}; the history follows as main text
-  PromptTemplate recommendation;                            // names {user} and {items}; the one of loss.rec_prompt
-  PromptTemplate review;                                    // texts with user and item
-  PromptTemplate biography;                                 // texts with a user only
-  PromptTemplate item_content;                              // texts with an item only
+  PromptTemplate collaborative;                                     // names {user}; the history follows as main text
+  PromptTemplate recommendation;                                    // names {user} and {items}; the one of loss.rec_prompt
+  PromptTemplate review;                                            // texts with user and item
+  PromptTemplate biography;                                         // texts with a user only
+  PromptTemplate item_content;                                      // texts with an item only
   std::map<std::string, PromptTemplate> item_content_by_kind = {};  // takes precedence, by name in Corpus::text_kinds()
 };
 

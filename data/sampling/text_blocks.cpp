@@ -87,7 +87,8 @@ Batch TextBlocks::batch(int64_t epoch, int64_t step, int rank, int world_size) {
   for (int64_t n = rank; n < options_.blocks_per_step; n += world_size) {
     const int64_t block = step * options_.blocks_per_step + n;
     append_block(block, batch);
-    close_sequence(batch, weight, stream_key(options_.seed, Purpose::kDropout, static_cast<uint64_t>(epoch), static_cast<uint64_t>(block)));
+    close_sequence(batch, weight,
+                   stream_key(options_.seed, Purpose::kDropout, static_cast<uint64_t>(epoch), static_cast<uint64_t>(block)));
   }
   return batch;
 }

@@ -22,7 +22,8 @@ struct CheckpointArguments {
 /// The folder that holds the step folders: `where` may be a run folder or that folder itself.
 path parent_of(const path& where) {
   const path parent = std::filesystem::exists(where / "checkpoints") ? where / "checkpoints" : where;
-  if (!std::filesystem::is_directory(parent)) throw CheckpointError(CheckpointError::kUnusable, where.string() + ": no such folder");
+  if (!std::filesystem::is_directory(parent))
+    throw CheckpointError(CheckpointError::kUnusable, where.string() + ": no such folder");
   return parent;
 }
 
@@ -54,7 +55,8 @@ int prune(const CheckpointArguments& arguments) {
 
 int diff(const CheckpointArguments& arguments) {
   bool equal = true;
-  const std::string text = describe_difference(checkpoints_at(arguments.where).front(), checkpoints_at(arguments.other).front(), equal);
+  const std::string text =
+      describe_difference(checkpoints_at(arguments.where).front(), checkpoints_at(arguments.other).front(), equal);
   std::printf("%s", text.c_str());
   return equal ? kDone : 1;  // as diff(1)
 }
@@ -101,11 +103,18 @@ void add_checkpoint_command(CLI::App& app, CommandContext& context) {
   CLI::App* const check = add("verify", "Read and check every byte; exit code 66 if a checkpoint is damaged", verify);
   check->add_flag("--quick", arguments->quick, "Manifest, names and sizes only");
   add("show", "Step, tensors and files of every checkpoint", show);
-  CLI::App* const compare = add("diff", "Rows that differ and the largest difference, tensor by tensor; exit code 1 if any; a folder of several stands for its newest", diff);
+  CLI::App* const compare = add("diff",
+                                "Rows that differ and the largest difference, tensor by tensor; exit code 1 if any; a folder of "
+                                "several stands for its newest",
+                                diff);
   compare->add_option("other", arguments->other, "The same for the second")->required();
-  CLI::App* const split = add("reshard", "Write a checkpoint anew for another number of ranks, and prove that all rows are equal. (A run with another "
-                                         "number of ranks loads any checkpoint; this makes loading cheaper.)", reshard_checkpoint);
-  split->add_option("to", arguments->other, "Folder for the new step folder, e.g. <run.dir>/checkpoints of another run")->required();
+  CLI::App* const split =
+      add("reshard",
+          "Write a checkpoint anew for another number of ranks, and prove that all rows are equal. (A run with another "
+          "number of ranks loads any checkpoint; this makes loading cheaper.)",
+          reshard_checkpoint);
+  split->add_option("to", arguments->other, "Folder for the new step folder, e.g. <run.dir>/checkpoints of another run")
+      ->required();
   split->add_option("--ranks", arguments->ranks, "Files to write, one per future rank")->required()->check(CLI::Range(1, 99999));
   CLI::App* const remove = add("prune", "Remove old checkpoints; never a pinned one (the best) and never the newest", prune);
   remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")->required()->check(CLI::PositiveNumber);

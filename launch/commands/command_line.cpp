@@ -18,16 +18,19 @@ int CommandContext::on_rank_0(const std::function<void()>& work) {
 int run_command_line(MpiSession& mpi, int argc, char** argv) {
   Log log(mpi.rank(), mpi.world_size());
   CommandContext context{mpi, log, {}};
-  CLI::App app("Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.", "cllm4rec");
+  CLI::App app("Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.",
+               "cllm4rec");
   app.require_subcommand(1);
   app.set_version_flag("--version", CLLM_VERSION);
-  for (const auto add : {add_prepare_command, add_demo_data_command, add_pretrain_command, add_train_command, add_evaluate_command,
-                         add_recommend_command, add_export_command, add_inspect_command, add_checkpoint_command}) {
+  for (const auto add :
+       {add_prepare_command, add_demo_data_command, add_pretrain_command, add_train_command, add_evaluate_command,
+        add_recommend_command, add_export_command, add_inspect_command, add_checkpoint_command}) {
     add(app, context);
   }
   const auto commands = app.get_subcommands([&](const CLI::App* command) { return argc > 1 && command->check_name(argv[1]); });
   if (argc > 1 && argv[1][0] != '-' && commands.empty()) {
-    throw AgreedFailure(kBadConfiguration, mpi.rank() == 0 ? "unknown command \"" + std::string(argv[1]) + "\"; see cllm4rec --help" : "");
+    throw AgreedFailure(kBadConfiguration,
+                        mpi.rank() == 0 ? "unknown command \"" + std::string(argv[1]) + "\"; see cllm4rec --help" : "");
   }
   try {
     app.parse(argc, argv);

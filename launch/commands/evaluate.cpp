@@ -44,16 +44,15 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   Workspace& workspace = *run.workspace;
   const EvaluationSection& defaults = workspace.config.evaluation;
   const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
-  const EvaluationOptions options{.part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
-                                  .prompt = run.best.prompt,
-                                  .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k}
-                                                    : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
+  const EvaluationOptions options{
+      .part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
+      .prompt = run.best.prompt,
+      .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k} : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
   std::optional<PerUserFile> file;
   PerUserSink sink;
   if (!arguments.per_user.empty()) {
-    collectively(*run.world, [&] {
-      file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.names());
-    });
+    collectively(*run.world,
+                 [&] { file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.names()); });
     sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
   }
   const auto metrics = evaluate(workspace, *run.world, options, sink);
@@ -61,8 +60,10 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   if (!arguments.per_user.empty()) join_parts(*run.world, arguments.per_user);
   if (context.mpi.rank() == 0) {
     std::map<std::string, MetricValues> rows;
-    if (arguments.baselines) rows = evaluate_baselines(workspace.corpus, {options.metrics.recall, options.metrics.ndcg, options.part});
-    std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step), metrics_table(rows, metrics).c_str());
+    if (arguments.baselines)
+      rows = evaluate_baselines(workspace.corpus, {options.metrics.recall, options.metrics.ndcg, options.part});
+    std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step),
+                metrics_table(rows, metrics).c_str());
   }
   return kDone;
 }
@@ -73,7 +74,9 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* const command = app.add_subcommand("evaluate", "Rank all items for the users with held-out items; print metrics");
   command->add_option("run", arguments->run, "Run folder")->required();
-  command->add_option("--part", arguments->part, "test | validation")->check(CLI::IsMember({"test", "validation"}))->capture_default_str();
+  command->add_option("--part", arguments->part, "test | validation")
+      ->check(CLI::IsMember({"test", "validation"}))
+      ->capture_default_str();
   command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")->delimiter(',')->check(CLI::PositiveNumber);
   command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")->delimiter(',')->check(CLI::PositiveNumber);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");

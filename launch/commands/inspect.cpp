@@ -26,7 +26,8 @@ void add_inspect_command(CLI::App& app, CommandContext& context) {
         } else if (std::filesystem::exists(*path / "manifest.json")) {
           text = describe_checkpoint(*path);
         } else {
-          throw ConfigError(path->string() + " is no corpus (corpus.json), run folder (config.toml) or checkpoint (manifest.json)");
+          throw ConfigError(path->string() +
+                            " is no corpus (corpus.json), run folder (config.toml) or checkpoint (manifest.json)");
         }
         std::fputs(text.c_str(), stdout);
       });

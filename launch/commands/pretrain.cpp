@@ -24,8 +24,10 @@ struct PretrainArguments {
 
 /// Linear rise, then half a cosine to 0.
 double rate_at(const PretrainArguments& arguments, int64_t step, int64_t steps) {
-  if (step < arguments.warmup_steps) return arguments.learning_rate * static_cast<double>(step + 1) / static_cast<double>(arguments.warmup_steps);
-  return arguments.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(steps)));
+  if (step < arguments.warmup_steps)
+    return arguments.learning_rate * static_cast<double>(step + 1) / static_cast<double>(arguments.warmup_steps);
+  return arguments.learning_rate * 0.5 *
+         (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(steps)));
 }
 
 /// A model of words only: tables without rows.
@@ -46,7 +48,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
   collectively(*world, [&] {
     corpus = Corpus::open(arguments.corpus);
     arguments.sizes.num_words = corpus->vocabulary().num_words;
-    arguments.blocks.separator = static_cast<int32_t>(arguments.sizes.num_words - 1);  // <|endoftext|>, the last word of a trained vocabulary
+    arguments.blocks.separator =
+        static_cast<int32_t>(arguments.sizes.num_words - 1);  // <|endoftext|>, the last word of a trained vocabulary
     if (arguments.blocks.context > arguments.sizes.max_positions) {
       throw ConfigError("--context " + std::to_string(arguments.blocks.context) + " is longer than --positions " +
                         std::to_string(arguments.sizes.max_positions));
@@ -69,7 +72,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
   const int64_t steps = arguments.epochs * blocks->steps_per_epoch();
   StageProgress progress("pretrain", steps, 0);
   for (int64_t step = 0; step < steps; ++step) {
-    const Batch batch = blocks->batch(step / blocks->steps_per_epoch(), step % blocks->steps_per_epoch(), world->rank(), world->world_size());
+    const Batch batch =
+        blocks->batch(step / blocks->steps_per_epoch(), step % blocks->steps_per_epoch(), world->rank(), world->world_size());
     const StepLosses losses = train_step.gradients(batch, config, none);
     adam.clip_gradients(arguments.clip);
     adam.step(rate_at(arguments, step, steps));
@@ -88,15 +92,22 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
 
 void add_pretrain_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<PretrainArguments>();
-  CLI::App* const command = app.add_subcommand("pretrain-backbone", "Train a GPT-2 from scratch on a corpus' texts (data-parallel)");
+  CLI::App* const command =
+      app.add_subcommand("pretrain-backbone", "Train a GPT-2 from scratch on a corpus' texts (data-parallel)");
   command->add_option("--corpus", arguments->corpus, "Corpus whose texts and tokenizer are used")->required();
   command->add_option("--output", arguments->output, "Folder for the model, Hugging Face layout")->required();
   command->add_option("--layers", arguments->sizes.num_layers)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--heads", arguments->sizes.num_heads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--width", arguments->sizes.width)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--positions", arguments->sizes.max_positions, "Longest sequence")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--context", arguments->blocks.context, "Tokens per training block")->check(CLI::Range(2, 1 << 20))->capture_default_str();
-  command->add_option("--blocks", arguments->blocks.blocks_per_step, "Blocks per step, all ranks")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--positions", arguments->sizes.max_positions, "Longest sequence")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--context", arguments->blocks.context, "Tokens per training block")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--blocks", arguments->blocks.blocks_per_step, "Blocks per step, all ranks")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--epochs", arguments->epochs)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--learning-rate", arguments->learning_rate)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--seed", arguments->blocks.seed)->capture_default_str();

@@ -28,7 +28,8 @@ std::vector<int64_t> read_users(const std::string& path, const Corpus& corpus) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
     const auto user = corpus.find_user(line);
-    if (!user) throw ConfigError(path + ":" + std::to_string(number) + ": user \"" + line + "\" is not in the corpus; remove the line");
+    if (!user)
+      throw ConfigError(path + ":" + std::to_string(number) + ": user \"" + line + "\" is not in the corpus; remove the line");
     users.push_back(*user);
   }
   return users;
@@ -49,7 +50,8 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   collectively(*run.world, [&] {
     if (arguments.users == "all") {
       for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) users.push_back(user);
-      std::sort(users.begin(), users.end(), [&](int64_t a, int64_t b) { return corpus.user_input_order(a) < corpus.user_input_order(b); });
+      std::sort(users.begin(), users.end(),
+                [&](int64_t a, int64_t b) { return corpus.user_input_order(a) < corpus.user_input_order(b); });
     } else {
       users = read_users(arguments.users, corpus);
     }
@@ -60,7 +62,8 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   const RankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .hide_training_only = false};
   rank_users(workspace, *run.world, mine, options, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
     nlohmann::ordered_json items = nlohmann::ordered_json::array();
-    for (const ScoredItem& scored : ranked) items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});
+    for (const ScoredItem& scored : ranked)
+      items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});
     const nlohmann::ordered_json record{{"user", std::string(corpus.user_raw_id(user))}, {"items", items}};
     out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   });
@@ -75,7 +78,8 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
 
 void add_recommend_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<RecommendArguments>();
-  CLI::App* const command = app.add_subcommand("recommend", "Write every user's best items, without those already interacted with");
+  CLI::App* const command =
+      app.add_subcommand("recommend", "Write every user's best items, without those already interacted with");
   command->add_option("run", arguments->run, "Run folder")->required();
   command->add_option("--users", arguments->users, "File with one raw user id per line, or all")->capture_default_str();
   command->add_option("--k,-k", arguments->k, "Items per user")->check(CLI::PositiveNumber)->capture_default_str();

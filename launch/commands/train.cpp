@@ -106,7 +106,8 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
   const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
                           {&supervision.main, &supervision.background});
-  const auto world = watch(mpi.world(backstop_s(config.run)), "world", {supervision.main, supervision.background, supervision.failpoints});
+  const auto world =
+      watch(mpi.world(backstop_s(config.run)), "world", {supervision.main, supervision.background, supervision.failpoints});
   const auto workspace = open(config, mpi, *world);
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, *world, context.log, supervision);
@@ -126,15 +127,20 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
 
 void add_train_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* const command = app.add_subcommand("train", "Train, or go on with a run: mpirun -n R cllm4rec train run.toml --section.key=value");
+  CLI::App* const command =
+      app.add_subcommand("train", "Train, or go on with a run: mpirun -n R cllm4rec train run.toml --section.key=value");
   command->add_option("config", arguments->file, "TOML file; without one all keys have their defaults");
   command->add_flag("--fresh", arguments->fresh, "Start over: remove the run folder's checkpoints");
   command->add_flag("--print-config", arguments->print_config, "Print the resolved configuration and stop");
-  command->add_option("--max-seconds", arguments->max_seconds, "Save and stop in time to end within so many seconds from now (exit code 75)")
+  command
+      ->add_option("--max-seconds", arguments->max_seconds,
+                   "Save and stop in time to end within so many seconds from now (exit code 75)")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--stop-before", arguments->stop_before,
                       "The same for a moment: SLURM_JOB_END (of the environment's SLURM_JOB_END_TIME), or seconds since 1970");
-  command->add_option("--failpoint", arguments->failpoints, "For tests: NAME:ACTION[@N[+]][#RANK], fail at a named place (dist/README.md)")
+  command
+      ->add_option("--failpoint", arguments->failpoints,
+                   "For tests: NAME:ACTION[@N[+]][#RANK], fail at a named place (dist/README.md)")
       ->allow_extra_args(false);
   command->add_flag("--allow-failpoints", arguments->allow_failpoints, "Without it --failpoint is refused");
   command->add_flag("--list-failpoints", arguments->list_failpoints, "List the named places and stop");

@@ -6,8 +6,8 @@ namespace cllm::kernels::cuda {
 
 /// A dense matrix on the device whose rows are whole 16-byte words.
 inline void check_rows(const at::Tensor& tensor, const char* name) {
-  TORCH_CHECK(tensor.device().type() == kDevice && tensor.dim() == 2 && tensor.is_contiguous(), name, " must be a contiguous matrix on ",
-              kDevice);
+  TORCH_CHECK(tensor.device().type() == kDevice && tensor.dim() == 2 && tensor.is_contiguous(), name,
+              " must be a contiguous matrix on ", kDevice);
   const int64_t lanes = 16 / static_cast<int64_t>(tensor.element_size());
   TORCH_CHECK(tensor.size(1) % lanes == 0, name, " has width ", tensor.size(1), ", not a multiple of ", lanes);
 }

@@ -34,13 +34,13 @@ at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate
 /// Where the gradient of the touched rows comes from. The gradient of row m is the sum of its contributions, plus
 /// pull_M[m] (w - fixed) if `fixed_ND` is given: mutual regularisation with the other side's table, w read after its catch-up.
 struct RowGradient {
-  at::Tensor rows_M;                       // int64 [M] distinct
-  at::Tensor values;                       // [T, D] with `segments`, otherwise [M, D]
-  const RowSegments* segments = nullptr;   // not owned
-  at::Tensor fixed_ND = {};                // the fixed side, same rows as the table; its rows must be caught up
-  at::Tensor pull_M = {};                  // lambda times the weight of the row's regulariser
-  at::Tensor distance_M = {};              // out, if defined: |w - fixed|^2 before the update
-  uint64_t rounding_key = 0;               // bf16 tables: 0 rounds to nearest, otherwise stochastically with this key
+  at::Tensor rows_M;                      // int64 [M] distinct
+  at::Tensor values;                      // [T, D] with `segments`, otherwise [M, D]
+  const RowSegments* segments = nullptr;  // not owned
+  at::Tensor fixed_ND = {};               // the fixed side, same rows as the table; its rows must be caught up
+  at::Tensor pull_M = {};                 // lambda times the weight of the row's regulariser
+  at::Tensor distance_M = {};             // out, if defined: |w - fixed|^2 before the update
+  uint64_t rounding_key = 0;              // bf16 tables: 0 rounds to nearest, otherwise stochastically with this key
 };
 
 /// row_update.h's functions, with the sum of the gradient and the update in one pass over the rows.

@@ -60,8 +60,8 @@ at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_TD.scalar_type(), "dropout", [&] {
     using A = Accumulator<scalar_t>;
     launch(dropout_kernel<scalar_t>, row_grid(x_TD.size(0), x_TD.size(1) / kLanes<scalar_t>), pointer<scalar_t>(out_TD),
-           pointer<const scalar_t>(x_TD), pointer<const int64_t>(keys_T), draw, static_cast<A>(1.0 / (1.0 - rate)),
-           x_TD.size(0), x_TD.size(1));
+           pointer<const scalar_t>(x_TD), pointer<const int64_t>(keys_T), draw, static_cast<A>(1.0 / (1.0 - rate)), x_TD.size(0),
+           x_TD.size(1));
   });
   return out_TD;
 }

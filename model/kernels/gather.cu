@@ -40,8 +40,8 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   const int64_t num_rows = rows_U.size(0), words = table_ND.size(1) * static_cast<int64_t>(table_ND.element_size()) / 16;
   at::Tensor out_UD = at::empty({num_rows, table_ND.size(1)}, table_ND.options());
   if (num_rows == 0) return out_UD;
-  launch(gather_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_UD), pointer<const int4>(table_ND),
-         pointer<const int64_t>(rows_U), num_rows, table_ND.size(0), static_cast<int>(words));
+  launch(gather_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_UD),
+         pointer<const int4>(table_ND), pointer<const int64_t>(rows_U), num_rows, table_ND.size(0), static_cast<int>(words));
   return out_UD;
 }
 

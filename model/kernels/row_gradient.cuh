@@ -33,8 +33,8 @@ Contributions<A> contributions(const at::Tensor& values, const RowSegments* segm
 
 /// sum += over t in [begin, end) of values[order[t]] (order null: values[t]), in that order; `values` points at this thread's columns.
 template <int N, typename A>
-__device__ __forceinline__ void accumulate(A (&sum)[N], const A* __restrict__ values, const int64_t* __restrict__ order, int64_t begin,
-                                         int64_t end, int64_t width) {
+__device__ __forceinline__ void accumulate(A (&sum)[N], const A* __restrict__ values, const int64_t* __restrict__ order,
+                                           int64_t begin, int64_t end, int64_t width) {
   constexpr int kUnroll = 4;  // loads in flight per thread; the additions stay in order
   int64_t t = begin;
   for (; t + kUnroll <= end; t += kUnroll) {
@@ -61,7 +61,8 @@ __device__ __forceinline__ void add_gradient(A (&g)[N], const Contributions<A>& 
   if (!from.offsets) return accumulate<N>(g, from.values + column, static_cast<const int64_t*>(nullptr), m, m + 1, width);
   const int64_t begin = from.offsets[m], end = from.offsets[m + 1];
   if (end - begin > RowSegments::kLongRow) {
-    accumulate<N>(g, from.pieces + column, static_cast<const int64_t*>(nullptr), from.piece_offsets[m], from.piece_offsets[m + 1], width);
+    accumulate<N>(g, from.pieces + column, static_cast<const int64_t*>(nullptr), from.piece_offsets[m], from.piece_offsets[m + 1],
+                  width);
   } else {
     accumulate<N>(g, from.values + column, from.order, begin, end, width);
   }

@@ -51,15 +51,15 @@ struct AdamRule {
   A gain1, gain2, keep2, epsilon;  // 1 - beta1, 1 - beta2, beta2
   A rate, root;                    // lr / (1 - beta1^step), 1 / sqrt(1 - beta2^step)
   int64_t step;
-  int64_t catch_up_to;             // number of the last zero-gradient update of this call
+  int64_t catch_up_to;  // number of the last zero-gradient update of this call
 
   AdamRule(A* m_, A* v_, int32_t* row_step_, const AdamCall& call)
       : m(m_), v(v_), row_step(row_step_), learning_rate(call.learning_rate), beta1(call.beta1), beta2(call.beta2),
         gain1(static_cast<A>(1 - call.beta1)), gain2(static_cast<A>(1 - call.beta2)), keep2(static_cast<A>(call.beta2)),
         epsilon(static_cast<A>(call.epsilon)),
         rate(static_cast<A>(call.learning_rate / (1 - std::pow(call.beta1, static_cast<double>(call.step))))),
-        root(static_cast<A>(1 / std::sqrt(1 - std::pow(call.beta2, static_cast<double>(call.step))))),
-        step(call.step), catch_up_to(call.step - 1) {}
+        root(static_cast<A>(1 / std::sqrt(1 - std::pow(call.beta2, static_cast<double>(call.step))))), step(call.step),
+        catch_up_to(call.step - 1) {}
 
   template <int N>
   struct State {

@@ -18,7 +18,8 @@ RowSegments group_by_row(const at::Tensor& row_of_T, int64_t num_rows) {
   out.offsets_M1 = offsets_of(counts_M);
 
   constexpr int64_t kPiece = RowSegments::kLongRow;
-  const at::Tensor pieces_M = at::where(counts_M > kPiece, (counts_M + (kPiece - 1)).floor_divide(kPiece), at::zeros_like(counts_M));
+  const at::Tensor pieces_M =
+      at::where(counts_M > kPiece, (counts_M + (kPiece - 1)).floor_divide(kPiece), at::zeros_like(counts_M));
   out.piece_offsets_M1 = offsets_of(pieces_M);
   const at::Tensor row_of_P = at::repeat_interleave(pieces_M);
   const at::Tensor nth_P = at::arange(row_of_P.size(0), row_of_T.options()) - out.piece_offsets_M1.index_select(0, row_of_P);

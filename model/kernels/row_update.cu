@@ -99,14 +99,22 @@ __global__ void __launch_bounds__(1024) catch_up_kernel(RowArgs<W, A> args, Adam
 template <typename W, typename A>
 RowArgs<W, A> row_args(const at::Tensor& weight, const RowGradient& gradient, const at::Tensor& pieces_PD) {
   const int64_t num_rows = gradient.rows_M.defined() ? gradient.rows_M.size(0) : weight.size(0);
-  return {pointer<W>(weight), pointer<const int64_t>(gradient.rows_M), contributions<A>(gradient.values, gradient.segments, pieces_PD), pointer<const W>(gradient.fixed_ND),
-          pointer<const A>(gradient.pull_M), pointer<A>(gradient.distance_M), num_rows, weight.size(1), gradient.rounding_key};
+  return {pointer<W>(weight),
+          pointer<const int64_t>(gradient.rows_M),
+          contributions<A>(gradient.values, gradient.segments, pieces_PD),
+          pointer<const W>(gradient.fixed_ND),
+          pointer<const A>(gradient.pull_M),
+          pointer<A>(gradient.distance_M),
+          num_rows,
+          weight.size(1),
+          gradient.rounding_key};
 }
 
 /// Calls `body(W(), A())` with the types of the table.
 template <typename Body>
 void dispatch_weight(const at::Tensor& weight, const Body& body) {
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, weight.scalar_type(), "row update", [&] { body(scalar_t{}, Accumulator<scalar_t>{}); });
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, weight.scalar_type(), "row update",
+                                 [&] { body(scalar_t{}, Accumulator<scalar_t>{}); });
 }
 
 void check(const at::Tensor& weight, const RowGradient& gradient) {
@@ -114,10 +122,12 @@ void check(const at::Tensor& weight, const RowGradient& gradient) {
   check_rows(gradient.values, "gradient");
   check_index(gradient.rows_M, "rows");
   const bool is_double = weight.scalar_type() == at::kDouble;
-  TORCH_CHECK(gradient.values.scalar_type() == (is_double ? at::kDouble : at::kFloat), "gradients must be fp32, or fp64 for an fp64 table");
+  TORCH_CHECK(gradient.values.scalar_type() == (is_double ? at::kDouble : at::kFloat),
+              "gradients must be fp32, or fp64 for an fp64 table");
   TORCH_CHECK(gradient.values.size(1) == weight.size(1), "gradient and table differ in width");
   const int64_t num_sums = gradient.segments ? gradient.segments->num_rows() : gradient.values.size(0);
-  TORCH_CHECK(num_sums == gradient.rows_M.size(0), "one gradient per touched row: ", num_sums, " for ", gradient.rows_M.size(0), " rows");
+  TORCH_CHECK(num_sums == gradient.rows_M.size(0), "one gradient per touched row: ", num_sums, " for ", gradient.rows_M.size(0),
+              " rows");
   TORCH_CHECK(gradient.fixed_ND.defined() == gradient.pull_M.defined(), "fixed_ND and pull_M come together");
 }
 

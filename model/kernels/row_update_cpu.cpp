@@ -14,8 +14,8 @@ namespace {
 template <typename T>
 struct AdamLoop {
   T *weight, *m, *v;
-  int32_t* row_step;        // null: rows miss nothing
-  const int64_t* rows;      // null: row n is row n
+  int32_t* row_step;    // null: rows miss nothing
+  const int64_t* rows;  // null: row n is row n
   const T* gradients;
   int64_t D;
   AdamCall call;
@@ -48,9 +48,11 @@ CLLM_INLINE void missed_updates(const AdamLoop<T>& loop, int64_t row, int64_t la
   const int64_t first_step = loop.row_step[row];
   if (is_zero(m, loop.D) && is_zero(v, loop.D)) return;  // never had a gradient: pages of zeros stay untouched
   const auto& call = loop.call;
-  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2), epsilon = static_cast<T>(call.epsilon);
+  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
+          epsilon = static_cast<T>(call.epsilon);
   const int64_t moving = std::min(last_step - first_step, loop.visible_updates), rest = last_step - first_step - moving;
-  double power1 = std::pow(call.beta1, static_cast<double>(first_step)), power2 = std::pow(call.beta2, static_cast<double>(first_step));
+  double power1 = std::pow(call.beta1, static_cast<double>(first_step)),
+         power2 = std::pow(call.beta2, static_cast<double>(first_step));
   for (int64_t n = 0; n < moving; ++n) {
     power1 *= call.beta1;
     power2 *= call.beta2;
@@ -84,7 +86,8 @@ template <typename T>
 CLLM_INLINE void update_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
   const auto& call = loop.call;
   const double step = static_cast<double>(call.step);
-  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2), one_minus_beta2 = static_cast<T>(1 - call.beta2);
+  const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
+          one_minus_beta2 = static_cast<T>(1 - call.beta2);
   const T rate = static_cast<T>(call.learning_rate / (1 - std::pow(call.beta1, step))), epsilon = static_cast<T>(call.epsilon);
   const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(call.beta2, step)));
   for (int64_t n = begin; n < end; ++n) {
@@ -162,9 +165,14 @@ void check(const Arguments& a, bool wants_gradients) {
 template <typename T>
 void run(Algorithm algorithm, const Arguments& a, const AdamCall& call) {
   const auto pointer = [](const at::Tensor& t) { return t.defined() ? t.mutable_data_ptr<T>() : nullptr; };
-  const AdamLoop<T> loop{pointer(a.weight), pointer(a.m), pointer(a.v),
+  const AdamLoop<T> loop{pointer(a.weight),
+                         pointer(a.m),
+                         pointer(a.v),
                          a.row_step.defined() ? a.row_step.mutable_data_ptr<int32_t>() : nullptr,
-                         a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr, pointer(a.gradients_MD), a.weight.size(1), call,
+                         a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr,
+                         pointer(a.gradients_MD),
+                         a.weight.size(1),
+                         call,
                          count_visible_updates(call, sizeof(T) == 4 ? 30 : 60)};
   const int64_t count = a.rows_M.defined() ? a.rows_M.size(0) : a.weight.size(0);
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece

@@ -13,7 +13,8 @@ namespace {
 /// out[p] = sum of values[order[t]] for t in [begin[p], end[p]).
 template <int N, typename A>
 __global__ void piece_kernel(A* __restrict__ out, const A* __restrict__ values, const int64_t* __restrict__ order,
-                             const int64_t* __restrict__ begin, const int64_t* __restrict__ end, int64_t num_pieces, int64_t width) {
+                             const int64_t* __restrict__ begin, const int64_t* __restrict__ end, int64_t num_pieces,
+                             int64_t width) {
   const int64_t p = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t column = static_cast<int64_t>(threadIdx.x) * N;
   if (p >= num_pieces || column >= width) return;
@@ -40,7 +41,8 @@ void run_segments(const at::Tensor& out_MD, const at::Tensor& values_TD, const R
   check_rows(values_TD, "values");
   check_rows(out_MD, "sums");
   check_index(segments.order_T, "order");
-  TORCH_CHECK(out_MD.scalar_type() == values_TD.scalar_type() && out_MD.size(1) == values_TD.size(1), "sums and values differ in dtype or width");
+  TORCH_CHECK(out_MD.scalar_type() == values_TD.scalar_type() && out_MD.size(1) == values_TD.size(1),
+              "sums and values differ in dtype or width");
   const DeviceGuard guard(values_TD.device());
   const int64_t num_rows = segments.num_rows(), width = values_TD.size(1);
   if (num_rows == 0) return;
@@ -60,9 +62,9 @@ at::Tensor sum_pieces(const at::Tensor& values_TD, const RowSegments& segments) 
   at::Tensor out_PD = at::empty({num_pieces, width}, values_TD.options());
   AT_DISPATCH_FLOATING_TYPES(values_TD.scalar_type(), "sum_pieces", [&] {
     constexpr int kN = kLanes<scalar_t>;
-    launch(piece_kernel<kN, scalar_t>, row_grid(num_pieces, width / kN), pointer<scalar_t>(out_PD), pointer<const scalar_t>(values_TD),
-           pointer<const int64_t>(segments.order_T), pointer<const int64_t>(segments.piece_begin_P),
-           pointer<const int64_t>(segments.piece_end_P), num_pieces, width);
+    launch(piece_kernel<kN, scalar_t>, row_grid(num_pieces, width / kN), pointer<scalar_t>(out_PD),
+           pointer<const scalar_t>(values_TD), pointer<const int64_t>(segments.order_T),
+           pointer<const int64_t>(segments.piece_begin_P), pointer<const int64_t>(segments.piece_end_P), num_pieces, width);
   });
   return out_PD;
 }

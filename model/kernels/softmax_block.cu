@@ -51,8 +51,8 @@ __device__ __forceinline__ A exp_all(A (&x)[N], A maximum) {
 
 /// One block per row.
 template <typename T>
-__global__ void __launch_bounds__(kMaxBlock) exp_kernel(T* logits, int64_t stride, int64_t width, Accumulator<T>* maximum_out,
-                                                        Accumulator<T>* sum_out) {
+__global__ void __launch_bounds__(kMaxBlock)
+    exp_kernel(T* logits, int64_t stride, int64_t width, Accumulator<T>* maximum_out, Accumulator<T>* sum_out) {
   using A = Accumulator<T>;
   constexpr int N = kLanes<T>;
   __shared__ A scratch[kWarp];
@@ -117,9 +117,10 @@ void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at
     TORCH_CHECK(maximum_b.scalar_type() == c10::CppTypeToScalarType<A>::value && sum_b.scalar_type() == maximum_b.scalar_type(),
                 "maxima and sums of ", logits_bV.scalar_type(), " logits are ", c10::CppTypeToScalarType<A>::value);
     const int64_t words = divide_up(width, kLanes<scalar_t>) + 1;
-    const int64_t threads = std::min<int64_t>(kMaxBlock, std::max<int64_t>(divide_up(divide_up(words, kKeptWords / 2), kWarp), 1) * kWarp);
-    launch(exp_kernel<scalar_t>, Grid{num_rows, threads, 1}, pointer<scalar_t>(logits_bV), logits_bV.stride(0), width, pointer<A>(maximum_b),
-           pointer<A>(sum_b));
+    const int64_t threads =
+        std::min<int64_t>(kMaxBlock, std::max<int64_t>(divide_up(divide_up(words, kKeptWords / 2), kWarp), 1) * kWarp);
+    launch(exp_kernel<scalar_t>, Grid{num_rows, threads, 1}, pointer<scalar_t>(logits_bV), logits_bV.stride(0), width,
+           pointer<A>(maximum_b), pointer<A>(sum_b));
   });
 }
 

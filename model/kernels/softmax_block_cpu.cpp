@@ -107,13 +107,14 @@ void add_rows_typed(at::Tensor& out, const at::Tensor& index_K, const at::Tensor
   const int64_t* const index = index_K.const_data_ptr<int64_t>();
   const T* const source = source_KD.const_data_ptr<T>();
   T* const target = out.mutable_data_ptr<T>();
-  at::parallel_for(0, D, 128, [&](int64_t begin, int64_t end) {  // over columns: the order of the sums does not depend on the threads
-    for (int64_t k = 0; k < K; ++k) {
-      T* __restrict to = target + index[k] * D;
-      const T* __restrict from = source + k * D;
-      for (int64_t d = begin; d < end; ++d) to[d] += from[d];
-    }
-  });
+  at::parallel_for(0, D, 128,
+                   [&](int64_t begin, int64_t end) {  // over columns: the order of the sums does not depend on the threads
+                     for (int64_t k = 0; k < K; ++k) {
+                       T* __restrict to = target + index[k] * D;
+                       const T* __restrict from = source + k * D;
+                       for (int64_t d = begin; d < end; ++d) to[d] += from[d];
+                     }
+                   });
 }
 
 }  // namespace
@@ -124,15 +125,18 @@ void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
     case at::kFloat: return exp_block<float, float>(logits_bV.mutable_data_ptr<float>(), logits_bV, maximum_b, sum_b);
     case at::kDouble: return exp_block<double, double>(logits_bV.mutable_data_ptr<double>(), logits_bV, maximum_b, sum_b);
     case at::kBFloat16:
-      return exp_block<uint16_t, float>(reinterpret_cast<uint16_t*>(logits_bV.mutable_data_ptr<at::BFloat16>()), logits_bV, maximum_b, sum_b);
+      return exp_block<uint16_t, float>(reinterpret_cast<uint16_t*>(logits_bV.mutable_data_ptr<at::BFloat16>()), logits_bV,
+                                        maximum_b, sum_b);
     default: TORCH_CHECK(false, "softmax of ", logits_bV.scalar_type());
   }
 }
 
 void add_rows(at::Tensor& out, const at::Tensor& index_K, const at::Tensor& source_KD) {
   TORCH_CHECK(out.is_cpu() && out.is_contiguous() && source_KD.is_contiguous() && index_K.is_contiguous() &&
-              out.scalar_type() == source_KD.scalar_type() && source_KD.size(0) == index_K.size(0) && source_KD.size(1) == out.size(1));
-  out.scalar_type() == at::kFloat ? add_rows_typed<float>(out, index_K, source_KD) : add_rows_typed<double>(out, index_K, source_KD);
+              out.scalar_type() == source_KD.scalar_type() && source_KD.size(0) == index_K.size(0) &&
+              source_KD.size(1) == out.size(1));
+  out.scalar_type() == at::kFloat ? add_rows_typed<float>(out, index_K, source_KD)
+                                  : add_rows_typed<double>(out, index_K, source_KD);
 }
 
 }  // namespace cllm::kernels

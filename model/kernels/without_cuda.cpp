@@ -8,7 +8,8 @@ namespace cllm::kernels::cuda {
 namespace {
 
 [[noreturn]] void refuse() {
-  throw ModelError("a tensor is on a GPU, but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
+  throw ModelError(
+      "a tensor is on a GPU, but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
 }
 
 }  // namespace
@@ -19,8 +20,14 @@ at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t, int64_t) { refuse(); }
-void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const AdamCall&) { refuse(); }
-void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&, const AdamCall&) { refuse(); }
+void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                   const AdamCall&) {
+  refuse();
+}
+void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&,
+                 const AdamCall&) {
+  refuse();
+}
 void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradient&, double, double) { refuse(); }
 void sgd_update(const at::Tensor&, const RowGradient&, double) { refuse(); }
 

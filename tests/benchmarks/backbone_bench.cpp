@@ -99,7 +99,8 @@ double gemm_rate(const Options& o, int64_t tokens) {
 }
 
 /// Forward and backward of one operation, times its number in a step.
-void phase(const char* name, int64_t count, const Options& o, double step, const at::Tensor& x, const std::function<at::Tensor(at::Tensor)>& f) {
+void phase(const char* name, int64_t count, const Options& o, double step, const at::Tensor& x,
+           const std::function<at::Tensor(at::Tensor)>& f) {
   const Times forward = seconds(o.repeats, [&] {
     const at::NoGradGuard no_grad;
     f(x);
@@ -132,10 +133,12 @@ void phases(const Options& o, const PackedLayout& layout, double step) {
   const at::Tensor bias3 = at::randn({3 * D}), bias = at::randn({D}), bias_inner = at::randn({F});
   phase("attention", L, o, step, at::randn({T, 3 * D}, type),
         [&](const at::Tensor& x) { return causal_attention(x, bias3, layout, c.num_heads, site); });
-  phase("bias + gelu", L, o, step, at::randn({T, F}, type), [&](const at::Tensor& x) { return bias_gelu(x, bias_inner, c.activation); });
+  phase("bias + gelu", L, o, step, at::randn({T, F}, type),
+        [&](const at::Tensor& x) { return bias_gelu(x, bias_inner, c.activation); });
   const at::Tensor residual = at::randn({T, D});
-  phase("residual + layer norm", 2 * L, o, step, at::randn({T, D}, type),
-        [&](const at::Tensor& x) { return add_and_norm(residual, x, bias, {bias, bias, 1e-5}, site).second; });
+  phase("residual + layer norm", 2 * L, o, step, at::randn({T, D}, type), [&](const at::Tensor& x) {
+    return add_and_norm(residual, x, bias, {bias, bias, 1e-5}, site).second;
+  });
 }
 
 void bench(const Options& o) {
@@ -157,11 +160,14 @@ void bench(const Options& o) {
       leaf.mutable_grad() = at::Tensor();
     });
     const double rate = gemm_rate(o, T), work = linear_flops(o.config) * static_cast<double>(T);
-    std::printf("%c: 20 sequences, %ld tokens, longest %ld; matrix products run at %.0f GFLOP/s\n", kind, T, layout.longest, rate / 1e9);
-    std::printf("  forward       p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n", forward.p10 * 1e3,
-                forward.p50 * 1e3, forward.p90 * 1e3, static_cast<double>(T) / forward.p50, work / forward.p50 / 1e9, work / forward.p50 / rate);
-    std::printf("  forward + dX  p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n", both.p10 * 1e3,
-                both.p50 * 1e3, both.p90 * 1e3, static_cast<double>(T) / both.p50, 2 * work / both.p50 / 1e9, 2 * work / both.p50 / rate);
+    std::printf("%c: 20 sequences, %ld tokens, longest %ld; matrix products run at %.0f GFLOP/s\n", kind, T, layout.longest,
+                rate / 1e9);
+    std::printf("  forward       p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
+                forward.p10 * 1e3, forward.p50 * 1e3, forward.p90 * 1e3, static_cast<double>(T) / forward.p50,
+                work / forward.p50 / 1e9, work / forward.p50 / rate);
+    std::printf("  forward + dX  p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
+                both.p10 * 1e3, both.p50 * 1e3, both.p90 * 1e3, static_cast<double>(T) / both.p50, 2 * work / both.p50 / 1e9,
+                2 * work / both.p50 / rate);
     if (kind != 'F') phases(o, layout, both.p50);
   }
   std::printf("peak resident %.0f MiB\n", peak_rss_mib());
@@ -172,14 +178,17 @@ void bench(const Options& o) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const auto argument = [&](size_t n, const char* otherwise) { return n < arguments.size() ? arguments[n] : std::string(otherwise); };
-  cllm::Options options{{}, argument(1, "fp32") == "bf16" ? at::kBFloat16 : at::kFloat, std::stod(argument(2, "0.1")), std::stoi(argument(3, "5"))};
+  const auto argument = [&](size_t n, const char* otherwise) {
+    return n < arguments.size() ? arguments[n] : std::string(otherwise);
+  };
+  cllm::Options options{
+      {}, argument(1, "fp32") == "bf16" ? at::kBFloat16 : at::kFloat, std::stod(argument(2, "0.1")), std::stoi(argument(3, "5"))};
   if (argument(0, "gpt2-small") == "gpt2-mini") {
     options.config.num_layers = 4;
     options.config.num_heads = 4;
     options.config.width = 256;
   }
-  std::printf("%s %s, dropout %.2f, %d threads\n", argument(0, "gpt2-small").c_str(), argument(1, "fp32").c_str(), options.dropout,
-              at::get_num_threads());
+  std::printf("%s %s, dropout %.2f, %d threads\n", argument(0, "gpt2-small").c_str(), argument(1, "fp32").c_str(),
+              options.dropout, at::get_num_threads());
   cllm::bench(options);
 }

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 
 TrainState make_state(const Communicator& comm, int64_t mib) {
   constexpr int64_t kWidth = 256;
-  const int64_t rows = mib * (1 << 20) / (kWidth * 4), R = comm.world_size(), first = rows * comm.rank() / R, end = rows * (comm.rank() + 1) / R;
+  const int64_t rows = mib * (1 << 20) / (kWidth * 4), R = comm.world_size(), first = rows * comm.rank() / R,
+                end = rows * (comm.rank() + 1) / R;
   return {.tensors = {{"weight", rows, first, at::ones({end - first, kWidth})}}, .replicated = {}};
 }
 
@@ -80,8 +81,8 @@ int main(int argc, char** argv) {
     loading.push_back(loaded_s);
   }
   if (comm->rank() == 0) {
-    std::printf("{\"mib\": %lld, \"blocking_save_s\": %.3f, \"async_stall_s\": %.3f, \"load_s\": %.3f}\n", static_cast<long long>(mib),
-                median(blocking), median(stall), median(loading));
+    std::printf("{\"mib\": %lld, \"blocking_save_s\": %.3f, \"async_stall_s\": %.3f, \"load_s\": %.3f}\n",
+                static_cast<long long>(mib), median(blocking), median(stall), median(loading));
   }
   return 0;
 }

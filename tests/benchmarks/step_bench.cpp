@@ -39,7 +39,8 @@ class Sequences {
     const int64_t num_histories = corpus.vocabulary().num_users, spread = vocabulary.num_users / num_histories;
     for (int64_t user = 0; user < num_histories; ++user) {
       const auto items = corpus.items(user, Part::kTrain);
-      if (!items.empty()) histories_.emplace_back(user * spread, items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
+      if (!items.empty())
+        histories_.emplace_back(user * spread, items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
     }
   }
 
@@ -47,14 +48,16 @@ class Sequences {
     CounterRng rng(stream_key(7, Purpose::kDemoData, static_cast<uint64_t>(n), static_cast<uint64_t>(kind)));
     const auto& [user, items] = histories_[static_cast<size_t>(n) % histories_.size()];
     const auto words = [&](std::vector<int32_t>& out, int64_t count) {
-      for (int64_t w = 0; w < count; ++w) out.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary_.num_words))));
+      for (int64_t w = 0; w < count; ++w)
+        out.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary_.num_words))));
     };
     Sequence out{.prompt = {vocabulary_.user_token(user)}, .key = rng.next()};
     if (kind == StepKind::kContent) {
       words(out.prompt, 5);
       out.prompt.push_back(vocabulary_.item_token(static_cast<int64_t>(rng.below(static_cast<uint64_t>(vocabulary_.num_items)))));
       words(out.prompt, 1);
-      words(out.main, std::max<int64_t>(2, arguments_.text_tokens + static_cast<int64_t>(rng.normal() * std::sqrt(arguments_.text_tokens))));
+      words(out.main, std::max<int64_t>(
+                          2, arguments_.text_tokens + static_cast<int64_t>(rng.normal() * std::sqrt(arguments_.text_tokens))));
       return out;
     }
     words(out.prompt, 3);
@@ -111,11 +114,8 @@ double median(std::vector<double> values) {
 /// One size of tables, with what steps on it.
 struct Subject {
   Subject(const Arguments& arguments, const Corpus& corpus, int64_t num_users, Communicator& comm)
-      : vocabulary{arguments.sizes.num_words, num_users, corpus.vocabulary().num_items},
-        sequences(arguments, corpus, vocabulary),
-        model(make_model(arguments, vocabulary, comm)),
-        optimizer(make_row_optimizer({})),
-        step(comm, model, *optimizer) {
+      : vocabulary{arguments.sizes.num_words, num_users, corpus.vocabulary().num_items}, sequences(arguments, corpus, vocabulary),
+        model(make_model(arguments, vocabulary, comm)), optimizer(make_row_optimizer({})), step(comm, model, *optimizer) {
     for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
   }
 
@@ -135,16 +135,20 @@ void print(const Arguments& arguments, const char* name, const Subject& subject)
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const PhaseSeconds& sums = subject.sums;
-  std::printf("{\"step\": \"%s\", \"users\": %lld, \"median_s\": %.4f, \"sequences_per_s\": %.2f, \"tokens_per_s\": %.1f, \"peak_rss_mib\": %ld, "
-              "\"phase_share\": {\"lookup\": %.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, \"mr\": %.3f, \"update\": %.3f}}\n",
-              name, static_cast<long long>(subject.vocabulary.num_users), median(subject.seconds),
-              static_cast<double>(arguments.batch * arguments.steps) / total, static_cast<double>(subject.tokens) / total, usage.ru_maxrss / 1024,
-              sums.lookup / total, sums.forward / total, sums.head / total, sums.backward / total, sums.give_back / total, sums.mr / total,
-              sums.update / total);
+  std::printf(
+      "{\"step\": \"%s\", \"users\": %lld, \"median_s\": %.4f, \"sequences_per_s\": %.2f, \"tokens_per_s\": %.1f, "
+      "\"peak_rss_mib\": %ld, "
+      "\"phase_share\": {\"lookup\": %.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, \"mr\": "
+      "%.3f, \"update\": %.3f}}\n",
+      name, static_cast<long long>(subject.vocabulary.num_users), median(subject.seconds),
+      static_cast<double>(arguments.batch * arguments.steps) / total, static_cast<double>(subject.tokens) / total,
+      usage.ru_maxrss / 1024, sums.lookup / total, sums.forward / total, sums.head / total, sums.backward / total,
+      sums.give_back / total, sums.mr / total, sums.update / total);
   std::fflush(stdout);
 }
 
-void time_steps(const Arguments& arguments, const char* name, StepKind kind, std::vector<std::unique_ptr<Subject>>& subjects, Communicator& comm) {
+void time_steps(const Arguments& arguments, const char* name, StepKind kind, std::vector<std::unique_ptr<Subject>>& subjects,
+                Communicator& comm) {
   StepConfig config;
   config.dropout = {0.1, 0.1, 0.1};  // as the baseline, which leaves the library's model in training mode
   for (auto& subject : subjects) {
@@ -163,8 +167,8 @@ void time_steps(const Arguments& arguments, const char* name, StepKind kind, std
       subject->tokens += losses.num_tokens;
       const PhaseSeconds& p = subject->step.phases();
       PhaseSeconds& sums = subject->sums;
-      sums = {sums.lookup + p.lookup, sums.forward + p.forward, sums.head + p.head, sums.backward + p.backward,
-              sums.give_back + p.give_back, sums.mr + p.mr, sums.update + p.update};
+      sums = {sums.lookup + p.lookup,       sums.forward + p.forward, sums.head + p.head,    sums.backward + p.backward,
+              sums.give_back + p.give_back, sums.mr + p.mr,           sums.update + p.update};
     }
   }
   if (comm.rank() != 0) return;
@@ -198,7 +202,8 @@ int main(int argc, char** argv) {
   if (arguments.users.empty()) arguments.users = {corpus.vocabulary().num_users};
   std::vector<std::unique_ptr<Subject>> subjects;
   for (const int64_t users : arguments.users) subjects.push_back(std::make_unique<Subject>(arguments, corpus, users, *comm));
-  for (const auto& [name, kind] : {std::pair{"l_step", StepKind::kCollaborative}, {"c_step", StepKind::kContent},
+  for (const auto& [name, kind] : {std::pair{"l_step", StepKind::kCollaborative},
+                                   {"c_step", StepKind::kContent},
                                    {"finetune_step", StepKind::kRecommendation}}) {
     if (arguments.only.empty() || arguments.only == name) time_steps(arguments, name, kind, subjects, *comm);
   }

@@ -14,7 +14,8 @@ namespace cllm::testing {
 namespace {
 
 /// Saves make_state(1) after `change` on every rank.
-CheckpointInfo save_changed(const std::filesystem::path& parent, int world_size, const std::function<void(TrainState&)>& change = {}) {
+CheckpointInfo save_changed(const std::filesystem::path& parent, int world_size,
+                            const std::function<void(TrainState&)>& change = {}) {
   run_ranks(world_size, [&](Communicator& comm) {
     TrainState state = make_state(1, comm.rank(), world_size);
     if (change) change(state);
@@ -63,7 +64,8 @@ TEST(Compare, ANumberThatIsNoneIsNeverHiddenByALargerOne) {
     add_to_row(state, 9, 1e30);
   });
   const auto tensors = compare_checkpoints(a, b);
-  const auto weight = std::find_if(tensors.begin(), tensors.end(), [](const auto& tensor) { return tensor.name == "l_user.weight"; });
+  const auto weight =
+      std::find_if(tensors.begin(), tensors.end(), [](const auto& tensor) { return tensor.name == "l_user.weight"; });
   ASSERT_NE(weight, tensors.end());
   EXPECT_TRUE(std::isnan(weight->largest));
 }
@@ -79,13 +81,17 @@ TEST(Compare, TensorsOfOnlyOneAndOtherShapesAreNamed) {
   for (const TensorDifference& tensor : compare_checkpoints(a, b)) {
     if (!tensor.other.empty()) found[tensor.name] = tensor.other;
   }
-  EXPECT_EQ(found, (std::map<std::string, std::string>{{"l_user.weight", "only in the first"}, {"renamed", "only in the second"}, {"l_item.weight", "other dtype"}}));
+  EXPECT_EQ(found,
+            (std::map<std::string, std::string>{
+                {"l_user.weight", "only in the first"}, {"renamed", "only in the second"}, {"l_item.weight", "other dtype"}}));
 }
 
 TEST(Digest, DependsOnTheOrderOfRowsAndOnTheTensorThatHoldsThem) {
   const ScratchFolder one("digest_one"), two("digest_two"), three("digest_three");
   const uint64_t plain = content_digest(save_changed(one.path(), 1));
-  EXPECT_NE(plain, content_digest(save_changed(two.path(), 1, [](TrainState& state) { state.tensors[0].rows = state.tensors[0].rows.flip(0).contiguous(); })));
+  EXPECT_NE(plain, content_digest(save_changed(two.path(), 1, [](TrainState& state) {
+              state.tensors[0].rows = state.tensors[0].rows.flip(0).contiguous();
+            })));
   EXPECT_NE(plain, content_digest(save_changed(three.path(), 1, [](TrainState& state) { state.tensors[0].name = "other"; })));
 }
 

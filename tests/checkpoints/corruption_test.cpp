@@ -15,9 +15,9 @@
 namespace cllm::testing {
 namespace {
 
+using std::filesystem::path;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using std::filesystem::path;
 
 std::string read(const path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -114,7 +114,8 @@ TEST_F(Corruption, TruncatedFilesAreRefused) {
 TEST_F(Corruption, ALongerShardIsRefused) {
   const std::string good = read(dir(20) / shard1);
   write(dir(20) / shard1, good + "x");
-  expect_fallback(HasSubstr(shard1 + ": expected " + std::to_string(good.size()) + " bytes, found " + std::to_string(good.size() + 1)));
+  expect_fallback(
+      HasSubstr(shard1 + ": expected " + std::to_string(good.size()) + " bytes, found " + std::to_string(good.size() + 1)));
 }
 
 TEST_F(Corruption, AMissingShardIsRefused) {
@@ -173,7 +174,10 @@ TEST_F(Corruption, ForgedManifestsAreRefusedBeforeAnythingIsAllocated) {
   const std::pair<std::function<void(nlohmann::json&)>, std::string> cases[] = {
       {[](auto& m) { m["version"] = 3; }, "format version 3, this program reads 1 to 2"},
       {[](auto& m) { m["format"] = "other"; }, "not a cllm4rec checkpoint"},
-      {[](auto& m) { m["tensors"][0]["shape"] = {int64_t{1} << 62, int64_t{1} << 62}; }, "out of range"},
+      {[](auto& m) {
+         m["tensors"][0]["shape"] = {int64_t{1} << 62, int64_t{1} << 62};
+       },
+       "out of range"},
       {[](auto& m) { m["tensors"][0]["shape"][0] = -1; }, "out of range"},
       {[](auto& m) { m["tensors"][0]["shape"][0] = 24; }, "has 24 rows, its parts cover 23"},
       {[](auto& m) { m["tensors"][0]["shape"][1] = 1 << 30; }, "lies outside its shard"},

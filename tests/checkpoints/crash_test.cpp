@@ -20,8 +20,8 @@
 namespace cllm::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using std::filesystem::path;
+using ::testing::HasSubstr;
 
 constexpr int kRanks = 2;
 
@@ -101,7 +101,9 @@ TEST_P(Crashes, InTheFirstSaveLeaveAFreshStartOrTheCheckpoint) {
 
 INSTANTIATE_TEST_SUITE_P(Power, Crashes, ::testing::Values(Power{false, false}, Power{true, false}, Power{true, true}),
                          [](const auto& test) {
-                           return !test.param.lost ? "Stays" : test.param.keep_renames ? "FailsAfterRenames" : "FailsBeforeRenames";
+                           return !test.param.lost          ? "Stays"
+                                  : test.param.keep_renames ? "FailsAfterRenames"
+                                                            : "FailsBeforeRenames";
                          });
 
 /// The test of the tests: a build that forgets to sync must be caught by losing power.
@@ -212,7 +214,8 @@ TEST(Kill, DISABLED_Program) {
   });
   killer.detach();
   CheckpointWriter writer(*comm, folder, {});
-  for (int64_t step = latest ? latest->step + 1 : 1;; ++step) writer.start(step, make_state(step, comm->rank(), comm->world_size()));
+  for (int64_t step = latest ? latest->step + 1 : 1;; ++step)
+    writer.start(step, make_state(step, comm->rank(), comm->world_size()));
 }
 
 TEST(Kill, AtRandomMomentsLosesNothingThatWasCommitted) {
@@ -221,7 +224,8 @@ TEST(Kill, AtRandomMomentsLosesNothingThatWasCommitted) {
   int64_t last = 0;
   for (int round = 0; round < 4; ++round) {
     const std::string victim = std::to_string(random() % 3), delay_us = std::to_string(20000 + random() % 200000);
-    const CommandResult result = run_test_as_program(3, "Kill.DISABLED_Program", folder.path().string() + " " + victim + " " + delay_us);
+    const CommandResult result =
+        run_test_as_program(3, "Kill.DISABLED_Program", folder.path().string() + " " + victim + " " + delay_us);
     EXPECT_EQ(result.exit_code, 137) << result.output;
     int64_t step = 0;
     run_ranks(2, [&](Communicator& comm) {

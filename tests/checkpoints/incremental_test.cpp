@@ -20,8 +20,8 @@
 namespace cllm::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using std::filesystem::path;
+using ::testing::HasSubstr;
 
 bool changes(int64_t global_row, int64_t step) { return (global_row + step) % 4 == 0; }
 
@@ -107,7 +107,8 @@ TEST(Incremental, SharesTheFilesOfTheWholeSaveWhichMayThenBeRemoved) {
   const ScratchFolder folder("inc_links");
   const CheckpointInfo whole = save_whole(folder.path(), 1, 2);
   const CheckpointInfo next = save_changes(whole, 2, 1, 2);
-  struct stat one {}, other {};
+  struct stat one {
+  }, other{};
   stat((whole.dir / "shard-00000-of-00002.h5").c_str(), &one);
   stat((next.dir / "shard-00000-of-00002.h5").c_str(), &other);
   EXPECT_EQ(one.st_ino, other.st_ino);
@@ -208,7 +209,8 @@ TEST(Incremental, ManyRowsAreReadPieceByPiece) {
     const CheckpointInfo info = save(comm, folder.path(), 2, next, options);
     at::Tensor expected = rows(0, kRows);
     expected.index_copy_(0, numbers, next.tensors[0].rows);
-    for (const auto& [first, count] : std::vector<std::pair<int64_t, int64_t>>{{0, kRows}, {131071, 5}, {262144, 1}, {299999, 1}, {100, 200000}}) {
+    for (const auto& [first, count] :
+         std::vector<std::pair<int64_t, int64_t>>{{0, kRows}, {131071, 5}, {262144, 1}, {299999, 1}, {100, 200000}}) {
       TrainState into;
       into.tensors.push_back({"table", kRows, first, at::zeros_like(rows(first, count))});
       load(comm, info, into);
@@ -230,7 +232,8 @@ TEST(Incremental, TheWriterSavesWholeEveryNthTime) {
     }
     writer.finish();
   });
-  for (int64_t step = 1; step <= 7; ++step) expect_state_at(verify_checkpoint(folder.path() / step_name(step), VerifyLevel::kFull), 3);
+  for (int64_t step = 1; step <= 7; ++step)
+    expect_state_at(verify_checkpoint(folder.path() / step_name(step), VerifyLevel::kFull), 3);
 }
 
 TEST(Incremental, RetentionKeepsOneCheckpointThatSharesNoFileWithTheNewest) {
@@ -251,7 +254,8 @@ TEST(Golden, DISABLED_Write) {
     const CheckpointInfo whole = save(comm, parent, 11, make_state(11, comm.rank(), 2));
     TrainState next = make_state(12, comm.rank(), 2);  // all rows of step 12 replace those of step 11
     next.only_changes = true;
-    for (ShardedTensor& tensor : next.tensors) tensor.row_numbers = at::arange(tensor.first_row, tensor.first_row + tensor.rows.size(0), at::kLong);
+    for (ShardedTensor& tensor : next.tensors)
+      tensor.row_numbers = at::arange(tensor.first_row, tensor.first_row + tensor.rows.size(0), at::kLong);
     SaveOptions options;
     options.base = &whole;
     save(comm, parent, 12, next, options);
@@ -263,7 +267,8 @@ TEST(Golden, DISABLED_Write) {
 TEST(Golden, CheckpointsOfEveryFormatVersionLoad) {
   for (int version = 1; version <= kManifestVersion; ++version) {
     const path golden = path(CLLM_SOURCE_DIR) / "tests/checkpoints/golden" / ("version-" + std::to_string(version));
-    ASSERT_TRUE(std::filesystem::exists(golden)) << golden << ": write one with the first program of a new version, and commit it";
+    ASSERT_TRUE(std::filesystem::exists(golden))
+        << golden << ": write one with the first program of a new version, and commit it";
     const ScratchFolder folder("golden");
     std::filesystem::copy(golden, folder.path(), std::filesystem::copy_options::recursive);
     for (const int world_size : {1, 2, 3}) {

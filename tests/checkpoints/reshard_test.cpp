@@ -18,8 +18,8 @@
 namespace cllm::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using std::filesystem::path;
+using ::testing::HasSubstr;
 
 CheckpointInfo save_by(const path& parent, int world_size) {
   std::filesystem::create_directories(parent);
@@ -55,7 +55,8 @@ TEST(Reshard, AKillAtAnyCallLeavesNoCheckpointOrTheWholeOne) {
       finished = true;
     } catch (const Crash&) {
     }
-    for (const path& made : step_folders(to)) EXPECT_EQ(content_digest(verify_checkpoint(made, VerifyLevel::kFull)), content_digest(from));
+    for (const path& made : step_folders(to))
+      EXPECT_EQ(content_digest(verify_checkpoint(made, VerifyLevel::kFull)), content_digest(from));
     if (finished) {
       EXPECT_GT(call, 10);
       return;
@@ -110,7 +111,9 @@ TEST(Memory, DISABLED_Program) {
     EXPECT_EQ(state.tensors[0].rows[last][0].item<double>(), static_cast<double>(state.tensors[0].first_row + last));
   }
   std::printf("rank %d: peak %.0f MiB, shard %.0f MiB\n", session.rank(), peak_mib(), shard_mib);
-  const double bound = act == "load" ? 1.3 * shard_mib + 256 : act == "reshard" ? 256 + 100 : 1e9;  // 100: what libtorch itself takes
+  const double bound = act == "load"      ? 1.3 * shard_mib + 256
+                       : act == "reshard" ? 256 + 100
+                                          : 1e9;  // 100: what libtorch itself takes
   if (peak_mib() > bound || ::testing::Test::HasFailure()) std::printf("over the bound of %.0f MiB\n", bound);
 }
 
@@ -123,7 +126,8 @@ TEST(Memory, LoadingTakesTheOwnShardAndReshardingOnlyBlocks) {
     EXPECT_THAT(result.output, HasSubstr("peak")) << act;
     EXPECT_THAT(result.output, ::testing::Not(HasSubstr("over the bound"))) << act;
     const size_t at = result.output.find("rank 0: peak");
-    if (at != std::string::npos) std::printf("%s: %s\n", act.c_str(), result.output.substr(at, result.output.find('\n', at) - at).c_str());
+    if (at != std::string::npos)
+      std::printf("%s: %s\n", act.c_str(), result.output.substr(at, result.output.find('\n', at) - at).c_str());
   }
   std::filesystem::remove_all(folder);
 }

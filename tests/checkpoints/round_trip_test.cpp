@@ -9,11 +9,12 @@
 namespace cllm::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using std::filesystem::path;
+using ::testing::HasSubstr;
 
 void save_step(const path& parent, int world_size, int64_t step, const SaveOptions& options = {}) {
-  run_ranks(world_size, [&](Communicator& comm) { save(comm, parent, step, make_state(step, comm.rank(), world_size), options); });
+  run_ranks(world_size,
+            [&](Communicator& comm) { save(comm, parent, step, make_state(step, comm.rank(), world_size), options); });
 }
 
 std::vector<int64_t> steps_in(const path& parent) {
@@ -63,7 +64,8 @@ TEST(Checkpoint, LargeTensorsSpanManyChecksumBlocks) {
   const auto state_of = [](int rank, int world_size) {
     const RowPartition partition(400001, world_size);
     TrainState state;
-    state.tensors.push_back({"table", 400001, partition.begin(rank), stored_rows(1, 0, partition.begin(rank), partition.size(rank), 16, at::kFloat)});
+    state.tensors.push_back(
+        {"table", 400001, partition.begin(rank), stored_rows(1, 0, partition.begin(rank), partition.size(rank), 16, at::kFloat)});
     return state;
   };
   run_ranks(2, [&](Communicator& comm) { save(comm, folder.path(), 1, state_of(comm.rank(), 2)); });
@@ -170,29 +172,35 @@ TEST(Checkpoint, LoadingIntoOtherShapesNamesExpectedAndFound) {
   const ScratchFolder folder("shapes");
   save_step(folder.path(), 2, 1);
   const auto load_with = [&](const std::function<void(TrainState&)>& change) {
-    return refusal(2, [&](Communicator& comm) {
-      TrainState state = make_state(1, comm.rank(), 2);
-      if (comm.rank() == 1) change(state);
-      const CheckpointInfo latest = *find_latest(comm, folder.path(), nullptr);
-      load(comm, latest, state);
-    }, CheckpointError::kUnusable);
+    return refusal(
+        2,
+        [&](Communicator& comm) {
+          TrainState state = make_state(1, comm.rank(), 2);
+          if (comm.rank() == 1) change(state);
+          const CheckpointInfo latest = *find_latest(comm, folder.path(), nullptr);
+          load(comm, latest, state);
+        },
+        CheckpointError::kUnusable);
   };
   EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].global_rows = 24; }),
               HasSubstr("\"l_user.weight\": expected float32 [24, 8], found float32 [23, 8]"));
   EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].rows = state.tensors[0].rows.to(at::kDouble); }),
               HasSubstr("\"l_user.weight\": expected float64 [23, 8], found float32 [23, 8]"));
-  EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].name = "other"; }),
-              HasSubstr("rank 1: "));
-  EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].first_row = 20; }), HasSubstr("the rows asked for lie outside it"));
+  EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].name = "other"; }), HasSubstr("rank 1: "));
+  EXPECT_THAT(load_with([](TrainState& state) { state.tensors[0].first_row = 20; }),
+              HasSubstr("the rows asked for lie outside it"));
 }
 
 TEST(Checkpoint, BlocksThatDoNotCoverATensorAreRefusedBeforeTheCommit) {
   const ScratchFolder folder("cover");
-  const std::string message = refusal(2, [&](Communicator& comm) {
-    TrainState state = make_state(1, comm.rank(), 2);
-    if (comm.rank() == 1) state.tensors[0].first_row += 1;
-    save(comm, folder.path(), 1, state);
-  }, CheckpointError::kCannotSave);
+  const std::string message = refusal(
+      2,
+      [&](Communicator& comm) {
+        TrainState state = make_state(1, comm.rank(), 2);
+        if (comm.rank() == 1) state.tensors[0].first_row += 1;
+        save(comm, folder.path(), 1, state);
+      },
+      CheckpointError::kCannotSave);
   EXPECT_THAT(message, HasSubstr("\"l_user.weight\": the parts must cover its 23 rows once"));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
@@ -221,14 +229,17 @@ TEST(CheckpointWriter, SavesTheStateOfTheMomentOfTheCall) {
 TEST(CheckpointWriter, AFailedSaveSurfacesAtTheNextCallOnAllRanks) {
   const ScratchFolder folder("async_failure");
   const path parent = folder.path() / "removed";
-  const std::string message = refusal(3, [&](Communicator& comm) {
-    prepare(comm, parent);
-    CheckpointWriter writer(comm, parent, {});
-    if (comm.rank() == 0) std::filesystem::remove_all(parent);
-    comm.barrier();
-    writer.start(1, make_state(1, comm.rank(), 3));
-    writer.start(2, make_state(2, comm.rank(), 3));
-  }, CheckpointError::kCannotSave);
+  const std::string message = refusal(
+      3,
+      [&](Communicator& comm) {
+        prepare(comm, parent);
+        CheckpointWriter writer(comm, parent, {});
+        if (comm.rank() == 0) std::filesystem::remove_all(parent);
+        comm.barrier();
+        writer.start(1, make_state(1, comm.rank(), 3));
+        writer.start(2, make_state(2, comm.rank(), 3));
+      },
+      CheckpointError::kCannotSave);
   EXPECT_THAT(message, HasSubstr("rank 0: cannot create directory"));
 }
 

@@ -51,8 +51,13 @@ TEST(ShardFile, ReaderGivesAnyRangeOfBytesAcrossBlocks) {
   const int64_t offset = record.tensors[0].parts[0].offset;
   const auto* expected = static_cast<const std::byte*>(table.const_data_ptr());
   const int64_t total = static_cast<int64_t>(table.nbytes());
-  for (const auto& [begin, size] : std::vector<std::pair<int64_t, int64_t>>{
-           {0, total}, {0, 1}, {total - 1, 1}, {kBlockBytes - offset - 1, 2}, {kBlockBytes - offset, kBlockBytes}, {5, 2 * kBlockBytes}, {7, 0}}) {
+  for (const auto& [begin, size] : std::vector<std::pair<int64_t, int64_t>>{{0, total},
+                                                                            {0, 1},
+                                                                            {total - 1, 1},
+                                                                            {kBlockBytes - offset - 1, 2},
+                                                                            {kBlockBytes - offset, kBlockBytes},
+                                                                            {5, 2 * kBlockBytes},
+                                                                            {7, 0}}) {
     std::vector<std::byte> found(static_cast<size_t>(size));
     reader.read(offset + begin, size, found.data());
     EXPECT_TRUE(std::equal(found.begin(), found.end(), expected + begin)) << size << " bytes from " << begin;

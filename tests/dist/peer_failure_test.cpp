@@ -52,8 +52,8 @@ TEST(PeerFailure, RankThatExitsEndsAllWithItsCode) { EXPECT_EQ(run_with("exits")
 TEST(PeerFailure, HungRankIsNamedAtTheDeadline) {
   const CommandResult result = run_with("hangs");
   EXPECT_EQ(result.exit_code, 71);
-  EXPECT_THAT(result.output, AllOf(HasSubstr("all_gather on \"world\", rank "), HasSubstr(" of 3: waited for 4000 bytes from rank 2"),
-                                   HasSubstr("(after ")));
+  EXPECT_THAT(result.output, AllOf(HasSubstr("all_gather on \"world\", rank "),
+                                   HasSubstr(" of 3: waited for 4000 bytes from rank 2"), HasSubstr("(after ")));
 }
 
 TEST(PeerFailure, RankInAnotherOperationIsNamedAtTheDeadline) {

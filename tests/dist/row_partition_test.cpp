@@ -27,7 +27,8 @@ TEST(RowPartition, OwnerIsTheRankWhoseBlockHoldsTheRow) {
       const RowPartition partition(num_rows, world_size);
       for (int64_t row = 0; row < num_rows; ++row) {
         const int owner = partition.owner(row);
-        EXPECT_TRUE(partition.begin(owner) <= row && row < partition.end(owner)) << row << " of " << num_rows << ", R " << world_size;
+        EXPECT_TRUE(partition.begin(owner) <= row && row < partition.end(owner))
+            << row << " of " << num_rows << ", R " << world_size;
       }
     }
   }

@@ -73,7 +73,8 @@ void compare_collation(const Forward& f) {
   }
   f.report.expect(f.name + "/active", at::equal(at::tensor(f.batch.active_rows, at::kLong), at::tensor(active, at::kLong)));
   if (f.batch.kind == StepKind::kRecommendation) return;  // targets are sets of items, checked by the losses
-  f.report.expect(f.name + "/targets", at::equal(at::tensor(f.batch.targets, at::kLong), f.golden("targets").index_select(0, own)));
+  f.report.expect(f.name + "/targets",
+                  at::equal(at::tensor(f.batch.targets, at::kLong), f.golden("targets").index_select(0, own)));
 }
 
 /// Input embeddings of this rank's tokens straight from the golden tables: the exchange is checked by the losses.
@@ -94,10 +95,12 @@ void compare_nll(const Forward& f, const at::Tensor& hidden_AD) {
   for (int64_t a = 0; a < nll.size(0); ++a) {
     const bool mine = next < own.size(0) && own[next].item<int64_t>() == a;
     const int64_t count = mine ? 1 : 0;
-    const Targets target{at::arange(count + 1, at::kLong), f.golden("targets").narrow(0, a, count), at::ones({count}, at::kDouble)};
+    const Targets target{at::arange(count + 1, at::kLong), f.golden("targets").narrow(0, a, count),
+                         at::ones({count}, at::kDouble)};
     const at::Tensor hidden = hidden_AD.narrow(0, mine ? next++ : 0, count);
-    const HeadResult result = content ? text_softmax(hidden, f.model.backbone->text_head(), target)
-                                      : item_softmax(f.set.comm(), f.set.layout().items(), ItemSoftmax::kSharded, hidden, f.table().items(), target);
+    const HeadResult result =
+        content ? text_softmax(hidden, f.model.backbone->text_head(), target)
+                : item_softmax(f.set.comm(), f.set.layout().items(), ItemSoftmax::kSharded, hidden, f.table().items(), target);
     if (mine) actual.push_back(result.loss);
   }
   f.compare("nll", at::tensor(actual, at::kDouble), nll.index_select(0, own));
@@ -108,13 +111,12 @@ void check_case(const Forward& f, const std::string& std) {
   const at::Tensor mask = f.golden("mask"), x_TD = embed(f, std);
   const PackedLayout layout = make_layout(f.batch, x_TD.device(), /*dropout=*/false);
   const auto& whole = dynamic_cast<const Gpt2&>(*f.model.backbone);
-  const auto run = [&](const Backbone& backbone) {
-    return f.batch.num_tokens() > 0 ? backbone.forward(x_TD, layout, {}) : x_TD;
-  };
+  const auto run = [&](const Backbone& backbone) { return f.batch.num_tokens() > 0 ? backbone.forward(x_TD, layout, {}) : x_TD; };
   for (int64_t blocks = 0; blocks <= whole.config().num_layers; ++blocks) {
-    const at::Tensor expected = normalised(unpadded(f.golden("stream")[blocks], mask, f.set.comm()), whole.config().layer_norm_epsilon);
-    f.report.compare(f.name + "/stream" + std::to_string(blocks) + " (normalised)", run(truncated(whole, blocks)), expected, expected,
-                     f.set.tolerances().value);
+    const at::Tensor expected =
+        normalised(unpadded(f.golden("stream")[blocks], mask, f.set.comm()), whole.config().layer_norm_epsilon);
+    f.report.compare(f.name + "/stream" + std::to_string(blocks) + " (normalised)", run(truncated(whole, blocks)), expected,
+                     expected, f.set.tolerances().value);
   }
   const at::Tensor hidden_TD = run(whole);
   f.compare("hidden", hidden_TD, unpadded(f.golden("hidden"), mask, f.set.comm()));
@@ -142,7 +144,8 @@ void check_arch(GoldenSet& set, ParityReport& report) {
   const auto backbone = set.backbone("arch/gpt2");
   const at::Tensor mask = io.tensor("input.attention_mask"), ids = io.tensor("input.input_ids");
   std::vector<int64_t> lengths;
-  for (int64_t b = set.comm().rank(); b < mask.size(0); b += set.comm().world_size()) lengths.push_back(mask[b].sum().item<int64_t>());
+  for (int64_t b = set.comm().rank(); b < mask.size(0); b += set.comm().world_size())
+    lengths.push_back(mask[b].sum().item<int64_t>());
   const at::Tensor x_TD = backbone->word_embedding().index_select(0, unpadded(ids.unsqueeze(2), mask, set.comm()).flatten());
   const PackedLayout layout = make_layout(lengths, x_TD.device());
   const at::Tensor hidden_TD = lengths.empty() ? x_TD : backbone->forward(x_TD, layout, {});

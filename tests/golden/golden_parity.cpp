@@ -21,7 +21,8 @@ struct Family {
 
 std::vector<Family> all_families(int world_size) {
   std::vector<Family> out{{"losses", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kSharded); }}};
-  if (world_size > 1) out.push_back({"losses-gathered", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kGathered); }});
+  if (world_size > 1)
+    out.push_back({"losses-gathered", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kGathered); }});
   out.insert(out.end(), {{"forward", check_forward},
                          {"trajectories", check_trajectories},
                          {"adam", check_adam},
@@ -51,7 +52,8 @@ int main(int argc, char** argv) {
   MpiSession session(&argc, &argv);
   const bool has_families = argc == 4 && std::string(argv[2]) == "--families";
   if (argc != 2 && !has_families) {
-    if (session.rank() == 0) std::fprintf(stderr, "usage: golden_parity DIR [--families losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
+    if (session.rank() == 0)
+      std::fprintf(stderr, "usage: golden_parity DIR [--families losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
     return 64;
   }
   try {

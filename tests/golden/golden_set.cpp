@@ -65,7 +65,8 @@ RecModel GoldenSet::model(const std::string& std) const {
   return {backbone(), table("l"), table("c")};
 }
 
-std::vector<int32_t> GoldenSet::recommendation_prompt(const LossOptions& options, int64_t user, const std::vector<int32_t>& visible) const {
+std::vector<int32_t> GoldenSet::recommendation_prompt(const LossOptions& options, int64_t user,
+                                                      const std::vector<int32_t>& visible) const {
   const char* const name = options.rec_prompt == RecPrompt::kPaper ? "rec_paper" : "rec_release";
   return template_of(index_.at("templates").at(name)).fill(vocabulary_, user, 0, visible);
 }

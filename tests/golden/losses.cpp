@@ -10,15 +10,17 @@ at::Tensor dense(const RowGradients& gradients, const Table& table) {
   return at::zeros_like(table.weight).index_copy_(0, gradients.rows_M, gradients.gradients_MD);
 }
 
-void compare_tables(GoldenSet& set, ParityReport& report, const std::string& name, const std::string& side, const at::Tensor& local,
-                    const SafetensorsFile& truth) {
+void compare_tables(GoldenSet& set, ParityReport& report, const std::string& name, const std::string& side,
+                    const at::Tensor& local, const SafetensorsFile& truth) {
   const int64_t num_users = set.layout().num_local_users(), num_items = set.layout().num_local_items();
   const at::Tensor users = truth.tensor(name + "/" + side + "_user"), items = truth.tensor(name + "/" + side + "_item");
   report.compare(name + "/" + side + "_user", local.narrow(0, 0, num_users), set.own_users(users), users, set.tolerances().value);
-  report.compare(name + "/" + side + "_item", local.narrow(0, num_users, num_items), set.own_items(items), items, set.tolerances().value);
+  report.compare(name + "/" + side + "_item", local.narrow(0, num_users, num_items), set.own_items(items), items,
+                 set.tolerances().value);
 }
 
-void compare_backbone(GoldenSet& set, ParityReport& report, const std::string& name, const Backbone& backbone, const SafetensorsFile& truth) {
+void compare_backbone(GoldenSet& set, ParityReport& report, const std::string& name, const Backbone& backbone,
+                      const SafetensorsFile& truth) {
   for (const auto& [parameter_name, parameter] : backbone.parameters()) {
     const at::Tensor expected = truth.tensor(name + "/" + parameter_name);
     const at::Tensor actual = parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
@@ -49,7 +51,8 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     report.compare(name + "/lm", losses.lm, expected.at("lm"), set.tolerances().value);
     report.compare(name + "/mr", losses.mr, expected.at("mr"), set.tolerances().value);
     const bool content = batch.kind == StepKind::kContent;
-    compare_tables(set, report, name, side_of(batch.kind), dense(gradients, content ? model.content : model.collaborative), truth);
+    compare_tables(set, report, name, side_of(batch.kind), dense(gradients, content ? model.content : model.collaborative),
+                   truth);
     if (also_backbone) compare_backbone(set, report, name, *model.backbone, truth);
   }
 }

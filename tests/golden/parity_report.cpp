@@ -23,8 +23,8 @@ at::Tensor difference(const at::Tensor& actual, const at::Tensor& expected) {
 
 }  // namespace
 
-void ParityReport::compare(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole,
-                           double tolerance) {
+void ParityReport::compare(const std::string& label, const at::Tensor& actual, const at::Tensor& expected,
+                           const at::Tensor& whole, double tolerance) {
   compare_moved(label, actual, expected, whole, tolerance, 0);
 }
 
@@ -33,8 +33,8 @@ void ParityReport::compare(const std::string& label, double actual, double expec
   comparisons_.push_back({label, std::isnan(gap) ? kInfinity : gap, tolerance});
 }
 
-void ParityReport::compare_moved(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole,
-                                 double tolerance, double movement) {
+void ParityReport::compare_moved(const std::string& label, const at::Tensor& actual, const at::Tensor& expected,
+                                 const at::Tensor& whole, double tolerance, double movement) {
   if (actual.sizes() != expected.sizes()) return comparisons_.push_back({label + ": shape", kInfinity, tolerance});
   if (actual.numel() == 0) return comparisons_.push_back({label, 0, tolerance});
   const double scale = scale_of(whole);
@@ -49,7 +49,9 @@ void ParityReport::compare_moved(const std::string& label, const at::Tensor& act
   comparisons_.push_back({label, std::isnan(gap) ? kInfinity : gap, tolerance});
 }
 
-void ParityReport::expect(const std::string& label, bool condition) { comparisons_.push_back({label, condition ? 0 : kInfinity, 0}); }
+void ParityReport::expect(const std::string& label, bool condition) {
+  comparisons_.push_back({label, condition ? 0 : kInfinity, 0});
+}
 
 void ParityReport::end() {
   at::Tensor counts = at::tensor({counted_, coordinates_}, at::kDouble);
@@ -68,15 +70,17 @@ void ParityReport::end() {
     if (gap[n] > gap[largest]) largest = n;
     if (gap[n] <= comparisons_[n].tolerance) continue;
     if (prints && ++failed <= 10) {
-      std::printf("FAILED %s: %s: gap %.2e, limit %.0e\n", family_.c_str(), comparisons_[n].label.c_str(), gap[n], comparisons_[n].tolerance);
+      std::printf("FAILED %s: %s: gap %.2e, limit %.0e\n", family_.c_str(), comparisons_[n].label.c_str(), gap[n],
+                  comparisons_[n].tolerance);
     } else if (!prints) {
       ++failed;
     }
   }
   const auto total = static_cast<int64_t>(comparisons_.size());
   if (prints) {
-    std::printf("%-24s %5lld passed, %lld failed, largest gap %.1e of %.0e (%s)", family_.c_str(), static_cast<long long>(total - failed),
-                static_cast<long long>(failed), gap[largest], comparisons_[largest].tolerance, comparisons_[largest].label.c_str());
+    std::printf("%-24s %5lld passed, %lld failed, largest gap %.1e of %.0e (%s)", family_.c_str(),
+                static_cast<long long>(total - failed), static_cast<long long>(failed), gap[largest],
+                comparisons_[largest].tolerance, comparisons_[largest].label.c_str());
     if (counted > 0) std::printf(", %.0f coordinates within Adam's movement", counted);
     std::printf("\n");
     std::fflush(stdout);
@@ -88,7 +92,8 @@ void ParityReport::end() {
 }
 
 bool ParityReport::close() const {
-  if (comm_.rank() == 0) std::printf("%lld passed, %lld failed\n", static_cast<long long>(passed_), static_cast<long long>(failed_));
+  if (comm_.rank() == 0)
+    std::printf("%lld passed, %lld failed\n", static_cast<long long>(passed_), static_cast<long long>(failed_));
   return failed_ == 0 && passed_ > 0;
 }
 

@@ -18,7 +18,8 @@ class ParityReport {
 
   void begin(const std::string& family) { family_ = family; }
   /// `actual` and `expected` are this rank's part, `whole` the golden tensor they are taken from.
-  void compare(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole, double tolerance);
+  void compare(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole,
+               double tolerance);
   void compare(const std::string& label, double actual, double expected, double tolerance);
   /// As compare, for a table that Adam moved: elements beyond the tolerance but within `movement` are only counted.
   void compare_moved(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole,

@@ -37,7 +37,8 @@ std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityRepo
   const LossOptions options = parse_preset(c.at("preset").get<std::string>());
   const RecModel model = set.model(c.at("tables"));
   const SafetensorsFile tables = set.open("tables_std" + c.at("tables").get<std::string>() + ".safetensors");
-  const at::Tensor rows = at::cat({model.backbone->word_embedding(), tables.tensor("l_user").to(set.dtype()), tables.tensor("l_item").to(set.dtype())});
+  const at::Tensor rows = at::cat(
+      {model.backbone->word_embedding(), tables.tensor("l_user").to(set.dtype()), tables.tensor("l_item").to(set.dtype())});
   std::vector<int64_t> lengths, ids, last, users;
   std::vector<std::vector<int32_t>> masked;
   for (size_t n = rank; n < c.at("users").size(); n += R) {
@@ -63,8 +64,8 @@ std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityRepo
       expected.push_back(truth[users[n]][item.item].item<double>());
     }
   }
-  report.compare(c.at("name").get<std::string>() + "/scores", at::tensor(actual, at::kDouble), at::tensor(expected, at::kDouble), truth,
-                 set.tolerances().value);
+  report.compare(c.at("name").get<std::string>() + "/scores", at::tensor(actual, at::kDouble), at::tensor(expected, at::kDouble),
+                 truth, set.tolerances().value);
   return lists;
 }
 
@@ -104,7 +105,8 @@ void check_case(GoldenSet& set, ParityReport& report, const Json& c) {
     users_equal &= expected.is_null() == held_out.empty();
     if (!expected.is_null()) {
       const std::vector<double> values = choice.of_user(ranked, held_out);
-      for (size_t n = 0; n < metrics.size(); ++n) largest = std::max(largest, std::abs(values[n] - expected.at(metrics[n]).get<double>()));
+      for (size_t n = 0; n < metrics.size(); ++n)
+        largest = std::max(largest, std::abs(values[n] - expected.at(metrics[n]).get<double>()));
     }
     user += static_cast<size_t>(set.comm().world_size());
   }

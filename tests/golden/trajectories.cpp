@@ -21,13 +21,15 @@ struct Parts {
 
 /// Tables and moments of one side after a step. Adam divides by sqrt(v), so in fp32 a coordinate whose gradient is near rounding may
 /// differ by up to 2 lr per step; `movement` is their sum so far.
-void compare_state(GoldenSet& set, ParityReport& report, const std::string& name, const Table& table, const std::string& side, double movement) {
+void compare_state(GoldenSet& set, ParityReport& report, const std::string& name, const Table& table, const std::string& side,
+                   double movement) {
   const SafetensorsFile& truth = set.truth("trajectory");
   const double tolerance = set.tolerances().trajectory;
   const int64_t num_users = table.layout.num_local_users(), num_items = table.layout.num_local_items();
   for (const Parts& part : {Parts{table.weight, "w"}, Parts{table.moment1, "m"}, Parts{table.moment2, "v"}}) {
     const double excused = part.name[0] == 'w' && set.dtype() == at::kFloat ? movement : 0;
-    const std::string users_name = name + "/" + side + "_user/" + part.name, items_name = name + "/" + side + "_item/" + part.name;
+    const std::string users_name = name + "/" + side + "_user/" + part.name,
+                      items_name = name + "/" + side + "_item/" + part.name;
     const at::Tensor users = truth.tensor(users_name), items = truth.tensor(items_name);
     report.compare_moved(users_name, part.local.narrow(0, 0, num_users), set.own_users(users), users, tolerance, excused);
     report.compare_moved(items_name, part.local.narrow(0, num_users, num_items), set.own_items(items), items, tolerance, excused);
@@ -80,7 +82,9 @@ void check_adam(GoldenSet& set, ParityReport& report) {
   const at::Tensor start = inputs.tensor("w").to(set.dtype()), touched = inputs.tensor("touched");
   const double learning_rate = set.index().at("adam").at("lr");
   const TableLayout layout(start.size(0), 0, set.comm().rank(), set.comm().world_size());
-  const auto mine = [&](const at::Tensor& rows) { return rows.narrow(0, layout.users().begin(layout.rank()), layout.num_local_users()); };
+  const auto mine = [&](const at::Tensor& rows) {
+    return rows.narrow(0, layout.users().begin(layout.rank()), layout.num_local_users());
+  };
   Table table = make_table(layout, start, start.narrow(0, 0, 0));
   const auto optimizer = make_row_optimizer({});
   optimizer->reset(table);

@@ -21,7 +21,9 @@ PackedLayout layout_on(at::Device device) {
   return layout;
 }
 
-at::Tensor leaf(const at::Tensor& tensor, at::Device device) { return tensor.detach().to(device).clone().set_requires_grad(true); }
+at::Tensor leaf(const at::Tensor& tensor, at::Device device) {
+  return tensor.detach().to(device).clone().set_requires_grad(true);
+}
 
 /// Runs `twin` on the CPU and `device` on the device over the same inputs; compares the outputs and all input gradients.
 template <typename Twin, typename Device>
@@ -37,13 +39,15 @@ void expect_equal(const std::vector<at::Tensor>& inputs, double tolerance, Twin 
   const at::Tensor gradient = random(want.sizes(), want.scalar_type());
   want.backward(gradient);
   got.backward(gradient.to(kDevice));
-  for (size_t n = 0; n < inputs.size(); ++n) EXPECT_LT(relative_error(on_device[n].grad(), on_cpu[n].grad()), tolerance) << "input " << n;
+  for (size_t n = 0; n < inputs.size(); ++n)
+    EXPECT_LT(relative_error(on_device[n].grad(), on_cpu[n].grad()), tolerance) << "input " << n;
 }
 
 TEST(DeviceBlocks, AttentionIsTheCpuTwinsWithAndWithoutDropout) {
   for (const double rate : {0.0, 0.3}) {
     const at::Tensor keys = at::randint(INT64_MAX, {16}, at::kLong);
-    const DropoutSite site{rate > 0 ? keys : at::Tensor(), rate, 5}, site_on_device{rate > 0 ? to_device(keys) : at::Tensor(), rate, 5};
+    const DropoutSite site{rate > 0 ? keys : at::Tensor(), rate, 5},
+        site_on_device{rate > 0 ? to_device(keys) : at::Tensor(), rate, 5};
     expect_equal(
         {random({16, 48}, at::kDouble), random({48}, at::kDouble)}, 1e-12,
         [&](const auto& in) { return causal_attention(in[0], in[1], layout_on(at::kCPU), 2, site); },
@@ -54,7 +58,9 @@ TEST(DeviceBlocks, AttentionIsTheCpuTwinsWithAndWithoutDropout) {
 TEST(DeviceBlocks, FlashAttentionIsTheExactOneUpToBfloat16) {
   if (kDevice == at::kCPU) GTEST_SKIP() << "needs a GPU: libtorch has flash attention for packed sequences on GPUs only";
   const at::Tensor qkv = random({16, 3 * 128}).to(at::kBFloat16), bias = random({3 * 128}) * 0.1;
-  const auto exact = [&](const auto& in) { return device::causal_attention(in[0].to(at::kFloat), in[1], layout_on(kDevice), 2, {}); };
+  const auto exact = [&](const auto& in) {
+    return device::causal_attention(in[0].to(at::kFloat), in[1], layout_on(kDevice), 2, {});
+  };
   at::Tensor a = leaf(qkv, kDevice), b = leaf(qkv, kDevice), bias_on_device = bias.to(kDevice);
   const at::Tensor want = exact(std::vector<at::Tensor>{a, bias_on_device});
   const at::Tensor got = device::causal_attention(b, bias_on_device, layout_on(kDevice), 2, {});

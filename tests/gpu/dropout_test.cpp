@@ -15,7 +15,8 @@ TEST(DropoutOnDevice, DrawsTheMaskOfTheCpuTwin) {
     for (const auto& [num_tokens, width] : {std::pair{0, 8}, {1, 8}, {37, 768}, {5, 2048}}) {
       const at::Tensor x = random({num_tokens, width}, dtype), keys = at::randint(INT64_MAX, {num_tokens}, at::kLong);
       const at::Tensor want = dropout(x, DropoutSite{keys, 0.1, 42});
-      EXPECT_TRUE(same_bits(kernels::cuda::dropout(to_device(x), to_device(keys), 0.1, 42), want)) << num_tokens << " x " << width;
+      EXPECT_TRUE(same_bits(kernels::cuda::dropout(to_device(x), to_device(keys), 0.1, 42), want))
+          << num_tokens << " x " << width;
     }
   }
 }

@@ -44,7 +44,8 @@ TEST(AdamOnDevice, UpdatesStaleRowsAsTheCpuTwin) {
     for (const auto& [N, M, D] : {std::tuple{5, 0, 8}, {1, 1, 8}, {40, 17, 24}, {9, 9, 768}, {6, 3, 1032}}) {
       const AdamState start = AdamState::random_state(N, D, dtype);
       AdamState want = start, got = start.on_device();
-      want.weight = start.weight.clone(), want.m = start.m.clone(), want.v = start.v.clone(), want.row_step = start.row_step.clone();
+      want.weight = start.weight.clone(), want.m = start.m.clone(), want.v = start.v.clone(),
+      want.row_step = start.row_step.clone();
       const at::Tensor rows = some_rows(M, N), gradients = random({M, D}, dtype);
       kernels::adam_update(want.weight, want.m, want.v, want.row_step, rows, gradients, kCall);
       device::adam_update(got.weight, got.m, got.v, got.row_step, {to_device(rows), to_device(gradients)}, kCall);
@@ -85,7 +86,8 @@ TEST(AdamOnDevice, SumsContributionsInTheSamePass) {
   const at::Tensor row_of = at::randint(M - 1, {T}, at::kLong);  // the last touched row has no contribution
   row_of.narrow(0, 0, 2000).zero_();                             // the first is long
   const RowSegments segments = kernels::group_by_row(to_device(row_of), M);
-  device::adam_update(two_passes.weight, two_passes.m, two_passes.v, two_passes.row_step, {rows, device::segment_sum(values, segments)}, kCall);
+  device::adam_update(two_passes.weight, two_passes.m, two_passes.v, two_passes.row_step,
+                      {rows, device::segment_sum(values, segments)}, kCall);
   device::adam_update(one_pass.weight, one_pass.m, one_pass.v, one_pass.row_step, {rows, values, &segments}, kCall);
   EXPECT_TRUE(same_bits(one_pass.weight, two_passes.weight));
   EXPECT_TRUE(same_bits(one_pass.m, two_passes.m));

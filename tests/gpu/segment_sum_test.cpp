@@ -15,7 +15,8 @@ at::Tensor reference(const at::Tensor& values_TD, const at::Tensor& row_of_T, in
 
 TEST(SegmentSumOnDevice, AddsTheContributionsOfEveryRow) {
   for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
-    for (const auto& [num_values, num_rows, width] : {std::tuple{0, 0, 8}, {0, 5, 8}, {1, 1, 24}, {777, 100, 40}, {3000, 7, 768}}) {
+    for (const auto& [num_values, num_rows, width] :
+         {std::tuple{0, 0, 8}, {0, 5, 8}, {1, 1, 24}, {777, 100, 40}, {3000, 7, 768}}) {
       const at::Tensor values = random({num_values, width}, dtype);
       const at::Tensor row_of = num_values ? at::randint(num_rows, {num_values}, at::kLong) : at::empty({0}, at::kLong);
       const at::Tensor got = device::segment_sum(to_device(values), kernels::group_by_row(to_device(row_of), num_rows));

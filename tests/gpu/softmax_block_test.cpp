@@ -22,7 +22,10 @@ TEST(SoftmaxBlockOnDevice, GivesMaximumSumAndExponentialsOfEveryRow) {
       const at::Tensor exact = logits.to(at::kDouble), top = std::get<0>(exact.max(1)), p = (exact - top.unsqueeze(1)).exp();
       EXPECT_TRUE(same_bits(maximum.to(at::kDouble), top)) << dtype << " V=" << width;
       EXPECT_LT(relative_error(sum, p.sum(1)), dtype == at::kDouble ? 1e-14 : 1e-6) << dtype << " V=" << width;
-      EXPECT_LT(relative_error(block, p), dtype == at::kDouble ? 1e-14 : dtype == at::kFloat ? 1e-6 : 4e-3) << dtype << " V=" << width;
+      EXPECT_LT(relative_error(block, p), dtype == at::kDouble  ? 1e-14
+                                          : dtype == at::kFloat ? 1e-6
+                                                                : 4e-3)
+          << dtype << " V=" << width;
     }
   }
 }

@@ -28,9 +28,12 @@ fs::path fresh_dir(const std::string& name) {
 /// Some 45 steps in all three stages, with dropout, a checkpoint every 4 steps and three validations.
 Finished train(const fs::path& dir, const std::string& more = "") {
   const SmallWorld& world = small_world();
-  return run("timeout -s KILL 120 env " + cllm4rec(kRanks, "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() + " --run.backbone=" +
-                                           world.backbone.string() + " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"
-                                           " --checkpoint.every_steps=4 --log.every_steps=1 --log.report=false --log.tensorboard=false " + more));
+  return run("timeout -s KILL 120 env " +
+             cllm4rec(kRanks, "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
+                                  " --run.backbone=" + world.backbone.string() +
+                                  " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"
+                                  " --checkpoint.every_steps=4 --log.every_steps=1 --log.report=false --log.tensorboard=false " +
+                                  more));
 }
 
 std::string fail_at(const std::string& failpoint) { return " --allow-failpoints --failpoint=" + failpoint; }
@@ -54,10 +57,12 @@ const std::string& undisturbed() {
 
 TEST(LongRun, ASignalToOneRankAnywhereSavesExits75AndLosesNothing) {
   const fs::path dir = fresh_dir("signals");
-  for (const char* place : {"start.opened:usr1#1", "load.after_read:term#1", "step.after_compute:usr1@3#1", "save.before_rename:term#0",
-                            "save.before_sync_shard:usr1#1", "segment.before_finish:term#0", "validation.batch:usr1#1", "validation.batch:term@2#0",
-                            "end.before_save:usr1#1", "end.before_test:term#1"}) {
-    const Finished stopped = train(dir, fail_at(place) + (std::string(place).starts_with("save") ? fail_at("step.after_record:usr1@2#1") : ""));
+  for (const char* place :
+       {"start.opened:usr1#1", "load.after_read:term#1", "step.after_compute:usr1@3#1", "save.before_rename:term#0",
+        "save.before_sync_shard:usr1#1", "segment.before_finish:term#0", "validation.batch:usr1#1", "validation.batch:term@2#0",
+        "end.before_save:usr1#1", "end.before_test:term#1"}) {
+    const Finished stopped =
+        train(dir, fail_at(place) + (std::string(place).starts_with("save") ? fail_at("step.after_record:usr1@2#1") : ""));
     EXPECT_EQ(stopped.code, 75) << place << "\n" << stopped.output;
     EXPECT_EQ(run(cllm4rec(1, "checkpoint verify " + dir.string())).code, 0) << place;
   }
@@ -68,8 +73,8 @@ TEST(LongRun, ASignalToOneRankAnywhereSavesExits75AndLosesNothing) {
 
 TEST(LongRun, AKillAtAnyStageOfASaveLosesNothing) {
   const fs::path dir = fresh_dir("save_kills");
-  for (const char* place : {"save.while_writing@2", "save.before_manifest", "save.before_rename@2", "save.after_rename", "save.before_pin",
-                            "save.while_removing", "validation.after", "end.before_test"}) {
+  for (const char* place : {"save.while_writing@2", "save.before_manifest", "save.before_rename@2", "save.after_rename",
+                            "save.before_pin", "save.while_removing", "validation.after", "end.before_test"}) {
     const std::string name(place);
     const size_t at = name.find('@');
     const std::string count = at == std::string::npos ? "" : name.substr(at);
@@ -84,8 +89,8 @@ TEST(LongRun, AKillAtAnyStageOfASaveLosesNothing) {
 TEST(LongRun, IncrementalSavesLoseNothingEither) {
   const fs::path dir = fresh_dir("incremental");
   const std::string incremental = "--checkpoint.whole_every=3 --checkpoint.every_steps=1 --run.max_restarts=0";
-  for (const char* place : {"step.after_record:kill@7#1", "save.before_rename:kill@6#0", "save.before_link:kill@3#0", "validation.batch:usr1#1",
-                            "save.after_rename:kill@5#0"}) {
+  for (const char* place : {"step.after_record:kill@7#1", "save.before_rename:kill@6#0", "save.before_link:kill@3#0",
+                            "validation.batch:usr1#1", "save.after_rename:kill@5#0"}) {
     const Finished stopped = train(dir, incremental + fail_at(place));
     EXPECT_TRUE(stopped.code == 137 || stopped.code == 75) << place << "\n" << stopped.output;
     EXPECT_EQ(run(cllm4rec(1, "checkpoint verify " + dir.string())).code, 0) << place;
@@ -98,7 +103,8 @@ TEST(LongRun, IncrementalSavesLoseNothingEither) {
 
 TEST(LongRun, EveryFailpointIsPassed) {
   const fs::path dir = fresh_dir("all_failpoints");
-  std::string output = train(dir, "--checkpoint.whole_every=2" + fail_at("all:log") + " --failpoint=step.after_record:usr1@30").output;
+  std::string output =
+      train(dir, "--checkpoint.whole_every=2" + fail_at("all:log") + " --failpoint=step.after_record:usr1@30").output;
   output += train(dir, fail_at("all:log")).output;
   std::istringstream names(run(cllm4rec(1, "train --list-failpoints")).output);
   int count = 0;
@@ -113,21 +119,25 @@ TEST(LongRun, FailpointsAreRefusedUnlessAllowed) {
 }
 
 TEST(LongRun, AStoppedRankIsNamedByTheOthersWhichExitWith71) {
-  const Finished hung = train(fresh_dir("stopped"), "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
+  const Finished hung =
+      train(fresh_dir("stopped"), "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
-  EXPECT_THAT(hung.output, AllOf(HasSubstr("deadline of 3.0 s passed: rank 0 is in step 6, training step"),
-                                 HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
+  EXPECT_THAT(hung.output,
+              AllOf(HasSubstr("deadline of 3.0 s passed: rank 0 is in step 6, training step"),
+                    HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
 }
 
 TEST(LongRun, ARankThatHangsInItsOwnWorkIsNamedAsBehind) {
-  const Finished hung = train(fresh_dir("behind"), "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));
+  const Finished hung = train(fresh_dir("behind"),
+                              "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
   EXPECT_THAT(hung.output, AllOf(HasSubstr("rank 0 is in step 6"), HasSubstr("rank 1 is in step 6, training step, computing"),
                                  HasSubstr("rank 1 is behind")));
 }
 
 TEST(LongRun, AHungSaveEndsTheRunToo) {
-  const Finished hung = train(fresh_dir("hung_save"), "--run.save_deadline_s=3" + fail_at("save.before_sync_shard:delay100000#1"));
+  const Finished hung =
+      train(fresh_dir("hung_save"), "--run.save_deadline_s=3" + fail_at("save.before_sync_shard:delay100000#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
   EXPECT_THAT(hung.output, HasSubstr("save, computing"));
 }
@@ -138,8 +148,10 @@ TEST(LongRun, StopsItselfBeforeATimeLimit) {
   EXPECT_EQ(stopped.code, 75) << stopped.output;
   EXPECT_THAT(stopped.output, HasSubstr("the time limit is near: saving after step"));
   const Finished slurm = run("SLURM_JOB_END_TIME=$(( $(date +%s) + 10 )) timeout -s KILL 120 env " +
-                             cllm4rec(1, "train --run.dir=" + dir.string() + " --stop-before SLURM_JOB_END --run.corpus=" + small_world().corpus.string() +
-                                             " --run.backbone=" + small_world().backbone.string() + " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1"
+                             cllm4rec(1, "train --run.dir=" + dir.string() +
+                                             " --stop-before SLURM_JOB_END --run.corpus=" + small_world().corpus.string() +
+                                             " --run.backbone=" + small_world().backbone.string() +
+                                             " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1"
                                              " --finetune.epochs=100000"));
   EXPECT_EQ(slurm.code, 75) << slurm.output;
 }
@@ -149,14 +161,16 @@ TEST(LongRun, ACrashLoopEndsWith78BeforeTraining) {
   for (int start = 0; start < 3; ++start) EXPECT_EQ(train(dir, fail_at("step.before_compute:kill@2#1")).code, 137) << start;
   const Finished refused = train(dir);
   EXPECT_EQ(refused.code, 78) << refused.output;
-  EXPECT_THAT(refused.output, AllOf(HasSubstr("no progress: started 3 times"), HasSubstr("run.max_restarts=0"), Not(HasSubstr("resumed"))));
+  EXPECT_THAT(refused.output,
+              AllOf(HasSubstr("no progress: started 3 times"), HasSubstr("run.max_restarts=0"), Not(HasSubstr("resumed"))));
   EXPECT_EQ(train(dir, "--run.max_restarts=0").code, 0);
 }
 
 TEST(LongRun, AValueThatIsNotFiniteStopsAllRanksAndIsNeverCommitted) {
   // Step 14 is an L-step, whose softmax sees every item: the step itself notices. Step 6 is a C-step, which does not read that row: the save
   // notices.
-  const std::pair<std::string, std::string> cases[] = {{"14", "step 14: table rows of rank 1: a value is not finite"}, {"6", "rank 1: tensor \"l_item.weight\""}};
+  const std::pair<std::string, std::string> cases[] = {{"14", "step 14: table rows of rank 1: a value is not finite"},
+                                                       {"6", "rank 1: tensor \"l_item.weight\""}};
   for (const auto& [step, says] : cases) {
     const fs::path dir = fresh_dir("nan");
     const Finished stopped = train(dir, "--checkpoint.every_steps=1" + fail_at("step.before_compute:nan@" + step + "#1"));

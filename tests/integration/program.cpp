@@ -28,7 +28,8 @@ Finished run(const std::string& command) {
 std::string cllm4rec(int ranks, const std::string& arguments) {
   const std::string program = std::string(CLLM_BINARY_DIR) + "/cllm4rec ";
   if (ranks == 1) return "OMP_NUM_THREADS=1 " + program + arguments;
-  return "OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader --bind-to none -n " +
+  return "OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader "
+         "--bind-to none -n " +
          std::to_string(ranks) + " " + program + arguments;
 }
 

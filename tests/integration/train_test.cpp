@@ -16,9 +16,11 @@ namespace fs = std::filesystem;
 /// A run of all three stages, about 90 steps.
 std::string train_arguments(const fs::path& dir, const std::string& more = "") {
   const SmallWorld& world = small_world();
-  return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() + " --run.backbone=" + world.backbone.string() +
+  return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
+         " --run.backbone=" + world.backbone.string() +
          " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=2 --finetune.epochs=2 --dropout.embedding=0 --dropout.attention=0"
-         " --dropout.residual=0 --log.every_steps=1 " + more;
+         " --dropout.residual=0 --log.every_steps=1 " +
+         more;
 }
 
 fs::path fresh_dir(const std::string& name) {
@@ -88,7 +90,8 @@ TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
   const fs::path whole = fresh_dir("whole"), killed = fresh_dir("killed");
   ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
   for (const int lines : {1, 40, 130, 220, 310}) {  // at the start, between checkpoints, in two stages
-    EXPECT_NE(kill_a_rank_at_line(cllm4rec(2, train_arguments(killed, more)), killed / "metrics.jsonl", lines), 0) << lines << " lines";
+    EXPECT_NE(kill_a_rank_at_line(cllm4rec(2, train_arguments(killed, more)), killed / "metrics.jsonl", lines), 0)
+        << lines << " lines";
   }
   const Finished last = run(cllm4rec(2, train_arguments(killed, more)));
   ASSERT_EQ(last.code, 0) << last.output;

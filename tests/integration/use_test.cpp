@@ -19,9 +19,10 @@ const fs::path& trained() {
   static const fs::path dir = [] {
     const SmallWorld& world = small_world();
     const fs::path made = world.root / "trained";
-    const Finished finished = run(cllm4rec(2, "train --run.dir=" + made.string() + " --run.corpus=" + world.corpus.string() +
-                                                  " --run.backbone=" + world.backbone.string() +
-                                                  " --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --log.every_steps=1"));
+    const Finished finished =
+        run(cllm4rec(2, "train --run.dir=" + made.string() + " --run.corpus=" + world.corpus.string() +
+                            " --run.backbone=" + world.backbone.string() +
+                            " --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --log.every_steps=1"));
     EXPECT_EQ(finished.code, 0) << finished.output;
     return made;
   }();
@@ -41,7 +42,8 @@ TEST(Use, ARunLeavesMetricsTensorBoardEventsAResultAndAReport) {
   }
   EXPECT_FALSE(fs::is_empty(trained() / "tensorboard"));
   const std::string report = read_file(trained() / "report.html");
-  for (const char* curve : {"C-steps", "L-steps", "finetuning steps", "validation metrics"}) EXPECT_NE(report.find(curve), std::string::npos) << curve;
+  for (const char* curve : {"C-steps", "L-steps", "finetuning steps", "validation metrics"})
+    EXPECT_NE(report.find(curve), std::string::npos) << curve;
 }
 
 TEST(Use, EvaluatePrintsAnyCutOffAndWritesOneLinePerUserWhateverTheNumberOfRanks) {
@@ -93,8 +95,8 @@ TEST(Use, ExportIsTheSameFromAnyNumberOfRanks) {
     const fs::path out = small_world().root / ("export_" + std::to_string(ranks));
     const Finished finished = run(cllm4rec(ranks, "export " + trained().string() + " --output " + out.string()));
     ASSERT_EQ(finished.code, 0) << finished.output;
-    for (const char* name : {"embeddings.safetensors", "l_item.npy", "user_ids.txt", "recllm/model.safetensors", "recllm/config.json",
-                             "recllm/tokenizer.json"}) {
+    for (const char* name : {"embeddings.safetensors", "l_item.npy", "user_ids.txt", "recllm/model.safetensors",
+                             "recllm/config.json", "recllm/tokenizer.json"}) {
       bytes[ranks == 3] += read_file(out / name);
     }
   }
@@ -160,7 +162,8 @@ TEST(Use, CheckpointListDiffAndPruneSayWhatTheyFindAndKeepTheBestAndTheNewest) {
   std::string best = read_file(copy / "checkpoints" / "best.pin");
   best.pop_back();
   EXPECT_EQ(checkpoint("diff " + copy.string() + " " + trained().string()).code, 0);
-  fs::copy(copy / "checkpoints" / best, copy / "checkpoints" / "step-0000000001", fs::copy_options::recursive);  // a wrong step: refused
+  fs::copy(copy / "checkpoints" / best, copy / "checkpoints" / "step-0000000001",
+           fs::copy_options::recursive);  // a wrong step: refused
   EXPECT_NE(checkpoint("list " + copy.string()).output.find("refused: "), std::string::npos);
   EXPECT_NE(checkpoint("prune --keep-last 1 --dry-run " + copy.string()).output.find("would remove"), std::string::npos);
   EXPECT_TRUE(fs::exists(copy / "checkpoints" / "step-0000000001"));
@@ -182,7 +185,8 @@ TEST(Use, WrongInputGetsOneLineAndItsExitCode) {
 }
 
 TEST(Use, WrongInputUnderMpirunEndsAllRanksWithTheSameCode) {
-  const Finished finished = run(cllm4rec(3, "train --run.corpus=/nowhere --run.backbone=/nowhere --run.dir=" + (small_world().root / "bad").string()));
+  const Finished finished =
+      run(cllm4rec(3, "train --run.corpus=/nowhere --run.backbone=/nowhere --run.dir=" + (small_world().root / "bad").string()));
   EXPECT_EQ(finished.code, 65) << finished.output;
   const auto first = finished.output.find("cllm4rec: ");
   EXPECT_NE(first, std::string::npos) << finished.output;

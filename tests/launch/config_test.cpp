@@ -93,8 +93,9 @@ TEST(Config, LambdaInTheFileLeavesALaterSpecificOneAlone) {
 }
 
 TEST(Config, UnknownKeyNamesTheLineAndTheNearestKey) {
-  EXPECT_THAT(refusal("[run]\nseed = 1\n[loss]\ngroupsize = 20\n"),
-              AllOf(HasSubstr("config_test.toml:4"), HasSubstr("loss.groupsize"), HasSubstr("nearest known key is loss.group_size")));
+  EXPECT_THAT(
+      refusal("[run]\nseed = 1\n[loss]\ngroupsize = 20\n"),
+      AllOf(HasSubstr("config_test.toml:4"), HasSubstr("loss.groupsize"), HasSubstr("nearest known key is loss.group_size")));
 }
 
 TEST(Config, WrongTypeNamesTheLineTheValueAndWhatIsExpected) {
@@ -125,9 +126,10 @@ TEST(Config, SelectionByAMetricThatIsNotComputedIsRefused) {
 }
 
 TEST(Config, PrintedConfigurationReadsBackAsTheSame) {
-  RunConfig config = from_overrides({"--loss.preset=release", "--loss.lambda_content=0.02", "--run.variant=llm-fixord",
-                                     "--dropout.residual=0.25", "--finetune.dropout.attention=0", "--evaluation.recall_k=[5,20,40]",
-                                     "--optimizer.epsilon=1e-12", "--prompts.review=a \"b\" \\ {user}:"});
+  RunConfig config =
+      from_overrides({"--loss.preset=release", "--loss.lambda_content=0.02", "--run.variant=llm-fixord",
+                      "--dropout.residual=0.25", "--finetune.dropout.attention=0", "--evaluation.recall_k=[5,20,40]",
+                      "--optimizer.epsilon=1e-12", "--prompts.review=a \"b\" \\ {user}:"});
   const std::string text = to_toml(config);
   EXPECT_EQ(to_toml(load_config(write_file(text), {})), text);
   EXPECT_EQ(config.prompts.review, "a \"b\" \\ {user}:");
@@ -148,7 +150,8 @@ TEST(Config, HelpListsEveryKeyOnce) {
 }
 
 TEST(Config, DropoutFallsBackFromStageToSectionToBackbone) {
-  const RunConfig config = from_overrides({"--dropout.residual=0.2", "--dropout.attention=0.3", "--finetune.dropout.residual=0.5"});
+  const RunConfig config =
+      from_overrides({"--dropout.residual=0.2", "--dropout.attention=0.3", "--finetune.dropout.residual=0.5"});
   const DropoutRates rates = stage_dropout(config, config.finetune, {.embedding = 0.1, .attention = 0.1, .residual = 0.1});
   EXPECT_EQ(rates.embedding, 0.1);
   EXPECT_EQ(rates.attention, 0.3);

@@ -34,8 +34,13 @@ class Report : public ::testing::Test {
     for (int64_t step = 1; step <= 1000; ++step) {
       const double loss = 3 + 5 * std::exp(-static_cast<double>(step) / 200);
       const std::string stage = step <= 300 ? "warmup" : "mutual", kind = step <= 300 || step % 2 ? "C" : "L";
-      writer.write({step, stage, "step", {{kind + "/loss", loss}, {kind + "/lm", 0.9 * loss}, {kind + "/mr", 0.1}}, {{"tokens_per_s", 4e4}}});
-      if (step % 100 == 0) writer.write({step, stage, "validation", {{"recall@20", 0.3 - 1 / loss}, {"ndcg@100", 0.2}}, {{"validation_s", 2}}});
+      writer.write({step,
+                    stage,
+                    "step",
+                    {{kind + "/loss", loss}, {kind + "/lm", 0.9 * loss}, {kind + "/mr", 0.1}},
+                    {{"tokens_per_s", 4e4}}});
+      if (step % 100 == 0)
+        writer.write({step, stage, "validation", {{"recall@20", 0.3 - 1 / loss}, {"ndcg@100", 0.2}}, {{"validation_s", 2}}});
     }
     writer.write({1000, "test", "test", {{"recall@20", 0.25125}, {"ndcg@100", 0.2251}}});
     write_baselines(dir_, {{"popularity", {{"recall@20", 0.16}}}, {"item_cosine", {{"recall@20", 0.27}, {"ndcg@100", 0.236}}}});
@@ -74,7 +79,8 @@ TEST_F(Report, IsOneWellFormedPageWithoutOutsideResources) {
   make_run();
   const std::string html = report();
   expect_balanced(html);
-  for (const char* outside : {"http:", "https:", "src=", "<link", "<script", "@import", "url("}) EXPECT_THAT(html, Not(HasSubstr(outside)));
+  for (const char* outside : {"http:", "https:", "src=", "<link", "<script", "@import", "url("})
+    EXPECT_THAT(html, Not(HasSubstr(outside)));
   EXPECT_THAT(html, HasSubstr("&lt;script&gt;alert(1)"));
 }
 

@@ -14,7 +14,8 @@ int steps_until_named(int world_size, int slow, double factor, int steps, int* n
   StragglerWatch watch;
   for (int step = 1; step <= steps; ++step) {
     std::vector<RankWork> ranks;
-    for (int rank = 0; rank < world_size; ++rank) ranks.push_back({std::max(0.2, noise(random)) * (rank == slow ? factor : 1), 1000});
+    for (int rank = 0; rank < world_size; ++rank)
+      ranks.push_back({std::max(0.2, noise(random)) * (rank == slow ? factor : 1), 1000});
     if (const auto found = watch.add(ranks)) {
       if (named != nullptr) *named = found->rank;
       return step;
@@ -48,7 +49,8 @@ TEST(Straggler, IsNamedOnceUntilItWasWell) {
   StragglerWatch watch;
   int alarms = 0;
   const auto steps = [&](int count, double own_s) {
-    for (int step = 0; step < count; ++step) alarms += watch.add(std::vector<RankWork>{{own_s, 10}, {1, 10}, {1, 10}}).has_value();
+    for (int step = 0; step < count; ++step)
+      alarms += watch.add(std::vector<RankWork>{{own_s, 10}, {1, 10}, {1, 10}}).has_value();
   };
   steps(100, 2);
   EXPECT_EQ(alarms, 1);

@@ -78,7 +78,14 @@ TEST(Heartbeat, WhatARankWroteIsReadAndWhatItDidNotIsNothing) {
   const HeartbeatBoard board(scratch.path() / "heartbeats");
   board.clear();
   EXPECT_FALSE(board.read(1).has_value());
-  board.write({.rank = 1, .beat = 5, .step = 12, .work = "training step", .operation = "all_reduce on \"world\"", .num_collectives = 99, .elapsed_s = 1.5, .reported = true});
+  board.write({.rank = 1,
+               .beat = 5,
+               .step = 12,
+               .work = "training step",
+               .operation = "all_reduce on \"world\"",
+               .num_collectives = 99,
+               .elapsed_s = 1.5,
+               .reported = true});
   const auto found = board.read(1);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->beat, 5);
@@ -134,8 +141,8 @@ TEST(Failpoints, ThereAreEnoughOfThemAndBadTextsAreRefused) {
   EXPECT_GE(Failpoints::names().size(), 25u);
   Failpoints failpoints;
   EXPECT_FALSE(failpoints.armed());
-  for (const char* bad : {"", "save.before_rename", "nowhere:kill", "save.before_rename:burn", "save.before_rename:kill@x", "save.before_rename:kill#x",
-                          "save.before_rename:delay"}) {
+  for (const char* bad : {"", "save.before_rename", "nowhere:kill", "save.before_rename:burn", "save.before_rename:kill@x",
+                          "save.before_rename:kill#x", "save.before_rename:delay"}) {
     EXPECT_THROW(failpoints.arm(bad, 0), std::invalid_argument) << bad;
   }
 }

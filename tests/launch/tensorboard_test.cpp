@@ -26,10 +26,14 @@ TEST(Tensorboard, Crc32cMatchesRfc3720) {
 // The bytes that RecordWriter of the Python package tensorboard 2.21.0 gives for the same events.
 TEST(Tensorboard, RecordsAreThoseOfThePythonPackage) {
   EXPECT_EQ(hex(tfrecord(first_event(1.5))),
-            "1800000000000000a37f4b22" "09000000000000f83f1a0d627261696e2e4576656e743a32" "2a28646c");
+            "1800000000000000a37f4b22"
+            "09000000000000f83f1a0d627261696e2e4576656e743a32"
+            "2a28646c");
   EXPECT_EQ(hex(tfrecord(scalar_event(1.5, 300, {{"mutual/step/loss", 5.25}, {"b", -1e-3}}))),
-            "31000000000000009d8383e9" "09000000000000f83f10ac022a230a170a106d757475616c2f737465702f6c6f7373150000a840"
-            "0a080a0162156f1283ba" "eb0d2340");
+            "31000000000000009d8383e9"
+            "09000000000000f83f10ac022a230a170a106d757475616c2f737465702f6c6f7373150000a840"
+            "0a080a0162156f1283ba"
+            "eb0d2340");
 }
 
 TEST(Tensorboard, EventsUpToAStepEndAtAWholeRecord) {

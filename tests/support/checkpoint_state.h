@@ -20,7 +20,8 @@
 namespace cllm::testing {
 
 /// [rows, columns] from global row `first_row`; small integers, which all dtypes hold exactly.
-inline at::Tensor stored_rows(int64_t step, int64_t tensor, int64_t first_row, int64_t rows, int64_t columns, at::ScalarType type) {
+inline at::Tensor stored_rows(int64_t step, int64_t tensor, int64_t first_row, int64_t rows, int64_t columns,
+                              at::ScalarType type) {
   const at::Tensor row = at::arange(first_row, first_row + rows, at::kLong).mul(5).unsqueeze(1);
   const at::Tensor column = at::arange(columns, at::kLong).mul(3);
   return row.add(column).add(7 * step + 11 * tensor).remainder(type == at::kBool ? 2 : 97).to(type).contiguous();
@@ -31,7 +32,8 @@ inline TrainState make_state(int64_t step, int rank, int world_size, int64_t num
   TrainState state;
   const auto add = [&](const std::string& name, int64_t rows, int64_t columns, at::ScalarType type) {
     const RowPartition partition(rows, world_size);
-    at::Tensor block = stored_rows(step, static_cast<int64_t>(state.tensors.size()), partition.begin(rank), partition.size(rank), columns, type);
+    at::Tensor block =
+        stored_rows(step, static_cast<int64_t>(state.tensors.size()), partition.begin(rank), partition.size(rank), columns, type);
     if (columns == 1) block = block.reshape({-1});
     state.tensors.push_back({name, rows, partition.begin(rank), block});
   };

@@ -23,10 +23,11 @@ CommandResult run_command(const std::string& command) {
 
 CommandResult run_test_as_program(int ranks, const std::string& test, const std::string& argument) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe");
-  return run_command("env CLLM_TEST_ARGUMENT='" + argument +
-                     "' OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader"
-                     " --bind-to none -n " +
-                     std::to_string(ranks) + " " + self + " --gtest_also_run_disabled_tests --gtest_filter=" + test);
+  return run_command(
+      "env CLLM_TEST_ARGUMENT='" + argument +
+      "' OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader"
+      " --bind-to none -n " +
+      std::to_string(ranks) + " " + self + " --gtest_also_run_disabled_tests --gtest_filter=" + test);
 }
 
 std::string program_argument() {

@@ -39,7 +39,9 @@ class CommunicatorContract : public ::testing::Test {
   int world_size = comm->world_size();
   at::Device device = comm->device();
 
-  at::Tensor empty(int64_t rows, at::ScalarType type) { return at::empty({rows}, at::TensorOptions().dtype(type).device(device)); }
+  at::Tensor empty(int64_t rows, at::ScalarType type) {
+    return at::empty({rows}, at::TensorOptions().dtype(type).device(device));
+  }
 };
 
 TYPED_TEST_SUITE_P(CommunicatorContract);
@@ -89,7 +91,8 @@ TYPED_TEST_P(CommunicatorContract, AllGatherConcatenatesUnequalBlocks) {
       this->comm->all_gather(out, parts[this->rank].to(this->device), rows);
       int64_t begin = 0;
       for (int r = 0; r < this->world_size; begin += rows[r++]) {
-        EXPECT_TRUE(at::equal(out.narrow(0, begin, rows[r]).cpu(), parts[r])) << "block of rank " << r << ", " << size << " of " << type;
+        EXPECT_TRUE(at::equal(out.narrow(0, begin, rows[r]).cpu(), parts[r]))
+            << "block of rank " << r << ", " << size << " of " << type;
       }
     }
   }
@@ -166,7 +169,8 @@ TYPED_TEST_P(CommunicatorContract, StringsOfAllRanksArriveInRankOrder) {
   const std::string mine(static_cast<size_t>(this->rank) * 3, static_cast<char>('a' + this->rank));  // rank 0: empty
   const std::vector<std::string> all = all_gather_strings(*this->comm, mine);
   ASSERT_EQ(all.size(), static_cast<size_t>(this->world_size));
-  for (int r = 0; r < this->world_size; ++r) EXPECT_EQ(all[r], std::string(static_cast<size_t>(r) * 3, static_cast<char>('a' + r)));
+  for (int r = 0; r < this->world_size; ++r)
+    EXPECT_EQ(all[r], std::string(static_cast<size_t>(r) * 3, static_cast<char>('a' + r)));
   EXPECT_EQ(broadcast_string(*this->comm, mine, this->world_size - 1), all.back());
   EXPECT_EQ(broadcast_string(*this->comm, "", 0), "");
 }
@@ -176,7 +180,8 @@ TYPED_TEST_P(CommunicatorContract, DuplicatesServeTwoThreadsAtOnce) {
   const auto rounds = [&](Communicator& user, int64_t size, int offset) {
     int wrong = 0;
     for (int round = 0; round < 50; ++round) {
-      at::Tensor tensor = at::full({size}, this->rank + offset + round, at::TensorOptions().dtype(at::kLong).device(this->device));
+      at::Tensor tensor =
+          at::full({size}, this->rank + offset + round, at::TensorOptions().dtype(at::kLong).device(this->device));
       user.all_reduce(tensor, ReduceOp::kMax);
       wrong += !tensor.eq(this->world_size - 1 + offset + round).all().template item<bool>();
     }

@@ -28,9 +28,10 @@ Times time_on_device(int repeats, const std::function<void(int)>& work, const st
 
 void Report::add(Row row) {
   const double ratio = row.limit > 0 ? row.rate() / row.limit : 1;
-  std::printf("%-44s P10 %9.3f  P50 %9.3f  P90 %9.3f ms  %9.1f %-8s %5.3f of %s%s%s\n", row.name.c_str(), row.times.percentile(0.1) * 1e3,
-              row.times.median() * 1e3, row.times.percentile(0.9) * 1e3, row.rate(), row.unit.c_str(), ratio, row.limit_name.c_str(),
-              row.bar > 0 ? (ratio >= row.bar ? "  meets " : "  BELOW ") : "", row.bar > 0 ? std::to_string(row.bar).substr(0, 4).c_str() : "");
+  std::printf("%-44s P10 %9.3f  P50 %9.3f  P90 %9.3f ms  %9.1f %-8s %5.3f of %s%s%s\n", row.name.c_str(),
+              row.times.percentile(0.1) * 1e3, row.times.median() * 1e3, row.times.percentile(0.9) * 1e3, row.rate(),
+              row.unit.c_str(), ratio, row.limit_name.c_str(), row.bar > 0 ? (ratio >= row.bar ? "  meets " : "  BELOW ") : "",
+              row.bar > 0 ? std::to_string(row.bar).substr(0, 4).c_str() : "");
   if (!row.note.empty()) std::printf("    %s\n", row.note.c_str());
   std::fflush(stdout);
   rows_.push_back(std::move(row));
@@ -39,9 +40,17 @@ void Report::add(Row row) {
 void Report::write_json(const std::string& path, const std::string& device) const {
   nlohmann::json rows = nlohmann::json::array();
   for (const Row& row : rows_) {
-    rows.push_back({{"name", row.name}, {"p10_s", row.times.percentile(0.1)}, {"p50_s", row.times.median()}, {"p90_s", row.times.percentile(0.9)},
-                    {"rate", row.rate()}, {"unit", row.unit}, {"limit", row.limit}, {"limit_name", row.limit_name},
-                    {"ratio", row.limit > 0 ? row.rate() / row.limit : 1}, {"bar", row.bar}, {"note", row.note}});
+    rows.push_back({{"name", row.name},
+                    {"p10_s", row.times.percentile(0.1)},
+                    {"p50_s", row.times.median()},
+                    {"p90_s", row.times.percentile(0.9)},
+                    {"rate", row.rate()},
+                    {"unit", row.unit},
+                    {"limit", row.limit},
+                    {"limit_name", row.limit_name},
+                    {"ratio", row.limit > 0 ? row.rate() / row.limit : 1},
+                    {"bar", row.bar},
+                    {"note", row.note}});
   }
   std::ofstream(path) << nlohmann::json{{"device", device}, {"rows", rows}}.dump(2) << "\n";
 }

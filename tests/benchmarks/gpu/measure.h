@@ -24,11 +24,11 @@ Times time_on_device(int repeats, const std::function<void(int)>& work, const st
 struct Row {
   std::string name;
   Times times;
-  double amount;         // bytes or floating-point operations of one run
-  std::string unit;      // "GB/s" or "TFLOP/s"
-  double limit;          // measured in this run, in the unit
+  double amount;     // bytes or floating-point operations of one run
+  std::string unit;  // "GB/s" or "TFLOP/s"
+  double limit;      // measured in this run, in the unit
   std::string limit_name;
-  double bar;            // PERFORMANCE.md §1; 0: none
+  double bar;  // PERFORMANCE.md §1; 0: none
   std::string note;
 
   double rate() const { return amount / times.median() / (unit == "GB/s" ? 1e9 : 1e12); }
@@ -45,8 +45,8 @@ class Report {
 
 /// What everything is compared with, measured on random data.
 struct Limits {
-  double copy_gb_s;      // device to device, bytes read plus bytes written
-  double gemm_tflop_s;   // bf16, 8192^3
+  double copy_gb_s;     // device to device, bytes read plus bytes written
+  double gemm_tflop_s;  // bf16, 8192^3
 };
 Limits measure_limits(Report& report);
 

@@ -26,8 +26,8 @@ void measure_gather(const Limits& limits, Report& report, at::ScalarType dtype, 
   const std::vector<at::Tensor> rows = random_rows(count);
   const Times times = time_on_device(40, [&](int n) { device::gather_rows(table, rows[n % kSets]); });
   const double bytes = static_cast<double>(count) * (2.0 * kWidth * static_cast<double>(table.element_size()) + 8);
-  report.add({"gather of " + std::to_string(count) + " rows, " + (dtype == at::kFloat ? "fp32" : "bf16"), times, bytes, "GB/s", limits.copy_gb_s,
-              "copy", 0.85, ""});
+  report.add({"gather of " + std::to_string(count) + " rows, " + (dtype == at::kFloat ? "fp32" : "bf16"), times, bytes, "GB/s",
+              limits.copy_gb_s, "copy", 0.85, ""});
 }
 
 /// T contributions to about 0.43 T distinct rows in the proportions of a popularity list (a few rows get thousands), then Adam, one pass.
@@ -48,9 +48,11 @@ void measure_update(const Limits& limits, Report& report, int64_t T, int64_t mis
   };
   const auto work = [&](int n) { device::adam_update(weight, m, v, row_step, {places[n % kSets], values_TD, &segments}, call); };
   const Times times = time_on_device(40, work, prepare);
-  const double bytes = 4.0 * kWidth * (static_cast<double>(T) + 6.0 * static_cast<double>(M)) + 8.0 * static_cast<double>(T + 3 * M);
-  report.add({"segment-reduce + Adam, T " + std::to_string(T) + (missed_updates ? ", stale rows" : ""), times, bytes, "GB/s", limits.copy_gb_s, "copy",
-              missed_updates ? 0 : 0.60, "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) + " pieces of long rows"});
+  const double bytes =
+      4.0 * kWidth * (static_cast<double>(T) + 6.0 * static_cast<double>(M)) + 8.0 * static_cast<double>(T + 3 * M);
+  report.add({"segment-reduce + Adam, T " + std::to_string(T) + (missed_updates ? ", stale rows" : ""), times, bytes, "GB/s",
+              limits.copy_gb_s, "copy", missed_updates ? 0 : 0.60,
+              "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) + " pieces of long rows"});
 }
 
 }  // namespace

@@ -13,7 +13,9 @@ namespace {
 constexpr int64_t kWidth = 768;
 
 /// Three products per position and head row (logits, dH, dW); without a weight gradient two.
-double flops_of(int64_t A, int64_t V, bool trained) { return (trained ? 6.0 : 4.0) * static_cast<double>(A) * static_cast<double>(V) * kWidth; }
+double flops_of(int64_t A, int64_t V, bool trained) {
+  return (trained ? 6.0 : 4.0) * static_cast<double>(A) * static_cast<double>(V) * kWidth;
+}
 
 /// The same products alone, in blocks of `b` positions: the library's rate for these shapes.
 double rate_of_products(int64_t A, int64_t V, int64_t b, bool trained) {
@@ -33,7 +35,8 @@ size_t used_bytes() { return c10::cuda::CUDACachingAllocator::getDeviceStats(0).
 
 void measure(const Limits& limits, Report& report, int64_t A, int64_t V, bool trained) {
   const auto options = at::TensorOptions().device(at::kCUDA);
-  const at::Tensor hidden = at::randn({A, kWidth}, options).to(at::kBFloat16), head = at::randn({V, kWidth}, options).mul_(0.02).to(at::kBFloat16);
+  const at::Tensor hidden = at::randn({A, kWidth}, options).to(at::kBFloat16),
+                   head = at::randn({V, kWidth}, options).mul_(0.02).to(at::kBFloat16);
   const Targets targets{at::arange(A + 1, options.dtype(at::kLong)), at::randint(V, {A}, options.dtype(at::kLong)),
                         at::full({A}, 1.0 / static_cast<double>(A), options.dtype(at::kDouble))};
   c10::cuda::CUDACachingAllocator::resetPeakStats(0);
@@ -42,9 +45,11 @@ void measure(const Limits& limits, Report& report, int64_t A, int64_t V, bool tr
   const double unit = 4.0 * static_cast<double>(A) * kWidth, extra = static_cast<double>(peak_bytes() - before);
   const double alone = rate_of_products(A, V, std::min<int64_t>(A, 8192), trained);
   const double flops = flops_of(A, V, trained);
-  const std::string name = std::string(trained ? "item" : "text") + " softmax, A " + std::to_string(A) + ", V " + std::to_string(V);
+  const std::string name =
+      std::string(trained ? "item" : "text") + " softmax, A " + std::to_string(A) + ", V " + std::to_string(V);
   char note[160];
-  std::snprintf(note, sizeof(note), "%.3f of the products alone at these shapes (%.0f TFLOP/s); peak extra memory %.2f x fp32 [A, D]",
+  std::snprintf(note, sizeof(note),
+                "%.3f of the products alone at these shapes (%.0f TFLOP/s); peak extra memory %.2f x fp32 [A, D]",
                 flops / times.median() / 1e12 / alone, alone, extra / unit);
   report.add({name, times, flops, "TFLOP/s", limits.gemm_tflop_s, "product 8192^3", 0.85, note});
 }
@@ -52,7 +57,7 @@ void measure(const Limits& limits, Report& report, int64_t A, int64_t V, bool tr
 }  // namespace
 
 void measure_softmax(const Limits& limits, Report& report) {
-  measure(limits, report, 65536, 6086, true);    // the items of Amazon Beauty
+  measure(limits, report, 65536, 6086, true);  // the items of Amazon Beauty
   measure(limits, report, 65536, 20480, true);
   measure(limits, report, 8192, 131072, true);
   measure(limits, report, 65536, 50257, false);  // GPT-2's words

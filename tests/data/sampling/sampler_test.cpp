@@ -215,7 +215,9 @@ TEST(Sampler, APromptForOneKindOfItemTextTakesPrecedence) {
   PromptSet set = prompts();
   const std::string& kind = corpus().text_kinds()[static_cast<size_t>(corpus().text(about_item).kind)];
   set.item_content_by_kind[kind] = PromptTemplate({{PromptPiece::Kind::kWord, 77}});
-  const auto prompt = [&] { return Sampler(corpus(), set, small_batches()).sequence({.kind = StepKind::kContent}, {about_item, 0}).prompt; };
+  const auto prompt = [&] {
+    return Sampler(corpus(), set, small_batches()).sequence({.kind = StepKind::kContent}, {about_item, 0}).prompt;
+  };
   EXPECT_EQ(prompt(), Tokens{77});
   set.item_content_by_kind[kind] = prompts().review;  // names a user, and the text has none
   EXPECT_THROW(prompt(), DataError);

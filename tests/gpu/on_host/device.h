@@ -4,10 +4,10 @@
 // the source folder in the include path, run on the CPU. Every thread of a block is a fibre; a barrier hands over to the next one.
 // So indexing, tails, barriers and the order of sums are tested without a GPU. Not modelled: speed, memory coherence between blocks.
 
+#include <math.h>
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <math.h>
 
 #define __global__
 #define __device__

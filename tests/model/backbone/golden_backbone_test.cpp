@@ -1,8 +1,8 @@
 // Hidden states and logits against ../shared/golden/cllm4rec, and the small trained backbone on real texts.
 #include <gtest/gtest.h>
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
 
@@ -42,8 +42,8 @@ TEST_P(GoldenBackbone, HiddenStatesAndLogitsOfEveryForwardCaseAgree) {
     const std::string prefix = name.substr(0, name.size() - 6);
     const std::string side = prefix.starts_with("forward/C") ? "c" : "l";
     const at::Tensor mask = truth.tensor(prefix + "mask");
-    const at::Tensor vocabulary =
-        at::cat({backbone->word_embedding(), tables.tensor(side + "_user").to(precision.dtype), tables.tensor(side + "_item").to(precision.dtype)});
+    const at::Tensor vocabulary = at::cat({backbone->word_embedding(), tables.tensor(side + "_user").to(precision.dtype),
+                                           tables.tensor(side + "_item").to(precision.dtype)});
     const at::Tensor x = vocabulary.index_select(0, testing::pack(truth.tensor(prefix + "ids"), mask));
     const PackedLayout layout = make_layout(testing::lengths_of(mask), at::kCPU);
     const at::Tensor hidden = backbone->forward(x, layout, {});
@@ -51,7 +51,8 @@ TEST_P(GoldenBackbone, HiddenStatesAndLogitsOfEveryForwardCaseAgree) {
 
     at::Tensor starts = at::empty({layout.num_sequences()}, at::kLong);
     for (int64_t b = 0; b < layout.num_sequences(); ++b) starts.mutable_data_ptr<int64_t>()[b] = layout.offsets[b];
-    const at::Tensor active = starts.index_select(0, truth.tensor(prefix + "active_rows")) + truth.tensor(prefix + "active_columns");
+    const at::Tensor active =
+        starts.index_select(0, truth.tensor(prefix + "active_rows")) + truth.tensor(prefix + "active_columns");
     const at::Tensor head = side == "c" ? backbone->text_head() : tables.tensor("l_item").to(precision.dtype);
     EXPECT_LT(gap(hidden.index_select(0, active).mm(head.t()), truth.tensor(prefix + "logits")), precision.tolerance) << prefix;
   }
@@ -69,13 +70,15 @@ TEST_P(GoldenBackbone, PrefixedNamesGiveTheLogitsOfTransformers) {
   EXPECT_LT(gap(hidden.mm(backbone->text_head().t()), testing::pack(io.tensor("f64.logits"), mask)), precision.tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Precisions, GoldenBackbone, ::testing::ValuesIn(kPrecisions), [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Precisions, GoldenBackbone, ::testing::ValuesIn(kPrecisions),
+                         [](const auto& test) { return test.param.name; });
 
 /// Mean negative log-likelihood per token of three item texts of amazon_beauty (items 40, 77, 501), tokenised by the backbone's own tokenizer.
 double text_loss(const Backbone& backbone) {
-  const std::vector<std::vector<int64_t>> texts {{4456, 6480, 1496, 1701, 4177, 840, 840, 269, 284, 3018, 11, 377, 11, 396, 11, 1779},
-                                                  {7814, 297, 599, 2004, 1747, 3918, 1400, 6218, 269, 356, 313, 11, 412, 11, 495, 11, 805},
-                                                  {6934, 1494, 4505, 2095, 4526, 2333, 345, 269, 340, 313, 11, 436, 618, 11, 340, 1336}};
+  const std::vector<std::vector<int64_t>> texts{
+      {4456, 6480, 1496, 1701, 4177, 840, 840, 269, 284, 3018, 11, 377, 11, 396, 11, 1779},
+      {7814, 297, 599, 2004, 1747, 3918, 1400, 6218, 269, 356, 313, 11, 412, 11, 495, 11, 805},
+      {6934, 1494, 4505, 2095, 4526, 2333, 345, 269, 340, 313, 11, 436, 618, 11, 340, 1336}};
   std::vector<int64_t> ids, lengths;
   for (const auto& text : texts) {
     ids.insert(ids.end(), text.begin(), text.end());

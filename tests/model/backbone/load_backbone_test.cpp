@@ -89,7 +89,8 @@ TEST_F(LoadBackbone, NamesMayComeWithoutPrefixAndWithTheBuffersOfPublishedFiles)
 }
 
 TEST_F(LoadBackbone, HalfPrecisionFilesAreWidened) {
-  for (const auto& [dtype, tolerance] : {std::pair(at::kHalf, 1e-3), std::pair(at::kBFloat16, 1e-2), std::pair(at::kDouble, 0.0)}) {
+  for (const auto& [dtype, tolerance] :
+       {std::pair(at::kHalf, 1e-3), std::pair(at::kBFloat16, 1e-2), std::pair(at::kDouble, 0.0)}) {
     NamedTensors all = tensors();
     for (auto& [name, tensor] : all) tensor = tensor.to(dtype);
     write(all);

@@ -9,8 +9,8 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/triu.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/triu.h>
 
 #include <map>
 
@@ -134,7 +134,8 @@ TEST(PackedForward, ChosenOutputRowsEqualTheSameRowsOfTheWholeResult) {
   layout.dropout_keys_T = testing::dropout_keys(layout.num_tokens(), 7);
   const Dropout dropout{0.1, 0.1, 0.1};
   const at::Tensor rows = at::tensor({4, 135, 3, 200}, at::kLong);
-  at::Tensor whole = random_input(layout.num_tokens()).set_requires_grad(true), chosen = whole.detach().clone().set_requires_grad(true);
+  at::Tensor whole = random_input(layout.num_tokens()).set_requires_grad(true),
+             chosen = whole.detach().clone().set_requires_grad(true);
   const at::Tensor expected = model->forward(whole, layout, dropout).index_select(0, rows);
   layout.output_rows_A = rows;
   const at::Tensor out = model->forward(chosen, layout, dropout);
@@ -206,11 +207,11 @@ TEST(Dropout, KeepsTheExpectedShareAndTheMean) {
   const at::Tensor ones = at::ones({400, 500}, at::kDouble), keys = testing::dropout_keys(400, 5);
   const at::Tensor a = dropout(ones, {keys, 0.1, 1}), b = dropout(ones, {keys, 0.1, 2});
   const auto share = [](const at::Tensor& t) { return t.count_nonzero().item<double>() / 200000; };
-  EXPECT_NEAR(share(a), 0.9, 0.003);                       // 4.5 standard deviations
+  EXPECT_NEAR(share(a), 0.9, 0.003);  // 4.5 standard deviations
   EXPECT_NEAR(a.max().item<double>(), 1 / 0.9, 1e-12);
-  EXPECT_NEAR(share(a * b), 0.81, 0.004);                  // places are independent
-  EXPECT_NEAR(share(a * a.roll(1, 0)), 0.81, 0.004);       // tokens are independent
-  EXPECT_NEAR(share(a * a.roll(1, 1)), 0.81, 0.004);       // columns are independent
+  EXPECT_NEAR(share(a * b), 0.81, 0.004);             // places are independent
+  EXPECT_NEAR(share(a * a.roll(1, 0)), 0.81, 0.004);  // tokens are independent
+  EXPECT_NEAR(share(a * a.roll(1, 1)), 0.81, 0.004);  // columns are independent
 }
 
 TEST(RandomInit, HasGpt2sScalesAndDependsOnTheSeedAlone) {

@@ -28,7 +28,9 @@ at::Tensor normal(at::IntArrayRef sizes, uint64_t key) {
   return out;
 }
 
-double gap(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>(); }
+double gap(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
 
 /// Adam on every row at every step (Kingma & Ba 2015, algorithm 1): what skip-aware Adam must equal.
 struct DenseRows {
@@ -44,9 +46,11 @@ struct DenseRows {
 };
 
 /// Runs both on the same random steps. A row is touched with probability 1/4; row 0 only at first and last, row 8 never.
-void expect_dense_semantics(at::ScalarType dtype, int64_t num_steps, double tolerance, const std::function<double(int64_t)>& rate) {
+void expect_dense_semantics(at::ScalarType dtype, int64_t num_steps, double tolerance,
+                            const std::function<double(int64_t)>& rate) {
   Table table = random_table(dtype);
-  DenseRows dense{table.weight.to(at::kDouble, false, true), at::zeros({kRows, kWidth}, at::kDouble), at::zeros({kRows, kWidth}, at::kDouble)};
+  DenseRows dense{table.weight.to(at::kDouble, false, true), at::zeros({kRows, kWidth}, at::kDouble),
+                  at::zeros({kRows, kWidth}, at::kDouble)};
   const auto optimizer = make_row_optimizer({});
   optimizer->reset(table);
   CounterRng random(7);
@@ -83,7 +87,8 @@ TEST(SkipAwareAdam, ClosesAGapOfThousandsOfUpdatesAsDenseAdamWould) {
   DenseRows dense{table.weight.clone(), at::zeros({kRows, kWidth}, at::kDouble), at::zeros({kRows, kWidth}, at::kDouble)};
   const auto optimizer = make_row_optimizer({});
   optimizer->reset(table);
-  const at::Tensor all = at::arange(kRows, at::kLong), first = normal({kRows, kWidth}, 1), nothing = at::zeros({kRows, kWidth}, at::kDouble);
+  const at::Tensor all = at::arange(kRows, at::kLong), first = normal({kRows, kWidth}, 1),
+                   nothing = at::zeros({kRows, kWidth}, at::kDouble);
   optimizer->update(table, all, first, kRate);
   dense.update(first, kRate);
   const at::Tensor last_row = at::tensor({kRows - 1}, at::kLong);
@@ -102,7 +107,8 @@ TEST(SkipAwareAdam, MarksOnlyTheRowsThatItTouches) {
   const auto optimizer = make_row_optimizer({});
   optimizer->reset(table);
   const at::Tensor before = table.weight.clone();
-  for (int step = 0; step < 5; ++step) optimizer->update(table, at::tensor({2, 6}, at::kLong), at::ones({2, kWidth}, at::kFloat), kRate);
+  for (int step = 0; step < 5; ++step)
+    optimizer->update(table, at::tensor({2, 6}, at::kLong), at::ones({2, kWidth}, at::kFloat), kRate);
   EXPECT_TRUE(at::equal(table.row_step, at::tensor({0, 0, 5, 0, 0, 0, 5, 0, 0}, at::kInt)));
   optimizer->catch_up(table, at::tensor({3}, at::kLong));
   EXPECT_EQ(table.row_step[3].item<int>(), 5);
@@ -120,7 +126,8 @@ TEST(RowOptimizers, OtherAlgorithmsLeaveAbsentRowsAlone) {
     for (int step = 0; step < 3; ++step) optimizer->update(table, rows, normal({2, kWidth}, 5), kRate);
     optimizer->flush(table);
     const at::Tensor moved = (table.weight - before).abs().amax(1);
-    for (int64_t row = 0; row < kRows; ++row) EXPECT_EQ(moved[row].item<double>() > 0, row == 1 || row == 7) << name << " row " << row;
+    for (int64_t row = 0; row < kRows; ++row)
+      EXPECT_EQ(moved[row].item<double>() > 0, row == 1 || row == 7) << name << " row " << row;
   }
 }
 
@@ -139,7 +146,8 @@ TEST(RowOptimizers, FollowTheirFormulas) {
   EXPECT_LE(gap(after_two_updates("sgd"), start - 2 * kRate * g), 1e-15);
   const double square = (g * g).mean().item<double>();
   EXPECT_LE(gap(after_two_updates("rowwise_adagrad"),
-                start - kRate * g * (1 / (std::sqrt(square) + 1e-8) + 1 / (std::sqrt(2 * square) + 1e-8))), 1e-14);
+                start - kRate * g * (1 / (std::sqrt(square) + 1e-8) + 1 / (std::sqrt(2 * square) + 1e-8))),
+            1e-14);
   DenseRows dense{start.clone(), at::zeros_like(g), at::zeros_like(g)};
   for (int step = 0; step < 2; ++step) dense.update(g, kRate);
   EXPECT_LE(gap(after_two_updates("lazy_adam"), dense.w), 1e-15);
@@ -162,7 +170,8 @@ TEST(Tables, StartTheSameForAnyWorldSize) {
     for (int rank = 0; rank < world_size; ++rank) {
       const Table part = make_random_table(TableLayout(7, 5, rank, world_size), 6, at::kDouble, 11, Side::kContent);
       for (int64_t local = 0; local < part.layout.num_local_rows(); ++local) {
-        EXPECT_TRUE(at::equal(part.weight[local], whole.weight[part.layout.global(local)])) << world_size << " ranks, rank " << rank;
+        EXPECT_TRUE(at::equal(part.weight[local], whole.weight[part.layout.global(local)]))
+            << world_size << " ranks, rank " << rank;
       }
     }
   }

@@ -58,7 +58,8 @@ TEST(TopK, PiecesOfAnySizeGiveTheSameList) {
 
 TEST(Metrics, ReproduceThePublishedDefinition) {
   const char* const shared = std::getenv("CLLM_SHARED");
-  const std::string path = (shared != nullptr ? std::string(shared) : std::string(CLLM_SOURCE_DIR) + "/../shared") + "/golden/metrics_golden.json";
+  const std::string path =
+      (shared != nullptr ? std::string(shared) : std::string(CLLM_SOURCE_DIR) + "/../shared") + "/golden/metrics_golden.json";
   std::ifstream in(path);
   ASSERT_TRUE(in.good()) << path << " is missing; set CLLM_SHARED";
   const auto golden = nlohmann::json::parse(in);

@@ -34,7 +34,8 @@ Lists lists_of(int world_size, const at::Tensor& items) {
     const int64_t begin = world_size == 1 ? 0 : kUsers * comm.rank() * (comm.rank() - 1) / (world_size * (world_size - 1));
     const int64_t end = world_size == 1 ? kUsers : kUsers * comm.rank() * (comm.rank() + 1) / (world_size * (world_size - 1));
     const ItemScorer scorer(comm, partition, items.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank())));
-    const Lists mine = scorer.top_items(hidden.narrow(0, begin, end - begin), {masked.begin() + begin, masked.begin() + end}, kLength);
+    const Lists mine =
+        scorer.top_items(hidden.narrow(0, begin, end - begin), {masked.begin() + begin, masked.begin() + end}, kLength);
     for (int64_t n = begin; n < end; ++n) all[static_cast<size_t>(n)] = mine[static_cast<size_t>(n - begin)];
   });
   return all;

@@ -52,9 +52,9 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
   return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
-#define EXPECT_REFUSED(text, ...)                             \
-  {                                                           \
-    const std::string message = refusal(__VA_ARGS__);         \
+#define EXPECT_REFUSED(text, ...)                                \
+  {                                                              \
+    const std::string message = refusal(__VA_ARGS__);            \
     EXPECT_NE(message.find(text), std::string::npos) << message; \
   }
 

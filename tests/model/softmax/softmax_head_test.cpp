@@ -58,7 +58,9 @@ struct Case {
 };
 
 /// Positions of rank r: [A r(r+1)/2 / total ...): uneven, rank 0 has none.
-int64_t first_position(int rank, int world_size, int64_t A) { return world_size == 1 ? (rank == 0 ? 0 : A) : A * rank * (rank - 1) / (world_size * (world_size - 1)); }
+int64_t first_position(int rank, int world_size, int64_t A) {
+  return world_size == 1 ? (rank == 0 ? 0 : A) : A * rank * (rank - 1) / (world_size * (world_size - 1));
+}
 
 void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, double tolerance) {
   const at::Tensor hidden = normal({c.A, c.D}, 1), items = normal({c.V, c.D}, 2);
@@ -76,7 +78,9 @@ void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, doub
     const HeadResult result = item_softmax(comm, partition, form, hidden.narrow(0, begin, end - begin), rows, mine);
     losses[static_cast<size_t>(comm.rank())] = result.loss;
     EXPECT_LE(gap(result.hidden_gradient, expected.hidden_gradient.narrow(0, begin, end - begin)), tolerance);
-    EXPECT_LE(gap(result.weight_gradient, expected.weight_gradient.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank()))), tolerance);
+    EXPECT_LE(gap(result.weight_gradient,
+                  expected.weight_gradient.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank()))),
+              tolerance);
   });
   double loss = 0;
   for (const double part : losses) loss += part;
@@ -100,7 +104,8 @@ TEST(ItemSoftmax, SeveralBlocksOfPositionsGiveTheSame) {
 }
 
 TEST(ItemSoftmax, ComputingProbabilitiesAgainInTheSecondPassGivesTheSame) {
-  expect_plain_formulas({2100, 8200, 3}, 2, ItemSoftmax::kSharded, 1e-11);  // 2100 x 4100 x 8 bytes on each rank: more than is kept
+  expect_plain_formulas({2100, 8200, 3}, 2, ItemSoftmax::kSharded,
+                        1e-11);  // 2100 x 4100 x 8 bytes on each rank: more than is kept
 }
 
 TEST(ItemSoftmax, NoPositionsAnywhereGivesZeroGradients) {
@@ -123,7 +128,8 @@ TEST(ItemSoftmax, TheSameCallTwiceIsBitwiseEqual) {
     const auto run = [&] { return item_softmax(comm, partition, ItemSoftmax::kSharded, hidden, rows, some_targets(20, 50, 4)); };
     const HeadResult first = run(), second = run();
     EXPECT_EQ(first.loss, second.loss);
-    EXPECT_TRUE(at::equal(first.hidden_gradient, second.hidden_gradient) && at::equal(first.weight_gradient, second.weight_gradient));
+    EXPECT_TRUE(at::equal(first.hidden_gradient, second.hidden_gradient) &&
+                at::equal(first.weight_gradient, second.weight_gradient));
   });
 }
 
@@ -153,7 +159,8 @@ TEST(TextSoftmax, SinglePrecisionAndBf16StayCloseToDoublePrecision) {
 }
 
 TEST(TextSoftmax, HugeLogitsDoNotOverflow) {
-  const at::Tensor hidden = at::full({1, 2}, 1e3, at::kFloat), words = at::tensor({1.0, 1.0, -1.0, -1.0}, at::kFloat).view({2, 2});
+  const at::Tensor hidden = at::full({1, 2}, 1e3, at::kFloat),
+                   words = at::tensor({1.0, 1.0, -1.0, -1.0}, at::kFloat).view({2, 2});
   const Targets targets{at::tensor({0, 1}, at::kLong), at::tensor({1}, at::kLong), at::ones({1}, at::kDouble)};
   const HeadResult result = text_softmax(hidden, words, targets);
   EXPECT_NEAR(result.loss, 4000, 1e-2);

@@ -194,7 +194,8 @@ TEST(TrainStep, ATrainableBackboneGetsTheSumOverRanks) {
     std::vector<at::Tensor> out;
     testing::run_ranks(world_size, [&](Communicator& comm) {
       const TableLayout layout(kUsers, kItems, comm.rank(), world_size);
-      RecModel model{std::make_shared<TokenwiseBackbone>(), make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
+      RecModel model{std::make_shared<TokenwiseBackbone>(),
+                     make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
                      make_random_table(layout, kWidth, at::kDouble, 1, Side::kContent)};
       model.backbone->set_trainable(true);
       const auto optimizer = make_row_optimizer({});
