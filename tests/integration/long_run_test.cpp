@@ -120,16 +120,16 @@ TEST(LongRun, FailpointsAreRefusedUnlessAllowed) {
 
 TEST(LongRun, AStoppedRankIsNamedByTheOthersWhichExitWith71) {
   const Finished hung =
-      train(fresh_dir("stopped"), "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
+      train(fresh_dir("stopped"), "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
   EXPECT_THAT(hung.output,
-              AllOf(HasSubstr("deadline of 3.0 s passed: rank 0 is in step 6, training step"),
+              AllOf(HasSubstr("deadline of 8.0 s passed: rank 0 is in step 6, training step"),
                     HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
 }
 
 TEST(LongRun, ARankThatHangsInItsOwnWorkIsNamedAsBehind) {
   const Finished hung = train(fresh_dir("behind"),
-                              "--run.deadline_s=3 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));
+                              "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
   EXPECT_THAT(hung.output, AllOf(HasSubstr("rank 0 is in step 6"), HasSubstr("rank 1 is in step 6, training step, computing"),
                                  HasSubstr("rank 1 is behind")));
@@ -137,7 +137,7 @@ TEST(LongRun, ARankThatHangsInItsOwnWorkIsNamedAsBehind) {
 
 TEST(LongRun, AHungSaveEndsTheRunToo) {
   const Finished hung =
-      train(fresh_dir("hung_save"), "--run.save_deadline_s=3" + fail_at("save.before_sync_shard:delay100000#1"));
+      train(fresh_dir("hung_save"), "--run.save_deadline_s=8" + fail_at("save.before_sync_shard:delay100000#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
   EXPECT_THAT(hung.output, HasSubstr("save, computing"));
 }
