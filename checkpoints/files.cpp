@@ -21,8 +21,16 @@ using std::filesystem::path;
                         std::string("cannot ") + call + " " + where.string() + ": " + std::strerror(error));
 }
 
+/// The result of a system call, made again as long as a signal interrupts it.
+template <typename Call>
+auto uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 Descriptor open_or_fail(const path& where, int flags) {
-  Descriptor file(::open(where.c_str(), flags | O_CLOEXEC, 0644));
+  Descriptor file(uninterrupted([&] { return ::open(where.c_str(), flags | O_CLOEXEC, 0644); }));
   if (file.get() < 0) fail("open", where);
   return file;
 }
@@ -37,8 +45,7 @@ Descriptor Files::create_file(const path& where) { return open_or_fail(where, O_
 
 void Files::append(const Descriptor& file, const path& where, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(file.get(), bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] { return ::write(file.get(), bytes.data(), bytes.size()); });
     if (count <= 0) fail("write", where, count == 0 ? EIO : errno);
     bytes.remove_prefix(static_cast<size_t>(count));
   }
@@ -50,12 +57,12 @@ void Files::start_writeback(const Descriptor& file) {
 
 void Files::sync_file(const path& where) {
   const Descriptor file = open_or_fail(where, O_WRONLY);
-  if (::fsync(file.get()) != 0) fail("fsync", where);
+  if (uninterrupted([&] { return ::fsync(file.get()); }) != 0) fail("fsync", where);
 }
 
 void Files::sync_directory(const path& where) {
   const Descriptor directory = open_or_fail(where, O_RDONLY | O_DIRECTORY);
-  if (::fsync(directory.get()) != 0) fail("fsync directory", where);
+  if (uninterrupted([&] { return ::fsync(directory.get()); }) != 0) fail("fsync directory", where);
 }
 
 void Files::link(const path& from, const path& to) {

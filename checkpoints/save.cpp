@@ -133,12 +133,12 @@ CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const 
     });
     auto manifest = std::make_shared<const Manifest>(parse_manifest(manifest_text, final_dir));
     return {final_dir, step, manifest->metadata_json, manifest};
-  } catch (const CheckpointError&) {
+  } catch (const CheckpointError& error) {
     if (comm.rank() == 0) {
       std::error_code ignored;
       std::filesystem::remove_all(draft, ignored);  // gives the space back; what stays is removed by the next start
     }
-    throw;
+    throw CheckpointError(CheckpointError::kCannotSave, error.what());  // also if what was just saved cannot be read
   }
 }
 

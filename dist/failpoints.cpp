@@ -27,7 +27,8 @@ constexpr std::string_view kNames[] = {
     "end.before_save", "end.before_test", "end.after_test"};
 // clang-format on
 
-constexpr std::string_view kActions[] = {"kill", "segv", "abort", "exit", "stop", "term", "usr1", "fail", "nan", "delay", "log"};
+constexpr std::string_view kActions[] = {"kill", "segv", "abort", "exit", "stop",  "term",
+                                         "usr1", "fail", "nan",   "flip", "delay", "log"};
 
 int64_t number_in(std::string_view text, const std::string& whole) {
   int64_t value = 0;
@@ -47,7 +48,7 @@ std::string_view cut_off(std::string_view& text, char mark) {
   return behind;
 }
 
-/// "delay50" waits for 50 ms. Returns true for "nan".
+/// "delay50" waits for 50 ms. Returns true for "nan" and "flip".
 bool act(std::string_view action, std::string_view name) {
   if (action == "kill") ::kill(::getpid(), SIGKILL);
   if (action == "segv") ::raise(SIGSEGV);
@@ -60,7 +61,7 @@ bool act(std::string_view action, std::string_view name) {
   if (action == "log") std::fprintf(stderr, "failpoint %.*s passed\n", static_cast<int>(name.size()), name.data());
   if (action.starts_with("delay"))
     std::this_thread::sleep_for(std::chrono::milliseconds(number_in(action.substr(5), std::string(action))));
-  return action == "nan";
+  return action == "nan" || action == "flip";
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ void Failpoints::arm(const std::string& text, int rank) {
   if (!known)
     throw std::invalid_argument(
         "failpoint \"" + text +
-        "\": write NAME:ACTION[@N[+]][#RANK] with kill, segv, abort, exit, stop, term, usr1, fail, nan, log or delay<ms>");
+        "\": write NAME:ACTION[@N[+]][#RANK] with kill, segv, abort, exit, stop, term, usr1, fail, nan, flip, log or delay<ms>");
   if (rest != "all" && std::ranges::find(kNames, rest) == std::end(kNames)) {
     throw std::invalid_argument("failpoint \"" + text + "\": there is no place \"" + std::string(rest) +
                                 "\"; see --list-failpoints");

@@ -22,7 +22,7 @@ class Failpoints {
 
   bool armed() const { return !armed_.empty(); }
 
-  /// To be called at the place of that name. True if the caller shall spoil its numbers (action "nan"); other actions kill, stop, signal
+  /// To be called at the place of that name. True if the caller shall spoil its numbers (actions "nan", "flip"); other actions kill, stop, signal
   /// or delay the process, or throw std::runtime_error ("fail").
   bool at(std::string_view name) {
     if (armed_.empty()) [[likely]]

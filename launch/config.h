@@ -26,6 +26,7 @@ struct RunSection {
   double deadline_s = 600;
   double startup_deadline_s = 1800, load_deadline_s = 1800, save_deadline_s = 1800;
   int64_t max_restarts = 3;
+  int64_t replica_check_steps = 100;
   std::string variant = "cllm4rec";
 };
 

@@ -34,6 +34,10 @@ Fields run_fields(RunSection& run) {
       {"run.max_restarts", &run.max_restarts,
        "restarts without a new checkpoint before the run refuses to start (exit code 78); 0: no limit", at_least(0), false,
        false},
+      {"run.replica_check_steps", &run.replica_check_steps,
+       "steps between comparisons of what all ranks hold alike (the backbone, its optimiser's state); also before every save; 0: "
+       "never",
+       at_least(0), false, false},
       {"run.variant", &run.variant, "METHOD.md §8; sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})},
   };

@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <optional>
 #include <string_view>
 
 #include "launch/agree.h"
@@ -28,8 +27,7 @@ int run(cllm::MpiSession& mpi, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::optional<cllm::StopSignal> stop;
-  if (argc > 1 && std::string_view(argv[1]) == "train") stop.emplace();
+  if (argc > 1 && std::string_view(argv[1]) == "train") cllm::StopSignal::listen();
   cllm::MpiSession mpi(&argc, &argv);
   return run(mpi, argc, argv);
 }

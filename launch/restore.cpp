@@ -1,9 +1,8 @@
 #include "launch/restore.h"
 
-#include "checkpoints/checkpoint.h"
+#include "checkpoints/row_reader.h"
 #include "launch/agree.h"
 #include "launch/errors.h"
-#include "launch/train_state.h"
 
 namespace cllm {
 
@@ -18,14 +17,26 @@ BestState load_best_of(Workspace& workspace, Communicator& comm, const RunFolder
   }
   RecModel& model = workspace.model;
   for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
-  TrainState state = view_state(model, workspace.backbone_optimizer.get());
-  load(comm, *checkpoint, state);
-  const Cursor cursor = from_metadata(checkpoint->metadata_json, model, workspace.backbone_optimizer.get(), digest);
+  const Cursor cursor = load_state(workspace, comm, *checkpoint, digest);
   for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->flush(*table);
   return {checkpoint->step, prompt_of(cursor.best_step >= 0 ? cursor.best_stage : Stage::kFinetune)};
 }
 
+/// Tables count the steps of their rows since incremental saves; before that only `adam` did, which needs the counts.
+void leave_out_missing_counts(TrainState& into, const Manifest& stored) {
+  std::erase_if(into.tensors, [&](const ShardedTensor& tensor) {
+    return tensor.name.ends_with(".row_step") && find_tensor(stored, tensor.name) == nullptr;
+  });
+}
+
 }  // namespace
+
+Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo& checkpoint, const std::string& digest) {
+  TrainState into = view_state(workspace.model, workspace.backbone_optimizer.get());
+  if (workspace.config.optimizer.name != "adam") leave_out_missing_counts(into, *checkpoint.manifest);
+  load(comm, checkpoint, into);
+  return from_metadata(checkpoint.metadata_json, workspace.model, workspace.backbone_optimizer.get(), digest);
+}
 
 BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder) {
   return load_best_of(workspace, comm, folder, config_digest(workspace.config));

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "checkpoints/checkpoint.h"
 #include "dist/communicator.h"
 #include "launch/run_folder.h"
+#include "launch/train_state.h"
 #include "launch/workspace.h"
 
 namespace cllm {
@@ -15,6 +17,9 @@ struct BestState {
   int64_t step = 0;
   StepKind prompt = StepKind::kRecommendation;
 };
+
+/// Fills the workspace with a checkpoint, whose configuration must have that digest ("": any). Collective.
+Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo& checkpoint, const std::string& digest);
 
 /// Fills the workspace with the best state by validation, or the newest if the run never validated. Tables are flushed.
 /// CheckpointError(66) if the run has no checkpoint. Collective.

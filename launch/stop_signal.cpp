@@ -1,14 +1,12 @@
 #include "launch/stop_signal.h"
 
-#include <array>
 #include <csignal>
+#include <initializer_list>
 
 namespace cllm {
 namespace {
 
-constexpr std::array kSignals{SIGUSR1, SIGTERM, SIGINT};
 volatile std::sig_atomic_t first_signal = 0;  // the only thing that a handler may touch
-std::array<struct sigaction, kSignals.size()> previous;
 
 void remember(int number) {
   if (first_signal == 0) first_signal = number;
@@ -16,16 +14,11 @@ void remember(int number) {
 
 }  // namespace
 
-StopSignal::StopSignal() {
-  first_signal = 0;
+void StopSignal::listen() {
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;  // a save in progress must not see EINTR
-  for (size_t n = 0; n < kSignals.size(); ++n) sigaction(kSignals[n], &action, &previous[n]);
-}
-
-StopSignal::~StopSignal() {
-  for (size_t n = 0; n < kSignals.size(); ++n) sigaction(kSignals[n], &previous[n], nullptr);
+  for (const int number : {SIGUSR1, SIGTERM, SIGINT}) sigaction(number, &action, nullptr);
 }
 
 int StopSignal::received() { return first_signal; }

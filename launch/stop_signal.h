@@ -2,16 +2,12 @@
 
 namespace cllm {
 
-/// Turns SIGUSR1, SIGTERM and SIGINT into a flag that the training loop agrees on once per step; more of them change nothing. main makes
-/// it before anything else, so that a signal during a long start is not lost. The previous handlers come back when the object goes. One
-/// object at a time per process.
+/// SIGUSR1, SIGTERM and SIGINT as a flag that the training loop agrees on once per step; more of them change nothing.
 class StopSignal {
  public:
-  StopSignal();
-  ~StopSignal();
-  StopSignal(const StopSignal&) = delete;
-  StopSignal& operator=(const StopSignal&) = delete;
-
+  /// For the rest of the process: main calls it before anything else, so that a signal during a long start is not lost, and one in the last
+  /// moments does not kill a run that is done.
+  static void listen();
   /// The first signal that came, 0 if none.
   static int received();
 };

@@ -77,12 +77,19 @@ Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* de
   throw CheckpointError(CheckpointError::kUnusable, std::string("the checkpoint's metadata is damaged: ") + error.what());
 }
 
+std::vector<ReplicatedTensor> view_replicas(const RecModel& model, const DenseAdam* dense) {
+  std::vector<ReplicatedTensor> replicas;
+  for (const auto& [name, tensor] : dense != nullptr ? dense->state() : model.backbone->parameters()) {
+    replicas.push_back({"backbone." + name, tensor});
+  }
+  return replicas;
+}
+
 TrainState view_state(RecModel& model, const DenseAdam* dense) {
   TrainState state;
   add_table(state, "l", model.collaborative);
   add_table(state, "c", model.content);
-  if (dense == nullptr) return state;
-  for (const auto& [name, tensor] : dense->state()) state.replicated.push_back({"backbone." + name, tensor});
+  if (dense != nullptr) state.replicated = view_replicas(model, dense);
   return state;
 }
 

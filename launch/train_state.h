@@ -35,8 +35,10 @@ std::string to_metadata(const Cursor& cursor, const RecModel& model, const Dense
 /// an empty one is not compared.
 Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense, const std::string& config_digest);
 
-/// Views (no copies) of this rank's rows: "l_user.weight", "l_item.moment1", …, and "backbone.<name>" with its moments if the backbone is
-/// trained (`dense` not null).
+/// Views of what every rank holds alike: "backbone.<name>", with its moments if the backbone is trained (`dense` not null).
+std::vector<ReplicatedTensor> view_replicas(const RecModel& model, const DenseAdam* dense);
+
+/// Views (no copies) of this rank's rows: "l_user.weight", "l_item.moment1", …, and, if the backbone is trained, of the replicas.
 TrainState view_state(RecModel& model, const DenseAdam* dense);
 
 }  // namespace cllm

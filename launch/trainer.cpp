@@ -43,7 +43,11 @@ Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision
     : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision),
       files_(supervision.failpoints), folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)),
       selection_(config_.finetune.select), step_(comm, workspace.model, *workspace.optimizer),
-      control_(comm, log, supervision, num_bytes(state())), last_save_s_(now_s()), segment_start_s_(now_s()) {}
+      control_(comm, log, supervision, num_bytes(state())),
+      replicas_(
+          comm, [this] { return view_replicas(workspace_.model, workspace_.backbone_optimizer.get()); },
+          config_.run.replica_check_steps),
+      last_save_s_(now_s()), segment_start_s_(now_s()) {}
 
 TrainOutcome Trainer::run() {
   together(comm_, [&] { start_or_resume(); });
@@ -84,10 +88,8 @@ void Trainer::start_or_resume() {
   for (const Refusal& refusal : refused) log_.info("checkpoint refused: " + refusal.dir.string() + ": " + refusal.reason);
   if (latest) {
     supervision_.failpoints.at("load.before_read");
-    TrainState into = state();
-    load(comm_, *latest, into);
+    cursor_ = load_state(workspace_, comm_, *latest, config_digest(config_));
     supervision_.failpoints.at("load.after_read");
-    cursor_ = from_metadata(latest->metadata_json, workspace_.model, workspace_.backbone_optimizer.get(), config_digest(config_));
     if (!cursor_.finish_due) saved_step_ = cursor_.global_step;
     log_.info("resumed at step " + std::to_string(cursor_.global_step) + " of " + std::to_string(schedule_.num_steps()));
   }
@@ -141,7 +143,7 @@ void Trainer::train_step(const Segment& segment) {
   if (workspace_.backbone_optimizer) {
     workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
   }
-  failpoints.at("step.after_compute");
+  if (failpoints.at("step.after_compute")) replicas_.flip_a_bit();
   ++cursor_.global_step;
   const bool finite = std::isfinite(losses.loss);
   const NonFinite place = finite || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
@@ -149,6 +151,7 @@ void Trainer::train_step(const Segment& segment) {
   failpoints.at("step.before_record");
   if (finite) record(segment, batch.kind, losses);
   failpoints.at("step.after_record");
+  replicas_.step_done(cursor_.global_step);
 }
 
 /// False if the run must stop before the validation is done: the resumed run does it first.
@@ -247,6 +250,7 @@ void Trainer::save(const std::string& pin) {
   if (saved_step_ == cursor_.global_step) return;
   supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   supervision_.failpoints.at("save.before_snapshot");
+  replicas_.compare(cursor_.global_step);
   if (metrics_) metrics_->flush();
   const bool whole = checkpoints_->next_is_whole() || !touched_.known();
   TrainState saved = whole ? state() : touched_.changed(state(), workspace_.model);

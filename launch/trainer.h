@@ -10,6 +10,7 @@
 #include "launch/log.h"
 #include "launch/metrics.h"
 #include "launch/progress.h"
+#include "launch/replica_guard.h"
 #include "launch/run_control.h"
 #include "launch/run_folder.h"
 #include "launch/schedule.h"
@@ -66,6 +67,7 @@ class Trainer {
   Selection selection_;
   TrainStep step_;
   RunControl control_;
+  ReplicaGuard replicas_;
   Cursor cursor_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
   std::unique_ptr<Prefetcher> batches_;

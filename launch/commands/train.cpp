@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "checkpoints/directory.h"
+#include "checkpoints/errors.h"
 #include "dist/watched_communicator.h"
 #include "launch/agree.h"
 #include "launch/baselines.h"
@@ -80,6 +81,15 @@ std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Commun
   }
 }
 
+/// Checkpoints are found, loaded and saved by all ranks together: a failure there is known to all of them.
+TrainOutcome run(Trainer& trainer, int rank) {
+  try {
+    return trainer.run();
+  } catch (const CheckpointError& error) {
+    throw AgreedFailure(error.exit_code(), rank == 0 ? error.what() : "");
+  }
+}
+
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
   MpiSession& mpi = context.mpi;
   if (arguments.help_config) return context.on_rank_0([] { std::printf("%s", config_help().c_str()); });
@@ -113,7 +123,7 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   Trainer trainer(*workspace, *world, context.log, supervision);
   const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
-  const TrainOutcome outcome = trainer.run();
+  const TrainOutcome outcome = run(trainer, mpi.rank());
   context.log.info(compare_with_peak(memory, *world));
   if (outcome.interrupted) return kInterruptedAfterSaving;
   if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
