@@ -42,7 +42,7 @@ def catalogue(full):
         Row("R13 slow rank", times(runs.slow_rank, 5, 1)),
         Row("R13 no false alarm", [runs.no_false_alarm(10000 if full else 300)], "steps"),
         Row("R14 failed save", times(runs.failed_save, 30, 2)),
-        Row("R16 soak", [soak.soaked(40, 200) if full else soak.soaked(4, 20)], "% of steps repeated", 20),
+        Row("R16 soak", [soak.soaked(40, 200) if full else soak.soaked(4, 30)], "% of steps repeated", 20),
         Row("R19 crash loop", times(runs.crash_loop, 3, 1)),
         Row("R20 power loss", power.power_cases(1000 if full else 80)),
         Row("R20 order of calls", [power.ordered]),

@@ -66,13 +66,13 @@ def soaked(num_faults, epochs):
         world.clean(2, more)
         run, undisturbed = folder / "run", world.clean_run(2, more)
         needed = sum('"event": "step"' in line for line in (undisturbed / "metrics.jsonl").read_text().splitlines())
-        peak, executed, struck, seconds = Peak(), 0, 0, world.run_s
+        peak, executed, struck = Peak(), 0, 0
         while True:
             fault = rng.choice([kill, kill, usr1, stop, kill_and_damage, None]) if struck < num_faults else usr1
             environment = shim(run / "checkpoints", fail=f"write:EIO:{rng.randrange(20, 200)}") if fault is None else None
             job = Job(world.train(run, 2, [*more, *DEADLINES, *fail_at("step.after_record:log@1+#0")], environment))
             job.has_ranks(2)
-            job.sleep(rng.uniform(0.3, 1.0) * seconds if struck < num_faults else 1e9)
+            job.sleep(rng.uniform(0.2, 0.6) * world.run_s if struck < num_faults else 1e9)
             peak.watch(job)
             if job.running() and fault is not None:
                 fault(job, rng, run)
