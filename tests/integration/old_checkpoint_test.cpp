@@ -45,7 +45,7 @@ fs::path old_run(const std::string& optimizer) {
 }
 
 TEST(OldCheckpoint, WithoutRowCountsIsReadableWhereNobodyNeedsThem) {
-  for (const std::string optimizer : {"lazy_adam", "rowwise_adagrad", "sgd"}) {
+  for (const std::string optimizer : {"lazy_adam", "sgd"}) {
     const fs::path dir = old_run(optimizer), whole = small_world().root / ("whole_" + optimizer);
     const Finished finished = train(dir, optimizer);
     EXPECT_EQ(finished.code, 0) << finished.output;
