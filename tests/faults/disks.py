@@ -67,13 +67,12 @@ def failing_save(call, error):
         saved = folder / "saved"
         onwards = "+" if error in ("ENOSPC", "EDQUOT") and rng.random() < 0.5 else ""
         what = f"{call}:{error}:{rng.randrange(1, num_calls(world, call) + 1)}{onwards}"
-        answers = world.save([f"save {saved} 40 best", f"changes {saved} 50"], shim(saved, fail=what))
+        commands = [f"fail {what}", f"save {saved} 40 best", f"changes {saved} 50", "fail none", f"find {saved}", f"save {saved} 60", f"find {saved}"]
+        _, *answers, _, found, again, last = [world.ask(command) for command in commands]
         said = max([a["saved"] for a in answers if "saved" in a], default=30)
         failed = [a for a in answers if "saved" not in a]
-        found, again = world.ask(f"find {saved}"), world.save([f"save {saved} 60"])
-        last = world.ask(f"find {saved}")
         good = (all(a["code"] == 74 for a in failed) and not (failed and error in ("EINTR", "short")) and found.get("right")
-                and found["step"] >= said and not found["refused"] and "saved" in again[0] and last.get("right") and last["step"] == 60)
+                and found["step"] >= said and not found["refused"] and "saved" in again and last.get("right") and last["step"] == 60)
         return Outcome(bool(good), max(a.get("seconds", 0) for a in answers), f"{what}: {answers}, then {found}, then {again}, {last}")
 
     return case

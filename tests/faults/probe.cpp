@@ -2,10 +2,12 @@
 // rest of a run. One command a line on standard input, one JSON object a line on standard output:
 //   save FOLDER STEP [PIN]    a whole checkpoint of the state of STEP
 //   changes FOLDER STEP       an incremental one on top of the newest
+//   fail CALL:ERRNO:N         from now on the N-th such call fails (shim.c, which must be preloaded); "fail none"
 //   find FOLDER               the newest checkpoint that is in order, loaded and compared with the state of its step
 //   faults_probe [no_fsync | early_rename | short_write]: saves wrongly, by broken_files.h
 
 #include <ATen/ops/arange.h>
+#include <dlfcn.h>
 
 #include <chrono>
 #include <cstdio>
@@ -76,12 +78,21 @@ json find(const path& parent) {
   return answer;
 }
 
+json fail(const std::string& what) {
+  using Fail = void (*)(const char*);
+  const auto shim_fail = reinterpret_cast<Fail>(::dlsym(RTLD_DEFAULT, "shim_fail"));
+  if (shim_fail == nullptr) return {{"error", "faults_shim.so is not preloaded"}, {"code", 64}};
+  shim_fail(what.c_str());
+  return json::object();
+}
+
 json carry_out(const std::string& line, Files& files) {
   std::istringstream words(line);
   std::string what, parent, pin;
   int64_t step = 0;
   words >> what >> parent >> step >> pin;
   try {
+    if (what == "fail") return fail(parent);
     if (what == "find") return find(parent);
     if (what == "save" || what == "changes") return save_step(parent, step, pin, what == "changes", files);
     return {{"error", "unknown command"}, {"code", 64}};

@@ -36,11 +36,14 @@ static bool failing_onwards;
 static int log_file = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  // held over the call, so that the record has the order of the calls
 
-__attribute__((constructor)) static void set_up(void) {
+/// What CLLM_SHIM_FAIL says, from now on; "none": nothing fails. For programs that ask for it themselves.
+void shim_fail(const char* what) {
   char error[16] = "", from[16] = "";
-  const char* fault = getenv("CLLM_SHIM_FAIL");
-  if (fault != NULL) {
-    if (sscanf(fault, "%15[^:]:%15[^:]:%15s", failing_call, error, from) != 3) abort();
+  pthread_mutex_lock(&lock);
+  failing_error = 0;
+  passes = 0;
+  if (strcmp(what, "none") != 0) {
+    if (sscanf(what, "%15[^:]:%15[^:]:%15s", failing_call, error, from) != 3) abort();
     for (size_t n = 0; n < sizeof(kErrors) / sizeof(kErrors[0]); ++n) {
       if (strcmp(kErrors[n].name, error) == 0) failing_error = kErrors[n].number;
     }
@@ -48,6 +51,12 @@ __attribute__((constructor)) static void set_up(void) {
     failing_onwards = strchr(from, '+') != NULL;
     if (failing_error == 0 || failing_from == 0) abort();
   }
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void set_up(void) {
+  const char* what = getenv("CLLM_SHIM_FAIL");
+  if (what != NULL) shim_fail(what);
   const char* log = getenv("CLLM_SHIM_LOG");
   if (log != NULL) {
     Path name;
@@ -65,7 +74,7 @@ static bool concerns(const char* path) {
 
 /// 0, or the error that this call shall meet; -1: a short write.
 static int fault(const char* call, const char* path) {
-  if (failing_error == 0 || !concerns(path) || strcmp(call, failing_call) != 0) return 0;
+  if (failing_error == 0 || strcmp(call, failing_call) != 0 || !concerns(path)) return 0;
   ++passes;
   return passes == failing_from || (failing_onwards && passes > failing_from) ? failing_error : 0;
 }

@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 import pathlib
+import select
 import shutil
 import subprocess
 import threading
 import time
 
-from faults.job import ENVIRONMENT, Job
+from faults.job import ENVIRONMENT, HUNG_S, Job
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CLLM_BUILD", ROOT / "build"))
@@ -109,21 +110,23 @@ class World:
         return folder
 
     def ask(self, command):
-        """The answer of this thread's probe; a crash of it is an answer as well."""
+        """The answer of this thread's probe (of the variant that this world tests, under the shim); a crash of it is an answer as well."""
         if getattr(self._own, "probe", None) is None:
-            self._own.probe = subprocess.Popen([PROBE], env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self._own.probe = subprocess.Popen([PROBE, *self.variant.split()], env={**ENVIRONMENT, **shim(self.folder)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         probe = self._own.probe
         probe.stdin.write(command + "\n")
         probe.stdin.flush()
-        answer = probe.stdout.readline()
+        answered = select.select([probe.stdout], [], [], HUNG_S)[0]
+        answer = probe.stdout.readline() if answered else ""
         if answer:
             return json.loads(answer)
         self._own.probe = None
-        return {"error": f"the probe ended with {probe.wait()}", "code": -1}
+        probe.kill()
+        return {"error": f"the probe {f'ended with {probe.wait()}' if answered else 'hung'}", "code": -1}
 
     def save(self, commands, environment=None):
-        """The answers of a probe of its own (of the variant that this world tests)."""
-        done = subprocess.run([PROBE, *([self.variant] if self.variant else [])], env={**ENVIRONMENT, **(environment or {})},
+        """The answers of a probe of its own."""
+        done = subprocess.run([PROBE, *self.variant.split()], env={**ENVIRONMENT, **(environment or {})},
                               input="".join(c + "\n" for c in commands), capture_output=True, text=True, timeout=600)
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         if done.returncode != 0:
