@@ -1,6 +1,6 @@
 #include <ATen/ops/empty.h>
 
-#include <cstring>
+#include <algorithm>
 #include <numeric>
 
 #include "dist/errors.h"
@@ -91,7 +91,7 @@ void MpiCommunicator::gather_blocks(const MpiOperation& operation, at::Tensor& o
   std::byte* block = bytes_of(out);
   for (int peer = 0; peer < world_size_; block += rows[peer++] * width) {
     if (peer == rank_) {
-      if (block != bytes_of(in)) std::memcpy(block, bytes_of(in), in.nbytes());
+      if (block != bytes_of(in)) std::copy_n(bytes_of(in), in.nbytes(), block);
       continue;
     }
     transfer.receive(block, rows[peer] * width, peer);
@@ -111,7 +111,7 @@ std::unique_ptr<Work> MpiCommunicator::exchange_blocks(const MpiOperation& opera
   const std::byte* leaving = bytes_of(in);
   for (int peer = 0; peer < world_size_; ++peer) {
     if (peer == rank_) {
-      std::memcpy(arriving, leaving, send_rows[peer] * width);
+      std::copy_n(leaving, send_rows[peer] * width, arriving);  // unlike memcpy, of nothing from nowhere too
     } else {
       transfer->receive(arriving, receive_rows[peer] * width, peer);
       transfer->send(leaving, send_rows[peer] * width, peer);
