@@ -8,6 +8,7 @@ import subprocess
 import time
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+POLL_S = 0.03  # a look at all processes takes 2 ms
 HUNG_S = 600  # a job that has not ended by then never will, on any machine
 
 
@@ -53,7 +54,7 @@ class Job:
         while self.running():
             if condition():
                 return True
-            time.sleep(0.005)
+            time.sleep(POLL_S)
         return False
 
     def has_ranks(self, count):
@@ -88,7 +89,7 @@ class Job:
             if time.monotonic() - start > 60:
                 self.end()
                 break
-            time.sleep(0.01)
+            time.sleep(POLL_S)
         return time.monotonic() - start
 
 
