@@ -1,6 +1,6 @@
 // What supervision costs a step that nothing disturbs: steps with and without it, in turn, in one process. With: the watched communicator,
 // all failpoints of a step (off), the meeting before it, the heartbeat, and the digests of what all ranks hold alike, every 100 steps.
-// One JSON line per step kind, with the medians and the digests' share.
+// One JSON line per step kind, with the medians, and what digests and meeting take alone.
 //   mpirun -n 2 supervision_bench CORPUS DIR [options of step_bench]
 
 #include <ATen/Parallel.h>
@@ -39,14 +39,19 @@ class Supervised {
   Subject& subject() { return subject_; }
 
   void step(const Batch& batch, const StepConfig& config, int64_t number) {
-    supervision_.main.begin("meeting before the step", number, 600);
-    control_.meet(number, writer_, false, [] { return true; });
-    supervision_.main.begin("training step", number, 600);
-    for (const std::string_view name : Failpoints::names().first(12)) supervision_.failpoints.at(name);
+    before_step(number);
     const double begin_s = Activity::now_s(), waited_s = supervision_.main.waited_s();
     const StepLosses losses = subject_.step.run(batch, config);
     control_.step_done(Activity::now_s() - begin_s, supervision_.main.waited_s() - waited_s, losses.num_tokens,
                        subject_.step.non_finite());
+  }
+
+  /// All that comes before a step.
+  void before_step(int64_t number) {
+    supervision_.main.begin("meeting before the step", number, 600);
+    control_.meet(number, writer_, false, [] { return true; });
+    supervision_.main.begin("training step", number, 600);
+    for (const std::string_view name : Failpoints::names().first(12)) supervision_.failpoints.at(name);
   }
 
   double check_s() {
@@ -65,6 +70,17 @@ class Supervised {
   Watchdog watchdog_;
   int64_t checks_ = 0;
 };
+
+/// Seconds of the meeting and what surrounds it, when no rank has to wait for another's step.
+double meeting_s(Supervised& supervised) {
+  std::vector<double> seconds;
+  for (int64_t n = 0; n < 2000; ++n) {
+    Stopwatch watch;
+    supervised.before_step(n);
+    seconds.push_back(watch.lap());
+  }
+  return median(seconds);
+}
 
 void compare(const Arguments& arguments, const char* name, StepKind kind, Subject& plain, Supervised& supervised,
              Communicator& comm) {
@@ -86,10 +102,12 @@ void compare(const Arguments& arguments, const char* name, StepKind kind, Subjec
     with.push_back(seconds[1]);
     if (checks.size() < 5) checks.push_back(supervised.check_s());
   }
+  const double meet_s = meeting_s(supervised);
   if (comm.rank() != 0) return;
   const double plain_s = median(without), check_s = median(checks) / kCheckSteps, supervised_s = median(with) + check_s;
-  std::printf("{\"step\": \"%s\", \"without_s\": %.6f, \"with_s\": %.6f, \"digests_s\": %.6f, \"cost\": %.4f}\n", name, plain_s,
-              supervised_s, check_s, supervised_s / plain_s - 1);
+  std::printf(
+      "{\"step\": \"%s\", \"without_s\": %.6f, \"with_s\": %.6f, \"digests_s\": %.6f, \"meeting_s\": %.6f, \"cost\": %.4f}\n",
+      name, plain_s, supervised_s, check_s, meet_s, supervised_s / plain_s - 1);
   std::fflush(stdout);
 }
 

@@ -110,7 +110,8 @@ int main(int argc, char** argv) {
     const auto begin = std::chrono::steady_clock::now();
     nlohmann::json answer = cllm::testing::carry_out(line, *files);
     answer["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    std::printf("%s\n", answer.dump().c_str());
+    const auto replace = nlohmann::json::error_handler_t::replace;  // messages quote damaged files
+    std::printf("%s\n", answer.dump(-1, ' ', false, replace).c_str());
     std::fflush(stdout);
   }
   return 0;
