@@ -251,39 +251,42 @@ def stopped_rank(world, folder, rng):
                    f"exit {code} {took:.1f} s after the deadline; silent: {silent}; missing one named: {named}")
 
 
+PLACES = ["a file stands where its parent should be", "its disk is read-only", "no permission", "a link leads nowhere",
+          "a file stands in its place", "its checkpoints are damaged, all of them"]
+
+
+def spoil_place(kind, folder):
+    """The run folder, and the environment in which it cannot be used."""
+    run = folder / "run"
+    if kind == "a file stands where its parent should be":
+        (folder / "parent").write_text("")
+        run = folder / "parent" / "run"
+    elif kind == "its disk is read-only":
+        return run, shim(run, fail="open:EROFS:1+")
+    elif kind == "no permission":
+        return run, shim(run, fail="open:EACCES:1+")
+    elif kind == "a link leads nowhere":
+        run.symlink_to(folder / "nowhere" / "at all")
+    elif kind == "a file stands in its place":
+        run.write_text("")
+    elif kind == "its checkpoints are damaged, all of them":
+        for step in (10, 20):
+            (run / "checkpoints" / f"step-{step:010d}").mkdir(parents=True)
+            (run / "checkpoints" / f"step-{step:010d}" / "manifest.json").write_text("{}")
+    return run, None
+
+
 def bad_place(kind):
     def case(world, folder, rng):
         """R5: a run folder that cannot be used is refused before the first step with one line and 64, 66 or 74."""
-        run, environment = folder / "run", None
-        if kind == "a file stands where its parent should be":
-            (folder / "parent").write_text("")
-            run = folder / "parent" / "run"
-        elif kind == "its disk is read-only":
-            environment = {"fail": "EROFS"}
-        elif kind == "no permission":
-            environment = {"fail": "EACCES"}
-        elif kind == "a link leads nowhere":
-            run.symlink_to(folder / "nowhere" / "at all")
-        elif kind == "a file stands in its place":
-            run.write_text("")
-        elif kind == "its checkpoints are damaged, all of them":
-            for step in (10, 20):
-                (run / "checkpoints" / f"step-{step:010d}").mkdir(parents=True)
-                (run / "checkpoints" / f"step-{step:010d}" / "manifest.json").write_text("{}")
-        return refused(world, run, kind, environment)
+        run, environment = spoil_place(kind, folder)
+        start = time.monotonic()
+        done = subprocess.run(world.train(run, environment=environment), capture_output=True, text=True, timeout=600)
+        took = time.monotonic() - start
+        lines = [line for line in done.stderr.splitlines() if line.startswith("cllm4rec:")]
+        return Outcome(done.returncode in (64, 66, 74) and len(lines) == 1, took, f"{kind}: exit {done.returncode}, {len(lines)} lines: {lines[:1]}")
 
     return case
-
-
-def refused(world, run, kind, failing):
-    environment = shim(run, fail=f"open:{failing['fail']}:1+") if failing else None
-    if failing:
-        run.mkdir()
-    start = time.monotonic()
-    done = subprocess.run(world.train(run, environment=environment), capture_output=True, text=True, timeout=600)
-    took = time.monotonic() - start
-    lines = [line for line in done.stderr.splitlines() if line.startswith("cllm4rec:")]
-    return Outcome(done.returncode in (64, 66, 74) and len(lines) == 1, took, f"{kind}: exit {done.returncode}, {len(lines)} lines: {lines[:1]}")
 
 
 def removed_folder(world, folder, rng):
@@ -295,10 +298,6 @@ def removed_folder(world, folder, rng):
     code = job.wait()
     lines = [line for line in job.output().splitlines() if line.startswith("cllm4rec:")]
     return Outcome(code == 74 and len(lines) == 1 and "checkpoints" in lines[0], note=f"exit {code}: {lines[:2]}")
-
-
-PLACES = ["a file stands where its parent should be", "its disk is read-only", "no permission", "a link leads nowhere",
-          "a file stands in its place", "its checkpoints are damaged, all of them"]
 
 
 def repeated(epochs):
