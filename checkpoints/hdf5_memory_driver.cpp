@@ -65,6 +65,10 @@ herr_t truncate(H5FD_t* base, hid_t, hbool_t) {
 
 H5FD_class_t hdf5_memory_driver() {
   H5FD_class_t driver{};
+#ifdef H5FD_CLASS_VERSION  // since HDF5 1.14
+  driver.version = H5FD_CLASS_VERSION;
+  driver.value = 512;  // from here on: drivers that are not registered with The HDF Group
+#endif
   driver.name = "cllm_memory";
   driver.maxaddr = (haddr_t{1} << 62) - 1;
   driver.fc_degree = H5F_CLOSE_STRONG;
