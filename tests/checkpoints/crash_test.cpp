@@ -222,7 +222,7 @@ TEST(Kill, AtRandomMomentsLosesNothingThatWasCommitted) {
   const ScratchFolder folder("kill");
   std::mt19937 random(3);
   int64_t last = 0;
-  for (int round = 0; round < 4; ++round) {
+  for (int round = 0; round < 4 || (last <= 2 && round < 100); ++round) {  // a busy machine saves less in that time
     const std::string victim = std::to_string(random() % 3), delay_us = std::to_string(20000 + random() % 200000);
     const CommandResult result =
         run_test_as_program(3, "Kill.DISABLED_Program", folder.path().string() + " " + victim + " " + delay_us);
