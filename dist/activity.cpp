@@ -35,6 +35,7 @@ void Activity::begin_collective(const std::string& operation, int64_t num_bytes)
   record.num_bytes = num_bytes;
   record.begin_s = now_s();
   record.end_s = 0;
+  moved_bytes_ += num_bytes;
 }
 
 void Activity::end_collective() {
@@ -50,6 +51,11 @@ Activity::State Activity::state() const {
   const int64_t first = std::max<int64_t>(0, num_collectives_ - static_cast<int64_t>(kRecent));
   for (int64_t n = first; n < num_collectives_; ++n) state.recent.push_back(ring_[static_cast<size_t>(n) % kRecent]);
   return state;
+}
+
+int64_t Activity::moved_bytes() const {
+  const std::scoped_lock lock(mutex_);
+  return moved_bytes_;
 }
 
 double Activity::waited_s() const {

@@ -44,8 +44,9 @@ class Activity {
   void end_collective();
 
   State state() const;
-  /// Seconds spent waiting in collectives so far.
+  /// Seconds spent waiting in collectives so far, and the bytes of their tensors.
   double waited_s() const;
+  int64_t moved_bytes() const;
 
   /// The clock of all times here.
   static double now_s();
@@ -55,7 +56,7 @@ class Activity {
 
   mutable std::mutex mutex_;
   std::string work_;
-  int64_t step_ = 0, num_collectives_ = 0;
+  int64_t step_ = 0, num_collectives_ = 0, moved_bytes_ = 0;
   double since_s_ = 0, deadline_s_ = 0, waited_s_ = 0;
   std::array<CollectiveRecord, kRecent> ring_;
 };

@@ -10,4 +10,10 @@ class CommError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// No GPU for this rank. A person can mend it, before the run starts.
+class DeviceError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace cllm

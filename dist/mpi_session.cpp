@@ -85,6 +85,15 @@ std::unique_ptr<Communicator> MpiSession::host(double deadline_s) {
   return make_mpi_communicator(host_comm(), "host", deadline_s);
 }
 
+TwoLevels MpiSession::levels(int ranks_per_node, double deadline_s) {
+  const auto part = [&](int colour, const char* name) {
+    MPI_Comm comm = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split(MPI_COMM_WORLD, colour, impl_->rank, &comm), std::string("find the ranks of this ") + name);
+    return make_mpi_communicator(MpiComm(comm), name, deadline_s);
+  };
+  return {part(impl_->rank / ranks_per_node, "node"), part(impl_->rank % ranks_per_node, "rail")};
+}
+
 void MpiSession::abort(int exit_code) {
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);

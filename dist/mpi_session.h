@@ -4,6 +4,7 @@
 #include <string>
 
 #include "dist/communicator.h"
+#include "dist/two_level.h"
 
 namespace cllm {
 
@@ -25,6 +26,8 @@ class MpiSession {
   std::unique_ptr<Communicator> world(double deadline_s = 0);
   /// The ranks of this host (shared memory domain), for reading a file once per host.
   std::unique_ptr<Communicator> host(double deadline_s = 0);
+  /// Nodes of `ranks_per_node` neighbouring ranks, which must divide the world: the hosts, or any made-up ones.
+  TwoLevels levels(int ranks_per_node, double deadline_s = 0);
   /// Ends all ranks with this exit code. Does not return.
   [[noreturn]] void abort(int exit_code);
 

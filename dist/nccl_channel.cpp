@@ -1,5 +1,3 @@
-#ifdef CLLM_CUDA
-
 #include "dist/nccl_channel.h"
 
 #include <chrono>
@@ -172,5 +170,3 @@ void NcclChannel::fail(const std::string& reason) {
 }
 
 }  // namespace cllm
-
-#endif

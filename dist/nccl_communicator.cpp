@@ -1,5 +1,3 @@
-#ifdef CLLM_CUDA
-
 #include "dist/nccl_communicator.h"
 
 #include <ATen/cuda/CUDAContext.h>
@@ -12,6 +10,7 @@
 #include <map>
 #include <numeric>
 
+#include "dist/device.h"
 #include "dist/errors.h"
 #include "dist/nccl_channel.h"
 #include "dist/ordered_reduce.h"
@@ -233,8 +232,8 @@ void refuse_shared_gpus(Communicator& bootstrap, at::Device device) {
   for (int rank = 0; rank < bootstrap.world_size(); ++rank) {
     const auto [entry, is_new] = owner.emplace(all[rank], rank);
     if (!is_new) {
-      throw CommError("ranks " + std::to_string(entry->second) + " and " + std::to_string(rank) + " share " + all[rank] +
-                      ": start at most one rank per GPU on a host");
+      throw DeviceError("ranks " + std::to_string(entry->second) + " and " + std::to_string(rank) + " share " + all[rank] +
+                        ": start at most one rank per GPU on a host");
     }
   }
 }
@@ -244,32 +243,22 @@ at::Device agree_on_devices(Communicator& bootstrap, const NcclOptions& options)
   std::string problem;
   at::Device device(at::kCPU);
   try {
-    device = device_of_rank(options);
-  } catch (const CommError& error) {
+    device = device_of_rank(options.local_rank, options.allow_shared_gpu);
+  } catch (const DeviceError& error) {
     problem = error.what();
   }
   const std::vector<std::string> problems = all_gather_strings(bootstrap, problem);
   for (int rank = 0; rank < bootstrap.world_size(); ++rank) {
-    if (!problems[rank].empty()) throw CommError("rank " + std::to_string(rank) + ": " + problems[rank]);
+    if (!problems[rank].empty()) throw DeviceError("rank " + std::to_string(rank) + ": " + problems[rank]);
   }
   return device;
 }
 
 }  // namespace
 
-at::Device device_of_rank(const NcclOptions& options) {
-  const int num_gpus = c10::cuda::device_count();
-  const int index = options.allow_shared_gpu && num_gpus > 0 ? options.local_rank % num_gpus : options.local_rank;
-  if (index >= num_gpus) {
-    throw CommError("local rank " + std::to_string(options.local_rank) + " finds " + std::to_string(num_gpus) +
-                    " GPUs on its host: start at most that many ranks per host, or run with --device=cpu");
-  }
-  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
-}
-
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, const NcclOptions& options) {
   const at::Device device = agree_on_devices(bootstrap, options);
-  c10::cuda::set_device(device.index());
+  use_device(device);
   if (!options.allow_shared_gpu) refuse_shared_gpus(bootstrap, device);
   std::string id_bytes(sizeof(ncclUniqueId), '\0');
   ncclUniqueId id;
@@ -284,5 +273,3 @@ std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, co
 }
 
 }  // namespace cllm
-
-#endif

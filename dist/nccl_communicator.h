@@ -13,12 +13,9 @@ struct NcclOptions {
   bool allow_shared_gpu = false;  // tests only: several ranks on one GPU (NCCL then needs another NCCL_HOSTID in every process)
 };
 
-/// The GPU of a rank: number `local_rank` of the visible ones. Throws CommError if there are fewer (or, shared, none).
-at::Device device_of_rank(const NcclOptions& options);
-
 /// Communicator for tensors on GPUs, over the ranks of `bootstrap` (a CPU communicator, needed only during this call). Collective.
-/// Makes device_of_rank() current. Throws CommError, on all ranks and before NCCL could hang, if two ranks share a GPU.
-/// In a build without CUDA it throws CommError.
+/// Uses the GPU of device_of_rank(). Throws DeviceError, on all ranks and before NCCL could hang, if a rank has no GPU or two
+/// share one, and in a build without CUDA.
 ///
 /// Sums are taken in rank order, as the contract wants: data move by ncclSend/ncclRecv and each rank adds what it got, which costs the
 /// bytes of a ring. Operations run on a stream of their own behind the caller's current stream, and that stream waits for them; only

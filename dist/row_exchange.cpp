@@ -2,11 +2,14 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <numeric>
+
+#include "dist/device.h"
 
 namespace cllm {
 namespace {
@@ -42,18 +45,28 @@ at::Tensor to_tensor(std::span<const int64_t> values) {
   return out;
 }
 
-/// For ascending global rows: the order by (owner, row), and how many rows each owner has. Users and items are each in owner order
-/// already, so an owner's rows are one run of the users and one run of the items.
-std::vector<int64_t> order_by_owner(const std::vector<int64_t>& rows, const TableLayout& layout,
+/// For ascending global rows: the order by (owner, row), and how many rows each owner has.
+template <typename Owner>
+std::vector<int64_t> order_by_owner(const std::vector<int64_t>& rows, const Owner& owner, int world_size,
                                     std::vector<int64_t>& per_owner) {
-  const int world_size = layout.users().world_size();
   per_owner.assign(world_size, 0);
-  for (const int64_t row : rows) ++per_owner[layout.owner(row)];
+  for (const int64_t row : rows) ++per_owner[owner(row)];
   std::vector<int64_t> next(world_size, 0);
   std::exclusive_scan(per_owner.begin(), per_owner.end(), next.begin(), int64_t{0});
   std::vector<int64_t> place(rows.size());  // of each ascending row
-  for (size_t n = 0; n < rows.size(); ++n) place[n] = next[layout.owner(rows[n])]++;
+  for (size_t n = 0; n < rows.size(); ++n) place[n] = next[owner(rows[n])]++;
   return place;
+}
+
+/// out[touched[p]] += in[p] for p ascending, on a GPU. The rows of one asker are distinct: asker after asker nothing depends on the
+/// order in which the device adds.
+void sum_rows_on_device(at::Tensor& out_MD, const at::Tensor& in_PD, const at::Tensor& touched_P,
+                        const std::vector<int64_t>& per_asker) {
+  int64_t begin = 0;
+  for (const int64_t count : per_asker) {
+    out_MD.index_add_(0, touched_P.narrow(0, begin, count), in_PD.narrow(0, begin, count));
+    begin += count;
+  }
 }
 
 /// out[touched[p]] += in[p] for p ascending. Threads share the columns, so the order of the sum is fixed.
@@ -73,22 +86,62 @@ void sum_rows(const at::Tensor& out_MD, const at::Tensor& in_PD, const at::Tenso
   });
 }
 
+/// The values whose flag is as wanted, and how many of each rank's run of `counts` they are.
+std::pair<std::vector<int64_t>, std::vector<int64_t>> choose(const std::vector<int64_t>& values, const at::Tensor& flags,
+                                                             bool wanted, const std::vector<int64_t>& counts) {
+  const auto* const flag = flags.const_data_ptr<uint8_t>();
+  std::vector<int64_t> chosen, chosen_counts;
+  size_t n = 0;
+  for (const int64_t count : counts) {
+    const size_t before = chosen.size();
+    for (const size_t end = n + static_cast<size_t>(count); n < end; ++n) {
+      if ((flag[n] != 0) == wanted) chosen.push_back(values[n]);
+    }
+    chosen_counts.push_back(static_cast<int64_t>(chosen.size() - before));
+  }
+  return {std::move(chosen), std::move(chosen_counts)};
+}
+
+/// [count, ...] beside a table.
+at::Tensor empty_rows(const at::Tensor& table, int64_t count) {
+  std::vector<int64_t> shape = table.sizes().vec();
+  shape[0] = count;
+  return at::empty(shape, table.options());
+}
+
 int64_t sum(const std::vector<int64_t>& values) { return std::accumulate(values.begin(), values.end(), int64_t{0}); }
 
 }  // namespace
 
+RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, OfRow owner, OfRow local)
+    : comm_(comm), num_rows_(layout.num_rows()), device_(device), owner_(std::move(owner)), local_(std::move(local)) {}
+
+RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device)
+    : RowExchange(
+          comm, layout, device, [layout](int64_t row) { return layout.owner(row); },
+          [layout](int64_t row) { return layout.local(row); }) {}
+
+RowExchange::RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device)
+    : RowExchange(
+          *levels.node, layout, device, [layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) % L; },
+          [](int64_t row) { return row; }) {
+  beyond_.reset(new RowExchange(
+      *levels.rail, layout, device, [layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) / L; },
+      [layout](int64_t row) { return layout.local(row); }));
+}
+
 Route RowExchange::route(std::span<const int32_t> rows_T) {
   for (const int32_t row : rows_T) {
-    TORCH_CHECK(row >= 0 && row < layout_.num_rows(), "row ", row, " is outside the table of ", layout_.num_rows(), " rows");
+    TORCH_CHECK(row >= 0 && row < num_rows_, "row ", row, " is outside the table of ", num_rows_, " rows");
   }
   const Unique wanted = unique_rows(rows_T);
   Route route;
-  const std::vector<int64_t> place = order_by_owner(wanted.rows, layout_, route.ask);
+  const std::vector<int64_t> place = order_by_owner(wanted.rows, owner_, comm_.world_size(), route.ask);
   const auto num_unique = static_cast<int64_t>(wanted.rows.size());
   route.unique_rows_U = at::empty({num_unique}, at::kLong);
   int64_t* unique = route.unique_rows_U.mutable_data_ptr<int64_t>();
   for (int64_t n = 0; n < num_unique; ++n) unique[place[n]] = wanted.rows[n];
-  route.inverse_T = at::index_select(to_tensor(place), 0, wanted.position);
+  route.inverse_T = upload(at::index_select(to_tensor(place), 0, wanted.position), device_);
 
   const std::vector<int64_t> one_each(comm_.world_size(), 1);
   at::Tensor serve = at::empty({comm_.world_size()}, at::kLong);
@@ -100,31 +153,84 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   comm_.all_to_all(served, route.unique_rows_U.to(at::kInt), route.serve, route.ask)->wait();
   std::vector<int64_t> local(num_served);
   const int32_t* asked = served.const_data_ptr<int32_t>();
-  for (int64_t p = 0; p < num_served; ++p) local[p] = layout_.local(asked[p]);
-  route.served_local_P = to_tensor(local);
+  for (int64_t p = 0; p < num_served; ++p) local[p] = local_(asked[p]);
   Unique touched = unique_rows(std::span<const int64_t>(local));
-  route.touched_local_M = to_tensor(touched.rows);
-  route.touched_of_served_P = touched.position;
+  route.served = local;
+  route.distinct = std::move(touched.rows);
+  route.touched_of_served_P = upload(touched.position, device_);
+  if (beyond_) {
+    const std::vector<int32_t> rows(route.distinct.begin(), route.distinct.end());
+    route.beyond = std::make_shared<const Route>(beyond_->route(rows));
+    route.served_local_P = route.beyond->served_local_P;
+    route.touched_local_M = route.beyond->touched_local_M;
+  } else {
+    route.served_local_P = upload(to_tensor(local), device_);
+    route.touched_local_M = upload(to_tensor(route.distinct), device_);
+  }
   return route;
 }
 
 at::Tensor RowExchange::fetch(const Route& route, const at::Tensor& local_rows) {
-  const at::Tensor served = at::index_select(local_rows, 0, route.served_local_P);
+  const at::Tensor served = beyond_ ? at::index_select(beyond_->fetch(*route.beyond, local_rows), 0,
+                                                       at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
+                                    : at::index_select(local_rows, 0, route.served_local_P);
   if (comm_.world_size() == 1) return served;
-  std::vector<int64_t> shape = local_rows.sizes().vec();
-  shape[0] = route.unique_rows_U.numel();
-  at::Tensor out = at::empty(shape, local_rows.options());
+  at::Tensor out = empty_rows(local_rows, route.unique_rows_U.numel());
   comm_.all_to_all(out, served, route.ask, route.serve)->wait();
   return out;
 }
 
+Arriving RowExchange::start_fetch(const Route& route, const at::Tensor& local_rows, const std::vector<int64_t>& busy) {
+  TORCH_CHECK(!beyond_, "rows are fetched ahead on one level only");
+  at::Tensor late_P = at::empty({static_cast<int64_t>(route.served.size())}, at::kByte);
+  auto* const late = late_P.mutable_data_ptr<uint8_t>();
+  for (size_t p = 0; p < route.served.size(); ++p) late[p] = std::binary_search(busy.begin(), busy.end(), route.served[p]);
+  at::Tensor late_U = at::empty({route.unique_rows_U.numel()}, at::kByte);
+  comm_.all_to_all(late_U, late_P, route.ask, route.serve)->wait();
+
+  std::vector<int64_t> places(static_cast<size_t>(late_U.numel()));
+  std::iota(places.begin(), places.end(), int64_t{0});
+  const auto part = [&](bool wanted) {
+    const auto [asked, ask] = choose(places, late_U, wanted, route.ask);
+    const auto [local, serve] = choose(route.served, late_P, wanted, route.serve);
+    return Arriving::Part{upload(to_tensor(asked), device_), upload(to_tensor(local), device_), ask, serve};
+  };
+  const Arriving::Part now = part(false);
+  Arriving out;
+  out.late = part(true);
+  out.rows_UD = empty_rows(local_rows, late_U.numel());
+  out.early = empty_rows(local_rows, now.places.numel());
+  out.early_places = now.places;
+  out.served = at::index_select(local_rows, 0, now.local_rows);
+  out.work = comm_.all_to_all(out.early, out.served, now.ask, now.serve);
+  return out;
+}
+
+at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_rows) {
+  arriving.work->wait();
+  arriving.rows_UD.index_copy_(0, arriving.early_places, arriving.early);
+  const at::Tensor served = at::index_select(local_rows, 0, arriving.late.local_rows);
+  at::Tensor late = empty_rows(local_rows, arriving.late.places.numel());
+  comm_.all_to_all(late, served, arriving.late.ask, arriving.late.serve)->wait();
+  return arriving.rows_UD.index_copy_(0, arriving.late.places, late);
+}
+
 at::Tensor RowExchange::return_gradients(const Route& route, const at::Tensor& gradients_UD) {
+  const at::Tensor sums_MD = sum_here(route, gradients_UD);
+  if (!beyond_) return sums_MD;
+  return beyond_->return_gradients(*route.beyond, at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD));
+}
+
+/// The sums over this exchange's ranks, in the order of route.distinct.
+at::Tensor RowExchange::sum_here(const Route& route, const at::Tensor& gradients_UD) {
   if (comm_.world_size() == 1) return gradients_UD;  // every row was asked for once
   const int64_t width = gradients_UD.size(1);
-  at::Tensor arrived_PD = at::empty({route.served_local_P.numel(), width}, gradients_UD.options());
+  at::Tensor arrived_PD = at::empty({route.touched_of_served_P.numel(), width}, gradients_UD.options());
   comm_.all_to_all(arrived_PD, gradients_UD.contiguous(), route.serve, route.ask)->wait();
-  at::Tensor sums_MD = at::zeros({route.touched_local_M.numel(), width}, gradients_UD.options());
-  if (gradients_UD.scalar_type() == at::kDouble) {
+  at::Tensor sums_MD = at::zeros({static_cast<int64_t>(route.distinct.size()), width}, gradients_UD.options());
+  if (!sums_MD.is_cpu()) {
+    sum_rows_on_device(sums_MD, arrived_PD, route.touched_of_served_P, route.serve);
+  } else if (gradients_UD.scalar_type() == at::kDouble) {
     sum_rows<double>(sums_MD, arrived_PD, route.touched_of_served_P);
   } else {
     TORCH_CHECK(gradients_UD.scalar_type() == at::kFloat, "row gradients are fp32 or fp64");

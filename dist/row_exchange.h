@@ -3,31 +3,55 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "dist/communicator.h"
 #include "dist/row_partition.h"
+#include "dist/two_level.h"
 
 namespace cllm {
 
-/// Where the rows of one step come from and their gradients go to. U unique rows asked for by this rank; P rows that peers (and this
-/// rank) ask of this rank's shard, grouped by asking rank.
+/// Where the rows of one step come from and their gradients go to; tensors on the exchange's device. U unique rows asked for by this
+/// rank; P rows that peers (and this rank) ask of this rank's shard, grouped by asking rank.
 struct Route {
   at::Tensor inverse_T;            // int64 [T] position of each asked id among the U unique rows
-  at::Tensor unique_rows_U;        // int64 [U] global rows, by owner, ascending within an owner
+  at::Tensor unique_rows_U;        // int64 [U] global rows, by owner, ascending within an owner; on the CPU
   std::vector<int64_t> ask;        // [R] rows asked of each rank; sums to U
   std::vector<int64_t> serve;      // [R] rows that each rank asks of this one; sums to P
   at::Tensor served_local_P;       // int64 [P] local rows, in rank order of the askers, ascending within an asker
   at::Tensor touched_local_M;      // int64 [M] distinct local rows among served_local_P, ascending
-  at::Tensor touched_of_served_P;  // int64 [P] position of each served row in touched_local_M
+  at::Tensor touched_of_served_P;  // int64 [P] position of each served row among the distinct ones
+  std::vector<int64_t> served;     // served_local_P on the host (two levels: as the node's ranks name them)
+  std::vector<int64_t> distinct;   // distinct ones of `served`, ascending: touched_local_M on the host
+  /// Two levels: the members above are the route inside the node (whose "owner" of a row is the rank on the row's rail), these the route
+  /// of its distinct rows along the rail; touched_local_M and served_local_P are those of the rail.
+  std::shared_ptr<const Route> beyond;
+};
+
+/// Rows on their way between start_fetch() and finish_fetch(), which alone use it.
+struct Arriving {
+  /// Some of the rows: their places among the asked ones, and what each rank gets of this one.
+  struct Part {
+    at::Tensor places, local_rows;    // int64, on the device
+    std::vector<int64_t> ask, serve;  // [R]
+  };
+  Part late;
+  at::Tensor rows_UD, early_places, early, served;
+  std::unique_ptr<Work> work;
 };
 
 /// Moves embedding rows from their owners to the ranks that need them, and gradients back (DESIGN.md §3 "lookup", "return").
-/// All members are collective.
+/// All members are collective. Ids are sorted and sent on the host; rows and gradients are on `device` and travel from there.
 class RowExchange {
  public:
-  RowExchange(Communicator& comm, const TableLayout& layout) : comm_(comm), layout_(layout) {}
+  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device = at::kCPU);
+
+  /// The same in two levels: rows that several ranks of a node ask for cross the network once, and so do their gradients, summed per
+  /// node first (so sums have another order than on one level).
+  RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device = at::kCPU);
 
   /// Deduplicates the global rows this rank needs and tells the owners. `rows_T` may be empty.
   Route route(std::span<const int32_t> rows_T);
@@ -35,12 +59,24 @@ class RowExchange {
   /// Rows of the sharded table `local_rows [num_local_rows, D]` in the order of unique_rows_U: [U, D].
   at::Tensor fetch(const Route& route, const at::Tensor& local_rows);
 
+  /// fetch() around an update that changes `busy` of this rank's rows (local, ascending): the others travel from now on, while the caller
+  /// goes on; the busy ones when finish_fetch() is called after the update. One level only.
+  Arriving start_fetch(const Route& route, const at::Tensor& local_rows, const std::vector<int64_t>& busy);
+  at::Tensor finish_fetch(Arriving arriving, const at::Tensor& local_rows);
+
   /// Sends gradients [U, D] to the owners and sums them per row in rank order: [M, D] in the order of touched_local_M.
   at::Tensor return_gradients(const Route& route, const at::Tensor& gradients_UD);
 
  private:
+  using OfRow = std::function<int64_t(int64_t row)>;
+  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, OfRow owner, OfRow local);
+  at::Tensor sum_here(const Route& route, const at::Tensor& gradients_UD);
+
   Communicator& comm_;
-  TableLayout layout_;
+  int64_t num_rows_;
+  at::Device device_;
+  OfRow owner_, local_;                  // rank of comm_ that has a row; its number there
+  std::unique_ptr<RowExchange> beyond_;  // two levels: this one is the node's, that one the rail's
 };
 
 }  // namespace cllm

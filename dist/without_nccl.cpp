@@ -1,6 +1,5 @@
-// NCCL in a build without CUDA.
-#ifndef CLLM_CUDA
-
+// GPUs and NCCL in a build without CUDA.
+#include "dist/device.h"
 #include "dist/errors.h"
 #include "dist/nccl_communicator.h"
 
@@ -8,15 +7,18 @@ namespace cllm {
 namespace {
 
 [[noreturn]] void refuse() {
-  throw CommError(
+  throw DeviceError(
       "device = \"cuda\", but this program was built without CUDA: build with -DCLLM_CUDA=ON, or run with --device=cpu");
 }
 
 }  // namespace
 
-at::Device device_of_rank(const NcclOptions&) { refuse(); }
+at::Device device_of_rank(int, bool) { refuse(); }
+void use_device(at::Device) {}
+int64_t peak_bytes(at::Device) { return 0; }
+void begin_range(const char*) {}
+void end_range() {}
+std::string describe(at::Device device) { return device.str(); }
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator&, const NcclOptions&) { refuse(); }
 
 }  // namespace cllm
-
-#endif

@@ -158,12 +158,13 @@ toml::table text_value(const std::string& name, const std::string& value) {
   }
 }
 
-/// "--section.key=value". A value that is no TOML value is taken as a text, so that run.dir=runs/a needs no quotes in a shell.
+/// "--section.key=value", or --device=value for --run.device=value. A value that is no TOML value is taken as a text, so that run.dir=runs/a needs no quotes in a shell.
 toml::table parse_override(const std::string& text, std::string& name) {
   const size_t equals = text.find('=');
   const size_t start = text.starts_with("--") ? 2 : 0;
   if (equals == std::string::npos || equals <= start) throw ConfigError(text + ": an override is --section.key=value");
   name = text.substr(start, equals - start);
+  if (name == "device") name = "run.device";
   const std::string value = text.substr(equals + 1);
   try {
     return toml::parse("value = " + value);
@@ -230,6 +231,9 @@ void check(RunConfig& config) {
   }
   if (config.warmup.epochs + config.mutual.epochs + config.finetune.epochs == 0) {
     throw ConfigError("warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them");
+  }
+  if (config.run.fetch_ahead && config.run.ranks_per_node > 0) {
+    throw ConfigError("run.fetch_ahead and run.ranks_per_node exclude each other: rows are fetched ahead on one level only");
   }
   check_select(config);
   check_prompts(config.prompts);

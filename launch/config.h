@@ -22,7 +22,9 @@ struct RunSection {
   int64_t seed = 0;
   std::string device = "cpu";
   std::string precision = "fp32";  // fp32 | bf16 | fp64
-  int64_t threads = 0;             // 0: cores / ranks of this host
+  bool fetch_ahead = false;
+  int64_t ranks_per_node = 0;  // 0: rows travel in one level
+  int64_t threads = 0;         // 0: cores / ranks of this host
   double deadline_s = 600;
   double startup_deadline_s = 1800, load_deadline_s = 1800, save_deadline_s = 1800;
   int64_t max_restarts = 3;
@@ -62,6 +64,7 @@ struct OptimizerSection {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double backbone_scale = 1;  // learning rate of a trained backbone relative to the tables'
   std::string item_softmax = "auto";
+  int64_t negatives = 4096;
 };
 
 struct InitSection {
@@ -121,7 +124,7 @@ struct CheckpointSection {
 
 struct LogSection {
   int64_t every_steps = 10;
-  bool tensorboard = true, jsonl = true, report = true;
+  bool tensorboard = true, jsonl = true, report = true, trace = false;
 };
 
 struct RunConfig {

@@ -1,5 +1,7 @@
 #include "launch/exit_codes.h"
 
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -30,9 +32,16 @@ int code_of(const std::exception_ptr& error, std::string& text) {
   } catch (const CheckpointError& e) {
     text = e.what();
     return e.exit_code();
+  } catch (const DeviceError& e) {
+    text = e.what();
+    return kBadConfiguration;
   } catch (const CommError& e) {
     text = e.what();
     return kPeerLost;
+  } catch (const c10::OutOfMemoryError& e) {
+    text = std::string("the GPU's memory is full: choose smaller batch.groups or batch.max_items, or more ranks; ") +
+           e.what_without_backtrace();
+    return kBadConfiguration;
   } catch (const std::filesystem::filesystem_error& e) {  // no permission, a name too long, a folder for a file: names the path
     text = e.what();
     return kBadConfiguration;

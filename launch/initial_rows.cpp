@@ -33,7 +33,7 @@ Table initial_table(const RunConfig& config, const Corpus& corpus, const Backbon
   constexpr double kTableStd = 0.02;  // of make_random_table, METHOD.md §4
   if (config.init.std != kTableStd) table.weight.mul_(config.init.std / kTableStd);
   if (config.init.tables == "text_mean") {
-    table.weight.add_(centred_text_means(corpus, backbone.word_embedding().detach(), layout).to(dtype));
+    table.weight.add_(centred_text_means(corpus, backbone.word_embedding().detach().cpu(), layout).to(dtype));
   }
   return table;
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "dist/device.h"
 #include "launch/ranker.h"
 #include "model/train_step.h"
 
@@ -15,7 +16,7 @@ namespace {
 constexpr double kMiB = 1024.0 * 1024.0;
 
 /// The most that was ever resident of this process: program, libraries, mapped backbone, tables, everything on the way.
-double peak_bytes() {
+double peak_host_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string text; std::getline(status, text);) {
     if (text.starts_with("VmHWM:")) return 1024.0 * std::stod(text.substr(6));
@@ -84,14 +85,19 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator
     for (const auto& [name, parameter] : model.backbone->parameters()) backbone += static_cast<double>(parameter.nbytes());
   }
   constexpr double kHeapGrowth = 1.04;  // runs of hours ended 2 to 11 % above a rehearsal's peak
-  MemoryPlan plan{
-      .rehearsed = kHeapGrowth * peak_bytes(), .optimizer = moments + 2 * backbone, .snapshot = tables + moments + 3 * backbone};
-  for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot}) *part = largest_over_ranks(comm, *part);
+  MemoryPlan plan{.rehearsed = kHeapGrowth * peak_host_bytes(),
+                  .optimizer = moments + 2 * backbone,
+                  .snapshot = tables + moments + 3 * backbone};
+  if (!workspace.device.is_cpu()) {  // the moments are there already, and were rehearsed
+    plan.on_gpu = static_cast<double>(peak_bytes(workspace.device));
+    plan.optimizer = 0;
+  }
+  for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot, &plan.on_gpu}) *part = largest_over_ranks(comm, *part);
   return plan;
 }
 
 std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm) {
-  const double measured = largest_over_ranks(comm, peak_bytes());
+  const double measured = largest_over_ranks(comm, peak_host_bytes());
   char text[160];
   std::snprintf(text, sizeof text, "memory     peak %.0f MiB per rank, %.2f of the predicted %.0f MiB", measured / kMiB,
                 measured / plan.total(), plan.total() / kMiB);

@@ -13,6 +13,7 @@ struct MemoryPlan {
   double rehearsed = 0;  // the process after one largest step of each kind and one block of validation, before any update
   double optimizer = 0;  // moments that the updates will fill; of a trained backbone also gradients
   double snapshot = 0;   // the copy that a checkpoint is written from
+  double on_gpu = 0;     // of a GPU's memory, moments included, at the peak of the rehearsal; the rest is the host's
 
   double total() const { return rehearsed + optimizer + snapshot; }
 };

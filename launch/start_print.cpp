@@ -4,6 +4,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "dist/device.h"
+
 namespace cllm {
 namespace {
 
@@ -34,7 +36,12 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
   out += line("backbone   %s: width %lld, %lld positions, %s, %s\n", config.run.backbone.c_str(),
               static_cast<long long>(backbone.width()), static_cast<long long>(backbone.max_positions()),
               config.run.precision.c_str(), config.run.train_backbone ? "trained" : "frozen");
-  out += line("ranks      %d, on %s\n", world_size, config.run.device.c_str());
+  out += line("ranks      %d, on %s\n", world_size, describe(workspace.device).c_str());
+  if (workspace.limits.flops_per_s > 0) {
+    out +=
+        line("limits     %.2f TFLOP/s by %s matrix products, %.2f TB/s by copies, measured on rank 0: what ratios are taken of\n",
+             workspace.limits.flops_per_s / 1e12, config.run.precision.c_str(), workspace.limits.bytes_per_s / 1e12);
+  }
   for (const auto& [kind, corpus_name] : {std::pair{StepKind::kCollaborative, "collaborative (L)"},
                                           {StepKind::kContent, "content (C)"},
                                           {StepKind::kRecommendation, "recommendation (F)"}}) {
@@ -50,6 +57,7 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
   out += line(
       "memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint copy %.0f",
       memory.total() / kMiB, memory.rehearsed / kMiB, memory.optimizer / kMiB, memory.snapshot / kMiB);
+  if (memory.on_gpu > 0) out += line("\nGPU memory %.0f MiB at the peak of the rehearsal", memory.on_gpu / kMiB);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "launch/step_inputs.h"
 
+#include "data/random.h"
+
 namespace cllm {
 
 const StageSection& section_of(const RunConfig& config, Stage stage) {
@@ -18,11 +20,23 @@ Batch make_batch(const Workspace& workspace, const Schedule& schedule, const Com
                                  comm.world_size());
 }
 
-StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind) {
+namespace {
+
+ItemSoftmax form_of(const OptimizerSection& optimizer) {
+  if (optimizer.item_softmax == "sampled") return ItemSoftmax::kSampled;
+  return optimizer.item_softmax == "gathered" ? ItemSoftmax::kGathered : ItemSoftmax::kSharded;
+}
+
+}  // namespace
+
+StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind, int64_t global_step) {
   const RunConfig& config = workspace.config;
   StepConfig out;
   out.learning_rate = segment.learning_rate;
-  out.item_softmax = config.optimizer.item_softmax == "gathered" ? ItemSoftmax::kGathered : ItemSoftmax::kSharded;
+  out.item_softmax = form_of(config.optimizer);
+  out.trace = config.log.trace;
+  out.negatives = config.optimizer.negatives;
+  out.negative_key = stream_key(static_cast<uint64_t>(config.run.seed), Purpose::kNegatives, static_cast<uint64_t>(global_step));
   switch (kind) {
     case StepKind::kCollaborative: out.lambda = config.loss.lambda_collaborative; break;
     case StepKind::kContent: out.lambda = segment.stage == Stage::kWarmup ? 0 : config.loss.lambda_content; break;

@@ -11,7 +11,7 @@ const StageSection& section_of(const RunConfig& config, Stage stage);
 /// This rank's part of the global batch of a step of the run: a pure function of the configuration and the step.
 Batch make_batch(const Workspace& workspace, const Schedule& schedule, const Communicator& comm, int64_t global_step);
 
-/// How a step of this kind trains in this segment.
-StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind);
+/// How a step of the run trains, which is of this kind and in this segment.
+StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind, int64_t global_step);
 
 }  // namespace cllm

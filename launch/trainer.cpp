@@ -8,6 +8,7 @@
 #include "launch/ranker.h"
 #include "launch/restore.h"
 #include "launch/step_inputs.h"
+#include "model/flops.h"
 
 namespace cllm {
 namespace {
@@ -42,7 +43,7 @@ std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, 
 Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision)
     : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision),
       files_(supervision.failpoints), folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)),
-      selection_(config_.finetune.select), step_(comm, workspace.model, *workspace.optimizer),
+      selection_(config_.finetune.select), step_(comm, workspace.model, *workspace.optimizer, workspace.levels.get()),
       control_(comm, log, supervision, num_bytes(state())),
       replicas_(
           comm, [this] { return view_replicas(workspace_.model, workspace_.backbone_optimizer.get()); },
@@ -70,7 +71,7 @@ bool Trainer::train(size_t n) {
   for (bool begun = false; cursor_.global_step < end; begun = true) {
     if (!meet(/*for_step=*/true)) return false;
     if (!begun) begin(segment, start);
-    train_step(segment);
+    train_step(segment, end);
     cursor_.finish_due = cursor_.global_step == end;
   }
   return meet(/*for_step=*/false) && finish(segment);
@@ -130,16 +131,25 @@ void Trainer::begin(const Segment& segment, int64_t start) {
   }
 }
 
-void Trainer::train_step(const Segment& segment) {
+void Trainer::train_step(const Segment& segment, int64_t end) {
   Failpoints& failpoints = supervision_.failpoints;
   supervision_.main.begin("training step", cursor_.global_step + 1, config_.run.deadline_s);
-  const Batch batch = batches_->next().value();
+  const auto take = [this] { return std::make_unique<Batch>(batches_->next().value()); };
+  batch_ = next_batch_ ? std::move(next_batch_) : take();
+  const Batch& batch = *batch_;
   const double begin_s = now_s(), waited_s = supervision_.main.waited_s();
   if (failpoints.at("step.before_compute")) {
     const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
     weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
   }
-  const StepLosses losses = step_.run(batch, step_config(workspace_, segment, batch.kind));
+  const StepConfig config = step_config(workspace_, segment, batch.kind, cursor_.global_step);
+  const int64_t moved_bytes = supervision_.main.moved_bytes();
+  const bool ahead = config_.run.fetch_ahead && cursor_.global_step + 1 < end;
+  if (ahead) next_batch_ = take();
+  const StepConfig next_config =
+      ahead ? step_config(workspace_, segment, next_batch_->kind, cursor_.global_step + 1) : StepConfig{};
+  const NextStep next{ahead ? *next_batch_ : batch, next_config};
+  const StepLosses losses = step_.run(batch, config, ahead ? &next : nullptr);
   if (workspace_.backbone_optimizer) {
     workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
   }
@@ -147,7 +157,11 @@ void Trainer::train_step(const Segment& segment) {
   ++cursor_.global_step;
   const bool finite = std::isfinite(losses.loss);
   const NonFinite place = finite || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
-  control_.step_done(now_s() - begin_s, supervision_.main.waited_s() - waited_s, batch.num_tokens(), place);
+  const StepCost cost{.took_s = now_s() - begin_s,
+                      .waited_s = supervision_.main.waited_s() - waited_s,
+                      .exchanged_bytes = static_cast<double>(supervision_.main.moved_bytes() - moved_bytes)};
+  control_.step_done(cost.took_s, cost.waited_s, batch.num_tokens(), place);
+  count(batch, config, cost);
   failpoints.at("step.before_record");
   if (finite) record(segment, batch.kind, losses);
   failpoints.at("step.after_record");
@@ -162,6 +176,8 @@ bool Trainer::finish(const Segment& segment) {
   write(segment, "epoch",
         {{"loss", sums.loss / steps}, {"lm", sums.lm / steps}, {"mr", sums.mr / steps}, {"learning_rate", segment.learning_rate}},
         {{"seconds", now_s() - segment_start_s_}});
+  if (config_.log.trace) log_.info(std::string(name_of(segment.stage)) + ": " + of_segment_.phase_table());
+  of_segment_ = {};
   if (segment.validate_after && !validate(segment)) return false;
   cursor_.finish_due = false;
   return true;
@@ -207,7 +223,7 @@ bool Trainer::meet(bool for_step) {
   supervision_.failpoints.at("step.before_meeting");
   supervision_.main.begin("meeting before the step", cursor_.global_step + 1, config_.run.deadline_s);
   const auto data_ready = [&] {
-    const bool ready = !for_step || batches_->wait_for(kDataPatience);
+    const bool ready = !for_step || next_batch_ || batches_->wait_for(kDataPatience);
     if (!ready) supervision_.main.note("waiting for data");
     return ready;
   };
@@ -287,6 +303,14 @@ TrainOutcome Trainer::test_best() {
   return outcome;
 }
 
+void Trainer::count(const Batch& batch, const StepConfig& config, StepCost cost) {
+  cost.exchanged_bytes *= 1 - 1.0 / comm_.world_size();
+  cost.flops = step_flops(batch, *workspace_.model.backbone, config, config_.run.train_backbone);
+  cost.phases = step_.phases();
+  since_record_.add(cost);
+  of_segment_.add(cost);
+}
+
 void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& losses) {
   SegmentSums& sums = cursor_.sums;
   sums = {sums.loss + losses.loss, sums.lm + losses.lm, sums.mr + losses.mr, sums.steps + 1};
@@ -294,8 +318,11 @@ void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& lo
   progress_->step({losses.loss, losses.lm, losses.mr, losses.num_sequences, losses.num_tokens}, where(config_, segment, kind));
   if (cursor_.global_step % config_.log.every_steps != 0) return;
   const std::string corpus(name_of(kind));
+  std::vector<std::pair<std::string, double>> timing = since_record_.means(workspace_.limits);
+  timing.insert(timing.begin(), {{"sequences_per_s", progress_->sequences_per_s()}, {"tokens_per_s", progress_->tokens_per_s()}});
+  since_record_ = {};
   write(segment, "step", {{corpus + "/loss", losses.loss}, {corpus + "/lm", losses.lm}, {corpus + "/mr", losses.mr}},
-        {{"sequences_per_s", progress_->sequences_per_s()}, {"tokens_per_s", progress_->tokens_per_s()}});
+        std::move(timing));
 }
 
 void Trainer::write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,

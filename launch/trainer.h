@@ -15,6 +15,7 @@
 #include "launch/run_folder.h"
 #include "launch/schedule.h"
 #include "launch/selection.h"
+#include "launch/step_meter.h"
 #include "launch/supervision.h"
 #include "launch/touched_rows.h"
 #include "launch/train_state.h"
@@ -40,7 +41,7 @@ class Trainer {
   void start_or_resume();
   bool train(size_t segment);
   void begin(const Segment& segment, int64_t start);
-  void train_step(const Segment& segment);
+  void train_step(const Segment& segment, int64_t end);
   bool finish(const Segment& segment);
   bool validate(const Segment& segment);
   bool meet(bool for_step);
@@ -50,6 +51,7 @@ class Trainer {
   TrainOutcome interrupt();
   TrainOutcome test_best();
 
+  void count(const Batch& batch, const StepConfig& config, StepCost cost);
   void record(const Segment& segment, StepKind kind, const StepLosses& losses);
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,
              std::vector<std::pair<std::string, double>> timing = {});
@@ -71,12 +73,14 @@ class Trainer {
   Cursor cursor_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
   std::unique_ptr<Prefetcher> batches_;
-  std::unique_ptr<MetricsWriter> metrics_;   // rank 0 only
-  std::unique_ptr<StageProgress> progress_;  // rank 0 only
-  Stage stage_ = Stage::kWarmup;             // of progress_
+  std::unique_ptr<Batch> batch_, next_batch_;  // of the running step; of the next if its rows are fetched ahead
+  std::unique_ptr<MetricsWriter> metrics_;     // rank 0 only
+  std::unique_ptr<StageProgress> progress_;    // rank 0 only
+  Stage stage_ = Stage::kWarmup;               // of progress_
   int64_t saved_step_ = -1;
   double last_save_s_, segment_start_s_;
   TouchedRows touched_;
+  StepMeter since_record_, of_segment_;  // costs of this rank's steps
 };
 
 }  // namespace cllm

@@ -7,6 +7,7 @@
 
 #include "data/text/tokenizer.h"
 #include "launch/agree.h"
+#include "launch/connect.h"
 #include "launch/errors.h"
 #include "launch/initial_rows.h"
 #include "model/load_backbone.h"
@@ -14,9 +15,9 @@
 namespace cllm {
 namespace {
 
-BackboneOptions backbone_options(const RunConfig& config) {
-  if (config.run.precision == "fp64") return {at::kDouble, at::kDouble};
-  return {at::kFloat, config.run.precision == "bf16" ? at::kBFloat16 : at::kFloat};
+BackboneOptions backbone_options(const RunConfig& config, at::Device device) {
+  if (config.run.precision == "fp64") return {at::kDouble, at::kDouble, device};
+  return {at::kFloat, config.run.precision == "bf16" ? at::kBFloat16 : at::kFloat, device};
 }
 
 PromptSet compile_prompts(const RunConfig& config, const Corpus& corpus, const Tokenizer& tokenizer) {
@@ -60,12 +61,12 @@ void use_threads(const RunConfig& config, const MpiSession& mpi) {
       static_cast<int>(config.run.threads > 0 ? config.run.threads : std::max<int64_t>(1, cores / mpi.local_size())));
 }
 
-std::shared_ptr<Backbone> open_backbone(const RunConfig& config, const Gpt2Config& sizes, MpiSession& mpi) {
+std::shared_ptr<Backbone> open_backbone(const RunConfig& config, const Gpt2Config& sizes, MpiSession& mpi, at::Device device) {
   std::shared_ptr<Backbone> backbone;
   if (config.run.random_backbone) {
-    backbone = make_gpt2(sizes, static_cast<uint64_t>(config.run.seed), backbone_options(config));
+    backbone = make_gpt2(sizes, static_cast<uint64_t>(config.run.seed), backbone_options(config, device));
   } else {
-    backbone = load_backbone(*mpi.host(config.run.deadline_s), config.run.backbone, backbone_options(config));
+    backbone = load_backbone(*mpi.host(config.run.deadline_s), config.run.backbone, backbone_options(config, device));
   }
   backbone->set_trainable(config.run.train_backbone);
   return backbone;
@@ -78,12 +79,19 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   std::optional<Corpus> corpus;
   std::optional<Tokenizer> tokenizer;
   Gpt2Config sizes;
+  at::Device device = at::kCPU;
   collectively(world, [&] {
+    device = open_device(mpi, config.run.device);
     if (config.run.corpus.empty()) throw ConfigError("run.corpus is not set: name the folder that `cllm4rec prepare` wrote");
     if (config.run.backbone.empty()) throw ConfigError("run.backbone is not set: name a Hugging Face folder with config.json");
     corpus = Corpus::open(config.run.corpus);
     tokenizer = Tokenizer::load(corpus->tokenizer_dir());
     sizes = read_gpt2_config(config.run.backbone);
+    constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
+    if (!device.is_cpu() && sizes.width % kWord != 0) {
+      throw ConfigError("run.device = " + config.run.device + " needs a backbone whose width is a multiple of 8; " +
+                        config.run.backbone + " has " + std::to_string(sizes.width));
+    }
     if (sizes.num_words != corpus->vocabulary().num_words) {
       throw ConfigError("the backbone " + config.run.backbone + " has " + std::to_string(sizes.num_words) +
                         " words, the corpus " + config.run.corpus + " was tokenized with " +
@@ -93,16 +101,20 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   });
   const Vocabulary& vocabulary = corpus->vocabulary();
   const TableLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
+  auto levels = connect_levels(mpi, world, config.run);
   RecModel model;
-  together(world, [&] { model.backbone = open_backbone(config, sizes, mpi); });
+  together(world, [&] { model.backbone = open_backbone(config, sizes, mpi, device); });
   model.collaborative = initial_table(config, *corpus, *model.backbone, layout, Side::kCollaborative);
   model.content = initial_table(config, *corpus, *model.backbone, layout, Side::kContent);
+  for (Table* table : {&model.collaborative, &model.content}) table->weight = table->weight.to(device);
+  HardwareLimits limits;
+  if (!device.is_cpu() || config.log.trace) limits = measure_limits(device, backbone_options(config, device).compute);
   auto optimizer = make_row_optimizer(optimizer_config(config));
   auto dense = config.run.train_backbone ? std::make_unique<DenseAdam>(model.backbone->parameters()) : nullptr;
   Sampler sampler(*corpus, compile_prompts(config, *corpus, *tokenizer), sampler_options(config, sizes.max_positions));
   const DropoutRates rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
-  return std::make_unique<Workspace>(
-      Workspace{config, *corpus, rates, std::move(model), std::move(sampler), std::move(optimizer), std::move(dense)});
+  return std::make_unique<Workspace>(Workspace{config, device, limits, *corpus, rates, std::move(levels), std::move(model),
+                                               std::move(sampler), std::move(optimizer), std::move(dense)});
 }
 
 }  // namespace cllm

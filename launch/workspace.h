@@ -7,6 +7,7 @@
 #include "data/sampling/sampler.h"
 #include "dist/mpi_session.h"
 #include "launch/config.h"
+#include "launch/hardware.h"
 #include "model/dense_adam.h"
 #include "model/train_step.h"
 
@@ -15,8 +16,11 @@ namespace cllm {
 /// Everything a command computes with, built from a configuration. Members are declared in the order in which they depend on each other.
 struct Workspace {
   RunConfig config;
+  at::Device device;      // of this rank: where the model is
+  HardwareLimits limits;  // of a GPU, or of any device of a traced run
   Corpus corpus;
-  DropoutRates backbone_dropout;  // of the backbone's config.json
+  DropoutRates backbone_dropout;      // of the backbone's config.json
+  std::unique_ptr<TwoLevels> levels;  // null: one
   RecModel model;
   Sampler sampler;
   std::unique_ptr<RowOptimizer> optimizer;

@@ -12,6 +12,7 @@
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
+#include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
@@ -123,6 +124,47 @@ const F* pointer_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<F>() : nullptr;
 }
 
+void forward_on_cpu(const kernels::cuda::NormTensors& out, const at::Tensor& x, const at::Tensor& y, const at::Tensor& bias,
+                    const Norm& norm, const DropoutSite& site) {
+  dispatch_compute(y.scalar_type(), [&]<class R, class C>(R, C) {
+    const NormForward<R, C> args{out.sum_TD.mutable_data_ptr<R>(),
+                                 out.normed_TD.mutable_data_ptr<C>(),
+                                 out.mean_T.mutable_data_ptr<R>(),
+                                 out.inverse_T.mutable_data_ptr<R>(),
+                                 x.const_data_ptr<R>(),
+                                 y.const_data_ptr<C>(),
+                                 bias.const_data_ptr<R>(),
+                                 norm.gamma.const_data_ptr<R>(),
+                                 norm.beta.const_data_ptr<R>(),
+                                 static_cast<R>(norm.epsilon),
+                                 DropoutMask(site)};
+    at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) { norm_forward_rows(args, {begin, end, x.size(1)}); });
+  });
+}
+
+/// saved.normed_TD: the gradient of the normed rows; grad_y undefined: the same as grad_x.
+void backward_on_cpu(const at::Tensor& grad_x, const at::Tensor& grad_y, const kernels::cuda::NormTensors& saved,
+                     const at::Tensor& grad_sum, const at::Tensor& gamma, const DropoutSite& site) {
+  dispatch_compute(saved.normed_TD.scalar_type(), [&]<class R, class C>(R, C) {
+    const NormBackward<R, C> args{grad_x.mutable_data_ptr<R>(),
+                                  grad_y.defined() ? grad_y.mutable_data_ptr<C>() : nullptr,
+                                  saved.normed_TD.const_data_ptr<C>(),
+                                  pointer_or_null<R>(grad_sum),
+                                  saved.sum_TD.const_data_ptr<R>(),
+                                  saved.mean_T.const_data_ptr<R>(),
+                                  saved.inverse_T.const_data_ptr<R>(),
+                                  gamma.const_data_ptr<R>(),
+                                  DropoutMask(site)};
+    at::parallel_for(0, grad_x.size(0), 16, [&](int64_t begin, int64_t end) {
+      norm_backward_rows(args, {begin, end, grad_x.size(1)});
+    });
+  });
+}
+
+kernels::cuda::NormCall device_call(const Norm& norm, const DropoutSite& site) {
+  return {norm.gamma, norm.beta, norm.epsilon, site.keys_T, site.active() ? site.rate : 0, site.salt};
+}
+
 /// x' = x + dropout(y + bias); n = layer_norm(x').
 struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& y, const at::Tensor& bias,
@@ -130,13 +172,10 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const at::Tensor xc = x.contiguous(), yc = y.contiguous();
     at::Tensor sum = at::empty_like(xc), out = at::empty_like(yc);
     at::Tensor mean = at::empty({x.size(0), 1}, xc.options()), inverse = at::empty_like(mean);
-    dispatch_compute(y.scalar_type(), [&]<class R, class C>(R, C) {
-      const NormForward<R, C> args{sum.mutable_data_ptr<R>(),     out.mutable_data_ptr<C>(), mean.mutable_data_ptr<R>(),
-                                   inverse.mutable_data_ptr<R>(), xc.const_data_ptr<R>(),    yc.const_data_ptr<C>(),
-                                   bias.const_data_ptr<R>(),      gamma.const_data_ptr<R>(), beta.const_data_ptr<R>(),
-                                   static_cast<R>(epsilon),       DropoutMask(site)};
-      at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) { norm_forward_rows(args, {begin, end, x.size(1)}); });
-    });
+    const Norm norm{gamma, beta, epsilon};
+    const kernels::cuda::NormTensors made{sum, out, mean, inverse};
+    xc.is_cpu() ? forward_on_cpu(made, xc, yc, bias, norm, site)
+                : kernels::cuda::add_norm(made, xc, yc, bias, device_call(norm, site));
     ctx->set_materialize_grads(false);
     ctx->save_for_backward({sum, mean, inverse, gamma, beta});
     ctx->saved_data["compute"] = static_cast<int64_t>(y.scalar_type());
@@ -149,27 +188,16 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
     const at::Tensor &sum = saved[0], &mean = saved[1], &inverse = saved[2], &gamma = saved[3];
     const auto compute = static_cast<at::ScalarType>(ctx->saved_data["compute"].toInt());
     const DropoutSite site = DropoutSite::saved(*ctx);
-    const DropoutMask mask(site);
     const at::Tensor grad_sum = gradients[0].defined() ? gradients[0].contiguous() : gradients[0];
     TORCH_CHECK(gradients[1].defined(), "the normed result must take part in the loss");
     const at::Tensor grad_out = gradients[1].contiguous();
     at::Tensor grad_x = at::empty_like(sum);
-    const bool same = compute == sum.scalar_type() && !mask.active();
+    const bool same = compute == sum.scalar_type() && !site.active();
     at::Tensor grad_y = same ? grad_x : at::empty_like(grad_out);
-    dispatch_compute(compute, [&]<class R, class C>(R, C) {
-      const NormBackward<R, C> args{grad_x.mutable_data_ptr<R>(),
-                                    same ? nullptr : grad_y.mutable_data_ptr<C>(),
-                                    grad_out.const_data_ptr<C>(),
-                                    pointer_or_null<R>(grad_sum),
-                                    sum.const_data_ptr<R>(),
-                                    mean.const_data_ptr<R>(),
-                                    inverse.const_data_ptr<R>(),
-                                    gamma.const_data_ptr<R>(),
-                                    mask};
-      at::parallel_for(0, sum.size(0), 16, [&](int64_t begin, int64_t end) {
-        norm_backward_rows(args, {begin, end, sum.size(1)});
-      });
-    });
+    const at::Tensor separate = same ? at::Tensor() : grad_y;
+    const kernels::cuda::NormTensors given{sum, grad_out, mean, inverse};
+    sum.is_cpu() ? backward_on_cpu(grad_x, separate, given, grad_sum, gamma, site)
+                 : kernels::cuda::add_norm_backward(grad_x, separate, given, grad_sum, device_call({gamma, saved[4]}, site));
     at::Tensor grad_bias, grad_gamma, grad_beta;
     if (ctx->needs_input_grad(2)) grad_bias = at::sum(grad_y, 0).to(sum.scalar_type());
     if (ctx->needs_input_grad(3) || ctx->needs_input_grad(4)) {

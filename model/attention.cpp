@@ -12,6 +12,7 @@
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
+#include "model/device_attention.h"
 
 // libtorch exports its BLAS (MKL on x86-64, OpenBLAS on ARM) under the standard names. Inside a parallel region it runs on one thread.
 extern "C" {
@@ -273,6 +274,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site) {
+  if (!qkv_T3D.is_cpu()) return device::causal_attention(qkv_T3D, bias_3D, layout, num_heads, site);
   return AttentionFunction::apply(qkv_T3D.contiguous(), bias_3D, layout, num_heads, site);
 }
 

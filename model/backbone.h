@@ -18,6 +18,7 @@ struct PackedLayout {
   at::Tensor positions_T;     // int64 [T], on the compute device
   at::Tensor offsets_B1;      // int32 [B+1], on the compute device
   at::Tensor dropout_keys_T;  // int64 [T] random key of each token (sequence key and position); undefined: dropout off
+  uint64_t dropout_seed = 0;  // of all sequences together, for a library's kernel that knows no keys
   at::Tensor
       output_rows_A;  // int64 [A] distinct tokens whose hidden state is wanted; undefined: all. Spares the last block's work
 

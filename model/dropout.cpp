@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "model/cpu_math.h"
+#include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
@@ -27,6 +28,7 @@ CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask,
 
 at::Tensor apply_mask(const at::Tensor& x_TD, const DropoutSite& site) {
   const at::Tensor in = x_TD.contiguous();
+  if (!in.is_cpu()) return kernels::cuda::dropout(in, site.keys_T, site.rate, site.salt);
   at::Tensor out = at::empty_like(in);
   const DropoutMask mask(site);
   AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "dropout", [&] {

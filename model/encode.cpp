@@ -3,11 +3,12 @@
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
+#include "dist/device.h"
 #include "model/packed_layout.h"
 
 namespace cllm {
 
-TokenSources split_tokens(const Batch& batch) {
+TokenSources split_tokens(const Batch& batch, at::Device device) {
   std::vector<int64_t> word_positions, word_ids, row_positions;
   std::vector<int32_t> rows;
   for (int64_t t = 0; t < batch.num_tokens(); ++t) {
@@ -20,8 +21,8 @@ TokenSources split_tokens(const Batch& batch) {
       rows.push_back(batch.vocabulary.row_of(token));
     }
   }
-  return {at::tensor(word_positions, at::kLong), at::tensor(word_ids, at::kLong), at::tensor(row_positions, at::kLong),
-          std::move(rows)};
+  const auto on_device = [&](const std::vector<int64_t>& values) { return upload(at::tensor(values, at::kLong), device); };
+  return {on_device(word_positions), on_device(word_ids), on_device(row_positions), std::move(rows)};
 }
 
 at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD,
@@ -38,13 +39,13 @@ at::Tensor hidden_states(const Backbone& backbone, const Batch& batch, const at:
   if (A == 0) return at::empty({0, x_TD.size(1)}, x_TD.options().dtype(backbone.text_head().scalar_type()));
   const bool drops = dropout.embedding > 0 || dropout.attention > 0 || dropout.residual > 0;
   PackedLayout layout = make_layout(batch, x_TD.device(), drops);
-  layout.output_rows_A = at::tensor(batch.active_rows, at::kLong);
+  layout.output_rows_A = upload(at::tensor(batch.active_rows, at::kLong), x_TD.device());
   return backbone.forward(x_TD, layout, dropout);
 }
 
 at::Tensor encode(RowExchange& exchange, const Backbone& backbone, const Table& table, const Batch& batch) {
   const at::NoGradGuard no_grad;
-  const TokenSources tokens = split_tokens(batch);
+  const TokenSources tokens = split_tokens(batch, table.weight.device());
   const Route route = exchange.route(tokens.rows);
   const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), exchange.fetch(route, table.weight), route.inverse_T);
   return hidden_states(backbone, batch, x_TD, {});

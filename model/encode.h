@@ -14,13 +14,13 @@
 
 namespace cllm {
 
-/// The tokens of a batch by where their embedding comes from.
+/// The tokens of a batch by where their embedding comes from; tensors on the device of the tables.
 struct TokenSources {
   at::Tensor word_positions, word_ids;  // int64
   at::Tensor row_positions;             // int64: tokens of users and items
   std::vector<int32_t> rows;            // their table rows
 };
-TokenSources split_tokens(const Batch& batch);
+TokenSources split_tokens(const Batch& batch, at::Device device);
 
 /// Input embeddings [T, D] in the table's dtype: words from words_ND, the others from the fetched rows.
 at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const at::Tensor& fetched_UD,

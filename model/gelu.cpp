@@ -9,6 +9,7 @@
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
+#include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
@@ -66,6 +67,7 @@ CLLM_SIMD_CLONES void backward_rows(C* out, const C* gradient, const C* h, const
 
 /// `gradient` undefined: forward; else its product with the slope.
 at::Tensor run(const at::Tensor& h, const at::Tensor& bias, Activation activation, const at::Tensor& gradient = {}) {
+  if (!h.is_cpu()) return kernels::cuda::bias_gelu(h, bias, activation == Activation::kGeluTanh, gradient);
   at::Tensor out = at::empty_like(h);
   dispatch_compute(h.scalar_type(), [&]<class R, class C>(R, C) {
     const auto rows = [&](auto gelu, int64_t begin, int64_t end) {

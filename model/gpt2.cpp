@@ -63,6 +63,7 @@ Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions opti
   TORCH_CHECK(options.compute == options.parameters || (options.compute == at::kBFloat16 && options.parameters == at::kFloat),
               "compute must be the parameter dtype, or bf16 with fp32 parameters");
   TORCH_CHECK(parameters_.size() == gpt2_parameter_shapes(config).size(), "wrong number of parameters");
+  for (auto& [name, parameter] : parameters_) parameter = parameter.to(options.device);
   const auto vector = [&](size_t n) { return parameters_[n].second; };
   const auto linear = [&](size_t n) {
     const at::Tensor weight = parameters_[n].second.to(options.compute);

@@ -12,6 +12,7 @@ namespace cllm {
 struct BackboneOptions {
   at::ScalarType parameters = at::kFloat;
   at::ScalarType compute = at::kFloat;
+  at::Device device = at::kCPU;
 };
 
 /// Names and shapes of a GPT-2 model's parameters in Hugging Face layout, without the `transformer.` prefix.
@@ -22,7 +23,7 @@ class Gpt2 : public Backbone {
  public:
   using Parameters = std::vector<std::pair<std::string, at::Tensor>>;
 
-  /// `parameters` in the order and shapes of gpt2_parameter_shapes, dtype options.parameters.
+  /// `parameters` in the order and shapes of gpt2_parameter_shapes, dtype options.parameters; copied to options.device.
   Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions options);
   ~Gpt2() override;
 

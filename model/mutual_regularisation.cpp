@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "dist/device.h"
 #include "model/kernels/softmax_block.h"
 
 namespace cllm {
@@ -46,7 +47,8 @@ std::vector<Triple> send_to_owners(Communicator& comm, const TableLayout& layout
 
 }  // namespace
 
-CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups) {
+CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups,
+                              at::Device device) {
   std::vector<Triple> triples = send_to_owners(comm, layout, mr.covered);
   std::sort(triples.begin(), triples.end());  // by row, then group; users stand before items, in local rows too
   std::vector<int64_t> rows;
@@ -62,7 +64,7 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
     const bool same_as_before = n > 0 && triples[n - 1][0] == row && triples[n - 1][1] == group;
     factors.back() += mr.once_per_group ? (same_as_before ? 0 : unit) : unit * count;
   }
-  return {at::tensor(rows, at::kLong), at::tensor(factors, at::kDouble)};
+  return {upload(at::tensor(rows, at::kLong), device), upload(at::tensor(factors, at::kDouble), device)};
 }
 
 double regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda, const at::Tensor& rows_M,

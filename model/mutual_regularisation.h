@@ -18,8 +18,9 @@ struct CoveredShard {
   at::Tensor factors_C;  // fp64 [C] scale / G * sum over groups of n: the row's share in mr = sum_C factor |own - fixed|^2
 };
 
-/// Sends the triples of `mr` to the owners of their rows. Collective.
-CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups);
+/// Sends the triples of `mr` to the owners of their rows, over the hosts; the result is on `device`. Collective.
+CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups,
+                              at::Device device = at::kCPU);
 
 /// This rank's part of mr, without lambda. Adds lambda * d mr / d own = 2 lambda factor (own - fixed) to `gradients_MD`, whose rows
 /// are `rows_M` (local, ascending) and must include the covered ones; lambda = 0 adds nothing. The rows of both tables must be caught up.

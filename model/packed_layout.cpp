@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/random.h"
+#include "dist/device.h"
 
 namespace cllm {
 namespace {
@@ -23,8 +24,8 @@ PackedLayout layout_of(std::vector<int64_t> offsets, at::Device device) {
     layout.longest = std::max(layout.longest, length);
   }
   offset[0] = 0;
-  layout.positions_T = positions.to(device);
-  layout.offsets_B1 = offsets32.to(device);
+  layout.positions_T = upload(positions, device);
+  layout.offsets_B1 = upload(offsets32, device);
   return layout;
 }
 
@@ -36,11 +37,12 @@ PackedLayout make_layout(const Batch& batch, at::Device device, bool dropout) {
   at::Tensor keys = at::empty({layout.num_tokens()}, at::kLong);
   auto* key = keys.mutable_data_ptr<int64_t>();
   for (int64_t b = 0; b < layout.num_sequences(); ++b) {
+    layout.dropout_seed = mix64(layout.dropout_seed ^ batch.sequence_keys[b]);
     for (int64_t t = layout.offsets[b]; t < layout.offsets[b + 1]; ++t) {
       key[t] = static_cast<int64_t>(mix64(batch.sequence_keys[b] + static_cast<uint64_t>(t - layout.offsets[b])));
     }
   }
-  layout.dropout_keys_T = keys.to(device);
+  layout.dropout_keys_T = upload(keys, device);
   return layout;
 }
 

@@ -30,6 +30,9 @@ class RowOptimizer {
   /// One update: table.step += 1, then rows_M move by gradients_MD (same dtype as the table).
   virtual void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const = 0;
 
+  /// Whether an update also moves rows that it is not given.
+  virtual bool moves_absent_rows() const = 0;
+
   /// catch_up of every row: before evaluation, export, or a change of the learning rate. Dense, but only over stale rows.
   virtual void flush(Table& table) const = 0;
 };

@@ -10,14 +10,29 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "model/kernels/softmax_block.h"
 
 namespace cllm {
 namespace {
 
-/// Bytes of one block of logits: it stays in the cache between the products. At least kLeastRows positions, or the products starve.
-constexpr int64_t kBlockBytes = 4 << 20, kLeastRows = 64;
+/// Bytes of one block of logits, and its least number of positions, below which the products starve. CPU: a block stays in the cache
+/// between the products. GPU: a block fills the chip for many waves of tiles, and is at most 4 times the fp32 hidden states.
+struct BlockSize {
+  int64_t bytes, least_rows;
+};
+BlockSize block_size(const at::Tensor& hidden_AD) {
+  if (hidden_AD.is_cuda()) return {std::max<int64_t>(64 << 20, 16 * hidden_AD.numel()), 1024};
+  return {4 << 20, 64};
+}
+
+/// cuBLAS is slow on bf16 matrices whose rows are not whole 16-byte words: the head gets rows of zeros up to a multiple of 8.
+at::Tensor pad_rows(const at::Tensor& head_VD) {
+  const int64_t missing = head_VD.is_cuda() ? (8 - head_VD.size(0) % 8) % 8 : 0;
+  return missing == 0 ? head_VD : at::constant_pad_nd(head_VD, {0, 0, 0, missing});
+}
+
 /// A sharded softmax keeps P between its two passes up to this many bytes, and computes it again beyond.
 constexpr int64_t kKeptBytes = 64 << 20;
 
@@ -32,22 +47,25 @@ struct FlatTargets {
 
 FlatTargets flatten(const Targets& targets) {
   const at::Tensor counts_A = at::diff(targets.offsets_A1);
-  return {at::repeat_interleave(counts_A), targets.ids_K, targets.weights_K};
+  return {at::repeat_interleave(counts_A, /*output_size=*/std::optional(targets.ids_K.size(0))), targets.ids_K,
+          targets.weights_K};
 }
 
 at::Tensor weight_of_positions(const FlatTargets& targets, int64_t A) {
-  return at::zeros({A}, at::kDouble).index_add_(0, targets.position_K, targets.weight_K);
+  return at::zeros({A}, targets.weight_K.options()).index_add_(0, targets.position_K, targets.weight_K);
 }
 
 /// The head's rows on this rank and the gradients of one call.
 class BlockedSoftmax {
  public:
   BlockedSoftmax(const at::Tensor& hidden_AD, const at::Tensor& head_VD, bool want_weight_gradient)
-      : hidden_AD_(hidden_AD.contiguous()), head_VD_(head_VD.to(hidden_AD.scalar_type())), sums_(sum_type(hidden_AD)) {
+      : hidden_AD_(hidden_AD.contiguous()), num_rows_(head_VD.size(0)), head_VD_(pad_rows(head_VD.to(hidden_AD.scalar_type()))),
+        sums_(sum_type(hidden_AD)) {
     const int64_t row_bytes = std::max<int64_t>(1, head_VD_.size(0)) * static_cast<int64_t>(hidden_AD_.element_size());
-    rows_per_block_ = std::max(kLeastRows, kBlockBytes / row_bytes);
-    hidden_gradient_ = at::empty(hidden_AD_.sizes(), at::TensorOptions().dtype(sums_));
-    if (want_weight_gradient) weight_gradient_ = at::zeros(head_VD_.sizes(), at::TensorOptions().dtype(sums_));
+    const BlockSize size = block_size(hidden_AD_);
+    rows_per_block_ = std::max(size.least_rows, size.bytes / row_bytes);
+    hidden_gradient_ = at::empty(hidden_AD_.sizes(), sum_options());
+    if (want_weight_gradient) weight_gradient_ = at::zeros(head_VD_.sizes(), sum_options());
   }
 
   int64_t num_positions() const { return hidden_AD_.size(0); }
@@ -66,8 +84,9 @@ class BlockedSoftmax {
   /// P of a block, and its row maxima and sums.
   at::Tensor exp_block(int64_t first, int64_t count, at::Tensor maximum_b, at::Tensor sum_b) const {
     at::Tensor block_bV = at::mm(hidden_AD_.narrow(0, first, count), head_VD_.t());
-    kernels::exp_rows(block_bV, std::move(maximum_b), std::move(sum_b));
-    return block_bV;
+    at::Tensor logits_bV = block_bV.narrow(1, 0, num_rows_);
+    kernels::exp_rows(logits_bV, std::move(maximum_b), std::move(sum_b));
+    return block_bV;  // padding columns hold logits 0 and meet rows of zeros
   }
 
   /// The softmax terms of the gradients of a block; scale_b: c / s.
@@ -75,11 +94,13 @@ class BlockedSoftmax {
     const int64_t count = block_bV.size(0);
     const at::Tensor scale_b1 = scale_b.to(sums_).unsqueeze(1);
     at::Tensor hidden_gradient_bD = hidden_gradient_.narrow(0, first, count);
-    at::mul_out(hidden_gradient_bD, at::mm(block_bV, head_VD_), scale_b1);
+    at::mul_out(hidden_gradient_bD, product(block_bV, head_VD_), scale_b1);
     if (!weight_gradient_.defined()) return;
     const at::Tensor scaled_bD = (hidden_AD_.narrow(0, first, count) * scale_b1).to(block_bV.scalar_type());
     if (block_bV.scalar_type() == sums_) {
       weight_gradient_.addmm_(block_bV.t(), scaled_bD);
+    } else if (block_bV.is_cuda()) {
+      at::addmm_out(weight_gradient_, weight_gradient_, block_bV.t(), scaled_bD, sums_);
     } else {
       weight_gradient_.add_(at::mm(block_bV.t(), scaled_bD));
     }
@@ -97,15 +118,26 @@ class BlockedSoftmax {
     const at::Tensor minus_weight_K1 = targets.weight_K.neg().to(sums_).unsqueeze(1);
     kernels::add_rows(hidden_gradient_, targets.position_K, head_VD_.index_select(0, targets.row_K) * minus_weight_K1);
     if (!weight_gradient_.defined()) return;
-    kernels::add_rows(weight_gradient_, targets.row_K, hidden_AD_.index_select(0, targets.position_K) * minus_weight_K1);
+    at::Tensor gradient_VD = weight_gradient_.narrow(0, 0, num_rows_);
+    kernels::add_rows(gradient_VD, targets.row_K, hidden_AD_.index_select(0, targets.position_K) * minus_weight_K1);
   }
 
   const at::Tensor& hidden_gradient() const { return hidden_gradient_; }
-  const at::Tensor& weight_gradient() const { return weight_gradient_; }
-  at::ScalarType sums() const { return sums_; }
+  /// Undefined for a frozen head.
+  at::Tensor weight_gradient() const {
+    return weight_gradient_.defined() ? weight_gradient_.narrow(0, 0, num_rows_) : weight_gradient_;
+  }
+  at::TensorOptions sum_options() const { return hidden_AD_.options().dtype(sums_); }
 
  private:
-  at::Tensor hidden_AD_, head_VD_;
+  /// a b in the precision of the sums. On a GPU it leaves the multiplier in that precision; on a CPU it is rounded to the compute dtype.
+  at::Tensor product(const at::Tensor& a, const at::Tensor& b) const {
+    return a.is_cuda() && a.scalar_type() != sums_ ? at::mm(a, b, sums_) : at::mm(a, b);
+  }
+
+  at::Tensor hidden_AD_;
+  int64_t num_rows_;  // V, without padding
+  at::Tensor head_VD_;
   at::ScalarType sums_;
   int64_t rows_per_block_ = 0;
   at::Tensor hidden_gradient_, weight_gradient_;  // in the precision of the sums
@@ -116,17 +148,17 @@ HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, 
   BlockedSoftmax softmax(hidden_AD, head_VD, want_weight_gradient);
   const FlatTargets targets = flatten(csr);
   const at::Tensor weight_A = weight_of_positions(targets, softmax.num_positions());
-  const auto options = at::TensorOptions().dtype(softmax.sums());
-  double loss = -(targets.weight_K * softmax.target_logits(targets)).sum().item<double>();
+  const auto options = softmax.sum_options();
+  at::Tensor loss = -(targets.weight_K * softmax.target_logits(targets)).sum();
   softmax.for_each_block([&](int64_t first, int64_t count) {
     const at::Tensor maximum_b = at::empty({count}, options), sum_b = at::empty({count}, options);
     const at::Tensor block_bV = softmax.exp_block(first, count, maximum_b, sum_b);
     const at::Tensor weight_b = weight_A.narrow(0, first, count);
-    loss += (weight_b * (maximum_b.to(at::kDouble) + sum_b.to(at::kDouble).log())).sum().item<double>();
+    loss += (weight_b * (maximum_b.to(at::kDouble) + sum_b.to(at::kDouble).log())).sum();
     softmax.add_softmax_terms(first, block_bV, weight_b / sum_b);
   });
   softmax.add_target_terms(targets);
-  return {loss, softmax.hidden_gradient().to(hidden_AD.scalar_type()), softmax.weight_gradient()};
+  return {loss.item<double>(), softmax.hidden_gradient().to(hidden_AD.scalar_type()), softmax.weight_gradient()};
 }
 
 /// The table travels: all rows here, then the sum of the ranks' weight gradients back to the owners.
@@ -188,7 +220,7 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
   const AllPositions all = gather_positions(comm, hidden_AD, targets);
   BlockedSoftmax softmax(all.hidden_AD, local_items, /*want_weight_gradient=*/true);
   const int64_t A = softmax.num_positions();
-  at::Tensor maximum_A = at::empty({A}, at::TensorOptions().dtype(softmax.sums())), sum_A = at::empty_like(maximum_A);
+  at::Tensor maximum_A = at::empty({A}, softmax.sum_options()), sum_A = at::empty_like(maximum_A);
   std::vector<at::Tensor> kept;
   softmax.for_each_block([&](int64_t first, int64_t count) {
     at::Tensor block_bV = softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
@@ -204,7 +236,8 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
   at::Tensor top_A = maximum_A.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   const at::Tensor local_top_A = top_A.clone();
   comm.all_reduce(top_A, ReduceOp::kMax);
-  const at::Tensor logit_K = at::zeros({all.flat.row_K.size(0)}, at::kDouble).index_copy_(0, here, softmax.target_logits(mine));
+  const at::Tensor logit_K =
+      at::zeros({all.flat.row_K.size(0)}, all.flat.weight_K.options()).index_copy_(0, here, softmax.target_logits(mine));
   at::Tensor packed = at::cat({sum_A.to(at::kDouble) * (local_top_A - top_A).exp(), logit_K});
   comm.all_reduce(packed, ReduceOp::kSum);
   const at::Tensor normaliser_A = top_A + packed.narrow(0, 0, A).log();

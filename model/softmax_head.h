@@ -24,7 +24,8 @@ struct HeadResult {
 
 /// How the item softmax meets a sharded table. kSharded: hidden states travel, every rank scores all of them against its own rows and
 /// (max, sum exp, target logit) is merged by one packed all-reduce. kGathered: the table travels, hidden states stay. Same result.
-enum class ItemSoftmax { kSharded, kGathered };
+/// kSampled: an estimate from shared negatives, model/sampled_softmax.h; for item_softmax() it is no choice.
+enum class ItemSoftmax { kSharded, kGathered, kSampled };
 
 /// Exact softmax over all J items, head rows = the collaborative item table (METHOD.md §4). Collective.
 /// hidden_AD may be empty on some ranks. compute dtype = dtype of hidden_AD; accumulation in the table's dtype.

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 
 #include <cstdlib>
 #include <new>
@@ -50,7 +51,8 @@ Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at
   return table;
 }
 
-at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype) {
+at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
+  if (!device.is_cpu()) return at::zeros(sizes, at::TensorOptions().dtype(dtype).device(device));
   const auto count = static_cast<size_t>(c10::multiply_integers(sizes));
   void* const memory = std::calloc(count + 1, c10::elementSize(dtype));  // + 1: calloc(0) may return null
   if (memory == nullptr) throw std::bad_alloc();

@@ -35,7 +35,8 @@ Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType
 /// A table that starts from given rows: all users [I, D] and all items [J, D], the same on every rank; dtype as `users_ID`.
 Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD);
 
-/// CPU zeros whose pages are only backed by memory when they are first written: moments of rows that no batch touches cost nothing.
-at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype);
+/// Zeros. On the CPU their pages are only backed by memory when they are first written: moments of rows that no batch touches cost
+/// nothing.
+at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
 
 }  // namespace cllm

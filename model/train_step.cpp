@@ -6,11 +6,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "dist/device.h"
 #include "model/encode.h"
 #include "model/kernels/softmax_block.h"
 #include "model/mutual_regularisation.h"
+#include "model/sampled_softmax.h"
 
 namespace cllm {
 namespace {
@@ -21,9 +25,9 @@ at::Tensor with_graph(Work&& work) {
   return work();
 }
 
-Targets targets_of(const Batch& batch) {
-  return {at::tensor(batch.target_offsets, at::kLong), at::tensor(batch.targets, at::kLong),
-          at::tensor(batch.target_weights, at::kDouble)};
+Targets targets_of(const Batch& batch, at::Device device) {
+  return {upload(at::tensor(batch.target_offsets, at::kLong), device), upload(at::tensor(batch.targets, at::kLong), device),
+          upload(at::tensor(batch.target_weights, at::kDouble), device)};
 }
 
 bool is_trainable(const Backbone& backbone) { return backbone.word_embedding().requires_grad(); }
@@ -39,6 +43,24 @@ void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient) {
 
 /// One pass over memory: a sum is finite unless an element is not (or they overflow, which is as bad).
 bool is_finite(const at::Tensor& tensor) { return std::isfinite(tensor.sum().item<double>()); }
+
+/// The tensors of a step, in its order, that are looked at when a sum of them is not finite.
+struct Seen {
+  at::Tensor own_ND, other_ND, input_TD, hidden_AD, gradients_UD, gradients_MD;
+};
+
+NonFinite first_non_finite(const Seen& seen, std::pair<double, double> loss_and_mr, bool backbone_is_finite) {
+  const auto [loss, mr] = loss_and_mr;
+  if (!std::isfinite(loss) || !is_finite(seen.gradients_UD)) {
+    return !is_finite(seen.own_ND) || !is_finite(seen.other_ND) ? NonFinite::kTableRows
+           : !is_finite(seen.input_TD)                          ? NonFinite::kInputRows
+           : !is_finite(seen.hidden_AD)                         ? NonFinite::kHiddenStates
+           : !std::isfinite(loss)                               ? NonFinite::kLoss
+                                                                : NonFinite::kInputGradients;
+  }
+  if (!backbone_is_finite) return NonFinite::kBackboneGradients;
+  return std::isfinite(mr) && is_finite(seen.gradients_MD) ? NonFinite::kNone : NonFinite::kRowGradients;
+}
 
 /// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros. False: they are not finite.
 bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
@@ -57,17 +79,57 @@ bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
   return is_finite(all);
 }
 
+bool is_sampled(const Batch& batch, const StepConfig& config) {
+  return batch.kind != StepKind::kContent && config.item_softmax == ItemSoftmax::kSampled;
+}
+
+/// The rows of the trained side that a step asks for: those of its tokens and, for a sampled softmax, of the negatives and the targets.
+struct AskedRows {
+  std::vector<int32_t> rows;
+  int64_t num_tokens = 0, num_negatives = 0, num_targets = 0;
+};
+
+AskedRows rows_to_ask(const Batch& batch, const std::vector<int32_t>& of_tokens, const StepConfig& config, bool sampled) {
+  AskedRows asked{of_tokens, static_cast<int64_t>(of_tokens.size())};
+  if (!sampled) return asked;
+  const auto first_item = static_cast<int32_t>(batch.vocabulary.num_users);
+  const std::vector<int32_t> negatives = draw_negatives(batch.vocabulary.num_items, config.negatives, config.negative_key);
+  for (const int32_t item : negatives) asked.rows.push_back(first_item + item);
+  for (const auto item : batch.targets) asked.rows.push_back(first_item + static_cast<int32_t>(item));
+  asked.num_negatives = static_cast<int64_t>(negatives.size());
+  asked.num_targets = static_cast<int64_t>(batch.targets.size());
+  return asked;
+}
+
+/// The sampled softmax over the fetched rows. Its rows' gradients, negatives first, are in weight_gradient: [S + K, D].
+HeadResult sampled_head(const at::Tensor& hidden_AD, const at::Tensor& fetched_UD, const Route& route, const AskedRows& asked,
+                        const Batch& batch, const Targets& targets) {
+  const auto rows_of = [&](int64_t first, int64_t count) {
+    return fetched_UD.index_select(0, route.inverse_T.narrow(0, first, count));
+  };
+  const int64_t S = asked.num_negatives;
+  std::vector<int64_t> items(asked.rows.begin() + asked.num_tokens, asked.rows.begin() + asked.num_tokens + S);
+  for (int64_t& item : items) item -= batch.vocabulary.num_users;
+  const SampledRows rows{upload(at::tensor(items, at::kLong), fetched_UD.device()), rows_of(asked.num_tokens, S),
+                         rows_of(asked.num_tokens + S, asked.num_targets),
+                         std::log(static_cast<double>(S) / static_cast<double>(batch.vocabulary.num_items))};
+  const SampledResult result = sampled_softmax(hidden_AD, rows, targets);
+  return {result.loss, result.hidden_gradient, at::cat({result.negative_gradient, result.target_gradient})};
+}
+
 /// Every row that the step trains on this shard: in L and F the touched users and all items (the softmax gives each a gradient, which
 /// meets the gradient of the item's input embeddings here), in C the touched rows. All ascending.
 RowGradients merge_gradients(const TableLayout& layout, const Route& route, const at::Tensor& returned_MD,
                              at::Tensor item_head_gradient) {
   if (!item_head_gradient.defined()) return {route.touched_local_M, returned_MD};
   const int64_t first_item = layout.num_local_users();
-  const int64_t num_users = (route.touched_local_M < first_item).sum().item<int64_t>();
+  const std::vector<int64_t>& touched = (route.beyond ? *route.beyond : route).distinct;
+  const int64_t num_users = std::lower_bound(touched.begin(), touched.end(), first_item) - touched.begin();
   const int64_t num_items = route.touched_local_M.size(0) - num_users;
   const at::Tensor touched_items = route.touched_local_M.narrow(0, num_users, num_items) - first_item;
   kernels::add_rows(item_head_gradient, touched_items, returned_MD.narrow(0, num_users, num_items));
-  return {at::cat({route.touched_local_M.narrow(0, 0, num_users), at::arange(first_item, layout.num_local_rows(), at::kLong)}),
+  const at::Tensor items = at::arange(first_item, layout.num_local_rows(), route.touched_local_M.options());
+  return {at::cat({route.touched_local_M.narrow(0, 0, num_users), items}),
           at::cat({returned_MD.narrow(0, 0, num_users), item_head_gradient})};
 }
 
@@ -87,8 +149,73 @@ std::string_view name_of(NonFinite place) {
   return "nothing";
 }
 
-TrainStep::TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer)
-    : comm_(comm), model_(model), optimizer_(optimizer), exchange_(comm, model.collaborative.layout) {}
+namespace {
+
+RowExchange exchange_of(Communicator& comm, TwoLevels* levels, const Table& table) {
+  const at::Device device = table.weight.device();
+  return levels != nullptr ? RowExchange(*levels, table.layout, device) : RowExchange(comm, table.layout, device);
+}
+
+}  // namespace
+
+/// What a step reads of the trained side.
+struct TrainStep::Lookup {
+  TokenSources tokens;
+  AskedRows asked;
+  Route route;
+  at::Tensor fetched_UD;
+};
+
+/// The lookup of a step that comes next, begun before the update of the one now.
+struct TrainStep::Ahead {
+  const Batch* batch;
+  Lookup lookup;
+  Arriving arriving;
+};
+
+TrainStep::TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
+    : comm_(comm), model_(model), optimizer_(optimizer), exchange_(exchange_of(comm, levels, model.collaborative)) {}
+
+TrainStep::~TrainStep() = default;
+
+TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config) {
+  Lookup out;
+  out.tokens = split_tokens(batch, trained(batch.kind).weight.device());
+  out.asked = rows_to_ask(batch, out.tokens.rows, config, is_sampled(batch, config));
+  out.route = exchange_.route(out.asked.rows);
+  return out;
+}
+
+TrainStep::Lookup TrainStep::look_up(const Batch& batch, const StepConfig& config) {
+  if (ahead_) {
+    TORCH_CHECK(ahead_->batch == &batch, "another step was announced");
+    return std::move(std::exchange(ahead_, nullptr)->lookup);
+  }
+  Lookup out = ask(batch, config);
+  Table& own = trained(batch.kind);
+  optimizer_.catch_up(own, out.route.touched_local_M);
+  out.fetched_UD = exchange_.fetch(out.route, own.weight);
+  return out;
+}
+
+std::unique_ptr<TrainStep::Ahead> TrainStep::start(const NextStep& next, StepKind now) {
+  Lookup lookup = ask(next.batch, next.config);
+  Table& read = trained(next.batch.kind);
+  if (&read != &trained(now)) optimizer_.catch_up(read, lookup.route.touched_local_M);
+  Arriving arriving = exchange_.start_fetch(lookup.route, read.weight, rows_that_move(now, next.batch.kind));
+  return std::make_unique<Ahead>(Ahead{&next.batch, std::move(lookup), std::move(arriving)});
+}
+
+/// Local rows of the side that `next` reads which the update of `now` moves. Dense Adam moves all rows of a table by every update.
+std::vector<int64_t> TrainStep::rows_that_move(StepKind now, StepKind next) const {
+  if ((now == StepKind::kContent) != (next == StepKind::kContent)) return {};
+  const TableLayout& layout = model_.collaborative.layout;
+  const bool all = optimizer_.moves_absent_rows();
+  const int64_t first = all ? 0 : all_items_ ? layout.num_local_users() : layout.num_local_rows();  // these and all behind them
+  std::vector<int64_t> rows(touched_.begin(), std::lower_bound(touched_.begin(), touched_.end(), first));
+  for (int64_t row = first; row < layout.num_local_rows(); ++row) rows.push_back(row);
+  return rows;
+}
 
 StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, RowGradients& out) {
   const at::NoGradGuard no_grad;
@@ -96,24 +223,34 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   Backbone& backbone = *model_.backbone;
   Table &own = trained(batch.kind), &other = fixed(batch.kind);
   const TableLayout& layout = own.layout;
-  Stopwatch watch;
+  const at::Device device = own.weight.device();
+  phases_ = {};
+  PhaseTimer timer(phases_, device, config.trace);
 
-  const TokenSources tokens = split_tokens(batch);
-  const Route route = exchange_.route(tokens.rows);
-  optimizer_.catch_up(own, route.touched_local_M);
-  if (items_predict_items) optimizer_.catch_up(own, at::arange(layout.num_local_users(), layout.num_local_rows(), at::kLong));
-  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), exchange_.fetch(route, own.weight), route.inverse_T);
-  phases_.lookup = watch.lap();
+  timer.enter(&PhaseSeconds::lookup);
+  const bool sampled = is_sampled(batch, config), exact_items = items_predict_items && !sampled;
+  const Lookup lookup = look_up(batch, config);
+  const auto& [tokens, asked, route, fetched_UD] = lookup;
+  if (exact_items) {
+    optimizer_.catch_up(own, at::arange(layout.num_local_users(), layout.num_local_rows(), route.touched_local_M.options()));
+  }
+  touched_ = (route.beyond ? *route.beyond : route).distinct;
+  all_items_ = exact_items;
+  const at::Tensor token_rows = route.inverse_T.narrow(0, 0, asked.num_tokens);
+  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, token_rows);
+  timer.enter(&PhaseSeconds::forward);
 
   const at::Tensor hidden_AD =
       with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
-  phases_.forward = watch.lap();
+  timer.enter(&PhaseSeconds::head);
 
-  const HeadResult head =
-      items_predict_items
-          ? item_softmax(comm_, layout.items(), config.item_softmax, hidden_AD.detach(), own.items(), targets_of(batch))
-          : text_softmax(hidden_AD.detach(), backbone.text_head().detach(), targets_of(batch), is_trainable(backbone));
-  phases_.head = watch.lap();
+  const Targets targets = targets_of(batch, device);
+  const at::Tensor hidden = hidden_AD.detach();
+  const HeadResult head = sampled ? sampled_head(hidden, fetched_UD, route, asked, batch, targets)
+                          : items_predict_items
+                              ? item_softmax(comm_, layout.items(), config.item_softmax, hidden, own.items(), targets)
+                              : text_softmax(hidden, backbone.text_head().detach(), targets, is_trainable(backbone));
+  timer.enter(&PhaseSeconds::backward);
 
   if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
@@ -125,46 +262,46 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
     add_to_gradient(backbone.word_embedding(), words_ND);
     backbone_is_finite = sum_parameter_gradients(comm_, backbone);
   }
-  phases_.backward = watch.lap();
+  timer.enter(&PhaseSeconds::give_back);
 
   at::Tensor gradients_UD = at::zeros({route.unique_rows_U.size(0), own.width()}, own.weight.options());
-  kernels::add_rows(gradients_UD, route.inverse_T, x_gradient_TD.index_select(0, tokens.row_positions));
+  kernels::add_rows(gradients_UD, token_rows, x_gradient_TD.index_select(0, tokens.row_positions));
+  if (sampled) {
+    const int64_t rest = asked.num_negatives + asked.num_targets;
+    kernels::add_rows(gradients_UD, route.inverse_T.narrow(0, asked.num_tokens, rest), head.weight_gradient);
+  }
   out = merge_gradients(layout, route, exchange_.return_gradients(route, gradients_UD),
-                        items_predict_items ? head.weight_gradient : at::Tensor());
-  phases_.give_back = watch.lap();
+                        exact_items ? head.weight_gradient : at::Tensor());
+  timer.enter(&PhaseSeconds::mr);
 
   at::Tensor sums = at::tensor(  // lm, mr, sequences, tokens
       {head.loss, 0.0, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
   if (config.lambda != 0 || config.report_mr) {
-    const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups);
+    const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups, device);
     optimizer_.catch_up(own, covered.rows_C);
     optimizer_.catch_up(other, covered.rows_C);
     sums[1] = regularise(covered, own, other, config.lambda, out.rows_M, out.gradients_MD);
   }
-  non_finite_ = NonFinite::kNone;
-  if (!std::isfinite(head.loss) || !is_finite(gradients_UD)) {
-    non_finite_ = !is_finite(own.weight) || !is_finite(other.weight) ? NonFinite::kTableRows
-                  : !is_finite(x_TD)                                 ? NonFinite::kInputRows
-                  : !is_finite(hidden_AD)                            ? NonFinite::kHiddenStates
-                  : !std::isfinite(head.loss)                        ? NonFinite::kLoss
-                                                                     : NonFinite::kInputGradients;
-  } else if (!backbone_is_finite) {
-    non_finite_ = NonFinite::kBackboneGradients;
-  } else if (!std::isfinite(sums[1].item<double>()) || !is_finite(out.gradients_MD)) {
-    non_finite_ = NonFinite::kRowGradients;
-  }
+  non_finite_ = first_non_finite({own.weight, other.weight, x_TD, hidden_AD, gradients_UD, out.gradients_MD},
+                                 {head.loss, sums[1].item<double>()}, backbone_is_finite);
   comm_.all_reduce(sums, ReduceOp::kSum);
-  phases_.mr = watch.lap();
   const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
   return {lm + config.lambda * mr, lm, mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
 }
 
-StepLosses TrainStep::run(const Batch& batch, const StepConfig& config) {
+StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const NextStep* next) {
   RowGradients gradients;
   const StepLosses losses = this->gradients(batch, config, gradients);
-  Stopwatch watch;
-  optimizer_.update(trained(batch.kind), gradients.rows_M, gradients.gradients_MD, config.learning_rate);
-  phases_.update = watch.lap();
+  Table& own = trained(batch.kind);
+  PhaseTimer timer(phases_, own.weight.device(), config.trace);
+  timer.enter(&PhaseSeconds::update);
+  if (next != nullptr) ahead_ = start(*next, batch.kind);
+  optimizer_.update(own, gradients.rows_M, gradients.gradients_MD, config.learning_rate);
+  if (ahead_) {
+    Table& read = trained(next->batch.kind);
+    optimizer_.catch_up(read, ahead_->lookup.route.touched_local_M);
+    ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight);
+  }
   return losses;
 }
 

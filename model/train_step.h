@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "data/batch.h"
 #include "dist/communicator.h"
@@ -27,6 +28,15 @@ struct StepConfig {
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
+  int64_t negatives = 0;      // of kSampled, drawn
+  uint64_t negative_key = 0;  // by this key, the same on all ranks
+  bool trace = false;         // phases() of a GPU too, at the price of waiting for it; ranges for a profiler
+};
+
+/// A step that will follow.
+struct NextStep {
+  const Batch& batch;
+  const StepConfig& config;
 };
 
 /// Global values, equal on all ranks. loss = lm + lambda * mr, before the update.
@@ -48,12 +58,16 @@ struct RowGradients {
 /// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
 class TrainStep {
  public:
-  TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer);
+  /// `levels`: rows travel in two levels (dist/row_exchange.h); null: in one.
+  TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
+  ~TrainStep();
 
   /// lookup, forward, softmax, backward, return, MR.
   StepLosses gradients(const Batch& batch, const StepConfig& config, RowGradients& out);
-  /// gradients() and then ONE optimiser update per touched row.
-  StepLosses run(const Batch& batch, const StepConfig& config);
+  /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read: before the update
+  /// the rows that the update leaves alone, so that they travel beneath it, after it the others; the results are the same bit for bit.
+  /// The next call must then be of that batch, and nothing may change the tables in between.
+  StepLosses run(const Batch& batch, const StepConfig& config, const NextStep* next = nullptr);
 
   /// Where the time of the last step went, on this rank.
   const PhaseSeconds& phases() const { return phases_; }
@@ -61,6 +75,13 @@ class TrainStep {
   NonFinite non_finite() const { return non_finite_; }
 
  private:
+  struct Lookup;
+  struct Ahead;
+
+  Lookup ask(const Batch& batch, const StepConfig& config);
+  Lookup look_up(const Batch& batch, const StepConfig& config);
+  std::unique_ptr<Ahead> start(const NextStep& next, StepKind now);
+  std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
   Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
 
@@ -70,6 +91,9 @@ class TrainStep {
   RowExchange exchange_;
   PhaseSeconds phases_;
   NonFinite non_finite_ = NonFinite::kNone;
+  std::vector<int64_t> touched_;  // local rows of the last gradients(), ascending; with all items if all_items_
+  bool all_items_ = false;
+  std::unique_ptr<Ahead> ahead_;  // of the step that comes next; null: none
 };
 
 }  // namespace cllm

@@ -15,7 +15,7 @@ namespace cllm {
 namespace {
 
 struct EvaluateArguments {
-  std::string run, part = "test", per_user;
+  std::string run, part = "test", per_user, device;
   std::vector<int64_t> recall_k, ndcg_k;
   bool baselines = true;
 };
@@ -40,7 +40,7 @@ class PerUserFile {
 };
 
 int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
-  const OpenRun run = open_run(context, arguments.run);
+  const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
   const EvaluationSection& defaults = workspace.config.evaluation;
   const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
@@ -79,6 +79,7 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")->delimiter(',')->check(CLI::PositiveNumber);
   command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")->delimiter(',')->check(CLI::PositiveNumber);
+  add_device_option(*command, arguments->device);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");
   command->add_flag("--baselines,!--no-baselines", arguments->baselines, "Also popularity and item cosine");
   command->callback([=, &context] { context.action = [=, &context] { return evaluate_run(context, *arguments); }; });

@@ -15,7 +15,7 @@ void add_export_command(CLI::App& app, CommandContext& context) {
   command->add_option("--output,-o", *output, "Folder to write; default RUN/export");
   command->callback([=, &context] {
     context.action = [=, &context] {
-      const OpenRun run = open_run(context, *run_dir);
+      const OpenRun run = open_run(context, *run_dir, "cpu");
       const std::string dir = output->empty() ? *run_dir + "/export" : *output;
       export_run(*run.workspace, *run.world, dir);
       context.log.info("wrote " + dir);

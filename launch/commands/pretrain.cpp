@@ -4,6 +4,7 @@
 #include "data/sampling/text_blocks.h"
 #include "launch/agree.h"
 #include "launch/commands/command_line.h"
+#include "launch/connect.h"
 #include "launch/errors.h"
 #include "launch/exit_codes.h"
 #include "launch/progress.h"
@@ -15,7 +16,7 @@ namespace cllm {
 namespace {
 
 struct PretrainArguments {
-  std::string corpus, output;
+  std::string corpus, output, device = "cpu";
   Gpt2Config sizes{.num_layers = 4, .num_heads = 4, .width = 256, .max_positions = 512, .num_words = 0};
   TextBlocks::Options blocks;
   int64_t epochs = 5, warmup_steps = 100;
@@ -31,18 +32,19 @@ double rate_at(const PretrainArguments& arguments, int64_t step, int64_t steps) 
 }
 
 /// A model of words only: tables without rows.
-RecModel word_model(const Gpt2Config& sizes, uint64_t seed, const Communicator& comm) {
+RecModel word_model(const Gpt2Config& sizes, uint64_t seed, const Communicator& comm, at::Device device) {
   const TableLayout layout(0, 0, comm.rank(), comm.world_size());
   RecModel model;
-  model.backbone = make_gpt2(sizes, seed);
+  model.backbone = make_gpt2(sizes, seed, {.device = device});
   model.backbone->set_trainable(true);
   model.collaborative = make_random_table(layout, sizes.width, at::kFloat, seed, Side::kCollaborative);
   model.content = make_random_table(layout, sizes.width, at::kFloat, seed, Side::kContent);
+  for (Table* table : {&model.collaborative, &model.content}) table->weight = table->weight.to(device);
   return model;
 }
 
 int pretrain(CommandContext& context, PretrainArguments arguments) {
-  const auto world = context.mpi.world();
+  const auto world = connect(context.mpi, arguments.device);
   std::optional<Corpus> corpus;
   std::optional<TextBlocks> blocks;
   collectively(*world, [&] {
@@ -60,7 +62,7 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
     }
     blocks.emplace(*corpus, arguments.blocks);
   });
-  RecModel model = word_model(arguments.sizes, arguments.blocks.seed, *world);
+  RecModel model = word_model(arguments.sizes, arguments.blocks.seed, *world, open_device(context.mpi, arguments.device));
   const auto rows = make_row_optimizer({});
   for (Table* table : {&model.collaborative, &model.content}) rows->reset(*table);
   TrainStep train_step(*world, model, *rows);
@@ -111,6 +113,7 @@ void add_pretrain_command(CLI::App& app, CommandContext& context) {
   command->add_option("--epochs", arguments->epochs)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--learning-rate", arguments->learning_rate)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--seed", arguments->blocks.seed)->capture_default_str();
+  command->add_option("--device", arguments->device, "cpu | cuda")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
   command->callback([=, &context] { context.action = [=, &context] { return pretrain(context, *arguments); }; });
 }
 

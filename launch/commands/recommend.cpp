@@ -13,7 +13,7 @@ namespace cllm {
 namespace {
 
 struct RecommendArguments {
-  std::string run, users = "all", output = "recommendations.jsonl";
+  std::string run, users = "all", output = "recommendations.jsonl", device;
   int64_t k = 20;
 };
 
@@ -42,7 +42,7 @@ std::vector<int64_t> share_of(const std::vector<int64_t>& users, const Communica
 }
 
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
-  const OpenRun run = open_run(context, arguments.run);
+  const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
   const Corpus& corpus = workspace.corpus;
   std::vector<int64_t> users;
@@ -83,6 +83,7 @@ void add_recommend_command(CLI::App& app, CommandContext& context) {
   command->add_option("run", arguments->run, "Run folder")->required();
   command->add_option("--users", arguments->users, "File with one raw user id per line, or all")->capture_default_str();
   command->add_option("--k,-k", arguments->k, "Items per user")->check(CLI::PositiveNumber)->capture_default_str();
+  add_device_option(*command, arguments->device);
   command->add_option("--output,-o", arguments->output, "JSONL file")->capture_default_str();
   command->callback([=, &context] { context.action = [=, &context] { return recommend(context, *arguments); }; });
 }

@@ -1,21 +1,29 @@
 #include "launch/commands/run_use.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
 #include "launch/agree.h"
+#include "launch/connect.h"
 #include "launch/errors.h"
 
 namespace cllm {
 
-OpenRun open_run(CommandContext& context, const std::string& dir) {
+OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device) {
   OpenRun run{RunFolder(dir), context.mpi.world(), nullptr, {}};
   RunConfig config;
   collectively(*run.world, [&] { config = run.folder.load_config(); });
   config.run.dir = dir;
+  if (!device.empty()) config.run.device = device;
+  if (config.run.device != "cpu") run.world = connect(context.mpi, config.run.device);
   run.workspace = open_workspace(config, context.mpi, *run.world);
   together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;
+}
+
+void add_device_option(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "cpu | cuda; default: where the run was trained")->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
 std::string part_path(const Communicator& comm, const std::string& path) { return path + ".part" + std::to_string(comm.rank()); }

@@ -10,14 +10,17 @@
 
 namespace cllm {
 
-/// A trained run opened for use: its configuration, its best state in the tables. Collective.
+/// A trained run opened for use: its configuration, its best state in the tables, on `device` ("": the run's). Collective.
 struct OpenRun {
   RunFolder folder;
   std::unique_ptr<Communicator> world;
   std::unique_ptr<Workspace> workspace;
   BestState best;
 };
-OpenRun open_run(CommandContext& context, const std::string& dir);
+OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device);
+
+/// --device of a command that uses a run.
+void add_device_option(CLI::App& command, std::string& device);
 
 /// "pre-post" parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order; rank 0 joins. Collective.
 void join_parts(Communicator& comm, const std::string& path);

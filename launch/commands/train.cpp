@@ -10,6 +10,7 @@
 #include "launch/agree.h"
 #include "launch/baselines.h"
 #include "launch/commands/command_line.h"
+#include "launch/connect.h"
 #include "launch/errors.h"
 #include "launch/exit_codes.h"
 #include "launch/ranker.h"
@@ -116,8 +117,8 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
   const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
                           {&supervision.main, &supervision.background});
-  const auto world =
-      watch(mpi.world(backstop_s(config.run)), "world", {supervision.main, supervision.background, supervision.failpoints});
+  const auto world = watch(connect(mpi, config.run.device, backstop_s(config.run)), "world",
+                           {supervision.main, supervision.background, supervision.failpoints});
   const auto workspace = open(config, mpi, *world);
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, *world, context.log, supervision);

@@ -31,6 +31,28 @@ void add_rows(const at::Tensor& out_ND, const at::Tensor& index_K, const at::Ten
 /// x times the mask of model/dropout.h for (keys_T, rate, salt, group); x [T, D] fp32, fp64 or bf16, keys_T int64 [T]. Its own backward.
 at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, uint64_t salt, int64_t group = 0);
 
+/// gelu(h + bias), or with a gradient its product with the slope there. h, gradient [T, F] in the compute dtype; bias [F] in the residual
+/// dtype (fp32; fp64 for fp64). tanh_form: gelu_new.
+at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, bool tanh_form, const at::Tensor& gradient_TF);
+
+/// x' = x + dropout(y + bias); n = layer_norm(x'), one pass over a row. x', mean, inverse, bias, gamma, beta in the residual dtype, y and n
+/// in the compute dtype; mean and inverse: one number per token.
+struct NormCall {
+  at::Tensor gamma_D, beta_D;
+  double epsilon;
+  at::Tensor keys_T = {};  // as for dropout(); undefined: off
+  double rate = 0;
+  uint64_t salt = 0;
+};
+struct NormTensors {
+  at::Tensor sum_TD, normed_TD, mean_T, inverse_T;
+};
+void add_norm(const NormTensors& out, const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
+              const NormCall& call);
+/// Its gradients in x and y from those of n (in saved.normed_TD) and of x' (undefined: zero). grad_y undefined: it is grad_x.
+void add_norm_backward(const at::Tensor& grad_x_TD, const at::Tensor& grad_y_TD, const NormTensors& saved,
+                       const at::Tensor& grad_sum_TD, const NormCall& call);
+
 /// Where the gradient of the touched rows comes from. The gradient of row m is the sum of its contributions, plus
 /// pull_M[m] (w - fixed) if `fixed_ND` is given: mutual regularisation with the other side's table, w read after its catch-up.
 struct RowGradient {

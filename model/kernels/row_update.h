@@ -1,6 +1,7 @@
 #pragma once
 
 // The inner loops of the row optimisers: one pass over the touched rows, nothing else of the table is read or written.
+// On a GPU they are the kernels of cuda.h (D a multiple of 8 there).
 // Letters: M touched rows, D width. Tensors are contiguous, on one device, fp32 or fp64; rows_M int64, distinct, ascending.
 
 #include <ATen/core/Tensor.h>

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/cuda.h"
 #include "model/kernels/row_update.h"
 #include "model/kernels/vector_clones.h"
 
@@ -188,20 +189,26 @@ void dispatch(Algorithm algorithm, const Arguments& arguments, const AdamCall& c
 
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                    const at::Tensor& rows_M, const AdamCall& call) {
+  if (!weight.is_cpu()) return cuda::adam_catch_up(weight, m, v, row_step, rows_M, call);
   dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, rows_M, {}}, call);
 }
 
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                  const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call) {
+  if (!weight.is_cpu()) return cuda::adam_update(weight, m, v, row_step, {rows_M, gradients_MD}, call);
   dispatch(Algorithm::kAdam, {weight, m, v, row_step, rows_M, gradients_MD}, call);
 }
 
 void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
                             const at::Tensor& gradients_MD, double learning_rate, double epsilon) {
+  if (!weight.is_cpu()) {
+    return cuda::rowwise_adagrad_update(weight, accumulator, {rows_M, gradients_MD}, learning_rate, epsilon);
+  }
   dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, epsilon, 0});
 }
 
 void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) {
+  if (!weight.is_cpu()) return cuda::sgd_update(weight, {rows_M, gradients_MD}, learning_rate);
   dispatch(Algorithm::kSgd, {weight, {}, {}, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, 0, 0});
 }
 

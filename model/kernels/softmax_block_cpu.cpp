@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/cuda.h"
 #include "model/kernels/softmax_block.h"
 #include "model/kernels/vector_clones.h"
 
@@ -120,6 +121,7 @@ void add_rows_typed(at::Tensor& out, const at::Tensor& index_K, const at::Tensor
 }  // namespace
 
 void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
+  if (!logits_bV.is_cpu()) return cuda::exp_rows(logits_bV, maximum_b, sum_b);
   TORCH_CHECK(logits_bV.is_cpu() && logits_bV.is_contiguous() && maximum_b.is_contiguous() && sum_b.is_contiguous());
   switch (logits_bV.scalar_type()) {
     case at::kFloat: return exp_block<float, float>(logits_bV.mutable_data_ptr<float>(), logits_bV, maximum_b, sum_b);
@@ -132,6 +134,7 @@ void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
 }
 
 void add_rows(at::Tensor& out, const at::Tensor& index_K, const at::Tensor& source_KD) {
+  if (!out.is_cpu()) return cuda::add_rows(out, index_K, source_KD);
   TORCH_CHECK(out.is_cpu() && out.is_contiguous() && source_KD.is_contiguous() && index_K.is_contiguous() &&
               out.scalar_type() == source_KD.scalar_type() && source_KD.size(0) == index_K.size(0) &&
               source_KD.size(1) == out.size(1));

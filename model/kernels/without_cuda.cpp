@@ -1,6 +1,4 @@
 // The device functions of a build without CUDA.
-#ifndef CLLM_CUDA
-
 #include "model/errors.h"
 #include "model/kernels/cuda.h"
 
@@ -20,6 +18,9 @@ at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t, int64_t) { refuse(); }
+at::Tensor bias_gelu(const at::Tensor&, const at::Tensor&, bool, const at::Tensor&) { refuse(); }
+void add_norm(const NormTensors&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const NormCall&) { refuse(); }
+void add_norm_backward(const at::Tensor&, const at::Tensor&, const NormTensors&, const at::Tensor&, const NormCall&) { refuse(); }
 void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
                    const AdamCall&) {
   refuse();
@@ -32,5 +33,3 @@ void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradi
 void sgd_update(const at::Tensor&, const RowGradient&, double) { refuse(); }
 
 }  // namespace cllm::kernels::cuda
-
-#endif

@@ -75,9 +75,9 @@ INSTANTIATE_TEST_SUITE_P(Inputs, Refused, ::testing::ValuesIn(all_rows()), [](co
 TEST(Table, has_at_least_120_rows) { EXPECT_GE(all_rows().size(), 120u); }
 
 /// Rows of every kind once more as real processes.
-const std::vector<std::string> kAsProcess = {"unknown_command",       "config_seed_is_text", "interactions_bad_utf8",
-                                             "corpus_missing",        "tokenizer_no_json",   "backbone_no_weights",
-                                             "checkpoint_all_damaged"};
+const std::vector<std::string> kAsProcess = {"unknown_command",        "config_seed_is_text",      "interactions_bad_utf8",
+                                             "corpus_missing",         "tokenizer_no_json",        "backbone_no_weights",
+                                             "checkpoint_all_damaged", "config_device_without_gpu"};
 
 int lines_of_program(const std::string& output) {
   std::istringstream in(output);

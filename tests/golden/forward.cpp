@@ -25,7 +25,8 @@ Gpt2 truncated(const Gpt2& whole, int64_t blocks) {
     if (name == "ln_f.bias") parameter.zero_();
     kept.emplace_back(name, parameter);
   }
-  return Gpt2(config, std::move(kept), {whole.word_embedding().scalar_type(), whole.word_embedding().scalar_type()});
+  return Gpt2(config, std::move(kept),
+              {whole.word_embedding().scalar_type(), whole.word_embedding().scalar_type(), whole.word_embedding().device()});
 }
 
 at::Tensor normalised(const at::Tensor& x_TD, double epsilon) {
@@ -81,9 +82,9 @@ void compare_collation(const Forward& f) {
 at::Tensor embed(const Forward& f, const std::string& std) {
   const SafetensorsFile tables = f.set.open("tables_std" + std + ".safetensors");
   const std::string side = side_of(f.batch.kind);
-  const at::Tensor all = at::cat({f.model.backbone->word_embedding(), tables.tensor(side + "_user").to(f.set.dtype()),
-                                  tables.tensor(side + "_item").to(f.set.dtype())});
-  return all.index_select(0, at::tensor(f.batch.token_ids, at::kLong));
+  const at::Tensor all = at::cat({f.model.backbone->word_embedding(), f.set.placed(tables.tensor(side + "_user")),
+                                  f.set.placed(tables.tensor(side + "_item"))});
+  return all.index_select(0, f.set.placed(at::tensor(f.batch.token_ids, at::kLong)));
 }
 
 /// NLL of every active position of the whole batch, one head call each: the rank that has it passes one position, the others none.
@@ -95,8 +96,9 @@ void compare_nll(const Forward& f, const at::Tensor& hidden_AD) {
   for (int64_t a = 0; a < nll.size(0); ++a) {
     const bool mine = next < own.size(0) && own[next].item<int64_t>() == a;
     const int64_t count = mine ? 1 : 0;
-    const Targets target{at::arange(count + 1, at::kLong), f.golden("targets").narrow(0, a, count),
-                         at::ones({count}, at::kDouble)};
+    const at::Tensor ones = at::ones({count}, at::TensorOptions().dtype(at::kDouble).device(f.set.device()));
+    const Targets target{f.set.placed(at::arange(count + 1, at::kLong)), f.set.placed(f.golden("targets").narrow(0, a, count)),
+                         ones};
     const at::Tensor hidden = hidden_AD.narrow(0, mine ? next++ : 0, count);
     const HeadResult result =
         content ? text_softmax(hidden, f.model.backbone->text_head(), target)
@@ -120,8 +122,8 @@ void check_case(const Forward& f, const std::string& std) {
   }
   const at::Tensor hidden_TD = run(whole);
   f.compare("hidden", hidden_TD, unpadded(f.golden("hidden"), mask, f.set.comm()));
-  const at::Tensor hidden_AD = hidden_TD.index_select(0, at::tensor(f.batch.active_rows, at::kLong));
-  const at::Tensor items = f.set.open("tables_std" + std + ".safetensors").tensor("l_item").to(f.set.dtype());
+  const at::Tensor hidden_AD = hidden_TD.index_select(0, f.set.placed(at::tensor(f.batch.active_rows, at::kLong)));
+  const at::Tensor items = f.set.placed(f.set.open("tables_std" + std + ".safetensors").tensor("l_item"));
   const at::Tensor head = f.batch.kind == StepKind::kContent ? f.model.backbone->text_head() : items;
   f.compare("logits", at::mm(hidden_AD, head.t()), f.golden("logits").index_select(0, own_positions(f)));
   if (f.batch.kind != StepKind::kRecommendation) compare_nll(f, hidden_AD);
@@ -146,7 +148,8 @@ void check_arch(GoldenSet& set, ParityReport& report) {
   std::vector<int64_t> lengths;
   for (int64_t b = set.comm().rank(); b < mask.size(0); b += set.comm().world_size())
     lengths.push_back(mask[b].sum().item<int64_t>());
-  const at::Tensor x_TD = backbone->word_embedding().index_select(0, unpadded(ids.unsqueeze(2), mask, set.comm()).flatten());
+  const at::Tensor x_TD =
+      backbone->word_embedding().index_select(0, set.placed(unpadded(ids.unsqueeze(2), mask, set.comm()).flatten()));
   const PackedLayout layout = make_layout(lengths, x_TD.device());
   const at::Tensor hidden_TD = lengths.empty() ? x_TD : backbone->forward(x_TD, layout, {});
   const at::Tensor hidden = io.tensor("f64.last_hidden"), logits = io.tensor("f64.logits");

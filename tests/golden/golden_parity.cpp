@@ -1,4 +1,4 @@
-// golden_parity DIR [--families losses,forward,...]: reproduces the cases of a folder of golden files with the real training path, in
+// golden_parity DIR [--device cpu|cuda] [--families losses,forward,...]: reproduces the cases of a folder of golden files with the real training path, in
 // fp64 and fp32, on any number of ranks. Prints a line per family and `N passed, N failed`; exit code 1 if anything failed.
 
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "dist/mpi_session.h"
+#include "tests/golden/device_world.h"
 #include "tests/golden/families.h"
 
 namespace {
@@ -31,13 +32,31 @@ std::vector<Family> all_families(int world_size) {
   return out;
 }
 
-bool run(MpiSession& session, const std::string& dir, const std::string& wanted) {
-  const auto comm = session.world(), host = session.host();
-  ParityReport report(*comm);
+struct Arguments {
+  std::string dir, device = "cpu", families;
+};
+
+/// False: not understood.
+bool parse(int argc, char** argv, Arguments& out) {
+  if (argc < 2 || argc % 2 != 0) return false;
+  out.dir = argv[1];
+  for (int n = 2; n < argc; n += 2) {
+    const std::string option = argv[n];
+    if (option != "--families" && option != "--device") return false;
+    (option == "--families" ? out.families : out.device) = argv[n + 1];
+  }
+  return true;
+}
+
+bool run(MpiSession& session, const Arguments& arguments) {
+  const DeviceWorld world = open_device_world(session, arguments.device);
+  const auto host = session.host();
+  ParityReport report(*world.comm);
   for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
-    GoldenSet set(dir, *comm, *host, dtype);
+    GoldenSet set(arguments.dir, *world.comm, *host, dtype, world.device);
     for (const Family& family : all_families(session.world_size())) {
-      if (!wanted.empty() && ("," + wanted + ",").find("," + family.name + ",") == std::string::npos) continue;
+      if (!arguments.families.empty() && ("," + arguments.families + ",").find("," + family.name + ",") == std::string::npos)
+        continue;
       report.begin(family.name + set.suffix());
       family.check(set, report);
       report.end();
@@ -50,14 +69,17 @@ bool run(MpiSession& session, const std::string& dir, const std::string& wanted)
 
 int main(int argc, char** argv) {
   MpiSession session(&argc, &argv);
-  const bool has_families = argc == 4 && std::string(argv[2]) == "--families";
-  if (argc != 2 && !has_families) {
-    if (session.rank() == 0)
-      std::fprintf(stderr, "usage: golden_parity DIR [--families losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    if (session.rank() == 0) {
+      std::fprintf(
+          stderr,
+          "usage: golden_parity DIR [--device cpu|cuda] [--families losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
+    }
     return 64;
   }
   try {
-    return run(session, argv[1], has_families ? argv[3] : "") ? 0 : 1;
+    return run(session, arguments) ? 0 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "golden_parity, rank %d: %s\n", session.rank(), error.what());
     session.abort(70);

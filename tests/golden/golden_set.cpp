@@ -39,8 +39,8 @@ StepKind kind_of(const Json& batch_case) {
 
 std::string side_of(StepKind kind) { return kind == StepKind::kContent ? "c" : "l"; }
 
-GoldenSet::GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype)
-    : dir_(dir), comm_(comm), host_(host), dtype_(dtype), index_(read_index(dir)) {
+GoldenSet::GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype, at::Device device)
+    : dir_(dir), comm_(comm), host_(host), dtype_(dtype), device_(device), index_(read_index(dir)) {
   const Json& sizes = index_.at("sizes");
   vocabulary_ = {sizes.at("n_words"), sizes.at("n_users"), sizes.at("n_items")};
 }
@@ -54,13 +54,17 @@ const SafetensorsFile& GoldenSet::truth(const std::string& stem) {
 }
 
 std::shared_ptr<Backbone> GoldenSet::backbone(const std::string& folder) const {
-  return load_backbone(host_, dir_ + "/" + folder, {dtype_, dtype_});
+  return load_backbone(host_, dir_ + "/" + folder, {dtype_, dtype_, device_});
+}
+
+at::Tensor GoldenSet::placed(const at::Tensor& tensor) const {
+  return (tensor.is_floating_point() ? tensor.to(dtype_) : tensor).to(device_);
 }
 
 RecModel GoldenSet::model(const std::string& std) const {
   const SafetensorsFile file = open("tables_std" + std + ".safetensors");
   const auto table = [&](const std::string& side) {
-    return make_table(layout(), file.tensor(side + "_user").to(dtype_), file.tensor(side + "_item").to(dtype_));
+    return make_table(layout(), placed(file.tensor(side + "_user")), placed(file.tensor(side + "_item")));
   };
   return {backbone(), table("l"), table("c")};
 }

@@ -31,20 +31,28 @@ struct Tolerances {
 /// The set as one rank uses it: its inputs in one precision, split over the ranks.
 class GoldenSet {
  public:
-  GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype);
+  GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype, at::Device device = at::kCPU);
 
   const Json& index() const { return index_; }
   Communicator& comm() const { return comm_; }
   at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return device_; }
   const Vocabulary& vocabulary() const { return vocabulary_; }
   TableLayout layout() const;
-  Tolerances tolerances() const { return dtype_ == at::kDouble ? Tolerances{1e-9, 1e-9} : Tolerances{2e-5, 5e-5}; }
-  std::string suffix() const { return dtype_ == at::kDouble ? " f64" : " f32"; }
+  Tolerances tolerances() const {
+    if (dtype_ == at::kDouble) return {1e-9, 1e-9};
+    return device_.is_cpu() ? Tolerances{2e-5, 5e-5} : Tolerances{1e-4, 1e-4};
+  }
+  std::string suffix() const {
+    return std::string(dtype_ == at::kDouble ? " f64" : " f32") + (device_.is_cpu() ? "" : " on " + device_.str());
+  }
 
   /// The fp64 results, which both precisions are compared with: `<stem>.f64.safetensors`.
   const SafetensorsFile& truth(const std::string& stem);
   SafetensorsFile open(const std::string& name) const { return SafetensorsFile(dir_ + "/" + name); }
   std::shared_ptr<Backbone> backbone(const std::string& folder = "tiny_gpt2") const;
+  /// On the device, in the set's precision if it is floating.
+  at::Tensor placed(const at::Tensor& tensor) const;
   /// Both sides from tables_std<std>, without optimiser state, and a fresh backbone.
   RecModel model(const std::string& std) const;
 
@@ -62,6 +70,7 @@ class GoldenSet {
   std::string dir_;
   Communicator &comm_, &host_;
   at::ScalarType dtype_;
+  at::Device device_;
   Json index_;
   Vocabulary vocabulary_;
   std::map<std::string, SafetensorsFile> truth_;

@@ -18,7 +18,7 @@ double scale_of(const at::Tensor& whole) {
 }
 
 at::Tensor difference(const at::Tensor& actual, const at::Tensor& expected) {
-  return (actual.detach().to(at::kDouble) - expected.to(at::kDouble)).abs();
+  return (actual.detach().cpu().to(at::kDouble) - expected.to(at::kDouble)).abs();
 }
 
 }  // namespace

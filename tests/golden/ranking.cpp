@@ -37,8 +37,8 @@ std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityRepo
   const LossOptions options = parse_preset(c.at("preset").get<std::string>());
   const RecModel model = set.model(c.at("tables"));
   const SafetensorsFile tables = set.open("tables_std" + c.at("tables").get<std::string>() + ".safetensors");
-  const at::Tensor rows = at::cat(
-      {model.backbone->word_embedding(), tables.tensor("l_user").to(set.dtype()), tables.tensor("l_item").to(set.dtype())});
+  const at::Tensor rows =
+      at::cat({model.backbone->word_embedding(), set.placed(tables.tensor("l_user")), set.placed(tables.tensor("l_item"))});
   std::vector<int64_t> lengths, ids, last, users;
   std::vector<std::vector<int32_t>> masked;
   for (size_t n = rank; n < c.at("users").size(); n += R) {
@@ -49,9 +49,9 @@ std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityRepo
     masked.push_back(ascending(c.at("train")[n]));
     users.push_back(static_cast<int64_t>(n));
   }
-  const at::Tensor x_TD = rows.index_select(0, at::tensor(ids, at::kLong));
+  const at::Tensor x_TD = rows.index_select(0, set.placed(at::tensor(ids, at::kLong)));
   PackedLayout layout = make_layout(lengths, x_TD.device());
-  layout.output_rows_A = at::tensor(last, at::kLong);
+  layout.output_rows_A = set.placed(at::tensor(last, at::kLong));
   const at::Tensor hidden = lengths.empty() ? x_TD : model.backbone->forward(x_TD, layout, {});
 
   const ItemScorer scorer(set.comm(), set.layout().items(), model.collaborative.items());

@@ -79,7 +79,7 @@ void check_trajectories(GoldenSet& set, ParityReport& report) {
 void check_adam(GoldenSet& set, ParityReport& report) {
   const SafetensorsFile inputs = set.open("adam/inputs.safetensors");
   const SafetensorsFile& truth = set.truth("adam/result");
-  const at::Tensor start = inputs.tensor("w").to(set.dtype()), touched = inputs.tensor("touched");
+  const at::Tensor start = set.placed(inputs.tensor("w")), touched = inputs.tensor("touched");
   const double learning_rate = set.index().at("adam").at("lr");
   const TableLayout layout(start.size(0), 0, set.comm().rank(), set.comm().world_size());
   const auto mine = [&](const at::Tensor& rows) {
@@ -90,7 +90,8 @@ void check_adam(GoldenSet& set, ParityReport& report) {
   optimizer->reset(table);
   for (int64_t n = 0; n < touched.size(0); ++n) {
     const at::Tensor rows_M = mine(touched[n]).nonzero().squeeze(1);
-    optimizer->update(table, rows_M, mine(inputs.tensor("gradients")[n]).to(set.dtype()).index_select(0, rows_M), learning_rate);
+    const at::Tensor gradients_MD = mine(inputs.tensor("gradients")[n]).index_select(0, rows_M);
+    optimizer->update(table, set.placed(rows_M), set.placed(gradients_MD), learning_rate);
     const Table now = flushed(table, *optimizer);
     const std::string label = "step" + std::to_string(n) + "/";
     for (const Parts& part : {Parts{now.weight, "w"}, Parts{now.moment1, "m"}, Parts{now.moment2, "v"}}) {

@@ -1,8 +1,9 @@
-#include "model/device_blocks.h"
+#include "model/add_norm.h"
 
 #include <gtest/gtest.h>
 
 #include "model/attention.h"
+#include "model/device_attention.h"
 #include "model/gelu.h"
 #include "tests/gpu/test_device.h"
 
@@ -51,12 +52,12 @@ TEST(DeviceBlocks, AttentionIsTheCpuTwinsWithAndWithoutDropout) {
     expect_equal(
         {random({16, 48}, at::kDouble), random({48}, at::kDouble)}, 1e-12,
         [&](const auto& in) { return causal_attention(in[0], in[1], layout_on(at::kCPU), 2, site); },
-        [&](const auto& in) { return device::causal_attention(in[0], in[1], layout_on(kDevice), 2, site_on_device); });
+        [&](const auto& in) { return causal_attention(in[0], in[1], layout_on(kDevice), 2, site_on_device); });
   }
 }
 
 TEST(DeviceBlocks, FlashAttentionIsTheExactOneUpToBfloat16) {
-  if (kDevice == at::kCPU) GTEST_SKIP() << "needs a GPU: libtorch has flash attention for packed sequences on GPUs only";
+  if (!kOnGpu) GTEST_SKIP() << "needs a GPU: libtorch has flash attention for packed sequences on GPUs only";
   const at::Tensor qkv = random({16, 3 * 128}).to(at::kBFloat16), bias = random({3 * 128}) * 0.1;
   const auto exact = [&](const auto& in) {
     return device::causal_attention(in[0].to(at::kFloat), in[1], layout_on(kDevice), 2, {});
@@ -80,7 +81,7 @@ TEST(DeviceBlocks, AddAndNormIsTheCpuTwins) {
   expect_equal(
       {random({16, 24}, at::kDouble), random({16, 24}, at::kDouble), random({24}, at::kDouble)}, 1e-12,
       [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm, site)); },
-      [&](const auto& in) { return both(device::add_and_norm(in[0], in[1], in[2], norm_on_device, site_on_device)); });
+      [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm_on_device, site_on_device)); });
 }
 
 TEST(DeviceBlocks, GeluIsTheCpuTwins) {
@@ -88,7 +89,7 @@ TEST(DeviceBlocks, GeluIsTheCpuTwins) {
     expect_equal(
         {random({7, 32}, at::kDouble), random({32}, at::kDouble)}, 1e-12,
         [&](const auto& in) { return bias_gelu(in[0], in[1], activation); },
-        [&](const auto& in) { return device::bias_gelu(in[0], in[1], activation); });
+        [&](const auto& in) { return bias_gelu(in[0], in[1], activation); });
   }
 }
 

@@ -29,14 +29,14 @@ TEST(NcclCommunicator, RefusesTwoRanksOnOneGpuOnAllOfThem) {
   NcclOptions same = options(60);
   same.local_rank = 0;
   same.allow_shared_gpu = false;
-  EXPECT_THROW(make_nccl_communicator(*session->world(60), same), CommError);
+  EXPECT_THROW(make_nccl_communicator(*session->world(60), same), DeviceError);
 }
 
 TEST(NcclCommunicator, RefusesALocalRankWithoutGpuOnAllRanks) {
   NcclOptions beyond = options(60);
   beyond.allow_shared_gpu = false;
   if (session->rank() == session->world_size() - 1) beyond.local_rank = 1000;
-  EXPECT_THROW(make_nccl_communicator(*session->world(60), beyond), CommError);
+  EXPECT_THROW(make_nccl_communicator(*session->world(60), beyond), DeviceError);
 }
 
 TEST(NcclCommunicator, AMissingPeerEndsAnOperationAtItsDeadline) {

@@ -1,16 +1,18 @@
 #pragma once
 
-// The same tests run on a GPU and, with tests/gpu/on_host, on the CPU.
+// The same tests run on a GPU and, without one, on the fake device of tests/gpu/on_host.
 
 #include <ATen/ATen.h>
 
 namespace cllm::test {
 
-#ifdef CLLM_CUDA
+#ifdef CLLM_TEST_ON_GPU
 inline constexpr c10::DeviceType kDevice = c10::DeviceType::CUDA;
 #else
-inline constexpr c10::DeviceType kDevice = c10::DeviceType::CPU;
+inline constexpr c10::DeviceType kDevice = c10::DeviceType::PrivateUse1;
 #endif
+
+inline constexpr bool kOnGpu = kDevice == c10::DeviceType::CUDA;
 
 inline at::Tensor to_device(const at::Tensor& tensor) { return tensor.to(kDevice, /*non_blocking=*/false, /*copy=*/true); }
 inline at::Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) { return at::randn(shape).to(dtype); }

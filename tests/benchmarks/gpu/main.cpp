@@ -4,11 +4,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "tests/benchmarks/gpu/measure.h"
 
 int main(int argc, char** argv) try {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // as the program sets it
   const c10::InferenceMode inference;
   if (!at::hasCUDA() || at::cuda::device_count() == 0) {
     std::fprintf(stderr, "gpu_bench: no GPU is visible\n");
@@ -21,6 +23,7 @@ int main(int argc, char** argv) try {
   const cllm::bench::Limits limits = cllm::bench::measure_limits(report);
   cllm::bench::measure_rows(limits, report);
   cllm::bench::measure_softmax(limits, report);
+  cllm::bench::measure_steps(limits, report);
   if (argc > 1) report.write_json(argv[1], device.name);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "gpu_bench: %s\n", error.what());

@@ -52,5 +52,6 @@ Limits measure_limits(Report& report);
 
 void measure_rows(const Limits& limits, Report& report);
 void measure_softmax(const Limits& limits, Report& report);
+void measure_steps(const Limits& limits, Report& report);
 
 }  // namespace cllm::bench

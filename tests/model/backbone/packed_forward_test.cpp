@@ -23,7 +23,7 @@ namespace {
 
 using testing::gap;
 
-constexpr BackboneOptions kDouble{at::kDouble, at::kDouble};
+const BackboneOptions kDouble{at::kDouble, at::kDouble};
 const std::vector<int64_t> kLengths{5, 1, 130, 64, 17};
 
 Gpt2Config small_config(Activation activation = Activation::kGeluTanh) {

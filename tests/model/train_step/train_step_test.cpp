@@ -2,77 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
-
-#include "data/random.h"
+#include "tests/model/train_step/small_model.h"
 #include "tests/support/thread_world.h"
 
 namespace cllm {
 namespace {
 
-constexpr int64_t kWords = 7, kUsers = 5, kItems = 6, kWidth = 4;
-constexpr Vocabulary kVocabulary{kWords, kUsers, kItems};
-
-/// The smallest thing with a gradient: tanh(x W), token by token. The real backbone is proved by the golden files.
-class TokenwiseBackbone : public Backbone {
- public:
-  TokenwiseBackbone() {
-    CounterRng random(1);
-    for (at::Tensor* tensor : {&words_, &mix_}) {
-      for (int64_t n = 0; n < tensor->numel(); ++n) tensor->mutable_data_ptr<double>()[n] = random.normal();
-    }
-  }
-  int64_t width() const override { return kWidth; }
-  int64_t num_layers() const override { return 1; }
-  int64_t num_words() const override { return kWords; }
-  int64_t max_positions() const override { return 64; }
-  at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout&) const override {
-    const at::Tensor out = at::tanh(at::mm(x_TD, mix_));
-    return layout.output_rows_A.defined() ? out.index_select(0, layout.output_rows_A) : out;
-  }
-  const at::Tensor& word_embedding() const override { return words_; }
-  const at::Tensor& text_head() const override { return words_; }
-  std::vector<std::pair<std::string, at::Tensor>> parameters() const override { return {{"words", words_}, {"mix", mix_}}; }
-  void set_trainable(bool trainable) override {
-    words_.set_requires_grad(trainable);
-    mix_.set_requires_grad(trainable);
-  }
-
- private:
-  at::Tensor words_ = at::empty({kWords, kWidth}, at::kDouble), mix_ = at::empty({kWidth, kWidth}, at::kDouble);
-};
-
-/// Sequences of "user, items..." (collaborative) or "user, word, words..." (content), dealt to the ranks.
-Batch batch_of(StepKind kind, int rank, int world_size) {
-  Batch batch;
-  batch.kind = kind;
-  batch.vocabulary = kVocabulary;
-  batch.num_groups = 2;
-  batch.sequence_offsets = {0};
-  batch.target_offsets = {0};
-  const bool items = kind == StepKind::kCollaborative;
-  CounterRng random(9);
-  for (int32_t s = 0; s < 7; ++s) {
-    const int32_t user = s % 4;
-    std::vector<int32_t> ids;
-    for (int n = 0; n < 2 + s % 3; ++n) ids.push_back(static_cast<int32_t>(random.below(items ? kItems : kWords)));
-    if (s % world_size != rank) continue;
-    batch.token_ids.push_back(kVocabulary.user_token(user));
-    batch.mr.covered.push_back({kVocabulary.row_of(kVocabulary.user_token(user)), s % 2, 1});
-    for (const int32_t id : ids) {
-      batch.active_rows.push_back(static_cast<int32_t>(batch.num_tokens()) - 1);
-      batch.token_ids.push_back(items ? kVocabulary.item_token(id) : id);
-      if (items) batch.mr.covered.push_back({kVocabulary.row_of(kVocabulary.item_token(id)), s % 2, 1});
-      batch.targets.push_back(id);
-      batch.target_offsets.push_back(static_cast<int32_t>(batch.targets.size()));
-      batch.target_weights.push_back(0.1 * (1 + s));
-    }
-    batch.sequence_offsets.push_back(static_cast<int32_t>(batch.num_tokens()));
-    batch.sequence_keys.push_back(static_cast<uint64_t>(s));
-  }
-  return batch;
-}
+using namespace testing;
 
 struct History {
   std::vector<StepLosses> losses;
@@ -84,11 +20,8 @@ History train(int world_size, const StepConfig& config, bool once_per_group) {
   History run;
   testing::run_ranks(world_size, [&](Communicator& comm) {
     const TableLayout layout(kUsers, kItems, comm.rank(), world_size);
-    RecModel model{std::make_shared<TokenwiseBackbone>(), make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
-                   make_random_table(layout, kWidth, at::kDouble, 1, Side::kContent)};
     const auto optimizer = make_row_optimizer({});
-    optimizer->reset(model.collaborative);
-    optimizer->reset(model.content);
+    RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
     for (int n = 0; n < 6; ++n) {
       Batch batch = batch_of(n % 2 == 0 ? StepKind::kCollaborative : StepKind::kContent, comm.rank(), world_size);
@@ -126,6 +59,18 @@ TEST(TrainStep, AnyNumberOfRanksMakesTheSameRun) {
   }
 }
 
+TEST(TrainStep, ASampledSoftmaxMakesTheSameRunOnAnyNumberOfRanks) {
+  const StepConfig config{
+      .lambda = 0.3, .learning_rate = 1e-2, .item_softmax = ItemSoftmax::kSampled, .negatives = 4, .negative_key = 3};
+  const History one = train(1, config, true);
+  for (const int world_size : {2, 4}) {
+    const History many = train(world_size, config, true);
+    EXPECT_NEAR(many.losses.back().loss, one.losses.back().loss, 1e-12);
+    EXPECT_TRUE(at::allclose(many.collaborative, one.collaborative, 0, 1e-11));
+    EXPECT_TRUE(at::allclose(many.content, one.content, 0, 1e-11));
+  }
+}
+
 TEST(TrainStep, MoreRanksThanSequencesMakeTheSameRun) {
   const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2};
   const History one = train(1, config, true), many = train(9, config, true);
@@ -144,12 +89,8 @@ TEST(TrainStep, TheSameRunTwiceIsBitwiseEqual) {
 template <typename Body>
 void with_step(Body&& body) {
   testing::run_ranks(1, [&](Communicator& comm) {
-    const TableLayout layout(kUsers, kItems, 0, 1);
-    RecModel model{std::make_shared<TokenwiseBackbone>(), make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
-                   make_random_table(layout, kWidth, at::kDouble, 1, Side::kContent)};
     const auto optimizer = make_row_optimizer({});
-    optimizer->reset(model.collaborative);
-    optimizer->reset(model.content);
+    RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
     body(step, model);
   });
@@ -168,11 +109,13 @@ TEST(TrainStep, WithoutLambdaTheRegulariserIsReportedOnlyOnDemandAndMovesNothing
 }
 
 TEST(TrainStep, GradientsEqualFiniteDifferences) {
-  for (const StepKind kind : {StepKind::kCollaborative, StepKind::kContent}) {
+  for (const auto& [kind, form] : {std::pair{StepKind::kCollaborative, ItemSoftmax::kSharded},
+                                   {StepKind::kCollaborative, ItemSoftmax::kSampled},
+                                   {StepKind::kContent, ItemSoftmax::kSharded}}) {
     with_step([&](TrainStep& step, RecModel& model) {
       const Batch batch = batch_of(kind, 0, 1);
       RowGradients gradients, unused;
-      const StepConfig config{.lambda = 0.7};
+      const StepConfig config{.lambda = 0.7, .item_softmax = form, .negatives = 3, .negative_key = 8};
       step.gradients(batch, config, gradients);
       at::Tensor& weight = (kind == StepKind::kContent ? model.content : model.collaborative).weight;
       for (int64_t m = 0; m < gradients.rows_M.size(0); ++m) {
@@ -193,14 +136,9 @@ TEST(TrainStep, ATrainableBackboneGetsTheSumOverRanks) {
   const auto gradients_with = [](int world_size) {
     std::vector<at::Tensor> out;
     testing::run_ranks(world_size, [&](Communicator& comm) {
-      const TableLayout layout(kUsers, kItems, comm.rank(), world_size);
-      RecModel model{std::make_shared<TokenwiseBackbone>(),
-                     make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
-                     make_random_table(layout, kWidth, at::kDouble, 1, Side::kContent)};
-      model.backbone->set_trainable(true);
       const auto optimizer = make_row_optimizer({});
-      optimizer->reset(model.content);
-      optimizer->reset(model.collaborative);
+      RecModel model = small_model(comm, *optimizer);
+      model.backbone->set_trainable(true);
       TrainStep step(comm, model, *optimizer);
       RowGradients unused;
       step.gradients(batch_of(StepKind::kContent, comm.rank(), world_size), {}, unused);

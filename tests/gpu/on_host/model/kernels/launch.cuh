@@ -1,6 +1,6 @@
 #pragma once
 
-// model/kernels/launch.cuh for the CPU: tensors are CPU tensors, a launch runs the kernel to its end.
+// model/kernels/launch.cuh for the fake device (fake_device.cpp): a launch runs the kernel to its end.
 
 #include <ATen/core/Tensor.h>
 #include <c10/macros/Macros.h>
@@ -11,7 +11,7 @@
 
 namespace cllm::kernels::cuda {
 
-constexpr c10::DeviceType kDevice = c10::DeviceType::CPU;
+constexpr c10::DeviceType kDevice = c10::DeviceType::PrivateUse1;
 
 struct DeviceGuard {
   explicit DeviceGuard(c10::Device) {}

@@ -1,11 +1,14 @@
-#include "model/device_blocks.h"
+#include "model/device_attention.h"
 
+#include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 
+#include "data/random.h"
+#include "model/compute_dtype.h"
 #include "model/kernels/cuda.h"
 
 // Letters as in backbone.h; H heads, n tokens of one sequence, E = D / H.
@@ -65,46 +68,27 @@ at::Tensor exact_attention(const at::Tensor& qkv, const PackedLayout& layout, co
   return at::cat(sequences);
 }
 
-struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const DropoutSite& site) {
-    site.save(*ctx);
-    return kernels::cuda::dropout(x_TD.contiguous(), site.keys_T, site.rate, site.salt);
-  }
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const DropoutSite site = DropoutSite::saved(*ctx);
-    return {kernels::cuda::dropout(gradients[0].contiguous(), site.keys_T, site.rate, site.salt), {}};
-  }
-};
+/// The flash kernel's mask as a function of the batch and the place alone, so that a resumed run draws it again.
+void seed_generator(at::Device device, uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(device);
+  const std::scoped_lock lock(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+at::Tensor flash_attention(const at::Tensor& qkv, const PackedLayout& layout, const DropoutSite& site) {
+  if (site.active()) seed_generator(qkv.device(), mix64(layout.dropout_seed ^ site.salt));
+  return FlashAttention::apply(qkv, layout.offsets_B1, layout.longest, site.active() ? site.rate : 0.0);
+}
 
 }  // namespace
-
-at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) {
-  return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD;
-}
 
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site) {
   const int64_t T = qkv_T3D.size(0), D = qkv_T3D.size(1) / 3;
   const at::Tensor qkv = (qkv_T3D + bias_3D.to(qkv_T3D.scalar_type())).view({T, 3, num_heads, D / num_heads});
-  const at::Tensor out = qkv.scalar_type() == at::kBFloat16
-                             ? FlashAttention::apply(qkv, layout.offsets_B1, layout.longest, site.active() ? site.rate : 0.0)
-                             : exact_attention(qkv, layout, site);
-  return out.reshape({T, D});
-}
-
-std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
-                                               const Norm& norm, const DropoutSite& site) {
-  const at::Tensor sum_TD = x_TD + device::dropout(y_TD.to(x_TD.scalar_type()) + bias_D, site);
-  return {sum_TD, device::norm_only(sum_TD, norm, y_TD.scalar_type())};
-}
-
-at::Tensor norm_only(const at::Tensor& x_TD, const Norm& norm, at::ScalarType compute) {
-  return at::layer_norm(x_TD, {x_TD.size(1)}, norm.gamma, norm.beta, norm.epsilon).to(compute);
-}
-
-at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation) {
-  return at::gelu(h_TF.to(bias_F.scalar_type()) + bias_F, activation == Activation::kGeluTanh ? "tanh" : "none")
-      .to(h_TF.scalar_type());
+  if (qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16) return flash_attention(qkv, layout, site).reshape({T, D});
+  const at::Tensor exact = qkv.to(residual_dtype(qkv.scalar_type()));
+  return exact_attention(exact, layout, site).reshape({T, D}).to(qkv.scalar_type());
 }
 
 }  // namespace cllm::device

@@ -1,0 +1,36 @@
+#pragma once
+
+// Where a rank computes. In a build without CUDA only the CPU exists, and the functions that need a GPU throw DeviceError.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace cllm {
+
+/// The GPU of a rank: number `local_rank` of the visible ones. Throws DeviceError if there are fewer. `shared`, for tests only: ranks
+/// beyond the number of GPUs take one that is taken.
+at::Device device_of_rank(int local_rank, bool shared = false);
+
+/// Makes it this thread's device and sets what every sum on it relies on: bf16 products are summed in fp32, and libtorch takes
+/// algorithms that give the same bits in every run. No-op for the CPU.
+void use_device(at::Device device);
+
+/// The most bytes of a GPU's memory that this process has held at once; 0 for the CPU.
+int64_t peak_bytes(at::Device device);
+
+/// Returns when the device has done what all streams hold. No-op for the CPU.
+void synchronize(at::Device device);
+
+/// A named range of this thread's time for NVIDIA's profilers (NVTX); nothing in a build without CUDA. Ranges nest.
+void begin_range(const char* name);
+void end_range();
+
+/// "cuda:0 NVIDIA H200, 139.8 GiB, 132 SMs, compute capability 9.0"; "cpu".
+std::string describe(at::Device device);
+
+/// `host` on `device`; itself if it is there already. To a GPU through pinned memory on the current stream: the host does not wait.
+at::Tensor upload(const at::Tensor& host, at::Device device);
+
+}  // namespace cllm

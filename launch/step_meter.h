@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launch/hardware.h"
+#include "model/phases.h"
+
+namespace cllm {
+
+/// What one training step cost this rank.
+struct StepCost {
+  double took_s = 0;
+  double waited_s = 0;         // of it in collectives, as the host saw it: on a GPU only a traced run sees the device's waits
+  double exchanged_bytes = 0;  // of the collectives' tensors, the part of other ranks
+  double flops = 0;            // model/flops.h
+  PhaseSeconds phases = {};
+};
+
+/// Sums the costs of steps.
+class StepMeter {
+ public:
+  void add(const StepCost& cost);
+  int64_t num_steps() const { return num_steps_; }
+
+  /// Means per step for the timing log: exchanged_bytes, exposed_communication (share of the time), and mfu if the limits are known.
+  std::vector<std::pair<std::string, double>> means(const HardwareLimits& limits) const;
+  /// The mean time of every phase, a line each; the rest is what lies between them (batch, record).
+  std::string phase_table() const;
+
+ private:
+  int64_t num_steps_ = 0;
+  StepCost sum_;
+};
+
+}  // namespace cllm

@@ -1,0 +1,22 @@
+#include "model/flops.h"
+
+namespace cllm {
+
+double step_flops(const Batch& batch, const Backbone& backbone, const StepConfig& config, bool train_backbone) {
+  const auto D = static_cast<double>(backbone.width()), L = static_cast<double>(backbone.num_layers());
+  const auto T = static_cast<double>(batch.num_tokens()), A = static_cast<double>(batch.active_rows.size());
+  double pairs = 0;  // (query, key), both halves of a causal mask
+  for (size_t b = 1; b < batch.sequence_offsets.size(); ++b) {
+    const double n = batch.sequence_offsets[b] - batch.sequence_offsets[b - 1];
+    pairs += n * n;
+  }
+  const double forward = 24 * T * L * D * D + 2 * pairs * L * D;
+  const bool content = batch.kind == StepKind::kContent, sampled = !content && config.item_softmax == ItemSoftmax::kSampled;
+  const auto V = static_cast<double>(content   ? batch.vocabulary.num_words
+                                     : sampled ? config.negatives
+                                               : batch.vocabulary.num_items);
+  const double products = !content || train_backbone ? 3 : 2;
+  return forward * (train_backbone ? 3 : 2) + products * 2 * A * V * D;
+}
+
+}  // namespace cllm

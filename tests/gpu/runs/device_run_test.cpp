@@ -1,0 +1,104 @@
+// The program on a GPU, as a user runs it; without one on the fake device of tests/gpu/on_host.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/integration/program.h"
+
+namespace cllm::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+#ifdef CLLM_TEST_ON_GPU
+constexpr const char* kProgram = "/cllm4rec ";
+#else
+constexpr const char* kProgram = "/tests/cllm4rec_on_host ";
+#endif
+
+/// The command of `ranks` ranks on cpu or cuda.
+std::string on(const std::string& device, int ranks, const std::string& arguments) {
+  std::string command = cllm4rec(ranks, arguments + (arguments.starts_with("export") ? "" : " --device=" + device));
+  const std::string cpu_program = std::string(CLLM_BINARY_DIR) + "/cllm4rec ";
+  return command.replace(command.find(cpu_program), cpu_program.size(), std::string(CLLM_BINARY_DIR) + kProgram);
+}
+
+/// All stages in about 10 steps; kernels on the fake device are slow.
+std::string train_arguments(const fs::path& dir, const std::string& more) {
+  const SmallWorld& world = small_world();
+  return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
+         " --run.backbone=" + world.backbone.string() +
+         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --batch.groups=6 --batch.max_text_tokens=12"
+         " --batch.max_items=8 --dropout.embedding=0.1 --dropout.attention=0.1 --dropout.residual=0.1 --log.every_steps=1 " +
+         more;
+}
+
+fs::path fresh_dir(const std::string& name) {
+  const fs::path dir = small_world().root / name;
+  fs::remove_all(dir);
+  return dir;
+}
+
+std::vector<double> losses_of(const fs::path& dir) {
+  std::ifstream in(dir / "metrics.jsonl");
+  std::vector<double> out;
+  for (std::string line; std::getline(in, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record.at("event") != "step") continue;
+    for (const auto& [key, value] : record.items()) {
+      if (key.ends_with("/loss")) out.push_back(value.get<double>());
+    }
+  }
+  return out;
+}
+
+fs::path train(const std::string& device, int ranks, const std::string& name, const std::string& more) {
+  const fs::path dir = fresh_dir(name);
+  const Finished finished = run(on(device, ranks, train_arguments(dir, more)));
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  return dir;
+}
+
+void expect_same_losses(const fs::path& a, const fs::path& b, double tolerance) {
+  const auto one = losses_of(a), other = losses_of(b);
+  ASSERT_GE(one.size(), 4u);
+  ASSERT_EQ(one.size(), other.size());
+  for (size_t n = 0; n < one.size(); ++n) EXPECT_NEAR(one[n], other[n], tolerance * std::abs(one[n])) << "step " << n + 1;
+}
+
+TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
+  const fs::path cpu = train("cpu", 1, "cpu", "--run.precision=fp64"),
+                 device = train("cuda", 1, "device", "--run.precision=fp64");
+  expect_same_losses(cpu, device, 1e-9);
+  expect_same_losses(cpu, train("cuda", 2, "device_ahead", "--run.precision=fp64 --run.fetch_ahead=true"), 1e-9);
+  expect_same_losses(cpu, train("cuda", 4, "device_levels", "--run.precision=fp64 --run.ranks_per_node=2"), 1e-9);
+  for (const std::string& use :
+       {std::string("evaluate "), std::string("recommend --k 5 -o " + (small_world().root / "top").string() + " ")}) {
+    const Finished there = run(on("cuda", 2, use + device.string())), here = run(on("cpu", 1, use + device.string()));
+    EXPECT_EQ(there.code, 0) << there.output;
+    EXPECT_EQ(there.output, here.output);
+  }
+}
+
+TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
+  const std::string more =
+      "--run.precision=fp32 --run.train_backbone=true --optimizer.item_softmax=sampled --optimizer.negatives=20 "
+      "--optimizer.name=lazy_adam --mutual.epochs=0 ";
+  expect_same_losses(train("cpu", 1, "cpu_variant", more), train("cuda", 2, "device_variant", more), 1e-4);
+}
+
+TEST(DeviceRun, AKilledRunResumesBitForBit) {
+  const std::string more = "--run.precision=bf16 --checkpoint.every_steps=1 --checkpoint.keep=2 --finetune.epochs=0 ";
+  const fs::path whole = train("cuda", 1, "whole", more), killed = fresh_dir("killed");
+  const std::string fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
+  EXPECT_EQ(run(on("cuda", 1, train_arguments(killed, more + fail))).code, 137);
+  const Finished resumed = run(on("cuda", 1, train_arguments(killed, more)));
+  EXPECT_EQ(resumed.code, 0) << resumed.output;
+  EXPECT_EQ(read_file(whole / "metrics.jsonl"), read_file(killed / "metrics.jsonl"));
+}
+
+}  // namespace
+}  // namespace cllm::testing

@@ -1,0 +1,119 @@
+#include <gtest/gtest.h>
+
+#include "tests/model/train_step/small_model.h"
+#include "tests/support/thread_world.h"
+
+// The rows of the next step fetched beneath the update of this one.
+
+namespace cllm {
+namespace {
+
+using namespace testing;
+
+/// A device that does as little as it may: data move when somebody waits for them, not before.
+class LazyCommunicator : public Communicator {
+ public:
+  explicit LazyCommunicator(Communicator& comm) : comm_(comm) {}
+
+  int rank() const override { return comm_.rank(); }
+  int world_size() const override { return comm_.world_size(); }
+  at::Device device() const override { return comm_.device(); }
+  void all_reduce(at::Tensor& tensor, ReduceOp op) override { comm_.all_reduce(tensor, op); }
+  void all_gather(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) override {
+    comm_.all_gather(out, in, rows);
+  }
+  void reduce_scatter(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) override {
+    comm_.reduce_scatter(out, in, rows);
+  }
+  std::unique_ptr<Work> all_to_all(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> receive_rows,
+                                   std::span<const int64_t> send_rows) override {
+    return std::make_unique<LazyWork>(
+        [this, out, in, receive = std::vector(receive_rows.begin(), receive_rows.end()),
+         send = std::vector(send_rows.begin(), send_rows.end())]() mutable { comm_.all_to_all(out, in, receive, send)->wait(); });
+  }
+  void broadcast(at::Tensor& tensor, int root) override { comm_.broadcast(tensor, root); }
+  void barrier() override { comm_.barrier(); }
+  std::unique_ptr<Communicator> duplicate(const std::string& name) override { return comm_.duplicate(name); }
+
+ private:
+  struct LazyWork : Work {
+    explicit LazyWork(std::function<void()> move) : move_(std::move(move)) {}
+    void wait() override { move_(); }
+    std::function<void()> move_;
+  };
+  Communicator& comm_;
+};
+
+struct Plan {
+  int world_size;
+  std::string optimizer;
+  std::vector<StepKind> kinds;
+  ItemSoftmax form = ItemSoftmax::kSharded;
+};
+
+struct Tables {
+  at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
+  std::vector<double> losses;
+
+  friend bool operator==(const Tables& a, const Tables& b) {
+    return at::equal(a.collaborative, b.collaborative) && at::equal(a.content, b.content) && a.losses == b.losses;
+  }
+};
+
+enum class Fetch { kInTime, kAhead, kAheadOnALazyDevice };
+
+Tables train(const Plan& run, Fetch fetch) {
+  Tables out;
+  run_ranks(run.world_size, [&](Communicator& eager) {
+    LazyCommunicator lazy(eager);
+    Communicator& comm = fetch == Fetch::kAheadOnALazyDevice ? static_cast<Communicator&>(lazy) : eager;
+    const auto optimizer = make_row_optimizer({.name = run.optimizer});
+    RecModel model = small_model(comm, *optimizer);
+    TrainStep step(comm, model, *optimizer);
+    std::vector<Batch> batches;
+    for (const StepKind kind : run.kinds) batches.push_back(batch_of(kind, comm.rank(), comm.world_size()));
+    const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2, .item_softmax = run.form, .negatives = 2, .negative_key = 4};
+    for (size_t n = 0; n < batches.size(); ++n) {
+      const bool ahead = fetch != Fetch::kInTime && n + 1 < batches.size();
+      const NextStep next{batches[std::min(n + 1, batches.size() - 1)], config};
+      const StepLosses losses = step.run(batches[n], config, ahead ? &next : nullptr);
+      if (comm.rank() == 0) out.losses.push_back(losses.loss);
+    }
+    const TableLayout& layout = model.content.layout;
+    for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
+      out.collaborative[layout.global(local)] = model.collaborative.weight[local];
+      out.content[layout.global(local)] = model.content.weight[local];
+    }
+  });
+  return out;
+}
+
+TEST(FetchAhead, ChangesNoBitWhateverFollowsWhatever) {
+  constexpr StepKind L = StepKind::kCollaborative, C = StepKind::kContent;
+  for (const int world_size : {1, 2, 3}) {
+    for (const char* optimizer : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
+      for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kSampled}) {
+        const Plan run{world_size, optimizer, {L, C, C, L, L, C, L}, form};
+        const Tables want = train(run, Fetch::kInTime);
+        EXPECT_TRUE(train(run, Fetch::kAhead) == want) << optimizer << ", " << world_size << " ranks";
+        EXPECT_TRUE(train(run, Fetch::kAheadOnALazyDevice) == want) << optimizer << ", " << world_size << " ranks, lazy";
+      }
+    }
+  }
+}
+
+TEST(FetchAhead, AnotherStepThanTheAnnouncedOneIsAnError) {
+  run_ranks(1, [](Communicator& comm) {
+    const auto optimizer = make_row_optimizer({});
+    RecModel model = small_model(comm, *optimizer);
+    TrainStep step(comm, model, *optimizer);
+    const Batch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
+    const StepConfig config;
+    const NextStep next{second, config};
+    step.run(first, config, &next);
+    EXPECT_THROW(step.run(first, config), c10::Error);
+  });
+}
+
+}  // namespace
+}  // namespace cllm
