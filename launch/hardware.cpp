@@ -32,7 +32,7 @@ double calls_per_s(at::Device device, Work&& work) {
 
 HardwareLimits measure_limits(at::Device device, at::ScalarType compute) {
   const at::NoGradGuard no_grad;
-  const int64_t n = device.is_cpu() ? 768 : 8192, copied = device.is_cpu() ? int64_t{32} << 20 : int64_t{1} << 30;
+  const int64_t n = device.is_cuda() ? 8192 : 768, copied = device.is_cuda() ? int64_t{1} << 30 : int64_t{32} << 20;
   const at::TensorOptions on_device = at::TensorOptions().device(device);
   const at::Tensor a = at::randn({n, n}, on_device).to(compute), b = a.clone();  // zeros would cost less power, and run faster
   at::Tensor c = a.clone(), from = at::zeros({copied}, on_device.dtype(at::kByte)), to = from.clone();
