@@ -11,6 +11,7 @@ from faults.runs import DEADLINES, fail_at, last_line
 from faults.world import Outcome, fingerprint, newest_checkpoint, shim
 
 MIN_GOODPUT = 0.8
+STEP_DONE = "failpoint step.after_record passed"  # a line of rank 0
 
 
 def settings(epochs):
@@ -71,15 +72,15 @@ def soaked(num_faults, epochs):
             fault = rng.choice([kill, kill, usr1, stop, kill_and_damage, None]) if struck < num_faults else usr1
             environment = shim(run / "checkpoints", fail=f"write:EIO:{rng.randrange(20, 200)}") if fault is None else None
             job = Job(world.train(run, 2, [*more, *DEADLINES, *fail_at("step.after_record:log@1+#0")], environment))
-            job.has_ranks(2)
-            job.sleep(rng.uniform(0.2, 0.6) * world.run_s if struck < num_faults else 1e9)
+            steps = rng.randrange(1, needed // num_faults) if struck < num_faults else 2 * needed
+            job.wait_for(lambda: job.output().count(STEP_DONE) >= steps)
             peak.watch(job)
             if job.running() and fault is not None:
                 fault(job, rng, run)
                 struck += 1
             code = job.wait()
             job.gone_after()
-            executed += job.output().count("failpoint step.after_record passed")
+            executed += job.output().count(STEP_DONE)
             struck += code == 74
             if code == 0:
                 break
