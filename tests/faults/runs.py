@@ -164,20 +164,17 @@ DEATHS = {"KILL": kill_with(signal.SIGKILL), "SEGV": kill_with(signal.SIGSEGV), 
 def exit_without_finalize(world, folder, rng):
     job = Job(world.train(folder / "run", 3, fail_at(f"step.after_compute:exit@{rng.randrange(5, 80)}#{rng.randrange(3)}")))
     job.has_ranks(3)
-    memory = job.shared_memory()
-    job.wait_for(lambda: len(job.ranks()) < 3)
-    return job, memory
+    return job
 
 
 def dead_rank(how):
     def case(world, folder, rng):
         """R7: the others are gone within 5 s, the launcher fails, nothing is left in /dev/shm."""
-        if how == "exit":
-            job, memory = exit_without_finalize(world, folder, rng)
-        else:
-            job = started(world, folder, rng, 3)
-            memory = job.shared_memory()
+        job = exit_without_finalize(world, folder, rng) if how == "exit" else started(world, folder, rng, 3)
+        memory = job.shared_memory()
+        if how != "exit":
             DEATHS[how](rng.choice(job.ranks()))
+        job.wait_for(lambda: len(job.ranks()) < 3)  # without memory it goes on until it needs some
         gone = job.gone_after()
         left = [name for name in memory if os.path.exists(name)]
         code = job.wait()
