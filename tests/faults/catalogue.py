@@ -29,7 +29,7 @@ def catalogue(full):
         Row("R3 damaged, in a run", times(damage.damaged_run, 40, 3)),
         Row("R4 full disk", [disks.full_disk(s) for s in (sizes if full else sizes[4::12])], "s until gone", 10),
         Row("R4 failing call, in a run", times(disks.failing_run, 60, 3), "s until gone", 10),
-        Row("R4 failing call", disks.failing_saves(2100 if full else 35), "s", 10, quick=True),
+        Row("R4 failing call", disks.failing_saves(2625 if full else 35), "s", 10, quick=True),
         Row("R5 unusable place", [runs.bad_place(kind) for kind in runs.PLACES], "s until refused", 5),
         Row("R5 removed folder", times(runs.removed_folder, 5, 1)),
         Row("R6 signal", times(runs.signalled, 67, 3), "s until exit 75", 5),
