@@ -92,7 +92,8 @@ void check_as_process(int ranks) {
     world->enter_copy(row.name + "_" + std::to_string(ranks) + "_ranks");
     row.damage();
     // Without Open MPI's variables: this process is a rank, and mpirun must not take itself for one of its children.
-    const Finished finished = run("env -i PATH=\"$PATH\" HOME=\"$HOME\" " + cllm4rec(ranks, row.arguments));
+    const Finished finished =
+        run("env -i PATH=\"$PATH\" HOME=\"$HOME\" ASAN_OPTIONS=\"$ASAN_OPTIONS\" " + cllm4rec(ranks, row.arguments));
     EXPECT_EQ(finished.code, row.code) << row.name << "\n" << finished.output;
     EXPECT_EQ(lines_of_program(finished.output), 1) << row.name << "\n" << finished.output;
     for (const std::string& piece : row.message) EXPECT_THAT(finished.output, HasSubstr(piece)) << row.name;
