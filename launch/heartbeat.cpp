@@ -19,7 +19,10 @@ void HeartbeatBoard::write(const Heartbeat& mine) const {
   const nlohmann::json json{{"rank", mine.rank},           {"beat", mine.beat},           {"step", mine.step},
                             {"work", mine.work},           {"operation", mine.operation}, {"collectives", mine.num_collectives},
                             {"elapsed_s", mine.elapsed_s}, {"reported", mine.reported}};
-  std::ofstream(file_of(mine.rank), std::ios::binary | std::ios::trunc) << json.dump() << '\n';
+  const fs::path file = file_of(mine.rank), draft = file.string() + ".new";  // so that nobody reads half a heartbeat
+  std::ofstream(draft, std::ios::binary | std::ios::trunc) << json.dump() << '\n';
+  std::error_code ignored;
+  fs::rename(draft, file, ignored);
 }
 
 std::optional<Heartbeat> HeartbeatBoard::read(int rank) const {

@@ -28,7 +28,7 @@ class HeartbeatBoard {
   /// An empty board; by one rank, before any of them writes.
   void clear() const;
   void write(const Heartbeat& mine) const;
-  /// Nothing if the rank never wrote, or its file is being written.
+  /// Nothing if the rank never wrote.
   std::optional<Heartbeat> read(int rank) const;
 
   /// Calls all ranks to report and leave.
