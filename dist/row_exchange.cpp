@@ -171,9 +171,9 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
 }
 
 at::Tensor RowExchange::fetch(const Route& route, const at::Tensor& local_rows) {
-  const at::Tensor served = beyond_ ? at::index_select(beyond_->fetch(*route.beyond, local_rows), 0,
-                                                       at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
-                                    : at::index_select(local_rows, 0, route.served_local_P);
+  at::Tensor served = beyond_ ? at::index_select(beyond_->fetch(*route.beyond, local_rows), 0,
+                                                 at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
+                              : at::index_select(local_rows, 0, route.served_local_P);
   if (comm_.world_size() == 1) return served;
   at::Tensor out = empty_rows(local_rows, route.unique_rows_U.numel());
   comm_.all_to_all(out, served, route.ask, route.serve)->wait();
@@ -216,7 +216,7 @@ at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_
 }
 
 at::Tensor RowExchange::return_gradients(const Route& route, const at::Tensor& gradients_UD) {
-  const at::Tensor sums_MD = sum_here(route, gradients_UD);
+  at::Tensor sums_MD = sum_here(route, gradients_UD);
   if (!beyond_) return sums_MD;
   return beyond_->return_gradients(*route.beyond, at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD));
 }
