@@ -200,7 +200,7 @@ AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, c
     A += all.positions.back();
     K += all.targets.back();
   }
-  const auto gather = [&](const at::Tensor& mine, std::vector<int64_t> shape, const std::vector<int64_t>& rows) {
+  const auto gather = [&](const at::Tensor& mine, const std::vector<int64_t>& shape, const std::vector<int64_t>& rows) {
     at::Tensor out = at::empty(shape, mine.options());
     comm.all_gather(out, mine.contiguous(), rows);
     return out;

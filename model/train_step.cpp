@@ -66,6 +66,7 @@ NonFinite first_non_finite(const Seen& seen, std::pair<double, double> loss_and_
 bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
   const auto parameters = backbone.parameters();
   std::vector<at::Tensor> flat;
+  flat.reserve(parameters.size());
   for (const auto& [name, parameter] : parameters) {
     flat.push_back((parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter)).reshape({-1}));
   }
@@ -77,6 +78,17 @@ bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
     begin += parameter.numel();
   }
   return is_finite(all);
+}
+
+/// Adds what the words' inputs and, if defined, the text head give to the word embedding's gradient, and sums all over ranks. False: the
+/// sums are not finite.
+bool sum_backbone_gradients(Communicator& comm, const Backbone& backbone, const TokenSources& tokens,
+                            const at::Tensor& x_gradient_TD, const at::Tensor& text_head_gradient) {
+  if (text_head_gradient.defined()) add_to_gradient(backbone.word_embedding(), text_head_gradient);
+  at::Tensor words_ND = at::zeros_like(backbone.word_embedding());
+  kernels::add_rows(words_ND, tokens.word_ids, x_gradient_TD.index_select(0, tokens.word_positions));
+  add_to_gradient(backbone.word_embedding(), words_ND);
+  return sum_parameter_gradients(comm, backbone);
 }
 
 bool is_sampled(const Batch& batch, const StepConfig& config) {
@@ -217,15 +229,37 @@ std::vector<int64_t> TrainStep::rows_that_move(StepKind now, StepKind next) cons
   return rows;
 }
 
+HeadResult TrainStep::predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD) {
+  const Backbone& backbone = *model_.backbone;
+  const Table& own = trained(batch.kind);
+  const Targets targets = targets_of(batch, own.weight.device());
+  if (batch.kind == StepKind::kContent) {
+    return text_softmax(hidden_AD, backbone.text_head().detach(), targets, is_trainable(backbone));
+  }
+  if (is_sampled(batch, config)) return sampled_head(hidden_AD, lookup.fetched_UD, lookup.route, lookup.asked, batch, targets);
+  return item_softmax(comm_, own.layout.items(), config.item_softmax, hidden_AD, own.items(), targets);
+}
+
+at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD,
+                                         const at::Tensor& sampled_gradient) {
+  const auto& [tokens, asked, route, fetched_UD] = lookup;
+  at::Tensor out_UD = at::zeros_like(fetched_UD);
+  kernels::add_rows(out_UD, route.inverse_T.narrow(0, 0, asked.num_tokens), x_gradient_TD.index_select(0, tokens.row_positions));
+  if (sampled_gradient.defined()) {
+    const int64_t rest = asked.num_negatives + asked.num_targets;
+    kernels::add_rows(out_UD, route.inverse_T.narrow(0, asked.num_tokens, rest), sampled_gradient);
+  }
+  return out_UD;
+}
+
 StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, RowGradients& out) {
   const at::NoGradGuard no_grad;
   const bool items_predict_items = batch.kind != StepKind::kContent;
   Backbone& backbone = *model_.backbone;
   Table &own = trained(batch.kind), &other = fixed(batch.kind);
   const TableLayout& layout = own.layout;
-  const at::Device device = own.weight.device();
   phases_ = {};
-  PhaseTimer timer(phases_, device, config.trace);
+  PhaseTimer timer(phases_, own.weight.device(), config.trace);
 
   timer.enter(&PhaseSeconds::lookup);
   const bool sampled = is_sampled(batch, config), exact_items = items_predict_items && !sampled;
@@ -236,40 +270,24 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   }
   touched_ = (route.beyond ? *route.beyond : route).distinct;
   all_items_ = exact_items;
-  const at::Tensor token_rows = route.inverse_T.narrow(0, 0, asked.num_tokens);
-  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, token_rows);
+  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, route.inverse_T.narrow(0, 0, asked.num_tokens));
   timer.enter(&PhaseSeconds::forward);
 
   const at::Tensor hidden_AD =
       with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
   timer.enter(&PhaseSeconds::head);
 
-  const Targets targets = targets_of(batch, device);
-  const at::Tensor hidden = hidden_AD.detach();
-  const HeadResult head = sampled ? sampled_head(hidden, fetched_UD, route, asked, batch, targets)
-                          : items_predict_items
-                              ? item_softmax(comm_, layout.items(), config.item_softmax, hidden, own.items(), targets)
-                              : text_softmax(hidden, backbone.text_head().detach(), targets, is_trainable(backbone));
+  const HeadResult head = predict(batch, config, lookup, hidden_AD.detach());
   timer.enter(&PhaseSeconds::backward);
 
   if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
-  bool backbone_is_finite = true;
-  if (is_trainable(backbone)) {
-    if (!items_predict_items) add_to_gradient(backbone.word_embedding(), head.weight_gradient);
-    at::Tensor words_ND = at::zeros_like(backbone.word_embedding());
-    kernels::add_rows(words_ND, tokens.word_ids, x_gradient_TD.index_select(0, tokens.word_positions));
-    add_to_gradient(backbone.word_embedding(), words_ND);
-    backbone_is_finite = sum_parameter_gradients(comm_, backbone);
-  }
+  const bool backbone_is_finite =
+      !is_trainable(backbone) ||
+      sum_backbone_gradients(comm_, backbone, tokens, x_gradient_TD, items_predict_items ? at::Tensor() : head.weight_gradient);
   timer.enter(&PhaseSeconds::give_back);
 
-  at::Tensor gradients_UD = at::zeros({route.unique_rows_U.size(0), own.width()}, own.weight.options());
-  kernels::add_rows(gradients_UD, token_rows, x_gradient_TD.index_select(0, tokens.row_positions));
-  if (sampled) {
-    const int64_t rest = asked.num_negatives + asked.num_targets;
-    kernels::add_rows(gradients_UD, route.inverse_T.narrow(0, asked.num_tokens, rest), head.weight_gradient);
-  }
+  const at::Tensor gradients_UD = gradients_of_asked(lookup, x_gradient_TD, sampled ? head.weight_gradient : at::Tensor());
   out = merge_gradients(layout, route, exchange_.return_gradients(route, gradients_UD),
                         exact_items ? head.weight_gradient : at::Tensor());
   timer.enter(&PhaseSeconds::mr);
@@ -277,7 +295,7 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   at::Tensor sums = at::tensor(  // lm, mr, sequences, tokens
       {head.loss, 0.0, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
   if (config.lambda != 0 || config.report_mr) {
-    const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups, device);
+    const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups, own.weight.device());
     optimizer_.catch_up(own, covered.rows_C);
     optimizer_.catch_up(other, covered.rows_C);
     sums[1] = regularise(covered, own, other, config.lambda, out.rows_M, out.gradients_MD);

@@ -80,6 +80,9 @@ class TrainStep {
 
   Lookup ask(const Batch& batch, const StepConfig& config);
   Lookup look_up(const Batch& batch, const StepConfig& config);
+  HeadResult predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD);
+  /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
+  static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD, const at::Tensor& sampled_gradient);
   std::unique_ptr<Ahead> start(const NextStep& next, StepKind now);
   std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }

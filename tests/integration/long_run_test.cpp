@@ -19,12 +19,6 @@ using ::testing::Not;
 
 constexpr int kRanks = 2;
 
-fs::path fresh_dir(const std::string& name) {
-  const fs::path dir = small_world().root / name;
-  fs::remove_all(dir);
-  return dir;
-}
-
 /// Some 45 steps in all three stages, with dropout, a checkpoint every 4 steps and three validations.
 Finished train(const fs::path& dir, const std::string& more = "") {
   const SmallWorld& world = small_world();
@@ -37,12 +31,6 @@ Finished train(const fs::path& dir, const std::string& more = "") {
 }
 
 std::string fail_at(const std::string& failpoint) { return " --allow-failpoints --failpoint=" + failpoint; }
-
-std::string fingerprint(const fs::path& dir) {
-  const Finished exported = run(cllm4rec(1, "export " + dir.string()));
-  EXPECT_EQ(exported.code, 0) << exported.output;
-  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") + read_file(dir / "export" / "embeddings.safetensors");
-}
 
 /// The same run, never disturbed.
 const std::string& undisturbed() {

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 namespace cllm::testing {
@@ -54,12 +55,37 @@ const SmallWorld& small_world() {
   return world;
 }
 
+fs::path fresh_dir(const std::string& name) {
+  const fs::path dir = small_world().root / name;
+  fs::remove_all(dir);
+  return dir;
+}
+
+std::vector<double> losses_of(const fs::path& dir) {
+  std::ifstream in(dir / "metrics.jsonl");
+  std::vector<double> out;
+  for (std::string line; std::getline(in, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record.at("event") != "step") continue;
+    for (const auto& [key, value] : record.items()) {
+      if (key.ends_with("/loss")) out.push_back(value.get<double>());
+    }
+  }
+  return out;
+}
+
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   EXPECT_TRUE(in.good()) << path;
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+std::string fingerprint(const fs::path& dir) {
+  const Finished exported = run(cllm4rec(1, "export " + dir.string()));
+  EXPECT_EQ(exported.code, 0) << exported.output;
+  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") + read_file(dir / "export" / "embeddings.safetensors");
 }
 
 }  // namespace cllm::testing

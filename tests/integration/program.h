@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace cllm::testing {
 
@@ -23,6 +24,15 @@ struct SmallWorld {
 };
 const SmallWorld& small_world();
 
+/// A folder of that name in the small world's, not there yet.
+std::filesystem::path fresh_dir(const std::string& name);
+
+/// The losses of every step of a run (log.every_steps=1) in the order of training.
+std::vector<double> losses_of(const std::filesystem::path& dir);
+
 std::string read_file(const std::filesystem::path& path);
+
+/// Everything that a run leaves and that does not hold a time: metrics, best state, exported tables.
+std::string fingerprint(const std::filesystem::path& dir);
 
 }  // namespace cllm::testing

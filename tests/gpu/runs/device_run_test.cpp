@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -37,25 +36,6 @@ std::string train_arguments(const fs::path& dir, const std::string& more) {
          more;
 }
 
-fs::path fresh_dir(const std::string& name) {
-  const fs::path dir = small_world().root / name;
-  fs::remove_all(dir);
-  return dir;
-}
-
-std::vector<double> losses_of(const fs::path& dir) {
-  std::ifstream in(dir / "metrics.jsonl");
-  std::vector<double> out;
-  for (std::string line; std::getline(in, line);) {
-    const auto record = nlohmann::json::parse(line);
-    if (record.at("event") != "step") continue;
-    for (const auto& [key, value] : record.items()) {
-      if (key.ends_with("/loss")) out.push_back(value.get<double>());
-    }
-  }
-  return out;
-}
-
 fs::path train(const std::string& device, int ranks, const std::string& name, const std::string& more) {
   const fs::path dir = fresh_dir(name);
   const Finished finished = run(on(device, ranks, train_arguments(dir, more)));
@@ -73,8 +53,9 @@ void expect_same_losses(const fs::path& a, const fs::path& b, double tolerance) 
 /// Lines of user and items; the scores may differ in their last digits.
 void expect_same_lists(const std::string& a, const std::string& b) {
   std::istringstream one(a), other(b);
-  for (std::string mine, theirs; std::getline(one, mine);) {
-    ASSERT_TRUE(std::getline(other, theirs));
+  int64_t users = 0;
+  for (std::string mine, theirs; std::getline(one, mine); ++users) {
+    ASSERT_TRUE(std::getline(other, theirs)) << "only " << users << " lists";
     const auto left = nlohmann::json::parse(mine), right = nlohmann::json::parse(theirs);
     ASSERT_EQ(left["user"], right["user"]);
     ASSERT_EQ(left["items"].size(), right["items"].size());
@@ -83,6 +64,8 @@ void expect_same_lists(const std::string& a, const std::string& b) {
       EXPECT_NEAR(left["items"][n]["score"].get<double>(), right["items"][n]["score"].get<double>(), 1e-9) << left["user"];
     }
   }
+  EXPECT_EQ(users, 120);
+  EXPECT_TRUE(other.peek() == EOF);
 }
 
 TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
