@@ -124,7 +124,7 @@ struct CheckpointSection {
 
 struct LogSection {
   int64_t every_steps = 10;
-  bool tensorboard = true, jsonl = true, report = true, trace = false;
+  bool tensorboard = true, jsonl = true, report = true, samples = false, trace = false;
 };
 
 struct RunConfig {

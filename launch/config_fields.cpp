@@ -183,6 +183,7 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
       {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},
       {"log.jsonl", &log.jsonl, "write <dir>/metrics.jsonl", {}, false, false},
       {"log.report", &log.report, "write <dir>/report.html at the end", {}, false, false},
+      {"log.samples", &log.samples, "write <dir>/samples.txt, the keys of every step's sequences", {}, false, false},
       {"log.trace",
        &log.trace,
        "a table of the time of a step's phases after every epoch, and NVTX ranges; a GPU waits at each",

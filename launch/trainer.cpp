@@ -102,8 +102,9 @@ void Trainer::start_or_resume() {
                                                                 .activity = &supervision_.background,
                                                                 .deadline_s = config_.run.save_deadline_s},
                                                     config_.checkpoint.whole_every);
+  const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
+  if (config_.log.samples) samples_ = std::make_unique<SampleLog>(comm_, config_.run.dir, resume_step);
   if (comm_.rank() == 0) {
-    const auto resume_step = latest ? std::optional(cursor_.global_step) : std::nullopt;
     metrics_ =
         std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
   }
@@ -163,6 +164,7 @@ void Trainer::train_step(const Segment& segment, int64_t end) {
   control_.step_done(cost.took_s, cost.waited_s, batch.num_tokens(), place);
   count(batch, config, cost);
   failpoints.at("step.before_record");
+  if (samples_) samples_->add(cursor_.global_step, batch);
   if (finite) record(segment, batch.kind, losses);
   failpoints.at("step.after_record");
   replicas_.step_done(cursor_.global_step);
@@ -268,6 +270,7 @@ void Trainer::save(const std::string& pin) {
   supervision_.failpoints.at("save.before_snapshot");
   replicas_.compare(cursor_.global_step);
   if (metrics_) metrics_->flush();
+  if (samples_) samples_->flush();
   const bool whole = checkpoints_->next_is_whole() || !touched_.known();
   TrainState saved = whole ? state() : touched_.changed(state(), workspace_.model);
   if (whole && config_.checkpoint.whole_every > 1) touched_.remember(workspace_.model);

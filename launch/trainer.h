@@ -13,6 +13,7 @@
 #include "launch/replica_guard.h"
 #include "launch/run_control.h"
 #include "launch/run_folder.h"
+#include "launch/sample_log.h"
 #include "launch/schedule.h"
 #include "launch/selection.h"
 #include "launch/step_meter.h"
@@ -76,6 +77,7 @@ class Trainer {
   std::unique_ptr<Batch> batch_, next_batch_;  // of the running step; of the next if its rows are fetched ahead
   std::unique_ptr<MetricsWriter> metrics_;     // rank 0 only
   std::unique_ptr<StageProgress> progress_;    // rank 0 only
+  std::unique_ptr<SampleLog> samples_;         // if log.samples
   Stage stage_ = Stage::kWarmup;               // of progress_
   int64_t saved_step_ = -1;
   double last_save_s_, segment_start_s_;

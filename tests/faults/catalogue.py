@@ -24,6 +24,7 @@ def catalogue(full):
     sizes = [int(60 * 1.13**n) for n in range(40)]  # KiB
     return [
         Row("R1 R2 kill anywhere", times(runs.killed_anywhere, 100, 2)),
+        Row("R2 every sample once", times(runs.samples_once, 10, 1)),
         Row("R1 R2 kill at a named place", [runs.killed_at_failpoint(n) for n in (range(120) if full else range(0, 40, 8))]),
         Row("R3 damaged checkpoint", times(damage.damaged_files, 2000, 100), "s", 10, quick=True),
         Row("R3 damaged, in a run", times(damage.damaged_run, 40, 3)),

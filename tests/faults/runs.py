@@ -47,15 +47,15 @@ def started(world, folder, rng, ranks, more=()):
         job.wait()
 
 
-def killed_anywhere(world, folder, rng):
+def killed_anywhere(world, folder, rng, more=()):
     """R1, R2: ranks or the launcher killed at random times, several times a run; then every step's loss and every byte are the same."""
     run, kills = folder / "run", 0
     while kills < KILLS_PER_RUN:
-        job = Job(world.train(run))
+        job = Job(world.train(run, more=more))
         job.sleep(rng.uniform(0.1, world.run_s))
         victims = [*job.ranks(), job.process.pid]
         if not job.running():  # ended before: the next run begins anew
-            if job.wait() != 0 or fingerprint(run) != world.clean():
+            if job.wait() != 0 or fingerprint(run) != world.clean(more=more):
                 return Outcome(False, note=f"after {kills} kills: {last_line(job)}")
             shutil.rmtree(run)
             continue
@@ -63,8 +63,21 @@ def killed_anywhere(world, folder, rng):
         kills += 1
         if job.gone_after() > 60:
             return Outcome(False, note="ranks remained after one was killed")
-    done = finish_and_compare(world, run, "killed")
+    done = finish_and_compare(world, run, "killed", more=more)
     done.faults = kills
+    return done
+
+
+def samples_once(world, folder, rng):
+    """R2: the log of all samples, over three epochs and a few kills, has each of them once, and is that of the undisturbed run."""
+    logged = ("--log.samples=true", "--mutual.epochs=3")
+    done = killed_anywhere(world, folder, rng, logged)
+    if not done.held:
+        return done
+    log = (folder / "run" / "samples.txt").read_text()
+    keys = [key for line in log.splitlines() for key in line.split()[1:]]
+    done.held = len(keys) == len(set(keys)) > 0 and log == (world.clean_run(2, logged) / "samples.txt").read_text()
+    done.note = "" if done.held else f"{len(keys)} samples, {len(set(keys))} different ones"
     return done
 
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "tests/integration/program.h"
 
@@ -21,26 +21,6 @@ std::string train_arguments(const fs::path& dir, const std::string& more = "") {
          " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=2 --finetune.epochs=2 --dropout.embedding=0 --dropout.attention=0"
          " --dropout.residual=0 --log.every_steps=1 " +
          more;
-}
-
-fs::path fresh_dir(const std::string& name) {
-  const fs::path dir = small_world().root / name;
-  fs::remove_all(dir);
-  return dir;
-}
-
-/// The losses of every step in the order of training.
-std::vector<double> losses_of(const fs::path& dir) {
-  std::ifstream in(dir / "metrics.jsonl");
-  std::vector<double> out;
-  for (std::string line; std::getline(in, line);) {
-    const auto record = nlohmann::json::parse(line);
-    if (record.at("event") != "step") continue;
-    for (const auto& [key, value] : record.items()) {
-      if (key.ends_with("/loss")) out.push_back(value.get<double>());
-    }
-  }
-  return out;
 }
 
 std::vector<double> train_losses(int ranks, const std::string& name, const std::string& more) {
@@ -71,13 +51,6 @@ TEST(Train, TheSameSeedAndWorldSizeTwiceIsBitwiseEqualWithDropout) {
   EXPECT_EQ(train_losses(2, "twice_a", dropout), train_losses(2, "twice_b", dropout));
 }
 
-/// Everything that a run leaves and that does not hold a time: metrics, best state, exported tables.
-std::string fingerprint(const fs::path& dir) {
-  const Finished exported = run(cllm4rec(1, "export " + dir.string()));
-  EXPECT_EQ(exported.code, 0) << exported.output;
-  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") + read_file(dir / "export" / "embeddings.safetensors");
-}
-
 /// Runs a command of several ranks and kills one of them once `file` has so many lines. Returns the exit code, 0 if it finished before.
 int kill_a_rank_at_line(const std::string& command, const fs::path& file, int lines) {
   return run(command + " & job=$!; while kill -0 $job 2>/dev/null && [ $(cat " + file.string() + " 2>/dev/null | wc -l) -lt " +
@@ -85,8 +58,24 @@ int kill_a_rank_at_line(const std::string& command, const fs::path& file, int li
       .code;
 }
 
+/// Number of samples in a log of log.samples; none may come twice.
+size_t distinct_samples(const fs::path& log) {
+  std::istringstream lines(read_file(log));
+  std::set<std::string> known;
+  int64_t steps = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string key;
+    words >> key;
+    EXPECT_EQ(key, std::to_string(++steps));
+    while (words >> key) EXPECT_TRUE(known.insert(key).second) << "step " << steps << " takes sample " << key << " again";
+  }
+  return known.size();
+}
+
 TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
-  const std::string more = "--checkpoint.every_steps=7 --mutual.epochs=30";  // some 600 steps: no run ends before it is killed
+  const std::string more =
+      "--checkpoint.every_steps=7 --mutual.epochs=30 --log.samples=true";  // some 600 steps: no run ends before it is killed
   const fs::path whole = fresh_dir("whole"), killed = fresh_dir("killed");
   ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
   for (const int lines : {1, 40, 130, 220, 310}) {  // at the start, between checkpoints, in two stages
@@ -96,6 +85,10 @@ TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
   const Finished last = run(cllm4rec(2, train_arguments(killed, more)));
   ASSERT_EQ(last.code, 0) << last.output;
   EXPECT_TRUE(fingerprint(whole) == fingerprint(killed));
+  EXPECT_TRUE(read_file(whole / "samples.txt") == read_file(killed / "samples.txt"));
+  const size_t users = 120, texts = 218;
+  EXPECT_EQ(distinct_samples(killed / "samples.txt"),
+            (1 + 30 + 2) * texts + (30 + 2) * users);  // every epoch of every stage, whole
 }
 
 TEST(Train, ASignalSavesAndExitsWith75AndTheRunGoesOnFromThere) {
