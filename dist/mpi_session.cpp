@@ -16,12 +16,20 @@ void check_mpi(int code, const std::string& what) {
   throw CommError(what + ": " + std::string(text, static_cast<size_t>(length)));
 }
 
+namespace {
+
+bool has_ended() {
+  int ended = 0;
+  MPI_Finalized(&ended);
+  return ended != 0;
+}
+
+}  // namespace
+
 MpiComm::MpiComm(MPI_Comm handle) : handle_(handle) { MPI_Comm_set_errhandler(handle_, MPI_ERRORS_RETURN); }
 
 MpiComm::~MpiComm() {
-  int finalized = 0;
-  MPI_Finalized(&finalized);
-  if (handle_ != MPI_COMM_NULL && !finalized) MPI_Comm_free(&handle_);
+  if (handle_ != MPI_COMM_NULL && !has_ended()) MPI_Comm_free(&handle_);
 }
 
 int MpiComm::rank() const {
@@ -67,7 +75,11 @@ MpiSession::MpiSession(int* argc, char*** argv) : impl_(std::make_unique<Impl>()
 }
 
 MpiSession::~MpiSession() {
-  if (std::uncaught_exceptions() <= impl_->exceptions_before) MPI_Finalize();
+  if (std::uncaught_exceptions() <= impl_->exceptions_before) finalize();
+}
+
+void MpiSession::finalize() {
+  if (!has_ended()) MPI_Finalize();
 }
 
 int MpiSession::rank() const { return impl_->rank; }
@@ -95,7 +107,7 @@ TwoLevels MpiSession::levels(int ranks_per_node, double deadline_s) {
 }
 
 void MpiSession::abort(int exit_code) {
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  if (!has_ended()) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }
 

@@ -28,6 +28,8 @@ class MpiSession {
   std::unique_ptr<Communicator> host(double deadline_s = 0);
   /// Nodes of `ranks_per_node` neighbouring ranks, which must divide the world: the hosts, or any made-up ones.
   TwoLevels levels(int ranks_per_node, double deadline_s = 0);
+  /// The end of MPI, which the destructor brings otherwise. Collective; no communicator may be used after it.
+  void finalize();
   /// Ends all ranks with this exit code. Does not return.
   [[noreturn]] void abort(int exit_code);
 

@@ -158,13 +158,15 @@ toml::table text_value(const std::string& name, const std::string& value) {
   }
 }
 
-/// "--section.key=value", or --device=value for --run.device=value. A value that is no TOML value is taken as a text, so that run.dir=runs/a needs no quotes in a shell.
+/// "--section.key=value", or --device=value for --run.device=value and --verify=value for --checkpoint.verify=value. A value that is no
+/// TOML value is taken as a text, so that run.dir=runs/a needs no quotes in a shell.
 toml::table parse_override(const std::string& text, std::string& name) {
   const size_t equals = text.find('=');
   const size_t start = text.starts_with("--") ? 2 : 0;
   if (equals == std::string::npos || equals <= start) throw ConfigError(text + ": an override is --section.key=value");
   name = text.substr(start, equals - start);
   if (name == "device") name = "run.device";
+  if (name == "verify") name = "checkpoint.verify";
   const std::string value = text.substr(equals + 1);
   try {
     return toml::parse("value = " + value);

@@ -177,7 +177,8 @@ Fields output_fields(EvaluationSection& evaluation, CheckpointSection& checkpoin
       {"checkpoint.whole_every", &checkpoint.whole_every,
        "every n-th checkpoint is whole, those between hold the rows changed since; 1: all whole", at_least(1), false, false},
       {"checkpoint.verify", &checkpoint.verify,
-       "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded",
+       "at start: every byte of the newest checkpoint, or manifest, sizes and the blocks that are loaded; --verify=quick is "
+       "short for it",
        one_of({"full", "quick"}), false, false},
       {"log.every_steps", &log.every_steps, "steps between records of the loss", at_least(1), false, false},
       {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},

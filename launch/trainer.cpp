@@ -301,8 +301,8 @@ TrainOutcome Trainer::test_best() {
     metrics_->flush();
     folder_.write_result(outcome.test, best.step);
   }
+  supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
   supervision_.failpoints.at("end.after_test");
-  supervision_.main.end();
   return outcome;
 }
 

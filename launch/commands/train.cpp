@@ -34,9 +34,9 @@ struct TrainArguments {
 };
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
-void present(const Workspace& workspace, const TrainOutcome& outcome) {
-  const RunConfig& config = workspace.config;
-  auto rows = evaluate_baselines(workspace.corpus, {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+void present(const RunConfig& config, const TrainOutcome& outcome) {
+  auto rows =
+      evaluate_baselines(Corpus::open(config.run.corpus), {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
   write_baselines(config.run.dir, rows);
   std::printf("%s", metrics_table(rows, outcome.test).c_str());
   if (config.log.report) write_report(config.run.dir);
@@ -91,6 +91,21 @@ TrainOutcome run(Trainer& trainer, int rank) {
   }
 }
 
+/// All that the ranks do together.
+TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision) {
+  MpiSession& mpi = context.mpi;
+  const auto world = watch(connect(mpi, config.run.device, backstop_s(config.run)), "world",
+                           {supervision.main, supervision.background, supervision.failpoints});
+  const auto workspace = open(config, mpi, *world);
+  supervision.failpoints.at("start.opened");
+  Trainer trainer(*workspace, *world, context.log, supervision);
+  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
+  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
+  TrainOutcome outcome = run(trainer, mpi.rank());
+  context.log.info(compare_with_peak(memory, *world));
+  return outcome;
+}
+
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
   MpiSession& mpi = context.mpi;
   if (arguments.help_config) return context.on_rank_0([] { std::printf("%s", config_help().c_str()); });
@@ -117,20 +132,14 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
   const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
                           {&supervision.main, &supervision.background});
-  const auto world = watch(connect(mpi, config.run.device, backstop_s(config.run)), "world",
-                           {supervision.main, supervision.background, supervision.failpoints});
-  const auto workspace = open(config, mpi, *world);
-  supervision.failpoints.at("start.opened");
-  Trainer trainer(*workspace, *world, context.log, supervision);
-  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
-  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
-  const TrainOutcome outcome = run(trainer, mpi.rank());
-  context.log.info(compare_with_peak(memory, *world));
+  const TrainOutcome outcome = train(context, config, supervision);
+  supervision.main.begin("end of MPI", 0, config.run.deadline_s);
+  mpi.finalize();
+  supervision.main.end();
   if (outcome.interrupted) return kInterruptedAfterSaving;
-  if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
-  collectively(*world, [&] {
-    if (mpi.rank() == 0) present(*workspace, outcome);
-  });
+  if (mpi.rank() != 0) return kDone;
+  RestartGuard(config.run.dir).forgive();
+  present(config, outcome);
   return kDone;
 }
 

@@ -34,6 +34,7 @@ def catalogue(full):
         Row("R5 unusable place", [runs.bad_place(kind) for kind in runs.PLACES], "s until refused", 5),
         Row("R5 removed folder", times(runs.removed_folder, 5, 1)),
         Row("R6 signal", times(runs.signalled, 67, 3), "s until exit 75", 5),
+        Row("R6 signal before main", times(runs.signalled_before_main, 4, 1)),
         Row("R7 dead rank", [runs.dead_rank(how) for how in runs.DEATHS] * (20 if full else 1), "s until gone", 5),
         Row("R8 hung rank", times(runs.stopped_rank, 50, 2), "s beyond the deadline", 10),
         Row("R9 resharded", [runs.resharded(chain) for chain in ([1, 2, 3, 4, 1], [4, 3, 2], [7, 60])]),

@@ -115,6 +115,17 @@ TEST(LongRun, AStoppedRankIsNamedByTheOthersWhichExitWith71) {
                     HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
 }
 
+TEST(LongRun, ARankThatStopsAfterTheLastStepEndsTheRunTooAndTheResultIsThere) {
+  const fs::path dir = fresh_dir("stopped_at_the_end");
+  const Finished hung = train(dir, "--run.deadline_s=8" + fail_at("end.after_test:stop#1"));
+  EXPECT_EQ(hung.code, 71) << hung.output;
+  EXPECT_THAT(hung.output, AllOf(HasSubstr("end of the run"), HasSubstr("rank 1 is missing")));
+  EXPECT_TRUE(fs::exists(dir / "result.json"));
+  const Finished again = train(dir);
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_TRUE(fingerprint(dir) == undisturbed());
+}
+
 TEST(LongRun, ARankThatHangsInItsOwnWorkIsNamedAsBehind) {
   const Finished hung = train(fresh_dir("behind"),
                               "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));

@@ -85,6 +85,13 @@ TEST(Config, OverridesComeAfterTheFileAndInOrder) {
   EXPECT_EQ(config.run.corpus, "x");
 }
 
+TEST(Config, DeviceAndVerifyHaveShortNames) {
+  const std::vector<std::string> overrides = {"--device=cuda", "--verify=quick"};
+  const RunConfig config = load_config(write_file("[run]\ndir = 'd'\ncorpus = 'x'\nbackbone = 'y'\n"), overrides);
+  EXPECT_EQ(config.run.device, "cuda");
+  EXPECT_EQ(config.checkpoint.verify, "quick");
+}
+
 TEST(Config, LambdaInTheFileLeavesALaterSpecificOneAlone) {
   const std::string path = write_file("[loss]\nlambda = 0.5\nlambda_content = 2\n");
   const RunConfig config = load_config(path, kPaths);
