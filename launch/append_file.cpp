@@ -37,7 +37,9 @@ void AppendFile::sync() {
   if (fsync(fileno(file_)) != 0) fail("cannot sync");
 }
 
-void AppendFile::fail(const char* what) const { throw std::system_error(errno, std::generic_category(), path_ + ": " + what); }
+void AppendFile::fail(const char* what) const {
+  throw std::system_error(errno, std::generic_category(), path_ + ": " + what + " (make room, or choose another run.dir)");
+}
 
 std::string read_whole_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -46,7 +48,9 @@ std::string read_whole_file(const std::string& path) {
 
 void write_whole_file(const std::string& path, const std::string& bytes) {
   const std::string temporary = path + ".tmp";
-  AppendFile(temporary, 0).write(bytes);
+  AppendFile file(temporary, 0);
+  file.write(bytes);
+  file.sync();
   std::filesystem::rename(temporary, path);
 }
 

@@ -6,7 +6,7 @@
 
 namespace cllm {
 
-/// A file that only grows. Every failure throws std::system_error with the path.
+/// A file of the run folder that only grows. Every failure throws std::system_error with the path.
 class AppendFile {
  public:
   /// Keeps the first `keep_bytes` of what is there (fewer if it is shorter) and appends after them.
@@ -30,7 +30,7 @@ class AppendFile {
 /// The whole file; "" if it does not exist.
 std::string read_whole_file(const std::string& path);
 
-/// Writes beside the target and renames, so that a reader never sees half a file.
+/// Writes beside the target, syncs and renames, so that nobody ever sees half a file. Throws std::system_error with the path.
 void write_whole_file(const std::string& path, const std::string& bytes);
 
 }  // namespace cllm

@@ -3,7 +3,9 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <system_error>
 
 #include "checkpoints/errors.h"
 #include "data/errors.h"
@@ -13,6 +15,11 @@
 
 namespace cllm {
 namespace {
+
+/// Whether it is the disk that is at fault: full, over quota, failing.
+bool is_disk_trouble(std::error_code code) {
+  return code.value() == ENOSPC || code.value() == EDQUOT || code.value() == EIO || code.value() == ESTALE;
+}
 
 int code_of(const std::exception_ptr& error, std::string& text) {
   try {
@@ -44,7 +51,10 @@ int code_of(const std::exception_ptr& error, std::string& text) {
     return kBadConfiguration;
   } catch (const std::filesystem::filesystem_error& e) {  // no permission, a name too long, a folder for a file: names the path
     text = e.what();
-    return kBadConfiguration;
+    return is_disk_trouble(e.code()) ? kSaveFailed : kBadConfiguration;
+  } catch (const std::system_error& e) {  // of AppendFile; threads that cannot be started throw it as well
+    text = e.what();
+    if (e.code() != std::errc::resource_unavailable_try_again) return kSaveFailed;
   } catch (const std::exception& e) {
     text = std::string("internal error: ") + e.what();
   } catch (...) {

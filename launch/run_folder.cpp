@@ -1,20 +1,13 @@
 #include "launch/run_folder.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "launch/append_file.h"
 #include "launch/errors.h"
 
 namespace cllm {
 namespace {
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) throw ConfigError("cannot write " + path.string() + ": choose another run.dir, or make room");
-}
 
 /// Up to three lines that are in `now` and not in `before`.
 std::string difference(const std::string& before, const std::string& now) {
@@ -43,7 +36,7 @@ void RunFolder::prepare(const RunConfig& config, bool fresh) const {
                         difference(to_toml(before), text) + "): restore it, choose another run.dir, or start over with --fresh");
     }
   }
-  write_text(this->config(), text);
+  write_whole_file(this->config(), text);
 }
 
 RunConfig RunFolder::load_config() const {
@@ -55,7 +48,7 @@ RunConfig RunFolder::load_config() const {
 }
 
 void RunFolder::write_result(const std::map<std::string, double>& test, int64_t step) const {
-  write_text(result(), nlohmann::json{{"best_step", step}, {"test", test}}.dump(2) + "\n");
+  write_whole_file(result(), nlohmann::json{{"best_step", step}, {"test", test}}.dump(2) + "\n");
 }
 
 }  // namespace cllm

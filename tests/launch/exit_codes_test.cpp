@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 #include "checkpoints/errors.h"
 #include "data/errors.h"
@@ -24,6 +27,10 @@ TEST(ExitCodes, AreThoseOfTheHouseRules) {
   EXPECT_EQ(code_of(DataError("")), 65);
   EXPECT_EQ(code_of(ModelError("")), 65);
   EXPECT_EQ(code_of(CommError("")), 71);
+  EXPECT_EQ(code_of(std::system_error(ENOSPC, std::generic_category())), 74);
+  EXPECT_EQ(code_of(std::filesystem::filesystem_error("", std::error_code(EDQUOT, std::generic_category()))), 74);
+  EXPECT_EQ(code_of(std::filesystem::filesystem_error("", std::error_code(EACCES, std::generic_category()))), 64);
+  EXPECT_EQ(code_of(std::system_error(EAGAIN, std::generic_category())), 70);  // no more threads
   EXPECT_EQ(code_of(std::logic_error("")), 70);
   EXPECT_EQ(code_of(42), 70);
 }
