@@ -264,6 +264,10 @@ def stopped_rank(world, folder, rng):
     number = job.rank_of(victim)
     send(victim, signal.SIGSTOP)
     start = time.monotonic()
+    job.wait_for(lambda: job.ranks() == [victim])
+    if job.running() and (folder / "run" / "result.json").exists():  # the others had no more need of it
+        send(victim, signal.SIGCONT)
+        return stopped_rank(world, folder, rng) if job.wait() == 0 else Outcome(False, note=f"it ended badly: {last_line(job)}")
     code = job.wait(120)
     took = time.monotonic() - start - DEADLINE_S
     text = job.output()

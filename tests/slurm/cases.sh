@@ -185,6 +185,18 @@ case_cancelled_is_not_requeued() {
   check restarts_are "$job" 0
 }
 
+# The ranks get TERM themselves, and save.
+case_cancelled_srun_form() {
+  local job
+  job=$(CLLM4REC_LAUNCHER=srun submit cancelled_tasks --nodes=1 --ntasks=2 -- $long)
+  check wait_for 60 training cancelled_tasks
+  scancel "$job"
+  check wait_for 30 ended "$job"
+  check says cancelled_tasks.out 'ended with 75, requeue: no'
+  check state_is "$job" CANCELLED
+  check restarts_are "$job" 0
+}
+
 # One virtual node: Slurm's PMIx keeps its sockets per host, and here both nodes are one host.
 case_srun_form() {
   local job before

@@ -37,6 +37,7 @@ StateSaveLocation=$cluster/state
 SlurmctldPidFile=$cluster/slurmctld.pid
 SlurmctldLogFile=$cluster/slurmctld.log
 SlurmdSpoolDir=$cluster/spool-%n
+TmpFS=$cluster/tmp
 SlurmdPidFile=$cluster/slurmd-%n.pid
 SlurmdLogFile=$cluster/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
@@ -65,7 +66,7 @@ CONF
 
 cluster_start() {  # FOLDER
   cluster=$1
-  mkdir -p "$cluster"/{state,spool-n1,spool-n2}
+  mkdir -p "$cluster"/{state,spool-n1,spool-n2,tmp}
   chmod 755 "$cluster"
   dd if=/dev/urandom of="$cluster/munge.key" bs=1024 count=1 status=none
   chmod 400 "$cluster/munge.key"
