@@ -21,12 +21,14 @@ void copy_bytes(std::byte* to, const std::byte* from, size_t num_bytes) {
   copy(0);
 }
 
-/// Copies `from` into `to`, whose memory is kept if it fits.
-void copy_to_host(const at::Tensor& from, at::Tensor& to) {
-  if (!to.defined() || to.sizes() != from.sizes() || to.scalar_type() != from.scalar_type()) {
-    to = at::empty(from.sizes(), at::TensorOptions().dtype(from.scalar_type()));
-  }
-  if (!from.device().is_cpu() || !from.is_contiguous()) {
+bool fits(const at::Tensor& to, const at::Tensor& from) {
+  return to.defined() && to.sizes() == from.sizes() && to.scalar_type() == from.scalar_type();
+}
+
+/// Copies `from`, of the host, into `to`, whose memory is kept if it fits.
+void copy_on_host(const at::Tensor& from, at::Tensor& to) {
+  if (!fits(to, from)) to = at::empty(from.sizes(), at::TensorOptions().dtype(from.scalar_type()));
+  if (!from.is_contiguous()) {
     to.copy_(from);
   } else if (from.nbytes() > 0) {
     copy_bytes(static_cast<std::byte*>(to.mutable_data_ptr()), static_cast<const std::byte*>(from.const_data_ptr()),
@@ -37,32 +39,43 @@ void copy_to_host(const at::Tensor& from, at::Tensor& to) {
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options, int64_t whole_every)
-    : comm_(comm.duplicate("checkpoint")), parent_(std::move(parent)), options_(std::move(options)),
+    : comm_(comm.duplicate_on_host("checkpoint")), parent_(std::move(parent)), options_(std::move(options)),
       whole_every_(whole_every > 1 && supports_incremental(*comm_, parent_) ? whole_every : 1) {}
 
 CheckpointWriter::~CheckpointWriter() {
+  before_change();
   if (pending_.valid()) pending_.wait();
 }
 
+/// Tensors of the host are copied now; the copies of a device's tensors are started.
 void CheckpointWriter::snapshot(const TrainState& state) {
+  std::vector<std::pair<at::Tensor, at::Tensor>> of_device;
+  const auto copy = [&](const at::Tensor& from, at::Tensor& to) {
+    if (from.is_cpu()) return copy_on_host(from, to);
+    if (!copies_) copies_ = std::make_unique<HostCopies>(from.device());
+    if (!fits(to, from)) to = copies_->buffer(from.sizes(), from.scalar_type());
+    of_device.emplace_back(from, to);
+  };
   copy_.tensors.resize(state.tensors.size());
   copy_.replicated.resize(state.replicated.size());
   for (size_t n = 0; n < state.tensors.size(); ++n) {
     const ShardedTensor& from = state.tensors[n];
     ShardedTensor& to = copy_.tensors[n];
-    copy_to_host(from.rows, to.rows);
+    copy(from.rows, to.rows);
     to = {from.name, from.global_rows, from.first_row, to.rows, from.row_numbers};
   }
   for (size_t n = 0; n < state.replicated.size(); ++n) {
     copy_.replicated[n].name = state.replicated[n].name;
-    copy_to_host(state.replicated[n].value, copy_.replicated[n].value);
+    copy(state.replicated[n].value, copy_.replicated[n].value);
   }
+  if (copies_) copies_->start(of_device);
   copy_.only_changes = state.only_changes;
   copy_.metadata_json = state.metadata_json;
 }
 
 CheckpointInfo CheckpointWriter::save_copy(int64_t step, const SaveOptions& options, double begin_s) {
   try {
+    if (copies_) copies_->wait();
     CheckpointInfo saved = save(*comm_, parent_, step, copy_, options);
     longest_s_ = std::max<double>(longest_s_, Activity::now_s() - begin_s);
     return saved;
@@ -85,8 +98,13 @@ void CheckpointWriter::start(int64_t step, const TrainState& state, const std::s
 
 std::optional<CheckpointInfo> CheckpointWriter::finish() {
   if (!pending_.valid()) return std::nullopt;
+  before_change();
   last_ = pending_.get();
   return last_;
+}
+
+void CheckpointWriter::before_change() {
+  if (copies_) copies_->before_change();
 }
 
 bool CheckpointWriter::idle() const {

@@ -7,15 +7,16 @@
 #include <optional>
 
 #include "checkpoints/checkpoint.h"
+#include "dist/device.h"
 
 namespace cllm {
 
-/// Saves in the background: start() copies the state to host memory and returns; a thread writes it over its own communicator. One
-/// save at a time, so memory is bounded by one copy of the state. start() and finish() are collective; a save that failed is thrown by
+/// Saves in the background: start() copies the state to host memory and returns; a thread writes it over its own communicator. What is
+/// on a GPU is copied beside what that goes on to compute: call before_change() before anything changes the state. One save at a time, so memory is bounded by one copy of the state. start() and finish() are collective; a save that failed is thrown by
 /// the next of them on all ranks alike.
 class CheckpointWriter {
  public:
-  /// Duplicates `comm`. `parent` must be prepared (checkpoint.h, prepare).
+  /// Duplicates `comm` for tensors of the host: what travels for a checkpoint is text. `parent` must be prepared (checkpoint.h, prepare).
   /// `whole_every`: every n-th save must be whole, those between may hold only changes; 1: all whole.
   CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options, int64_t whole_every = 1);
   /// Waits for the save under way; its failure is lost: call finish() first.
@@ -26,6 +27,9 @@ class CheckpointWriter {
   /// Waits for the save under way, if any, and begins the next. `pin` as in SaveOptions. `state` has only_changes since the last whole save
   /// that was started, or is whole.
   void start(int64_t step, const TrainState& state, const std::string& pin = "");
+  /// After start() and before any change of the state, on the same thread: a GPU makes the change after the copy; the host does not
+  /// wait. Costs nothing if there is nothing to wait for.
+  void before_change();
   /// Waits for the save under way, if any, and returns it.
   std::optional<CheckpointInfo> finish();
   /// True once the save under way has ended on this rank. Ranks see it at different moments: agree before acting on it.
@@ -45,6 +49,7 @@ class CheckpointWriter {
   int64_t whole_every_, since_whole_ = 0;  // saves since the last whole one, with it; 0: none yet
   CheckpointInfo last_;                    // committed
   TrainState copy_;                        // in host memory; its tensors are reused by the next save
+  std::unique_ptr<HostCopies> copies_;     // of a device's tensors into copy_; null: there are none
   std::atomic<bool> failed_ = false;
   std::atomic<double> longest_s_ = 0;
   std::future<CheckpointInfo> pending_;

@@ -10,7 +10,8 @@
 
 namespace cllm {
 
-enum class ReduceOp { kSum, kMax, kMin };
+/// kLogSumExp: log sum_r e^x_r of floating-point x_r; -infinity stands for no term.
+enum class ReduceOp { kSum, kMax, kMin, kLogSumExp };
 
 /// A started collective. Its tensors must stay alive and untouched until wait() returns. The destructor waits.
 class Work {
@@ -50,6 +51,22 @@ class Communicator {
 
   /// An independent communicator over the same ranks, for another thread or traffic class. Collective.
   virtual std::unique_ptr<Communicator> duplicate(const std::string& name) = 0;
+
+  /// The same for CPU tensors alone: takes nothing of a GPU's memory. Collective.
+  virtual std::unique_ptr<Communicator> duplicate_on_host(const std::string& name) { return duplicate(name); }
+};
+
+/// The communicators of a training step, all over the same ranks, used by one thread. Over NCCL each has a stream of its own, so that
+/// rows on their way delay no softmax and the other way round. Every rank issues the operations of all of them in one order.
+struct Channels {
+  /// One for all.
+  Channels(Communicator& all) : world(all), exchange(all), softmax(all) {}  // NOLINT(google-explicit-constructor)
+  Channels(Communicator& for_world, Communicator& for_exchange, Communicator& for_softmax)
+      : world(for_world), exchange(for_exchange), softmax(for_softmax) {}
+
+  Communicator& world;     // sums over the ranks
+  Communicator& exchange;  // ids, rows and their gradients
+  Communicator& softmax;   // hidden states and item tables of the softmax over the items
 };
 
 /// Gathers one byte string per rank; every rank gets all of them in rank order. For status exchange and small host values.

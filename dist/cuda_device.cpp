@@ -1,10 +1,16 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstdio>
+#include <mutex>
 
 #include "dist/device.h"
 #include "dist/errors.h"
@@ -49,6 +55,78 @@ std::string describe(at::Device device) {
   std::snprintf(text, sizeof text, "%s %s, %.1f GiB, %d SMs, compute capability %d.%d", device.str().c_str(), gpu.name,
                 static_cast<double>(gpu.totalGlobalMem) / (1 << 30), gpu.multiProcessorCount, gpu.major, gpu.minor);
   return text;
+}
+
+/// Managed memory whose first rows prefer the host and are mapped into the GPU: it reads and writes them in place and they never
+/// migrate. One range of addresses, so that a table is one tensor whatever it is made of.
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device, int64_t rows_on_host) {
+  int in_place = 0;
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&in_place, cudaDevAttrConcurrentManagedAccess, device.index()));
+  if (in_place == 0) {
+    throw DeviceError("run.user_tables = \"host\": " + describe(device) +
+                      " cannot work on memory of the host in place: set it to \"device\"");
+  }
+  const auto options = at::TensorOptions().dtype(dtype).device(device);
+  const int64_t num_bytes = c10::multiply_integers(sizes) * static_cast<int64_t>(c10::elementSize(dtype));
+  if (num_bytes == 0) return at::zeros(sizes, options);
+  const auto host_bytes = static_cast<size_t>(num_bytes / sizes[0] * rows_on_host);
+  void* memory = nullptr;
+  C10_CUDA_CHECK(cudaMallocManaged(&memory, static_cast<size_t>(num_bytes)));
+  at::Tensor out = at::from_blob(
+      memory, sizes, [](void* data) { cudaFree(data); }, options, device);
+  const cudaMemLocation gpu{cudaMemLocationTypeDevice, device.index()}, host{cudaMemLocationTypeHost, 0};
+  C10_CUDA_CHECK(cudaMemAdvise(memory, static_cast<size_t>(num_bytes), cudaMemAdviseSetPreferredLocation, gpu));
+  if (host_bytes > 0) {
+    C10_CUDA_CHECK(cudaMemAdvise(memory, host_bytes, cudaMemAdviseSetPreferredLocation, host));
+    C10_CUDA_CHECK(cudaMemAdvise(memory, host_bytes, cudaMemAdviseSetAccessedBy, gpu));
+  }
+  return out.zero_();
+}
+
+struct HostCopies::Impl {
+  explicit Impl(c10::cuda::CUDAStream of_copies) : stream(of_copies) {}
+
+  c10::cuda::CUDAStream stream;
+  std::mutex mutex;                                                                    // of the two below
+  std::vector<std::pair<at::Tensor, at::Tensor>> under_way;                            // empty: none
+  std::shared_ptr<at::cuda::CUDAEvent> end = std::make_shared<at::cuda::CUDAEvent>();  // behind the last copy
+};
+
+HostCopies::HostCopies(at::Device device)
+    : impl_(std::make_unique<Impl>(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()))) {}
+
+HostCopies::~HostCopies() {
+  try {
+    wait();
+  } catch (const std::exception&) {  // the device has failed: nothing reads or writes the buffers any more
+  }
+}
+
+at::Tensor HostCopies::buffer(at::IntArrayRef sizes, at::ScalarType dtype) const {
+  return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
+}
+
+void HostCopies::start(const std::vector<std::pair<at::Tensor, at::Tensor>>& from_to) {
+  wait();
+  at::cuda::CUDAEvent ready;
+  ready.record(c10::cuda::getCurrentCUDAStream(impl_->stream.device_index()));
+  ready.block(impl_->stream);
+  const std::scoped_lock lock(impl_->mutex);
+  const c10::cuda::CUDAStreamGuard beside(impl_->stream);
+  for (const auto& [from, to] : from_to) to.copy_(from, /*non_blocking=*/true);
+  impl_->end->record(impl_->stream);
+  impl_->under_way = from_to;
+}
+
+void HostCopies::before_change() {
+  const std::scoped_lock lock(impl_->mutex);
+  if (!impl_->under_way.empty()) impl_->end->block(c10::cuda::getCurrentCUDAStream(impl_->stream.device_index()));
+}
+
+void HostCopies::wait() {
+  impl_->end->synchronize();
+  const std::scoped_lock lock(impl_->mutex);
+  impl_->under_way.clear();
 }
 
 }  // namespace cllm

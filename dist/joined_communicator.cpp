@@ -35,6 +35,7 @@ class JoinedCommunicator : public Communicator {
     auto host = host_->duplicate(name);
     return join(std::move(host), device_->duplicate(name));
   }
+  std::unique_ptr<Communicator> duplicate_on_host(const std::string& name) override { return host_->duplicate(name); }
 
  private:
   Communicator& of(const at::Tensor& tensor) { return tensor.is_cpu() ? *host_ : *device_; }

@@ -58,17 +58,6 @@ std::vector<int64_t> order_by_owner(const std::vector<int64_t>& rows, const Owne
   return place;
 }
 
-/// out[touched[p]] += in[p] for p ascending, on a GPU. The rows of one asker are distinct: asker after asker nothing depends on the
-/// order in which the device adds.
-void sum_rows_on_device(at::Tensor& out_MD, const at::Tensor& in_PD, const at::Tensor& touched_P,
-                        const std::vector<int64_t>& per_asker) {
-  int64_t begin = 0;
-  for (const int64_t count : per_asker) {
-    out_MD.index_add_(0, touched_P.narrow(0, begin, count), in_PD.narrow(0, begin, count));
-    begin += count;
-  }
-}
-
 /// out[touched[p]] += in[p] for p ascending. Threads share the columns, so the order of the sum is fixed.
 template <typename Scalar>
 void sum_rows(const at::Tensor& out_MD, const at::Tensor& in_PD, const at::Tensor& touched_P) {
@@ -113,21 +102,31 @@ int64_t sum(const std::vector<int64_t>& values) { return std::accumulate(values.
 
 }  // namespace
 
-RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, OfRow owner, OfRow local)
-    : comm_(comm), num_rows_(layout.num_rows()), device_(device), owner_(std::move(owner)), local_(std::move(local)) {}
+RowKernels cpu_row_kernels() {
+  return {[](const at::Tensor& table_ND, const at::Tensor& rows_U) { return at::index_select(table_ND, 0, rows_U); },
+          [](const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows) {
+            at::Tensor sums_MD = at::zeros({num_rows, values_PD.size(1)}, values_PD.options());
+            const bool is_double = values_PD.scalar_type() == at::kDouble;
+            TORCH_CHECK(is_double || values_PD.scalar_type() == at::kFloat, "row gradients are fp32 or fp64");
+            is_double ? sum_rows<double>(sums_MD, values_PD, row_of_P) : sum_rows<float>(sums_MD, values_PD, row_of_P);
+            return sums_MD;
+          }};
+}
 
-RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device)
-    : RowExchange(
-          comm, layout, device, [layout](int64_t row) { return layout.owner(row); },
-          [layout](int64_t row) { return layout.local(row); }) {}
+RowExchange::RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places)
+    : comm_(comm), num_rows_(num_rows), device_(device), kernels_(std::move(kernels)), places_(std::move(places)) {}
 
-RowExchange::RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device)
-    : RowExchange(
-          *levels.node, layout, device, [layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) % L; },
-          [](int64_t row) { return row; }) {
-  beyond_.reset(new RowExchange(
-      *levels.rail, layout, device, [layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) / L; },
-      [layout](int64_t row) { return layout.local(row); }));
+RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, RowKernels kernels)
+    : RowExchange(comm, layout.num_rows(), device, std::move(kernels),
+                  {[layout](int64_t row) { return layout.owner(row); }, [layout](int64_t row) { return layout.local(row); }}) {}
+
+RowExchange::RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device, RowKernels kernels)
+    : RowExchange(*levels.node, layout.num_rows(), device, kernels,
+                  {[layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) % L; },
+                   [](int64_t row) { return row; }}) {
+  const Places on_rail{[layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) / L; },
+                       [layout](int64_t row) { return layout.local(row); }};
+  beyond_.reset(new RowExchange(*levels.rail, layout.num_rows(), device, std::move(kernels), on_rail));
 }
 
 Route RowExchange::route(std::span<const int32_t> rows_T) {
@@ -136,7 +135,7 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   }
   const Unique wanted = unique_rows(rows_T);
   Route route;
-  const std::vector<int64_t> place = order_by_owner(wanted.rows, owner_, comm_.world_size(), route.ask);
+  const std::vector<int64_t> place = order_by_owner(wanted.rows, places_.owner, comm_.world_size(), route.ask);
   const auto num_unique = static_cast<int64_t>(wanted.rows.size());
   route.unique_rows_U = at::empty({num_unique}, at::kLong);
   int64_t* unique = route.unique_rows_U.mutable_data_ptr<int64_t>();
@@ -153,7 +152,7 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   comm_.all_to_all(served, route.unique_rows_U.to(at::kInt), route.serve, route.ask)->wait();
   std::vector<int64_t> local(num_served);
   const int32_t* asked = served.const_data_ptr<int32_t>();
-  for (int64_t p = 0; p < num_served; ++p) local[p] = local_(asked[p]);
+  for (int64_t p = 0; p < num_served; ++p) local[p] = places_.local(asked[p]);
   Unique touched = unique_rows(std::span<const int64_t>(local));
   route.served = local;
   route.distinct = std::move(touched.rows);
@@ -171,9 +170,9 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
 }
 
 at::Tensor RowExchange::fetch(const Route& route, const at::Tensor& local_rows) {
-  at::Tensor served = beyond_ ? at::index_select(beyond_->fetch(*route.beyond, local_rows), 0,
-                                                 at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
-                              : at::index_select(local_rows, 0, route.served_local_P);
+  at::Tensor served = beyond_ ? kernels_.gather(beyond_->fetch(*route.beyond, local_rows),
+                                                at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
+                              : kernels_.gather(local_rows, route.served_local_P);
   if (comm_.world_size() == 1) return served;
   at::Tensor out = empty_rows(local_rows, route.unique_rows_U.numel());
   comm_.all_to_all(out, served, route.ask, route.serve)->wait();
@@ -201,7 +200,7 @@ Arriving RowExchange::start_fetch(const Route& route, const at::Tensor& local_ro
   out.rows_UD = empty_rows(local_rows, late_U.numel());
   out.early = empty_rows(local_rows, now.places.numel());
   out.early_places = now.places;
-  out.served = at::index_select(local_rows, 0, now.local_rows);
+  out.served = kernels_.gather(local_rows, now.local_rows);
   out.work = comm_.all_to_all(out.early, out.served, now.ask, now.serve);
   return out;
 }
@@ -209,7 +208,7 @@ Arriving RowExchange::start_fetch(const Route& route, const at::Tensor& local_ro
 at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_rows) {
   arriving.work->wait();
   arriving.rows_UD.index_copy_(0, arriving.early_places, arriving.early);
-  const at::Tensor served = at::index_select(local_rows, 0, arriving.late.local_rows);
+  const at::Tensor served = kernels_.gather(local_rows, arriving.late.local_rows);
   at::Tensor late = empty_rows(local_rows, arriving.late.places.numel());
   comm_.all_to_all(late, served, arriving.late.ask, arriving.late.serve)->wait();
   return arriving.rows_UD.index_copy_(0, arriving.late.places, late);
@@ -224,19 +223,9 @@ at::Tensor RowExchange::return_gradients(const Route& route, const at::Tensor& g
 /// The sums over this exchange's ranks, in the order of route.distinct.
 at::Tensor RowExchange::sum_here(const Route& route, const at::Tensor& gradients_UD) {
   if (comm_.world_size() == 1) return gradients_UD;  // every row was asked for once
-  const int64_t width = gradients_UD.size(1);
-  at::Tensor arrived_PD = at::empty({route.touched_of_served_P.numel(), width}, gradients_UD.options());
+  at::Tensor arrived_PD = empty_rows(gradients_UD, route.touched_of_served_P.numel());
   comm_.all_to_all(arrived_PD, gradients_UD.contiguous(), route.serve, route.ask)->wait();
-  at::Tensor sums_MD = at::zeros({static_cast<int64_t>(route.distinct.size()), width}, gradients_UD.options());
-  if (!sums_MD.is_cpu()) {
-    sum_rows_on_device(sums_MD, arrived_PD, route.touched_of_served_P, route.serve);
-  } else if (gradients_UD.scalar_type() == at::kDouble) {
-    sum_rows<double>(sums_MD, arrived_PD, route.touched_of_served_P);
-  } else {
-    TORCH_CHECK(gradients_UD.scalar_type() == at::kFloat, "row gradients are fp32 or fp64");
-    sum_rows<float>(sums_MD, arrived_PD, route.touched_of_served_P);
-  }
-  return sums_MD;
+  return kernels_.sum(arrived_PD, route.touched_of_served_P, static_cast<int64_t>(route.distinct.size()));
 }
 
 }  // namespace cllm

@@ -43,15 +43,26 @@ struct Arriving {
   std::unique_ptr<Work> work;
 };
 
+/// What an exchange does with rows where the tables are; tensors of one device.
+struct RowKernels {
+  /// table_ND[rows_U]: [U, D].
+  std::function<at::Tensor(const at::Tensor& table_ND, const at::Tensor& rows_U)> gather;
+  /// [num_rows, D]: row m is the sum of the values whose entry in row_of_P is m, in the order of P.
+  std::function<at::Tensor(const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows)> sum;
+};
+/// Those of the CPU; fp32 and fp64. model/kernels/rows.h has those of GPUs.
+RowKernels cpu_row_kernels();
+
 /// Moves embedding rows from their owners to the ranks that need them, and gradients back (DESIGN.md §3 "lookup", "return").
 /// All members are collective. Ids are sorted and sent on the host; rows and gradients are on `device` and travel from there.
 class RowExchange {
  public:
-  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device = at::kCPU);
+  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device = at::kCPU,
+              RowKernels kernels = cpu_row_kernels());
 
   /// The same in two levels: rows that several ranks of a node ask for cross the network once, and so do their gradients, summed per
   /// node first (so sums have another order than on one level).
-  RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device = at::kCPU);
+  RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device = at::kCPU, RowKernels kernels = cpu_row_kernels());
 
   /// Deduplicates the global rows this rank needs and tells the owners. `rows_T` may be empty.
   Route route(std::span<const int32_t> rows_T);
@@ -69,13 +80,18 @@ class RowExchange {
 
  private:
   using OfRow = std::function<int64_t(int64_t row)>;
-  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, OfRow owner, OfRow local);
+  /// Where rows are: the rank of comm_ that has one, and its number there.
+  struct Places {
+    OfRow owner, local;
+  };
+  RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places);
   at::Tensor sum_here(const Route& route, const at::Tensor& gradients_UD);
 
   Communicator& comm_;
   int64_t num_rows_;
   at::Device device_;
-  OfRow owner_, local_;                  // rank of comm_ that has a row; its number there
+  RowKernels kernels_;
+  Places places_;
   std::unique_ptr<RowExchange> beyond_;  // two levels: this one is the node's, that one the rail's
 };
 

@@ -14,8 +14,4 @@ struct TwoLevels {
   int ranks_per_node() const { return node->world_size(); }
 };
 
-/// `world` with an all_to_all of two steps: inside the node to the rank whose rail leads to the goal, then along the rails. Every rank
-/// sends N + L messages instead of N L, and links between nodes carry few large ones. All else, duplicates too, goes by `world`.
-std::unique_ptr<Communicator> make_two_level_communicator(std::unique_ptr<Communicator> world, TwoLevels levels);
-
 }  // namespace cllm

@@ -78,6 +78,9 @@ class WatchedCommunicator : public Communicator {
   std::unique_ptr<Communicator> duplicate(const std::string& name) override {
     return watch(comm_->duplicate(name), name, {watch_.background, watch_.background, watch_.failpoints});
   }
+  std::unique_ptr<Communicator> duplicate_on_host(const std::string& name) override {
+    return watch(comm_->duplicate_on_host(name), name, {watch_.background, watch_.background, watch_.failpoints});
+  }
 
  private:
   static constexpr std::array<const char*, 6> kKinds = {"all_reduce", "all_gather", "reduce_scatter",

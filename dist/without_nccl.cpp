@@ -19,6 +19,16 @@ int64_t peak_bytes(at::Device) { return 0; }
 void begin_range(const char*) {}
 void end_range() {}
 std::string describe(at::Device device) { return device.str(); }
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef, at::ScalarType, at::Device, int64_t) { refuse(); }
+
+struct HostCopies::Impl {};
+HostCopies::HostCopies(at::Device) { refuse(); }
+HostCopies::~HostCopies() = default;
+at::Tensor HostCopies::buffer(at::IntArrayRef, at::ScalarType) const { refuse(); }
+void HostCopies::start(const std::vector<std::pair<at::Tensor, at::Tensor>>&) { refuse(); }
+void HostCopies::before_change() { refuse(); }
+void HostCopies::wait() { refuse(); }
+
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator&, const NcclOptions&) { refuse(); }
 
 }  // namespace cllm

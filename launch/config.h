@@ -23,8 +23,10 @@ struct RunSection {
   std::string device = "cpu";
   std::string precision = "fp32";  // fp32 | bf16 | fp64
   bool fetch_ahead = false;
-  int64_t ranks_per_node = 0;  // 0: rows travel in one level
-  int64_t threads = 0;         // 0: cores / ranks of this host
+  bool recompute = false;
+  std::string user_tables = "device";  // device | host
+  int64_t ranks_per_node = 0;          // 0: rows travel in one level
+  int64_t threads = 0;                 // 0: cores / ranks of this host
   double deadline_s = 600;
   double startup_deadline_s = 1800, load_deadline_s = 1800, save_deadline_s = 1800;
   int64_t max_restarts = 3;

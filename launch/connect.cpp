@@ -28,6 +28,13 @@ std::unique_ptr<Communicator> connect(MpiSession& mpi, const std::string& device
   return join(std::move(host), std::move(nccl));
 }
 
+RunChannels connect_run(MpiSession& mpi, const std::string& device, double deadline_s, const TrafficWatch& traffic) {
+  auto world = connect(mpi, device, deadline_s);
+  const auto channel = [&](const char* name) { return watch(world->duplicate(name), name, traffic); };
+  auto exchange = channel("exchange"), softmax = channel("softmax");
+  return {watch(std::move(world), "world", traffic), std::move(exchange), std::move(softmax)};
+}
+
 std::unique_ptr<TwoLevels> connect_levels(MpiSession& mpi, Communicator& world, const RunSection& run) {
   if (run.ranks_per_node == 0) return nullptr;
   collectively(world, [&] {

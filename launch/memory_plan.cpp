@@ -62,11 +62,12 @@ std::vector<int64_t> largest_block(const Corpus& corpus, int64_t block, const Co
 
 }  // namespace
 
-MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator& comm) {
+MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channels& channels) {
+  Communicator& comm = channels.world;
   const RunConfig& config = workspace.config;
   RecModel& model = workspace.model;
   for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
-  TrainStep step(comm, model, *workspace.optimizer);
+  TrainStep step(channels, model, *workspace.optimizer, workspace.levels.get());
   const DropoutRates& rates = workspace.backbone_dropout;
   for (const StepKind kind : schedule.kinds()) {
     const StepId id{.kind = kind, .step = largest_step(workspace.sampler, kind)};

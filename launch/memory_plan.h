@@ -20,7 +20,7 @@ struct MemoryPlan {
 
 /// Computes the gradients of the largest of the first steps of each kind, and drops them, so that the peak is known before training;
 /// the rest follows from sizes. Collective; the model does not change.
-MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, Communicator& comm);
+MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channels& channels);
 
 /// The peak that was really reached beside the plan, as one line. Collective.
 std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm);

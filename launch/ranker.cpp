@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "model/encode.h"
+#include "model/kernels/rows.h"
 #include "model/scoring.h"
 
 namespace cllm {
@@ -35,7 +36,7 @@ bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_
                 const RankingSink& sink) {
   const Table& table = workspace.model.collaborative;
   const ItemScorer scorer(comm, table.layout.items(), table.items());
-  RowExchange exchange(comm, table.layout, table.weight.device());
+  RowExchange exchange(comm, table.layout, table.weight.device(), kernels::row_kernels(table.weight.device()));
   const int64_t block = workspace.config.evaluation.batch_users;
   const int64_t blocks = agreed_blocks(comm, users.size(), block);
   for (int64_t n = 0; n < blocks; ++n) {

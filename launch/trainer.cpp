@@ -40,13 +40,13 @@ std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, 
 
 }  // namespace
 
-Trainer::Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision)
-    : workspace_(workspace), config_(workspace.config), comm_(comm), log_(log), supervision_(supervision),
+Trainer::Trainer(Workspace& workspace, const Channels& channels, Log& log, Supervision& supervision)
+    : workspace_(workspace), config_(workspace.config), comm_(channels.world), log_(log), supervision_(supervision),
       files_(supervision.failpoints), folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)),
-      selection_(config_.finetune.select), step_(comm, workspace.model, *workspace.optimizer, workspace.levels.get()),
-      control_(comm, log, supervision, num_bytes(state())),
+      selection_(config_.finetune.select), step_(channels, workspace.model, *workspace.optimizer, workspace.levels.get()),
+      control_(comm_, log, supervision, num_bytes(state())),
       replicas_(
-          comm, [this] { return view_replicas(workspace_.model, workspace_.backbone_optimizer.get()); },
+          comm_, [this] { return view_replicas(workspace_.model, workspace_.backbone_optimizer.get()); },
           config_.run.replica_check_steps),
       last_save_s_(now_s()), segment_start_s_(now_s()) {}
 
@@ -140,10 +140,12 @@ void Trainer::train_step(const Segment& segment, int64_t end) {
   const Batch& batch = *batch_;
   const double begin_s = now_s(), waited_s = supervision_.main.waited_s();
   if (failpoints.at("step.before_compute")) {
+    checkpoints_->before_change();
     const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
     weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
   }
-  const StepConfig config = step_config(workspace_, segment, batch.kind, cursor_.global_step);
+  StepConfig config = step_config(workspace_, segment, batch.kind, cursor_.global_step);
+  config.before_change = [this] { checkpoints_->before_change(); };
   const int64_t moved_bytes = supervision_.main.moved_bytes();
   const bool ahead = config_.run.fetch_ahead && cursor_.global_step + 1 < end;
   if (ahead) next_batch_ = take();
@@ -337,6 +339,7 @@ void Trainer::write(const Segment& segment, const std::string& event, std::vecto
 TrainState Trainer::state() const { return view_state(workspace_.model, workspace_.backbone_optimizer.get()); }
 
 void Trainer::flush_tables() {
+  checkpoints_->before_change();
   for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->flush(*table);
 }
 

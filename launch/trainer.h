@@ -33,7 +33,7 @@ struct TrainOutcome {
 /// Trains a workspace by its schedule in its run folder, from the newest checkpoint there or from the start. Members are collective.
 class Trainer {
  public:
-  Trainer(Workspace& workspace, Communicator& comm, Log& log, Supervision& supervision);
+  Trainer(Workspace& workspace, const Channels& channels, Log& log, Supervision& supervision);
 
   TrainOutcome run();
   const Schedule& schedule() const { return schedule_; }

@@ -16,8 +16,8 @@ namespace cllm {
 namespace {
 
 BackboneOptions backbone_options(const RunConfig& config, at::Device device) {
-  if (config.run.precision == "fp64") return {at::kDouble, at::kDouble, device};
-  return {at::kFloat, config.run.precision == "bf16" ? at::kBFloat16 : at::kFloat, device};
+  if (config.run.precision == "fp64") return {at::kDouble, at::kDouble, device, config.run.recompute};
+  return {at::kFloat, config.run.precision == "bf16" ? at::kBFloat16 : at::kFloat, device, config.run.recompute};
 }
 
 PromptSet compile_prompts(const RunConfig& config, const Corpus& corpus, const Tokenizer& tokenizer) {
@@ -106,7 +106,7 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   together(world, [&] { model.backbone = open_backbone(config, sizes, mpi, device); });
   model.collaborative = initial_table(config, *corpus, *model.backbone, layout, Side::kCollaborative);
   model.content = initial_table(config, *corpus, *model.backbone, layout, Side::kContent);
-  for (Table* table : {&model.collaborative, &model.content}) table->weight = table->weight.to(device);
+  for (Table* table : {&model.collaborative, &model.content}) move_table(*table, device, config.run.user_tables == "host");
   HardwareLimits limits;
   if (!device.is_cpu() || config.log.trace) limits = measure_limits(device, backbone_options(config, device).compute);
   auto optimizer = make_row_optimizer(optimizer_config(config));

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "dist/device.h"
+#include "model/kernels/rows.h"
 #include "model/packed_layout.h"
 
 namespace cllm {
@@ -29,8 +30,8 @@ at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const a
                  const at::Tensor& inverse_T) {
   const int64_t T = tokens.word_positions.size(0) + tokens.row_positions.size(0);
   at::Tensor x_TD = at::empty({T, fetched_UD.size(1)}, fetched_UD.options());
-  x_TD.index_copy_(0, tokens.word_positions, words_ND.detach().index_select(0, tokens.word_ids).to(x_TD.scalar_type()));
-  x_TD.index_copy_(0, tokens.row_positions, fetched_UD.index_select(0, inverse_T));
+  x_TD.index_copy_(0, tokens.word_positions, kernels::gather_rows(words_ND.detach(), tokens.word_ids).to(x_TD.scalar_type()));
+  x_TD.index_copy_(0, tokens.row_positions, kernels::gather_rows(fetched_UD, inverse_T));
   return x_TD;
 }
 

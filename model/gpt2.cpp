@@ -15,6 +15,7 @@
 #include "model/errors.h"
 #include "model/gelu.h"
 #include "model/linear.h"
+#include "model/recompute.h"
 
 namespace cllm {
 
@@ -90,34 +91,55 @@ Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions opti
 
 Gpt2::~Gpt2() = default;
 
+/// What the blocks of one forward pass share.
+struct Gpt2::Pass {
+  PackedLayout layout;
+  Dropout dropout;
+};
+
+namespace {
+
+DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place) {
+  return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
+}
+
+}  // namespace
+
+/// x: residual stream before the block; n: x behind its first norm. Returns both for the next block, or behind the final norm.
+std::pair<at::Tensor, at::Tensor> Gpt2::run_block(int64_t layer, at::Tensor x, const at::Tensor& n, const Pass& pass) const {
+  const Block& block = blocks_[layer];
+  const bool last = layer + 1 == config_.num_layers;
+  const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
+  at::Tensor keys = pass.layout.dropout_keys_T;
+  at::Tensor attended = causal_attention(block.qkv(n), block.qkv_bias, pass.layout, config_.num_heads,
+                                         site(keys, pass.dropout.attention, layer, kAttention));
+  if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
+    attended = attended.index_select(0, pass.layout.output_rows_A);
+    x = x.index_select(0, pass.layout.output_rows_A);
+    if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
+  }
+  const auto [y, m] = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,
+                                   site(keys, pass.dropout.residual, layer, kAfterAttention));
+  const at::Tensor inner = bias_gelu(block.mlp_in(m), block.mlp_in_bias, config_.activation);
+  return add_and_norm(y, block.mlp_out(inner), block.mlp_out_bias, next, site(keys, pass.dropout.residual, layer, kAfterMlp));
+}
+
 at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
   if (layout.longest > config_.max_positions) {
     throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
-  at::Tensor keys = layout.dropout_keys_T;
-  const auto site = [&](double rate, int64_t layer, Place place) -> DropoutSite {
-    return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
-  };
+  const auto pass = std::make_shared<const Pass>(Pass{layout, dropout});  // backward may need it again
   at::Tensor x = at::add(x_TD.to(residual_dtype(options_.compute)), positions_.index_select(0, layout.positions_T));
-  x = cllm::dropout(x, site(dropout.embedding, 0, kEmbedding));
+  x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));
   at::Tensor n = norm_only(x, blocks_.front().norm1, options_.compute);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    const Block& block = blocks_[layer];
-    const bool last = layer + 1 == config_.num_layers;
-    const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
-
-    at::Tensor attended =
-        causal_attention(block.qkv(n), block.qkv_bias, layout, config_.num_heads, site(dropout.attention, layer, kAttention));
-    if (last && layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
-      attended = attended.index_select(0, layout.output_rows_A);
-      x = x.index_select(0, layout.output_rows_A);
-      if (keys.defined()) keys = keys.index_select(0, layout.output_rows_A);
-    }
-    std::tie(x, n) = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,
-                                  site(dropout.residual, layer, kAfterAttention));
-    const at::Tensor inner = bias_gelu(block.mlp_in(n), block.mlp_in_bias, config_.activation);
-    std::tie(x, n) = add_and_norm(x, block.mlp_out(inner), block.mlp_out_bias, next, site(dropout.residual, layer, kAfterMlp));
+    const auto block = [this, layer, pass](const at::Tensor& in, const at::Tensor& normed) {
+      return run_block(layer, in, normed, *pass);
+    };
+    // Backward begins with the last block: nothing would be gained by computing that again.
+    const bool again = options_.recompute && layer + 1 < config_.num_layers;
+    std::tie(x, n) = again ? recomputed(block, x, n) : block(x, n);
   }
   return n;
 }

@@ -13,6 +13,7 @@ struct BackboneOptions {
   at::ScalarType parameters = at::kFloat;
   at::ScalarType compute = at::kFloat;
   at::Device device = at::kCPU;
+  bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
 };
 
 /// Names and shapes of a GPT-2 model's parameters in Hugging Face layout, without the `transformer.` prefix.
@@ -41,6 +42,8 @@ class Gpt2 : public Backbone {
 
  private:
   struct Block;
+  struct Pass;
+  std::pair<at::Tensor, at::Tensor> run_block(int64_t layer, at::Tensor x, const at::Tensor& n, const Pass& pass) const;
 
   Gpt2Config config_;
   BackboneOptions options_;

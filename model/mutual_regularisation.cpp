@@ -7,6 +7,7 @@
 #include <array>
 
 #include "dist/device.h"
+#include "model/kernels/rows.h"
 #include "model/kernels/softmax_block.h"
 
 namespace cllm {
@@ -70,7 +71,8 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
 double regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda, const at::Tensor& rows_M,
                   at::Tensor& gradients_MD) {
   if (covered.rows_C.size(0) == 0) return 0;
-  const at::Tensor difference_CD = own.weight.index_select(0, covered.rows_C) - fixed.weight.index_select(0, covered.rows_C);
+  const at::Tensor difference_CD =
+      kernels::gather_rows(own.weight, covered.rows_C) - kernels::gather_rows(fixed.weight, covered.rows_C);
   const at::Tensor square_C = at::mul(difference_CD, difference_CD).sum(1, /*keepdim=*/false, at::kDouble);
   if (lambda != 0) {
     const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C).clamp_max(rows_M.size(0) - 1);

@@ -6,11 +6,6 @@
 namespace cllm {
 namespace {
 
-/// Beside the table's rows.
-at::Tensor zeros(const Table& table, at::IntArrayRef sizes, at::ScalarType dtype) {
-  return lazy_zeros(sizes, dtype, table.weight.device());
-}
-
 /// Dense Adam at the cost of the touched rows. Every row counts its updates (Table::row_step); the ones it missed had gradient 0 and
 /// the learning rate of the time, Table::learning_rate, so a change of the rate first flushes the table.
 class SkipAwareAdam : public RowOptimizer {
@@ -18,9 +13,9 @@ class SkipAwareAdam : public RowOptimizer {
   explicit SkipAwareAdam(const OptimizerConfig& config) : config_(config) {}
 
   void reset(Table& table) const override {
-    table.moment1 = zeros(table, table.weight.sizes(), table.weight.scalar_type());
-    table.moment2 = zeros(table, table.weight.sizes(), table.weight.scalar_type());
-    table.row_step = zeros(table, {table.weight.size(0)}, at::kInt);
+    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
+    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
+    table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
     table.step = 0;
     table.learning_rate = Table::kNoLearningRate;
   }
@@ -57,7 +52,7 @@ class LazyOptimizer : public RowOptimizer {
   bool moves_absent_rows() const override { return false; }
   void reset(Table& table) const override {
     table.moment1 = table.moment2 = at::Tensor();
-    table.row_step = zeros(table, {table.weight.size(0)}, at::kInt);
+    table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
     table.step = 0;
     table.learning_rate = Table::kNoLearningRate;
     allocate(table);
@@ -81,8 +76,8 @@ class LazyAdam : public LazyOptimizer {
 
  private:
   void allocate(Table& table) const override {
-    table.moment1 = zeros(table, table.weight.sizes(), table.weight.scalar_type());
-    table.moment2 = zeros(table, table.weight.sizes(), table.weight.scalar_type());
+    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
+    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
   }
   void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
     kernels::adam_update(table.weight, table.moment1, table.moment2, /*row_step=*/at::Tensor(), rows_M, gradients_MD,
@@ -97,7 +92,9 @@ class RowwiseAdagrad : public LazyOptimizer {
   explicit RowwiseAdagrad(const OptimizerConfig& config) : epsilon_(config.epsilon) {}
 
  private:
-  void allocate(Table& table) const override { table.moment2 = zeros(table, {table.weight.size(0)}, table.weight.scalar_type()); }
+  void allocate(Table& table) const override {
+    table.moment2 = zeros_like_rows(table, {table.weight.size(0)}, table.weight.scalar_type());
+  }
   void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
     kernels::rowwise_adagrad_update(table.weight, table.moment2, rows_M, gradients_MD, table.learning_rate, epsilon_);
   }

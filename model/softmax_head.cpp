@@ -10,6 +10,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "model/kernels/softmax_block.h"
@@ -207,14 +208,15 @@ AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, c
   };
   const FlatTargets mine = flatten(targets);
   all.hidden_AD = gather(hidden_AD, {A, hidden_AD.size(1)}, all.positions);
-  all.flat.position_K = gather(mine.position_K + all.first_position, {K}, all.targets);
-  all.flat.row_K = gather(mine.row_K, {K}, all.targets);
-  all.flat.weight_K = gather(mine.weight_K, {K}, all.targets);
+  const at::Tensor positions_K = (mine.position_K + all.first_position).to(at::kDouble);  // whole numbers: exact below 2^53
+  const at::Tensor targets_K3 =
+      gather(at::stack({positions_K, mine.row_K.to(at::kDouble), mine.weight_K}, 1), {K, 3}, all.targets);
+  all.flat = {targets_K3.select(1, 0).to(at::kLong), targets_K3.select(1, 1).to(at::kLong), targets_K3.select(1, 2).contiguous()};
   return all;
 }
 
-/// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the maxima and sums, which are merged
-/// over the ranks; pass 2 makes the gradients from P, kept or computed again.
+/// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the maxima and sums, which one
+/// all-reduce merges; pass 2 makes the gradients from P, kept or computed again.
 HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD,
                            const at::Tensor& local_items, const Targets& targets) {
   const AllPositions all = gather_positions(comm, hidden_AD, targets);
@@ -227,22 +229,21 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
     if (softmax.may_keep()) kept.push_back(std::move(block_bV));
   });
 
-  // Merge: one maximum, then one sum over (sum exp, target logit); a target's logit is known to one rank.
+  // Merge: one all-reduce over (log sum exp of every position, logit of every target). A target's logit is known to one rank and is
+  // the log sum exp of itself, so one operation serves both.
   const int64_t first_row = items.begin(comm.rank());
   const at::Tensor here =
       at::logical_and(all.flat.row_K >= first_row, all.flat.row_K < items.end(comm.rank())).nonzero().squeeze(1);
   const FlatTargets mine{all.flat.position_K.index_select(0, here), all.flat.row_K.index_select(0, here) - first_row,
                          all.flat.weight_K.index_select(0, here)};
-  at::Tensor top_A = maximum_A.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
-  const at::Tensor local_top_A = top_A.clone();
-  comm.all_reduce(top_A, ReduceOp::kMax);
-  const at::Tensor logit_K =
-      at::zeros({all.flat.row_K.size(0)}, all.flat.weight_K.options()).index_copy_(0, here, softmax.target_logits(mine));
-  at::Tensor packed = at::cat({sum_A.to(at::kDouble) * (local_top_A - top_A).exp(), logit_K});
-  comm.all_reduce(packed, ReduceOp::kSum);
-  const at::Tensor normaliser_A = top_A + packed.narrow(0, 0, A).log();
+  const at::Tensor logit_K = at::full({all.flat.row_K.size(0)}, -INFINITY, all.flat.weight_K.options())
+                                 .index_copy_(0, here, softmax.target_logits(mine));
+  const at::Tensor top_A = maximum_A.to(at::kDouble);  // of this rank's rows
+  at::Tensor packed = at::cat({top_A + sum_A.to(at::kDouble).log(), logit_K});
+  comm.all_reduce(packed, ReduceOp::kLogSumExp);
+  const at::Tensor normaliser_A = packed.narrow(0, 0, A);
   const at::Tensor weight_A = weight_of_positions(all.flat, A);
-  const at::Tensor scale_A = weight_A * (local_top_A - normaliser_A).exp();
+  const at::Tensor scale_A = weight_A * (top_A - normaliser_A).exp();
 
   size_t block = 0;
   softmax.for_each_block([&](int64_t first, int64_t count) {

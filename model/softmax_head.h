@@ -23,7 +23,7 @@ struct HeadResult {
 };
 
 /// How the item softmax meets a sharded table. kSharded: hidden states travel, every rank scores all of them against its own rows and
-/// (max, sum exp, target logit) is merged by one packed all-reduce. kGathered: the table travels, hidden states stay. Same result.
+/// (log sum exp, target logit) is merged by one packed all-reduce. kGathered: the table travels, hidden states stay. Same result.
 /// kSampled: an estimate from shared negatives, model/sampled_softmax.h; for item_softmax() it is no choice.
 enum class ItemSoftmax { kSharded, kGathered, kSampled };
 

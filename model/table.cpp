@@ -10,6 +10,7 @@
 #include <new>
 
 #include "data/random.h"
+#include "dist/device.h"
 
 namespace cllm {
 namespace {
@@ -49,6 +50,24 @@ Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at
   table.weight = at::cat({users_ID.narrow(0, layout.users().begin(layout.rank()), layout.num_local_users()),
                           items_JD.narrow(0, layout.items().begin(layout.rank()), layout.num_local_items())});
   return table;
+}
+
+void move_table(Table& table, at::Device device, bool users_on_host) {
+  table.users_on_host = users_on_host;
+  if (!users_on_host) {
+    table.weight = table.weight.to(device);
+    return;
+  }
+  at::Tensor placed =
+      zeros_with_rows_on_host(table.weight.sizes(), table.weight.scalar_type(), device, table.layout.num_local_users());
+  placed.copy_(table.weight);
+  table.weight = placed;
+}
+
+at::Tensor zeros_like_rows(const Table& table, at::IntArrayRef sizes, at::ScalarType dtype) {
+  const at::Device device = table.weight.device();
+  return table.users_on_host ? zeros_with_rows_on_host(sizes, dtype, device, table.layout.num_local_users())
+                             : lazy_zeros(sizes, dtype, device);
 }
 
 at::Tensor lazy_zeros(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {

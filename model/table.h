@@ -11,11 +11,12 @@ namespace cllm {
 /// This rank's rows of one side (collaborative `l` or content `c`): users first, then items (TableLayout), with the optimiser's state.
 struct Table {
   TableLayout layout;
-  at::Tensor weight;    // [local rows, D] fp32 or fp64
-  at::Tensor moment1;   // [local rows, D] Adam m; undefined if the optimiser has none
-  at::Tensor moment2;   // [local rows, D] Adam v, or [local rows] row-wise Adagrad accumulator; undefined if none
-  at::Tensor row_step;  // int32 [local rows] table step that each row is at; it changes whenever the row does
-  int64_t step = 0;     // updates of the table
+  at::Tensor weight;           // [local rows, D] fp32 or fp64
+  at::Tensor moment1;          // [local rows, D] Adam m; undefined if the optimiser has none
+  at::Tensor moment2;          // [local rows, D] Adam v, or [local rows] row-wise Adagrad accumulator; undefined if none
+  at::Tensor row_step;         // int32 [local rows] table step that each row is at; it changes whenever the row does
+  int64_t step = 0;            // updates of the table
+  bool users_on_host = false;  // of a GPU's table: rows of users, with their state, are in the host's memory
   double learning_rate = kNoLearningRate;  // of the last update, hence of the missed ones that `adam` still owes to stale rows
 
   static constexpr double kNoLearningRate = -1;  // no update yet
@@ -34,6 +35,13 @@ Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType
 
 /// A table that starts from given rows: all users [I, D] and all items [J, D], the same on every rank; dtype as `users_ID`.
 Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD);
+
+/// Moves the weights to `device`. `users_on_host`, for a GPU: the rows of users, and later their optimiser state, stay in the host's
+/// memory, where the GPU's kernels reach them over its bus: one row per sequence travels, while the items' rows are all in its own.
+void move_table(Table& table, at::Device device, bool users_on_host = false);
+
+/// Zeros beside the table's rows: [rows, ...], placed like them.
+at::Tensor zeros_like_rows(const Table& table, at::IntArrayRef sizes, at::ScalarType dtype);
 
 /// Zeros. On the CPU their pages are only backed by memory when they are first written: moments of rows that no batch touches cost
 /// nothing.

@@ -12,6 +12,7 @@
 
 #include "dist/device.h"
 #include "model/encode.h"
+#include "model/kernels/rows.h"
 #include "model/kernels/softmax_block.h"
 #include "model/mutual_regularisation.h"
 #include "model/sampled_softmax.h"
@@ -117,7 +118,7 @@ AskedRows rows_to_ask(const Batch& batch, const std::vector<int32_t>& of_tokens,
 HeadResult sampled_head(const at::Tensor& hidden_AD, const at::Tensor& fetched_UD, const Route& route, const AskedRows& asked,
                         const Batch& batch, const Targets& targets) {
   const auto rows_of = [&](int64_t first, int64_t count) {
-    return fetched_UD.index_select(0, route.inverse_T.narrow(0, first, count));
+    return kernels::gather_rows(fetched_UD, route.inverse_T.narrow(0, first, count));
   };
   const int64_t S = asked.num_negatives;
   std::vector<int64_t> items(asked.rows.begin() + asked.num_tokens, asked.rows.begin() + asked.num_tokens + S);
@@ -163,9 +164,11 @@ std::string_view name_of(NonFinite place) {
 
 namespace {
 
-RowExchange exchange_of(Communicator& comm, TwoLevels* levels, const Table& table) {
+RowExchange exchange_of(const Channels& channels, TwoLevels* levels, const Table& table) {
   const at::Device device = table.weight.device();
-  return levels != nullptr ? RowExchange(*levels, table.layout, device) : RowExchange(comm, table.layout, device);
+  RowKernels of_device = kernels::row_kernels(device);
+  return levels != nullptr ? RowExchange(*levels, table.layout, device, std::move(of_device))
+                           : RowExchange(channels.exchange, table.layout, device, std::move(of_device));
 }
 
 }  // namespace
@@ -185,8 +188,8 @@ struct TrainStep::Ahead {
   Arriving arriving;
 };
 
-TrainStep::TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
-    : comm_(comm), model_(model), optimizer_(optimizer), exchange_(exchange_of(comm, levels, model.collaborative)) {}
+TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
+    : channels_(channels), model_(model), optimizer_(optimizer), exchange_(exchange_of(channels, levels, model.collaborative)) {}
 
 TrainStep::~TrainStep() = default;
 
@@ -237,7 +240,7 @@ HeadResult TrainStep::predict(const Batch& batch, const StepConfig& config, cons
     return text_softmax(hidden_AD, backbone.text_head().detach(), targets, is_trainable(backbone));
   }
   if (is_sampled(batch, config)) return sampled_head(hidden_AD, lookup.fetched_UD, lookup.route, lookup.asked, batch, targets);
-  return item_softmax(comm_, own.layout.items(), config.item_softmax, hidden_AD, own.items(), targets);
+  return item_softmax(channels_.softmax, own.layout.items(), config.item_softmax, hidden_AD, own.items(), targets);
 }
 
 at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD,
@@ -262,6 +265,7 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   PhaseTimer timer(phases_, own.weight.device(), config.trace);
 
   timer.enter(&PhaseSeconds::lookup);
+  if (optimizer_.moves_absent_rows()) config.before_change();  // rows are brought up to date before they are read
   const bool sampled = is_sampled(batch, config), exact_items = items_predict_items && !sampled;
   const Lookup lookup = look_up(batch, config);
   const auto& [tokens, asked, route, fetched_UD] = lookup;
@@ -283,8 +287,8 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
   const bool backbone_is_finite =
-      !is_trainable(backbone) ||
-      sum_backbone_gradients(comm_, backbone, tokens, x_gradient_TD, items_predict_items ? at::Tensor() : head.weight_gradient);
+      !is_trainable(backbone) || sum_backbone_gradients(channels_.world, backbone, tokens, x_gradient_TD,
+                                                        items_predict_items ? at::Tensor() : head.weight_gradient);
   timer.enter(&PhaseSeconds::give_back);
 
   const at::Tensor gradients_UD = gradients_of_asked(lookup, x_gradient_TD, sampled ? head.weight_gradient : at::Tensor());
@@ -295,14 +299,14 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   at::Tensor sums = at::tensor(  // lm, mr, sequences, tokens
       {head.loss, 0.0, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
   if (config.lambda != 0 || config.report_mr) {
-    const CoveredShard covered = exchange_covered(comm_, layout, batch.mr, batch.num_groups, own.weight.device());
+    const CoveredShard covered = exchange_covered(channels_.exchange, layout, batch.mr, batch.num_groups, own.weight.device());
     optimizer_.catch_up(own, covered.rows_C);
     optimizer_.catch_up(other, covered.rows_C);
     sums[1] = regularise(covered, own, other, config.lambda, out.rows_M, out.gradients_MD);
   }
   non_finite_ = first_non_finite({own.weight, other.weight, x_TD, hidden_AD, gradients_UD, out.gradients_MD},
                                  {head.loss, sums[1].item<double>()}, backbone_is_finite);
-  comm_.all_reduce(sums, ReduceOp::kSum);
+  channels_.world.all_reduce(sums, ReduceOp::kSum);
   const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
   return {lm + config.lambda * mr, lm, mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
 }
@@ -313,6 +317,7 @@ StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const Ne
   Table& own = trained(batch.kind);
   PhaseTimer timer(phases_, own.weight.device(), config.trace);
   timer.enter(&PhaseSeconds::update);
+  config.before_change();
   if (next != nullptr) ahead_ = start(*next, batch.kind);
   optimizer_.update(own, gradients.rows_M, gradients.gradients_MD, config.learning_rate);
   if (ahead_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -28,9 +29,10 @@ struct StepConfig {
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
-  int64_t negatives = 0;      // of kSampled, drawn
-  uint64_t negative_key = 0;  // by this key, the same on all ranks
-  bool trace = false;         // phases() of a GPU too, at the price of waiting for it; ranges for a profiler
+  int64_t negatives = 0;                        // of kSampled, drawn
+  uint64_t negative_key = 0;                    // by this key, the same on all ranks
+  std::function<void()> before_change = [] {};  // called before the step first changes a table
+  bool trace = false;                           // phases() of a GPU too, at the price of waiting for it; ranges for a profiler
 };
 
 /// A step that will follow.
@@ -58,8 +60,8 @@ struct RowGradients {
 /// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
 class TrainStep {
  public:
-  /// `levels`: rows travel in two levels (dist/row_exchange.h); null: in one.
-  TrainStep(Communicator& comm, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
+  /// `levels`: rows travel in two levels (dist/row_exchange.h); null: in one, by channels.exchange.
+  TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
   ~TrainStep();
 
   /// lookup, forward, softmax, backward, return, MR.
@@ -88,7 +90,7 @@ class TrainStep {
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
   Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
 
-  Communicator& comm_;
+  Channels channels_;
   RecModel& model_;
   const RowOptimizer& optimizer_;
   RowExchange exchange_;

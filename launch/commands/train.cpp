@@ -6,7 +6,6 @@
 
 #include "checkpoints/directory.h"
 #include "checkpoints/errors.h"
-#include "dist/watched_communicator.h"
 #include "launch/agree.h"
 #include "launch/baselines.h"
 #include "launch/commands/command_line.h"
@@ -94,15 +93,15 @@ TrainOutcome run(Trainer& trainer, int rank) {
 /// All that the ranks do together.
 TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision) {
   MpiSession& mpi = context.mpi;
-  const auto world = watch(connect(mpi, config.run.device, backstop_s(config.run)), "world",
-                           {supervision.main, supervision.background, supervision.failpoints});
-  const auto workspace = open(config, mpi, *world);
+  const RunChannels channels = connect_run(mpi, config.run.device, backstop_s(config.run),
+                                           {supervision.main, supervision.background, supervision.failpoints});
+  const auto workspace = open(config, mpi, *channels.world);
   supervision.failpoints.at("start.opened");
-  Trainer trainer(*workspace, *world, context.log, supervision);
-  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), *world);
+  Trainer trainer(*workspace, channels.of_step(), context.log, supervision);
+  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), channels.of_step());
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
   TrainOutcome outcome = run(trainer, mpi.rank());
-  context.log.info(compare_with_peak(memory, *world));
+  context.log.info(compare_with_peak(memory, *channels.world));
   return outcome;
 }
 

@@ -1,11 +1,12 @@
 #include "dist/two_level.h"
 
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
 #include "dist/row_exchange.h"
-#include "tests/support/communicator_contract.h"
 #include "tests/support/mpi_world.h"
 
 // Nodes that do not exist: 4 ranks are 2 nodes of 2, 2 are 2 of 1, 3 are 1 of 3.
@@ -14,18 +15,6 @@ namespace cllm::testing {
 namespace {
 
 int made_up_node() { return session->world_size() % 2 == 0 ? session->world_size() / 2 : session->world_size(); }
-
-struct TwoLevelFactory {
-  static std::unique_ptr<Communicator> make() {
-    return make_two_level_communicator(session->world(60), session->levels(made_up_node(), 60));
-  }
-};
-
-}  // namespace
-
-INSTANTIATE_TYPED_TEST_SUITE_P(TwoLevels, CommunicatorContract, TwoLevelFactory);
-
-namespace {
 
 std::vector<int32_t> asked_rows(int draw, int64_t num_rows) {
   std::mt19937 random(static_cast<unsigned>(session->rank() + 100 * draw));

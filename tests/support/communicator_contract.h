@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <thread>
 
@@ -62,6 +63,27 @@ TYPED_TEST_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize)
         this->comm->all_reduce(tensor, op);
         EXPECT_TRUE(at::equal(tensor.cpu().to(at::kLong), expected)) << size << " of " << type;
       }
+    }
+  }
+}
+
+TYPED_TEST_P(CommunicatorContract, LogSumExpAddsExponentialsAndLeavesALonePartAsItIs) {
+  for (const int64_t size : {int64_t{30}, int64_t{100000}}) {  // element n: huge on all ranks, known to one rank, to none
+    at::Tensor tensor = at::full({size}, -INFINITY, at::kDouble), expected = tensor.clone();
+    for (int64_t n = 0; n < size; ++n) {
+      double sum = 0;
+      for (int r = 0; r < this->world_size; ++r) sum += 1 + static_cast<double>((n + r) % 7);
+      if (n % 3 == 0) expected.mutable_data_ptr<double>()[n] = 5000 + std::log(sum);
+      if (n % 3 == 1) expected.mutable_data_ptr<double>()[n] = -0.1 * static_cast<double>(n);
+      if (n % 3 == 0) tensor.mutable_data_ptr<double>()[n] = 5000 + std::log(1 + static_cast<double>((n + this->rank) % 7));
+      if (n % 3 == 1 && n % this->world_size == this->rank) tensor.mutable_data_ptr<double>()[n] = -0.1 * static_cast<double>(n);
+    }
+    tensor = tensor.to(this->device);
+    this->comm->all_reduce(tensor, ReduceOp::kLogSumExp);
+    const at::Tensor got = tensor.cpu();
+    for (int64_t n = 0; n < size; ++n) {
+      const double want = expected.const_data_ptr<double>()[n], found = got.const_data_ptr<double>()[n];
+      ASSERT_TRUE(found == want || (n % 3 == 0 && std::abs(found - want) < 1e-11)) << n << ": " << found << ", not " << want;
     }
   }
 }
@@ -206,7 +228,8 @@ TYPED_TEST_P(CommunicatorContract, NobodyLeavesABarrierBeforeTheLastEnters) {
   }
 }
 
-REGISTER_TYPED_TEST_SUITE_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize, SumsAreTakenInRankOrder,
+REGISTER_TYPED_TEST_SUITE_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize,
+                            LogSumExpAddsExponentialsAndLeavesALonePartAsItIs, SumsAreTakenInRankOrder,
                             AllGatherConcatenatesUnequalBlocks, ReduceScatterSumsTheOwnBlock, AllToAllSendsEveryBlockToItsRank,
                             TwoStartedExchangesKeepApart, BroadcastCopiesFromAnyRoot, StringsOfAllRanksArriveInRankOrder,
                             DuplicatesServeTwoThreadsAtOnce, NobodyLeavesABarrierBeforeTheLastEnters);

@@ -4,6 +4,7 @@
 
 #include "data/random.h"
 #include "dist/device.h"
+#include "dist/nccl_communicator.h"
 #include "model/encode.h"
 #include "model/flops.h"
 #include "model/gpt2.h"
@@ -18,27 +19,39 @@ namespace {
 constexpr int64_t kSequences = 64, kTokens = 1024, kPrompt = 5, kWidth = 768;
 constexpr Vocabulary kVocabulary{50257, 100000, 12101};  // words, users, items of amazon_beauty
 
-/// Every main token is predicted; its own items or words at random.
+/// Appends a prediction of `target` to the last position, or to a new one.
+void predict(Batch& batch, int32_t target, bool new_position) {
+  if (new_position) {
+    batch.active_rows.push_back(static_cast<int32_t>(batch.num_tokens()) - 1);
+    batch.target_offsets.push_back(batch.target_offsets.back());
+  }
+  batch.targets.push_back(target);
+  batch.target_weights.push_back(1e-3);
+  ++batch.target_offsets.back();
+}
+
+/// Sequences of a user and random words or items. L and C predict every main token; finetuning a fifth as many items, all from the last
+/// position.
 Batch batch_of(StepKind kind, int64_t n) {
   CounterRng random(stream_key(3, Purpose::kDemoData, static_cast<uint64_t>(n), static_cast<uint64_t>(kind)));
-  const bool items = kind == StepKind::kCollaborative;
+  const auto below = [&](int64_t count) { return static_cast<int64_t>(random.below(static_cast<uint64_t>(count))); };
   Batch batch;
   batch.kind = kind;
   batch.vocabulary = kVocabulary;
   batch.sequence_offsets = {0};
   batch.target_offsets = {0};
   for (int64_t s = 0; s < kSequences; ++s) {
-    batch.token_ids.push_back(kVocabulary.user_token(static_cast<int64_t>(random.below(kVocabulary.num_users))));
+    batch.token_ids.push_back(kVocabulary.user_token(below(kVocabulary.num_users)));
     for (int64_t t = 1; t < kTokens; ++t) {
-      const auto word = static_cast<int32_t>(random.below(static_cast<uint64_t>(kVocabulary.num_words)));
-      const auto item = static_cast<int64_t>(random.below(static_cast<uint64_t>(kVocabulary.num_items)));
-      if (t >= kPrompt) {
-        batch.active_rows.push_back(static_cast<int32_t>(batch.num_tokens()) - 1);
-        batch.targets.push_back(items ? static_cast<int32_t>(item) : word);
-        batch.target_offsets.push_back(static_cast<int32_t>(batch.targets.size()));
-        batch.target_weights.push_back(1e-3);
-      }
-      batch.token_ids.push_back(items && t >= kPrompt ? kVocabulary.item_token(item) : word);
+      const auto word = static_cast<int32_t>(below(kVocabulary.num_words));
+      const auto item = static_cast<int32_t>(below(kVocabulary.num_items));
+      const bool main = t >= kPrompt;
+      if (main && kind == StepKind::kCollaborative) predict(batch, item, true);
+      if (main && kind == StepKind::kContent) predict(batch, word, true);
+      batch.token_ids.push_back(main && kind != StepKind::kContent ? kVocabulary.item_token(item) : word);
+    }
+    for (int64_t k = 0; kind == StepKind::kRecommendation && k < kTokens / 5; ++k) {
+      predict(batch, static_cast<int32_t>(below(kVocabulary.num_items)), k == 0);
     }
     batch.sequence_offsets.push_back(static_cast<int32_t>(batch.num_tokens()));
     batch.sequence_keys.push_back(random.next());
@@ -72,6 +85,45 @@ void measure_backbone(const Limits& limits, Report& report, const RecModel& mode
   add(report, limits, "backbone, forward and dX", times, flops, 0, "");
 }
 
+/// A checkpoint's copy of a table into the host's memory, alone; and how much longer a step takes that begins beside it.
+void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) {
+  HostCopies copies(table.device());
+  const at::Tensor host = copies.buffer(table.sizes(), table.scalar_type());
+  const auto bytes = static_cast<double>(table.nbytes());
+  const Times fastest = time_on_device(5, [&](int) { host.copy_(table, /*non_blocking=*/true); });
+  const Times alone = time_on_device(5, [&](int) {
+    copies.start({{table, host}});
+    copies.before_change();
+  });
+  report.add({"checkpoint snapshot of " + std::to_string(static_cast<int64_t>(bytes / 1e6)) + " MB", alone, bytes, "GB/s",
+              bytes / fastest.median() / 1e9, "copy to pinned memory", 0, ""});
+  const Batch batch = batch_of(StepKind::kCollaborative, 9);
+  StepConfig config{.lambda = 0};
+  const Times plain = time_on_device(5, [&](int) { step.run(batch, config); });
+  config.before_change = [&] { copies.before_change(); };
+  const Times beside = time_on_device(5, [&](int) {
+    copies.start({{table, host}});
+    step.run(batch, config);
+  });
+  report.add({"L-step that begins beside that snapshot", beside, bytes, "GB/s", bytes / plain.median() / 1e9, "L-step alone", 0,
+              "lazy_adam: only the update waits for the copy"});
+}
+
+/// Rows to all ranks of a world of one: what the exchange costs beyond a copy.
+void measure_loop_back(Report& report, at::Device device) {
+  const at::Tensor in = at::randn({int64_t{1} << 18, kWidth}, at::TensorOptions().device(device));
+  at::Tensor out = at::empty_like(in);
+  const auto bytes = static_cast<double>(in.nbytes());
+  testing::run_ranks(1, [&](Communicator& bootstrap) {
+    const auto comm = make_nccl_communicator(bootstrap, {});
+    const std::vector<int64_t> rows{in.size(0)};
+    const Times copy = time_on_device(20, [&](int) { out.copy_(in); });
+    const Times exchange = time_on_device(20, [&](int) { comm->all_to_all(out, in, rows, rows)->wait(); });
+    report.add({"all-to-all of 805 MB, loop-back", exchange, 2 * bytes, "GB/s", 2 * bytes / copy.median() / 1e9, "copy", 0,
+                "several ranks: exchange_bench --device cuda"});
+  });
+}
+
 }  // namespace
 
 void measure_steps(const Limits& limits, Report& report) {
@@ -84,24 +136,22 @@ void measure_steps(const Limits& limits, Report& report) {
     const auto optimizer = make_row_optimizer({.name = "lazy_adam"});
     for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
     TrainStep step(comm, model, *optimizer);
-    for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "L-step"}, {StepKind::kContent, "C-step"}}) {
+    for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "L-step"},
+                                     {StepKind::kContent, "C-step"},
+                                     {StepKind::kRecommendation, "finetuning step"}}) {
       std::vector<Batch> batches;
       for (int n = 0; n < 4; ++n) batches.push_back(batch_of(kind, n));
       const StepConfig config{.lambda = 0};
       const Times times = time_on_device(12, [&](int n) { step.run(batches[static_cast<size_t>(n) % batches.size()], config); });
       const double flops = step_flops(batches[0], *model.backbone, config, false);
-      add(report, limits, std::string(name) + ", 64 x 1,024 tokens", times, flops, 0.50,
+      const double bar = kind == StepKind::kRecommendation ? 0 : 0.50;
+      add(report, limits, std::string(name) + ", 64 x 1,024 tokens", times, flops, bar,
           "MFU; the bar of PERFORMANCE.md §1 is against the data sheet's dense bf16 rate: " +
               std::to_string(flops / times.median() / 989e12).substr(0, 5) + " of an H200's 989 TFLOP/s");
     }
+    measure_snapshot(report, step, model.collaborative.weight);
   });
-  const at::Tensor& table = model.collaborative.weight;
-  at::Tensor host = at::empty(table.sizes()), pinned = host.pin_memory();
-  const Times fastest = time_on_device(5, [&](int) { pinned.copy_(table, /*non_blocking=*/true); });
-  const Times snapshot = time_on_device(5, [&](int) { host.copy_(table); });
-  const auto bytes = static_cast<double>(table.nbytes());
-  report.add(
-      {"checkpoint snapshot of 344 MB", snapshot, bytes, "GB/s", bytes / fastest.median() / 1e9, "copy to pinned memory", 0, ""});
+  measure_loop_back(report, device);
 }
 
 }  // namespace cllm::bench

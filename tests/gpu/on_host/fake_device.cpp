@@ -10,23 +10,40 @@
 #include <ATen/native/Resize.h>
 #include <ATen/native/TensorShape.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <malloc.h>
 #include <torch/library.h>
 
 #include <cstdlib>
+
+#include "tests/gpu/on_host/fake_memory.h"
 
 namespace on_host {
 namespace {
 
 const c10::Device kFake(c10::DeviceType::PrivateUse1, 0);
 
+void* allocate_words(size_t num_bytes) {
+  constexpr size_t kAlignment = 256;
+  return std::aligned_alloc(kAlignment, (num_bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+/// Tells libtorch's memory profilers, tests/support/peak_memory.h among them, what the device holds.
+void count_memory(void* memory, bool taken) {
+  const auto num_bytes = static_cast<int64_t>(malloc_usable_size(memory));
+  c10::reportMemoryUsageToProfiler(memory, taken ? num_bytes : -num_bytes, 0, 0, kFake);
+}
+
 struct FakeMemory : c10::Allocator {
   c10::DataPtr allocate(size_t num_bytes) override {
-    constexpr size_t kAlignment = 256;
-    void* const memory =
-        num_bytes == 0 ? nullptr : std::aligned_alloc(kAlignment, (num_bytes + kAlignment - 1) / kAlignment * kAlignment);
-    return {memory, memory, &std::free, kFake};
+    void* const data = num_bytes == 0 ? nullptr : allocate_words(num_bytes);
+    if (data != nullptr) count_memory(data, true);
+    return {data, data, &give_back, kFake};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
+  static void give_back(void* data) {
+    if (data != nullptr) count_memory(data, false);
+    std::free(data);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
   void copy_data(void* to, const void* from, size_t num_bytes) const override { std::memcpy(to, from, num_bytes); }
 };
 FakeMemory memory;
@@ -116,6 +133,20 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 }  // namespace
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, FakeGuard);
+
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device, int64_t rows_on_host) {
+  const auto options = at::TensorOptions().dtype(dtype).device(device);
+  if (sizes[0] == 0) return at::zeros(sizes, options);
+  const auto num_bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(dtype);
+  const auto on_device = static_cast<int64_t>(num_bytes) / sizes[0] * (sizes[0] - rows_on_host);
+  void* const data = allocate_words(num_bytes);
+  c10::reportMemoryUsageToProfiler(data, on_device, 0, 0, kFake);
+  const auto give_back = [on_device](void* memory_of_both) {
+    c10::reportMemoryUsageToProfiler(memory_of_both, -on_device, 0, 0, kFake);
+    std::free(memory_of_both);
+  };
+  return at::from_blob(data, sizes, give_back, options, device).zero_();
+}
 
 }  // namespace on_host
 

@@ -1,8 +1,14 @@
 // dist/device.h and dist/nccl_communicator.h for the fake device. Linked into a program, this takes the place of dist/without_nccl.cpp, so
 // that --device=cuda runs everything above them on fake_device.cpp.
 
+#include <ATen/ops/empty.h>
+
+#include <condition_variable>
+#include <mutex>
+
 #include "dist/device.h"
 #include "dist/nccl_communicator.h"
+#include "tests/gpu/on_host/fake_memory.h"
 #include "tests/gpu/on_host/staged_communicator.h"
 
 namespace cllm {
@@ -13,6 +19,42 @@ int64_t peak_bytes(at::Device) { return 0; }
 void begin_range(const char*) {}
 void end_range() {}
 std::string describe(at::Device device) { return device.str(); }
+
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device, int64_t rows_on_host) {
+  return on_host::zeros_with_rows_on_host(sizes, dtype, device, rows_on_host);
+}
+
+/// The laziest device that keeps the contract: copies are made when the device must go on behind them, not before.
+struct HostCopies::Impl {
+  std::mutex mutex;
+  std::condition_variable made;
+  std::vector<std::pair<at::Tensor, at::Tensor>> under_way;
+};
+
+HostCopies::HostCopies(at::Device) : impl_(std::make_unique<Impl>()) {}
+HostCopies::~HostCopies() { before_change(); }
+
+at::Tensor HostCopies::buffer(at::IntArrayRef sizes, at::ScalarType dtype) const {
+  return at::empty(sizes, at::TensorOptions().dtype(dtype));
+}
+
+void HostCopies::start(const std::vector<std::pair<at::Tensor, at::Tensor>>& from_to) {
+  before_change();
+  const std::scoped_lock lock(impl_->mutex);
+  impl_->under_way = from_to;
+}
+
+void HostCopies::before_change() {
+  const std::scoped_lock lock(impl_->mutex);
+  for (const auto& [from, to] : impl_->under_way) to.copy_(from);
+  impl_->under_way.clear();
+  impl_->made.notify_all();
+}
+
+void HostCopies::wait() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->made.wait(lock, [&] { return impl_->under_way.empty(); });
+}
 
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, const NcclOptions& options) {
   return std::make_unique<testing::StagedCommunicator>(bootstrap.duplicate("device"), device_of_rank(options.local_rank));

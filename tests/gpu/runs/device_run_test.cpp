@@ -86,6 +86,13 @@ TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
   expect_same_lists(best("cuda", 2), best("cpu", 1));
 }
 
+TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
+  const std::string more = "--run.precision=fp32 --finetune.epochs=0 ";
+  const fs::path plain = train("cuda", 1, "plain", more),
+                 other = train("cuda", 1, "other", more + "--run.user_tables=host --run.recompute=true ");
+  EXPECT_EQ(read_file(plain / "metrics.jsonl"), read_file(other / "metrics.jsonl"));
+}
+
 TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
   const std::string more =
       "--run.precision=fp32 --run.train_backbone=true --optimizer.item_softmax=sampled --optimizer.negatives=20 "

@@ -5,7 +5,10 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+
 #include "data/random.h"
+#include "tests/support/recording_communicator.h"
 #include "tests/support/thread_world.h"
 
 namespace cllm {
@@ -118,6 +121,35 @@ TEST(ItemSoftmax, NoPositionsAnywhereGivesZeroGradients) {
       EXPECT_EQ(result.weight_gradient.abs().sum().item<double>(), 0);
     });
   }
+}
+
+TEST(ItemSoftmax, ShardsAreMergedByOnePackedAllReduce) {
+  testing::run_ranks(3, [](Communicator& comm) {
+    std::vector<std::string> log;
+    testing::RecordingCommunicator recording(comm, "softmax", log);
+    const RowPartition partition(50, 3);
+    item_softmax(recording, partition, ItemSoftmax::kSharded, normal({20, 8}, 1), normal({partition.size(comm.rank()), 8}, 99),
+                 some_targets(20, 50, 4));
+    EXPECT_EQ(std::ranges::count(log, "softmax all_reduce"), 1);
+    EXPECT_EQ(std::ranges::count(log, "softmax all_gather"), 3);  // numbers, hidden states, targets
+    EXPECT_EQ(std::ranges::count(log, "softmax reduce_scatter"), 1);
+    EXPECT_EQ(log.size(), 5u);
+  });
+}
+
+TEST(ItemSoftmax, AShardWhoseLogitsAreFarBelowTheOthersAddsNothing) {
+  testing::run_ranks(2, [](Communicator& comm) {  // logits 2000 and -2000: e^-4000 is 0, and e^2000 is no number
+    const at::Tensor hidden = at::full({1, 2}, 1e3, at::kFloat),
+                     items = at::full({1, 2}, comm.rank() == 0 ? 1.0 : -1.0, at::kFloat);
+    const bool mine = comm.rank() == 0;
+    const Targets target{at::tensor(mine ? std::vector<int64_t>{0, 1} : std::vector<int64_t>{0}, at::kLong),
+                         mine ? at::ones({1}, at::kLong) : at::empty({0}, at::kLong), at::ones({mine ? 1 : 0}, at::kDouble)};
+    const HeadResult result =
+        item_softmax(comm, RowPartition(2, 2), ItemSoftmax::kSharded, hidden.narrow(0, 0, mine ? 1 : 0), items, target);
+    EXPECT_NEAR(result.loss, mine ? 4000 : 0, 1e-2);
+    EXPECT_TRUE(at::allclose(result.weight_gradient, at::full({1, 2}, mine ? 1e3 : -1e3, at::kFloat)));
+    EXPECT_TRUE(at::allclose(result.hidden_gradient, at::full({mine ? 1 : 0, 2}, 2.0, at::kFloat)));
+  });
 }
 
 TEST(ItemSoftmax, TheSameCallTwiceIsBitwiseEqual) {

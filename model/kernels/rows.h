@@ -1,0 +1,17 @@
+#pragma once
+
+// Rows picked out of a table, and the kernels of dist/row_exchange.h by device. Letters: N rows of a table, U asked for, D width.
+
+#include <ATen/core/Tensor.h>
+
+#include "dist/row_exchange.h"
+
+namespace cllm::kernels {
+
+/// table_ND[rows_U]: [U, D], any dtype; rows_U int64. On a GPU the kernel of cuda.h.
+at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
+
+/// On a GPU gather_rows, and sums over rows grouped by a stable sort, so in the same order as on the CPU.
+RowKernels row_kernels(at::Device device);
+
+}  // namespace cllm::kernels
