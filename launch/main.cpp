@@ -12,7 +12,7 @@ namespace {
 int run(cllm::MpiSession& mpi, int argc, char** argv) {
   std::string line;
   try {
-    return cllm::run_command_line(mpi, argc, argv);
+    return cllm::run_command_line(mpi, argc, argv, /*may_end_mpi=*/true);
   } catch (const cllm::AgreedFailure& failure) {
     if (*failure.what() != '\0') std::fprintf(stderr, "cllm4rec: %s\n", failure.what());
     return failure.exit_code();

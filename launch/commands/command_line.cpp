@@ -15,9 +15,9 @@ int CommandContext::on_rank_0(const std::function<void()>& work) {
   return kDone;
 }
 
-int run_command_line(MpiSession& mpi, int argc, char** argv) {
+int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi) {
   Log log(mpi.rank(), mpi.world_size());
-  CommandContext context{mpi, log, {}};
+  CommandContext context{mpi, log, may_end_mpi, {}};
   CLI::App app("Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.",
                "cllm4rec");
   app.require_subcommand(1);

@@ -18,6 +18,7 @@ namespace cllm {
 struct CommandContext {
   MpiSession& mpi;
   Log& log;
+  bool may_end_mpi;  // nothing follows in this process
   /// Set by the chosen subcommand; returns the exit code. Collective unless the command says otherwise.
   std::function<int()> action;
 
@@ -25,8 +26,9 @@ struct CommandContext {
   int on_rank_0(const std::function<void()>& work);
 };
 
-/// Parses the arguments, runs the command, returns the exit code; 64 with one line for a bad command line.
-int run_command_line(MpiSession& mpi, int argc, char** argv);
+/// Parses the arguments, runs the command, returns the exit code; 64 with one line for a bad command line. `may_end_mpi`: nothing follows
+/// in this process, so that the command may end MPI where it watches that.
+int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi = false);
 
 // One function per file of this folder: adds the subcommand and its options, and sets context.action when it is chosen.
 void add_train_command(CLI::App& app, CommandContext& context);

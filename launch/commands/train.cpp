@@ -133,7 +133,7 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
                           {&supervision.main, &supervision.background});
   const TrainOutcome outcome = train(context, config, supervision);
   supervision.main.begin("end of MPI", 0, config.run.deadline_s);
-  mpi.finalize();
+  if (context.may_end_mpi) mpi.finalize();
   supervision.main.end();
   if (outcome.interrupted) return kInterruptedAfterSaving;
   if (mpi.rank() != 0) return kDone;
