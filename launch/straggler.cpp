@@ -40,10 +40,11 @@ std::optional<Straggler> StragglerWatch::add(std::span<const RankWork> ranks) {
     push(history.own_s, ranks[rank].own_s);
     push(history.expected_s, expected_s(ranks, rank));
     if (history.own_s.size() < kWindow) continue;
+    const double expected_s = sum(history.expected_s), limit = expected_s < kShortWindow_s ? kSlowIfShort : kSlow;
     size_t slow_steps = 0;
-    for (size_t n = 0; n < kWindow; ++n) slow_steps += history.own_s[n] > kSlow * history.expected_s[n];
-    const double factor = sum(history.own_s) / std::max(1e-9, sum(history.expected_s));
-    const bool slow = slow_steps >= kSlowSteps && factor > kSlow;
+    for (size_t n = 0; n < kWindow; ++n) slow_steps += history.own_s[n] > limit * history.expected_s[n];
+    const double factor = sum(history.own_s) / std::max(1e-9, expected_s);
+    const bool slow = slow_steps >= kSlowSteps && factor > limit;
     if (slow && !history.named) found = Straggler{static_cast<int>(rank), factor};
     if (slow) history.named = true;
     if (slow_steps == 0) history.named = false;

@@ -14,6 +14,7 @@ class Row:
     unit: str = ""  # of the worst figure
     limit: float = 0  # that it must not pass; 0: none
     quick: bool = False  # needs no run, and comes before those that do
+    alone: bool = False  # nothing else may run meanwhile: the last
 
 
 def catalogue(full):
@@ -43,7 +44,7 @@ def catalogue(full):
         Row("R11 not finite", times(runs.not_finite, 20, 2)),
         Row("R12 flipped bit", times(runs.flipped_bit, 20, 2)),
         Row("R13 slow rank", times(runs.slow_rank, 5, 1)),
-        Row("R13 no false alarm", [runs.no_false_alarm(10000 if full else 300)], "steps"),
+        Row("R13 no false alarm", [runs.no_false_alarm(10000 if full else 300)], "steps", alone=True),
         Row("R14 failed save", times(runs.failed_save, 30, 2)),
         Row("R16 soak", [soak.soaked(40, 200) if full else soak.soaked(4, 30)], "% of steps repeated", 20),
         Row("R19 crash loop", times(runs.crash_loop, 3, 1)),

@@ -8,14 +8,14 @@ namespace cllm::testing {
 namespace {
 
 /// Steps until a straggler is named, -1 if none in `steps`. Rank `slow` takes `factor` times as long; all vary by some 15 %.
-int steps_until_named(int world_size, int slow, double factor, int steps, int* named = nullptr) {
+int steps_until_named(int world_size, int slow, double factor, int steps, int* named = nullptr, double step_s = 1) {
   std::mt19937 random(7);
   std::normal_distribution<double> noise(1, 0.15);
   StragglerWatch watch;
   for (int step = 1; step <= steps; ++step) {
     std::vector<RankWork> ranks;
     for (int rank = 0; rank < world_size; ++rank)
-      ranks.push_back({std::max(0.2, noise(random)) * (rank == slow ? factor : 1), 1000});
+      ranks.push_back({step_s * std::max(0.2, noise(random)) * (rank == slow ? factor : 1), 1000});
     if (const auto found = watch.add(ranks)) {
       if (named != nullptr) *named = found->rank;
       return step;
@@ -31,6 +31,14 @@ TEST(Straggler, ARankThatIsTwiceAsSlowIsNamedWithinTwentySteps) {
     EXPECT_GT(step, 0) << world_size << " ranks";
     EXPECT_EQ(named, world_size - 1);
   }
+}
+
+TEST(Straggler, InStepsOfMillisecondsASharedCoreIsNoStraggler) {
+  for (const int world_size : {2, 4}) {
+    EXPECT_EQ(steps_until_named(world_size, 0, 1.25, 10000, nullptr, 0.005), -1) << world_size << " ranks";
+    EXPECT_GT(steps_until_named(world_size, 0, 2, 40, nullptr, 0.005), 0) << world_size << " ranks";
+  }
+  EXPECT_GT(steps_until_named(2, 0, 1.5, 100), 0);  // in longer steps it is one
 }
 
 TEST(Straggler, TenThousandCleanStepsRaiseNoAlarm) {
