@@ -12,8 +12,9 @@
 namespace cllm {
 
 /// Saves in the background: start() copies the state to host memory and returns; a thread writes it over its own communicator. What is
-/// on a GPU is copied beside what that goes on to compute: call before_change() before anything changes the state. One save at a time, so memory is bounded by one copy of the state. start() and finish() are collective; a save that failed is thrown by
-/// the next of them on all ranks alike.
+/// on a GPU is copied beside what that goes on to compute: call before_change() before anything changes the state. One save at a time,
+/// so memory is bounded by one copy of the state. start() and finish() are collective; a save that failed is thrown by the next of them
+/// on all ranks alike.
 class CheckpointWriter {
  public:
   /// Duplicates `comm` for tensors of the host: what travels for a checkpoint is text. `parent` must be prepared (checkpoint.h, prepare).
