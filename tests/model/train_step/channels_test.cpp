@@ -15,9 +15,7 @@ using namespace testing;
 
 enum class Use { kOne, kThree };
 
-struct Trained {
-  at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
-  std::vector<double> losses;
+struct Trained : Tables {
   std::vector<std::vector<std::string>> log;  // [R], the operations of every rank on all its communicators
 };
 
@@ -29,25 +27,8 @@ Trained train(int world_size, Use use, bool ahead, ItemSoftmax form) {
     const auto second = comm.duplicate("exchange"), third = comm.duplicate("softmax");
     RecordingCommunicator world(comm, "world", log), exchange(*second, "exchange", log), softmax(*third, "softmax", log);
     const Channels channels = use == Use::kOne ? Channels(world) : Channels(world, exchange, softmax);
-    const auto optimizer = make_row_optimizer({});
-    RecModel model = small_model(comm, *optimizer);
-    TrainStep step(channels, model, *optimizer);
-    std::vector<Batch> batches;
-    for (const StepKind kind : {StepKind::kCollaborative, StepKind::kContent, StepKind::kCollaborative}) {
-      batches.push_back(batch_of(kind, comm.rank(), world_size));
-    }
-    const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2, .item_softmax = form};
-    for (size_t n = 0; n < batches.size(); ++n) {
-      const bool announce = ahead && n + 1 < batches.size();
-      const NextStep next{batches[std::min(n + 1, batches.size() - 1)], config};
-      const StepLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
-      if (comm.rank() == 0) out.losses.push_back(losses.loss);
-    }
-    const TableLayout& layout = model.content.layout;
-    for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
-      out.collaborative[layout.global(local)] = model.collaborative.weight[local];
-      out.content[layout.global(local)] = model.content.weight[local];
-    }
+    train_small(channels, "adam", {StepKind::kCollaborative, StepKind::kContent, StepKind::kCollaborative},
+                {.lambda = 0.3, .learning_rate = 1e-2, .item_softmax = form}, ahead, out);
   });
   return out;
 }
@@ -58,8 +39,7 @@ TEST(Channels, ThreeCommunicatorsGiveTheBitsOfOne) {
   for (const bool ahead : {false, true}) {
     const Trained one = train(3, Use::kOne, ahead, ItemSoftmax::kSharded),
                   three = train(3, Use::kThree, ahead, ItemSoftmax::kSharded);
-    EXPECT_EQ(one.losses, three.losses);
-    EXPECT_TRUE(at::equal(one.collaborative, three.collaborative) && at::equal(one.content, three.content));
+    EXPECT_TRUE(one == three);
   }
 }
 

@@ -51,15 +51,6 @@ struct Plan {
   ItemSoftmax form = ItemSoftmax::kSharded;
 };
 
-struct Tables {
-  at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
-  std::vector<double> losses;
-
-  friend bool operator==(const Tables& a, const Tables& b) {
-    return at::equal(a.collaborative, b.collaborative) && at::equal(a.content, b.content) && a.losses == b.losses;
-  }
-};
-
 enum class Fetch { kInTime, kAhead, kAheadOnALazyDevice };
 
 Tables train(const Plan& run, Fetch fetch) {
@@ -67,23 +58,8 @@ Tables train(const Plan& run, Fetch fetch) {
   run_ranks(run.world_size, [&](Communicator& eager) {
     LazyCommunicator lazy(eager);
     Communicator& comm = fetch == Fetch::kAheadOnALazyDevice ? static_cast<Communicator&>(lazy) : eager;
-    const auto optimizer = make_row_optimizer({.name = run.optimizer});
-    RecModel model = small_model(comm, *optimizer);
-    TrainStep step(comm, model, *optimizer);
-    std::vector<Batch> batches;
-    for (const StepKind kind : run.kinds) batches.push_back(batch_of(kind, comm.rank(), comm.world_size()));
     const StepConfig config{.lambda = 0.3, .learning_rate = 1e-2, .item_softmax = run.form, .negatives = 2, .negative_key = 4};
-    for (size_t n = 0; n < batches.size(); ++n) {
-      const bool ahead = fetch != Fetch::kInTime && n + 1 < batches.size();
-      const NextStep next{batches[std::min(n + 1, batches.size() - 1)], config};
-      const StepLosses losses = step.run(batches[n], config, ahead ? &next : nullptr);
-      if (comm.rank() == 0) out.losses.push_back(losses.loss);
-    }
-    const TableLayout& layout = model.content.layout;
-    for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
-      out.collaborative[layout.global(local)] = model.collaborative.weight[local];
-      out.content[layout.global(local)] = model.content.weight[local];
-    }
+    train_small(comm, run.optimizer, run.kinds, config, fetch != Fetch::kInTime, out);
   });
   return out;
 }

@@ -5,6 +5,8 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+
 #include "data/random.h"
 #include "model/train_step.h"
 
@@ -81,6 +83,38 @@ inline RecModel small_model(const Communicator& comm, const RowOptimizer& optimi
   optimizer.reset(model.collaborative);
   optimizer.reset(model.content);
   return model;
+}
+
+/// What training leaves: both sides' rows of all ranks, and the losses.
+struct Tables {
+  at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
+  std::vector<double> losses;
+
+  friend bool operator==(const Tables& a, const Tables& b) {
+    return at::equal(a.collaborative, b.collaborative) && at::equal(a.content, b.content) && a.losses == b.losses;
+  }
+};
+
+/// Steps of these kinds on a small model; this rank's part goes to `out`. `ahead`: every step but the last announces the next.
+inline void train_small(const Channels& channels, const std::string& optimizer_name, const std::vector<StepKind>& kinds,
+                        const StepConfig& config, bool ahead, Tables& out) {
+  Communicator& comm = channels.world;
+  const auto optimizer = make_row_optimizer({.name = optimizer_name});
+  RecModel model = small_model(comm, *optimizer);
+  TrainStep step(channels, model, *optimizer);
+  std::vector<Batch> batches;
+  for (const StepKind kind : kinds) batches.push_back(batch_of(kind, comm.rank(), comm.world_size()));
+  for (size_t n = 0; n < batches.size(); ++n) {
+    const bool announce = ahead && n + 1 < batches.size();
+    const NextStep next{batches[std::min(n + 1, batches.size() - 1)], config};
+    const StepLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
+    if (comm.rank() == 0) out.losses.push_back(losses.loss);
+  }
+  const TableLayout& layout = model.content.layout;
+  for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
+    out.collaborative[layout.global(local)] = model.collaborative.weight[local];
+    out.content[layout.global(local)] = model.content.weight[local];
+  }
 }
 
 }  // namespace cllm::testing
