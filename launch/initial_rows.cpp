@@ -1,6 +1,7 @@
 #include "launch/initial_rows.h"
 
-#include <ATen/Functions.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 namespace cllm {
 namespace {

@@ -6,19 +6,16 @@
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/native_layer_norm_backward.h>
 #include <ATen/ops/sum.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <tuple>
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
+#include "model/differentiable.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 struct Rows {
   int64_t begin, end, width;
@@ -165,46 +162,44 @@ kernels::cuda::NormCall device_call(const Norm& norm, const DropoutSite& site) {
   return {norm.gamma, norm.beta, norm.epsilon, site.keys_T, site.active() ? site.rate : 0, site.salt};
 }
 
-/// x' = x + dropout(y + bias); n = layer_norm(x').
-struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& y, const at::Tensor& bias,
-                               const at::Tensor& gamma, const at::Tensor& beta, double epsilon, const DropoutSite& site) {
-    const at::Tensor xc = x.contiguous(), yc = y.contiguous();
-    at::Tensor sum = at::empty_like(xc), out = at::empty_like(yc);
-    at::Tensor mean = at::empty({x.size(0), 1}, xc.options()), inverse = at::empty_like(mean);
-    const Norm norm{gamma, beta, epsilon};
+/// x' = x + dropout(y + bias); n = layer_norm(x'). Inputs x, y, bias, gamma, beta; outputs x', n.
+struct AddNorm : Differentiable {
+  double epsilon;
+  DropoutSite site;
+  AddNorm(double norm_epsilon, DropoutSite dropout) : epsilon(norm_epsilon), site(std::move(dropout)) {}
+
+  Tensors forward(const Tensors& inputs, Tensors& saved) const override {
+    const at::Tensor x = inputs[0].contiguous(), y = inputs[1].contiguous(), &bias = inputs[2];
+    const Norm norm{inputs[3], inputs[4], epsilon};
+    at::Tensor sum = at::empty_like(x), out = at::empty_like(y);
+    at::Tensor mean = at::empty({x.size(0), 1}, x.options()), inverse = at::empty_like(mean);
     const kernels::cuda::NormTensors made{sum, out, mean, inverse};
-    xc.is_cpu() ? forward_on_cpu(made, xc, yc, bias, norm, site)
-                : kernels::cuda::add_norm(made, xc, yc, bias, device_call(norm, site));
-    ctx->set_materialize_grads(false);
-    ctx->save_for_backward({sum, mean, inverse, gamma, beta});
-    ctx->saved_data["compute"] = static_cast<int64_t>(y.scalar_type());
-    site.save(*ctx);
+    x.is_cpu() ? forward_on_cpu(made, x, y, bias, norm, site)
+               : kernels::cuda::add_norm(made, x, y, bias, device_call(norm, site));
+    saved = {sum, mean, inverse, norm.gamma, norm.beta};
     return {sum, out};
   }
 
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const at::Tensor &sum = saved[0], &mean = saved[1], &inverse = saved[2], &gamma = saved[3];
-    const auto compute = static_cast<at::ScalarType>(ctx->saved_data["compute"].toInt());
-    const DropoutSite site = DropoutSite::saved(*ctx);
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    const at::Tensor &sum = saved.tensors[0], &mean = saved.tensors[1], &inverse = saved.tensors[2];
+    const at::Tensor &gamma = saved.tensors[3], &beta = saved.tensors[4];
     const at::Tensor grad_sum = gradients[0].defined() ? gradients[0].contiguous() : gradients[0];
     TORCH_CHECK(gradients[1].defined(), "the normed result must take part in the loss");
     const at::Tensor grad_out = gradients[1].contiguous();
     at::Tensor grad_x = at::empty_like(sum);
-    const bool same = compute == sum.scalar_type() && !site.active();
+    const bool same = grad_out.scalar_type() == sum.scalar_type() && !site.active();
     at::Tensor grad_y = same ? grad_x : at::empty_like(grad_out);
     const at::Tensor separate = same ? at::Tensor() : grad_y;
     const kernels::cuda::NormTensors given{sum, grad_out, mean, inverse};
     sum.is_cpu() ? backward_on_cpu(grad_x, separate, given, grad_sum, gamma, site)
-                 : kernels::cuda::add_norm_backward(grad_x, separate, given, grad_sum, device_call({gamma, saved[4]}, site));
+                 : kernels::cuda::add_norm_backward(grad_x, separate, given, grad_sum, device_call({gamma, beta}, site));
     at::Tensor grad_bias, grad_gamma, grad_beta;
-    if (ctx->needs_input_grad(2)) grad_bias = at::sum(grad_y, 0).to(sum.scalar_type());
-    if (ctx->needs_input_grad(3) || ctx->needs_input_grad(4)) {
+    if (saved.wanted[2]) grad_bias = at::sum(grad_y, 0).to(sum.scalar_type());
+    if (saved.wanted[3] || saved.wanted[4]) {
       std::tie(std::ignore, grad_gamma, grad_beta) = at::native_layer_norm_backward(
-          grad_out.to(sum.scalar_type()), sum, {sum.size(1)}, mean, inverse, gamma, saved[4], {false, true, true});
+          grad_out.to(sum.scalar_type()), sum, {sum.size(1)}, mean, inverse, gamma, beta, {false, true, true});
     }
-    return {grad_x, grad_y, grad_bias, grad_gamma, grad_beta, {}, {}};
+    return {grad_x, grad_y, grad_bias, grad_gamma, grad_beta};
   }
 };
 
@@ -212,7 +207,7 @@ struct AddNormFunction : torch::autograd::Function<AddNormFunction> {
 
 std::pair<at::Tensor, at::Tensor> add_and_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const at::Tensor& bias_D,
                                                const Norm& norm, const DropoutSite& site) {
-  auto out = AddNormFunction::apply(x_TD, y_TD, bias_D, norm.gamma, norm.beta, norm.epsilon, site);
+  const auto out = apply(AddNorm(norm.epsilon, site), {x_TD, y_TD, bias_D, norm.gamma, norm.beta});
   return {out[0], out[1]};
 }
 

@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
 #include "model/device_attention.h"
+#include "model/differentiable.h"
 
 // libtorch exports its BLAS (MKL on x86-64, OpenBLAS on ARM) under the standard names. Inside a parallel region it runs on one thread.
 extern "C" {
@@ -24,9 +24,6 @@ void dgemm_(const char*, const char*, const int*, const int*, const int*, const 
 
 namespace cllm {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // Queries are handled in blocks, so that a block meets only the keys up to its last row and the scores stay in the cache.
 constexpr int64_t kQueryBlock = 48;
@@ -224,9 +221,16 @@ void for_each_head(const Shared<R, C>& shared, Function f) {
   });
 }
 
-struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& bias, const PackedLayout& layout,
-                            int64_t num_heads, const DropoutSite& site) {
+/// Inputs qkv, bias.
+struct Attention : Differentiable {
+  PackedLayout layout;
+  int64_t num_heads;
+  DropoutSite site;
+  Attention(PackedLayout packed, int64_t heads, DropoutSite dropout)
+      : layout(std::move(packed)), num_heads(heads), site(std::move(dropout)) {}
+
+  Tensors forward(const Tensors& inputs, Tensors& saved) const override {
+    const at::Tensor &qkv = inputs[0], &bias = inputs[1];
     const int64_t width = qkv.size(1) / 3;
     at::Tensor out = at::empty({qkv.size(0), width}, qkv.options());
     at::Tensor lse = at::empty({num_heads, qkv.size(0)}, bias.options());
@@ -236,37 +240,22 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
           DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) { head.forward(b, h, out.mutable_data_ptr<C>()); });
     });
-    ctx->save_for_backward({qkv, bias, lse});
-    ctx->saved_data["offsets"] = layout.offsets;
-    ctx->saved_data["longest"] = layout.longest;
-    ctx->saved_data["num_heads"] = num_heads;
-    site.save(*ctx);
-    return out;
+    saved = {qkv, bias, lse};
+    return {out};
   }
 
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const at::Tensor &qkv = saved[0], &bias = saved[1], &lse = saved[2];
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    const at::Tensor &qkv = saved.tensors[0], &bias = saved.tensors[1], &lse = saved.tensors[2];
     const at::Tensor grad_out = gradients[0].contiguous();
     at::Tensor grad_qkv = at::empty_like(qkv);
-    PackedLayout layout;
-    layout.offsets = ctx->saved_data["offsets"].toIntVector();
-    layout.longest = ctx->saved_data["longest"].toInt();
-    const DropoutSite site = DropoutSite::saved(*ctx);
     dispatch_compute(qkv.scalar_type(), [&]<class R, class C>(R, C) {
-      const Shared<R, C> shared{qkv.const_data_ptr<C>(),
-                                bias.const_data_ptr<R>(),
-                                lse.mutable_data_ptr<R>(),
-                                layout,
-                                ctx->saved_data["num_heads"].toInt(),
-                                qkv.size(1) / 3,
-                                DropoutMask(site)};
+      const Shared<R, C> shared{qkv.const_data_ptr<C>(), bias.const_data_ptr<R>(), lse.mutable_data_ptr<R>(), layout, num_heads,
+                                qkv.size(1) / 3,         DropoutMask(site)};
       for_each_head(shared, [&](Head<R, C>& head, int64_t b, int64_t h) {
         head.backward(b, h, grad_out.const_data_ptr<C>(), grad_qkv.mutable_data_ptr<C>());
       });
     });
-    const at::Tensor grad_bias = ctx->needs_input_grad(1) ? at::sum(grad_qkv, 0).to(bias.scalar_type()) : at::Tensor();
-    return {grad_qkv, grad_bias, {}, {}, {}};
+    return {grad_qkv, saved.wanted[1] ? at::sum(grad_qkv, 0).to(bias.scalar_type()) : at::Tensor()};
   }
 };
 
@@ -275,7 +264,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site) {
   if (!qkv_T3D.is_cpu()) return device::causal_attention(qkv_T3D, bias_3D, layout, num_heads, site);
-  return AttentionFunction::apply(qkv_T3D.contiguous(), bias_3D, layout, num_heads, site);
+  return apply(Attention(layout, num_heads, site), {qkv_T3D.contiguous(), bias_3D})[0];
 }
 
 }  // namespace cllm

@@ -1,14 +1,20 @@
 #include "model/device_attention.h"
 
 #include <ATen/Context.h>
-#include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
 
 #include <cmath>
 
 #include "data/random.h"
 #include "model/compute_dtype.h"
+#include "model/differentiable.h"
 #include "model/kernels/cuda.h"
 
 // Letters as in backbone.h; H heads, n tokens of one sequence, E = D / H.
@@ -16,30 +22,28 @@
 namespace cllm::device {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
+struct FlashAttention : Differentiable {
+  int64_t longest;
+  double rate;
+  FlashAttention(int64_t longest_sequence, double dropout_rate) : longest(longest_sequence), rate(dropout_rate) {}
 
-struct FlashAttention : torch::autograd::Function<FlashAttention> {
-  /// qkv [T, 3, H, E] bf16 -> [T, H, E].
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const at::Tensor& offsets_B1, int64_t longest,
-                            double rate) {
+  /// qkv [T, 3, H, E] bf16, offsets int32 [B+1] -> [T, H, E].
+  Tensors forward(const Tensors& inputs, Tensors& saved) const override {
+    const at::Tensor &qkv = inputs[0], &offsets_B1 = inputs[1];
     const auto [out, lse, rng_state, unused, debug] = at::_flash_attention_forward(
         qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), offsets_B1, offsets_B1, longest, longest, rate,
         /*is_causal=*/true, /*return_debug_mask=*/false);
-    ctx->save_for_backward({qkv, offsets_B1, out, lse, rng_state, unused});
-    ctx->saved_data["longest"] = longest;
-    ctx->saved_data["rate"] = rate;
-    return out;
+    saved = {qkv, offsets_B1, out, lse, rng_state, unused};
+    return {out};
   }
 
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const at::Tensor &qkv = saved[0], &offsets_B1 = saved[1];
-    const int64_t longest = ctx->saved_data["longest"].toInt();
-    const auto [dq, dk, dv] = at::_flash_attention_backward(
-        gradients[0].contiguous(), qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), saved[2], saved[3], offsets_B1,
-        offsets_B1, longest, longest, ctx->saved_data["rate"].toDouble(), /*is_causal=*/true, saved[4], saved[5]);
-    return {at::stack({dq, dk, dv}, 1), {}, {}, {}};
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    const Tensors& s = saved.tensors;
+    const at::Tensor &qkv = s[0], &offsets_B1 = s[1];
+    const auto [dq, dk, dv] =
+        at::_flash_attention_backward(gradients[0].contiguous(), qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), s[2], s[3],
+                                      offsets_B1, offsets_B1, longest, longest, rate, /*is_causal=*/true, s[4], s[5]);
+    return {at::stack({dq, dk, dv}, 1), {}};
   }
 };
 
@@ -77,7 +81,7 @@ void seed_generator(at::Device device, uint64_t seed) {
 
 at::Tensor flash_attention(const at::Tensor& qkv, const PackedLayout& layout, const DropoutSite& site) {
   if (site.active()) seed_generator(qkv.device(), mix64(layout.dropout_seed ^ site.salt));
-  return FlashAttention::apply(qkv, layout.offsets_B1, layout.longest, site.active() ? site.rate : 0.0);
+  return apply(FlashAttention(layout.longest, site.active() ? site.rate : 0.0), {qkv, layout.offsets_B1})[0];
 }
 
 }  // namespace

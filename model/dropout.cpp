@@ -3,16 +3,13 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "model/cpu_math.h"
+#include "model/differentiable.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 template <class F>
 CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask, int64_t width,
@@ -39,20 +36,18 @@ at::Tensor apply_mask(const at::Tensor& x_TD, const DropoutSite& site) {
   return out;
 }
 
-struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const DropoutSite& site) {
-    site.save(*ctx);
-    return apply_mask(x_TD, site);
-  }
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    return {apply_mask(gradients[0], DropoutSite::saved(*ctx)), {}};
-  }
+struct MaskedRows : Differentiable {
+  DropoutSite site;
+  explicit MaskedRows(DropoutSite dropout) : site(std::move(dropout)) {}
+
+  Tensors forward(const Tensors& x, Tensors&) const override { return {apply_mask(x[0], site)}; }
+  Tensors backward(const Saved&, const Tensors& gradients) const override { return {apply_mask(gradients[0], site)}; }
 };
 
 }  // namespace
 
 at::Tensor dropout(const at::Tensor& x_TD, const DropoutSite& site) {
-  return site.active() ? DropoutFunction::apply(x_TD, site) : x_TD;
+  return site.active() ? apply(MaskedRows(site), {x_TD})[0] : x_TD;
 }
 
 }  // namespace cllm

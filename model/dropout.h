@@ -16,21 +16,6 @@ struct DropoutSite {
   uint64_t salt = 0;  // separates the draws of this place from those of others
 
   bool active() const { return keys_T.defined() && rate > 0; }
-
-  /// To and from an autograd context.
-  template <class Context>
-  void save(Context& context) const {
-    if (active()) context.saved_data["dropout_keys"] = keys_T;
-    context.saved_data["dropout_rate"] = active() ? rate : 0;
-    context.saved_data["dropout_salt"] = static_cast<int64_t>(salt);
-  }
-  template <class Context>
-  static DropoutSite saved(Context& context) {
-    const double rate = context.saved_data["dropout_rate"].toDouble();
-    if (rate == 0) return {};
-    return {context.saved_data["dropout_keys"].toTensor(), rate,
-            static_cast<uint64_t>(context.saved_data["dropout_salt"].toInt())};
-  }
 };
 
 /// Counter-based mask: whether an element survives is a function of (token key, salt, group, column) alone. So it is the same for any

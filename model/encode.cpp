@@ -1,7 +1,8 @@
 #include "model/encode.h"
 
-#include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include "dist/device.h"
 #include "model/kernels/rows.h"

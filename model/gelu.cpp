@@ -3,19 +3,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <numbers>
 
 #include "model/compute_dtype.h"
 #include "model/cpu_math.h"
+#include "model/differentiable.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // gelu_new: 0.5 x (1 + tanh u) = x * sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016).
 constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715;
@@ -87,25 +84,25 @@ at::Tensor run(const at::Tensor& h, const at::Tensor& bias, Activation activatio
   return out;
 }
 
-struct BiasGeluFunction : torch::autograd::Function<BiasGeluFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& h, const at::Tensor& bias, int64_t activation) {
-    ctx->save_for_backward({h, bias});
-    ctx->saved_data["activation"] = activation;
-    return run(h.contiguous(), bias, static_cast<Activation>(activation));
+struct BiasGelu : Differentiable {
+  Activation activation;
+  explicit BiasGelu(Activation function) : activation(function) {}
+
+  Tensors forward(const Tensors& h_bias, Tensors& saved) const override {
+    saved = h_bias;
+    return {run(h_bias[0].contiguous(), h_bias[1], activation)};
   }
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
-    const at::Tensor grad_h = run(saved[0].contiguous(), saved[1], activation, gradients[0].contiguous());
-    const at::Tensor grad_bias = ctx->needs_input_grad(1) ? at::sum(grad_h, 0).to(saved[1].scalar_type()) : at::Tensor();
-    return {grad_h, grad_bias, {}};
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    const at::Tensor &h = saved.tensors[0], &bias = saved.tensors[1];
+    const at::Tensor grad_h = run(h.contiguous(), bias, activation, gradients[0].contiguous());
+    return {grad_h, saved.wanted[1] ? at::sum(grad_h, 0).to(bias.scalar_type()) : at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, Activation activation) {
-  return BiasGeluFunction::apply(h_TF, bias_F, static_cast<int64_t>(activation));
+  return apply(BiasGelu(activation), {h_TF, bias_F})[0];
 }
 
 }  // namespace cllm

@@ -2,15 +2,13 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/mm.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
 
+#include "model/differentiable.h"
+
 namespace cllm {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // oneDNN's linear has no public C++ header; these are the operators that torch.compile uses. Weights are [out, in] there.
 at::Tensor prepack(const at::Tensor& weight) {
@@ -27,16 +25,14 @@ at::Tensor packed_product(const at::Tensor& x, const at::Tensor& packed) {
 }
 
 /// The packed weights are no inputs of the graph: they need no gradient.
-struct PackedProduct : torch::autograd::Function<PackedProduct> {
-  struct Weights {
-    at::Tensor forward, backward;
-  };
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Weights& weights) {
-    ctx->saved_data["weight"] = weights.backward;
-    return packed_product(x.contiguous(), weights.forward);
-  }
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    return {packed_product(gradients[0].contiguous(), ctx->saved_data["weight"].toTensor()), {}};
+struct PackedProduct : Differentiable {
+  at::Tensor to_output, to_input;
+  PackedProduct(at::Tensor forward_weight, at::Tensor backward_weight)
+      : to_output(std::move(forward_weight)), to_input(std::move(backward_weight)) {}
+
+  Tensors forward(const Tensors& x, Tensors&) const override { return {packed_product(x[0].contiguous(), to_output)}; }
+  Tensors backward(const Saved&, const Tensors& gradients) const override {
+    return {packed_product(gradients[0].contiguous(), to_input)};
   }
 };
 
@@ -52,7 +48,7 @@ Linear::Linear(const at::Tensor& weight, bool packed) {
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return weight_.defined() ? at::mm(x, weight_) : PackedProduct::apply(x, PackedProduct::Weights{forward_, backward_});
+  return weight_.defined() ? at::mm(x, weight_) : apply(PackedProduct(forward_, backward_), {x})[0];
 }
 
 }  // namespace cllm

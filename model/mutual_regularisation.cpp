@@ -1,7 +1,12 @@
 #include "model/mutual_regularisation.h"
 
-#include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <array>

@@ -2,43 +2,35 @@
 
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
+
+#include "model/differentiable.h"
 
 namespace cllm {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
-struct HeldPiece : torch::CustomClassHolder {
-  explicit HeldPiece(Piece held) : piece(std::move(held)) {}
+struct Recomputed : Differentiable {
   Piece piece;
-};
+  explicit Recomputed(Piece called_again) : piece(std::move(called_again)) {}
 
-struct Recomputed : torch::autograd::Function<Recomputed> {
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& n, const Piece& piece) {
-    ctx->set_materialize_grads(false);
-    ctx->save_for_backward({x, n});
-    ctx->saved_data["piece"] = c10::IValue::make_capsule(c10::make_intrusive<HeldPiece>(piece));
-    const auto [x_out, n_out] = piece(x, n);
+  Tensors forward(const Tensors& x_n, Tensors& saved) const override {
+    saved = x_n;
+    const auto [x_out, n_out] = piece(x_n[0], x_n[1]);
     return {x_out, n_out};
   }
 
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const variable_list saved = ctx->get_saved_variables();
-    const auto held = c10::static_intrusive_pointer_cast<HeldPiece>(ctx->saved_data["piece"].toCapsule());
-    const at::Tensor x = saved[0].detach().set_requires_grad(ctx->needs_input_grad(0)),
-                     n = saved[1].detach().set_requires_grad(ctx->needs_input_grad(1));
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    const at::Tensor x = saved.tensors[0].detach().set_requires_grad(saved.wanted[0]),
+                     n = saved.tensors[1].detach().set_requires_grad(saved.wanted[1]);
     const at::AutoGradMode with_graph(true);
-    const auto [x_out, n_out] = held->piece(x, n);
-    variable_list outputs, given;
+    const auto [x_out, n_out] = piece(x, n);
+    Tensors outputs, given;
     for (const auto& [output, gradient] : {std::pair(x_out, gradients[0]), std::pair(n_out, gradients[1])}) {
       if (!gradient.defined()) continue;
       outputs.push_back(output);
       given.push_back(gradient);
     }
     torch::autograd::backward(outputs, given);
-    return {x.grad(), n.grad(), {}};
+    return {x.grad(), n.grad()};
   }
 };
 
@@ -46,7 +38,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
 
 std::pair<at::Tensor, at::Tensor> recomputed(const Piece& piece, const at::Tensor& x, const at::Tensor& n) {
   if (!at::GradMode::is_enabled()) return piece(x, n);
-  const variable_list out = Recomputed::apply(x, n, piece);
+  const auto out = apply(Recomputed(piece), {x, n});
   return {out[0], out[1]};
 }
 

@@ -2,9 +2,12 @@
 
 // Letters: T tokens, A predicting positions, K targets, D width, U unique rows asked for, M touched rows of this rank's shard.
 
-#include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>

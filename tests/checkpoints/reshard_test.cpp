@@ -1,4 +1,6 @@
 // Offline resharding: the same rows in other files, streaming; and what loading a checkpoint costs in memory.
+#include <ATen/ops/empty.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>

@@ -1,3 +1,5 @@
+#include <ATen/ops/equal.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,8 @@
 #include "checkpoints/shard_file.h"
 
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros_like.h>
+
 #include <gtest/gtest.h>
 #include <hdf5.h>
 

@@ -7,6 +7,7 @@
 //   faults_probe [no_fsync | early_rename | short_write]: saves wrongly, by broken_files.h
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <dlfcn.h>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-#include <ATen/Functions.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "tests/golden/families.h"
 

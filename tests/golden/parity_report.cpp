@@ -1,7 +1,9 @@
 #include "tests/golden/parity_report.h"
 
-#include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <cstdio>

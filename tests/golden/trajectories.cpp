@@ -1,4 +1,4 @@
-#include <ATen/Functions.h>
+
 #include <ATen/TensorOperators.h>
 
 #include "tests/golden/families.h"

@@ -1,5 +1,9 @@
 #include "model/add_norm.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/tensor.h>
+
 #include <gtest/gtest.h>
 
 #include "model/attention.h"

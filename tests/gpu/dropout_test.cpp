@@ -1,5 +1,8 @@
 #include "model/dropout.h"
 
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randint.h>
+
 #include <gtest/gtest.h>
 
 #include "model/kernels/cuda.h"

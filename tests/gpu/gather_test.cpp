@@ -1,3 +1,8 @@
+#include <ATen/ops/empty.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <gtest/gtest.h>
 
 #include "model/kernels/cuda.h"

@@ -1,3 +1,5 @@
+#include <ATen/ops/arange.h>
+
 #include <gtest/gtest.h>
 
 #include "dist/device.h"

@@ -1,5 +1,7 @@
 #include "dist/nccl_communicator.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <cstdlib>
 
 #include "dist/errors.h"

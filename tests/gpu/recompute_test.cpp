@@ -1,3 +1,6 @@
+#include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
+
 #include <gtest/gtest.h>
 
 #include "data/random.h"

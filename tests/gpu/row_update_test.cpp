@@ -1,3 +1,9 @@
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randperm.h>
+
 #include <gtest/gtest.h>
 
 #include "model/kernels/cuda.h"

@@ -1,3 +1,9 @@
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
 #include <gtest/gtest.h>
 
 #include "model/kernels/cuda.h"

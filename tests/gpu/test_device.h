@@ -2,7 +2,11 @@
 
 // The same tests run on a GPU and, without one, on the fake device of tests/gpu/on_host.
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
 
 namespace cllm::test {
 

@@ -1,6 +1,9 @@
 #include "tests/benchmarks/gpu/measure.h"
 
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
 #include <c10/cuda/CUDAFunctions.h>
 
 #include <algorithm>

@@ -1,3 +1,10 @@
+#include <ATen/ops/_unique2.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randperm.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
 #include <algorithm>
 
 #include "model/kernels/cuda.h"

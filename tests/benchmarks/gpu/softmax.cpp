@@ -1,5 +1,12 @@
 #include "model/softmax_head.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 
 #include <algorithm>

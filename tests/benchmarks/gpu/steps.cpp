@@ -1,3 +1,5 @@
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/Functions.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <mutex>
 

@@ -1,5 +1,9 @@
 #include "model/train_step.h"
 
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
+
 #include <gtest/gtest.h>
 
 #include "tests/model/train_step/small_model.h"
