@@ -14,7 +14,8 @@ struct Held : torch::CustomClassHolder {
 };
 
 struct Recorded : torch::autograd::Function<Recorded> {
-  static variable_list forward(AutogradContext* ctx, at::TensorList inputs, const std::shared_ptr<const Differentiable>& operation) {
+  static variable_list forward(AutogradContext* ctx, at::TensorList inputs,
+                               const std::shared_ptr<const Differentiable>& operation) {
     variable_list saved;
     variable_list outputs = operation->forward(inputs.vec(), saved);
     ctx->set_materialize_grads(false);

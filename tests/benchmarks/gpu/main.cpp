@@ -1,4 +1,5 @@
-// gpu_bench [results.json]: the GPU bars of one device, each beside a limit measured in the same run.
+// gpu_bench [results.json]: the GPU bars of one device, each beside a limit measured in the same run. What fails is reported and the rest
+// goes on; exit code 70 then.
 
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/core/InferenceMode.h>
@@ -7,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "dist/device.h"
 #include "tests/benchmarks/gpu/measure.h"
 
 int main(int argc, char** argv) try {
@@ -19,12 +21,14 @@ int main(int argc, char** argv) try {
   const cudaDeviceProp& device = *at::cuda::getCurrentDeviceProperties();
   std::printf("%s, %d multiprocessors, %.0f GB, CUDA %d\n", device.name, device.multiProcessorCount,
               static_cast<double>(device.totalGlobalMem) / 1e9, CUDART_VERSION);
-  cllm::bench::Report report;
+  cllm::use_device(at::Device(at::kCUDA, 0));
+  cllm::bench::Report report(argc > 1 ? argv[1] : "", device.name);
   const cllm::bench::Limits limits = cllm::bench::measure_limits(report);
   cllm::bench::measure_rows(limits, report);
   cllm::bench::measure_softmax(limits, report);
   cllm::bench::measure_steps(limits, report);
-  if (argc > 1) report.write_json(argv[1], device.name);
+  cllm::bench::measure_ranking(limits, report);
+  return report.num_failed() == 0 ? 0 : 70;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "gpu_bench: %s\n", error.what());
   return 70;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -38,9 +39,24 @@ void Report::add(Row row) {
   if (!row.note.empty()) std::printf("    %s\n", row.note.c_str());
   std::fflush(stdout);
   rows_.push_back(std::move(row));
+  write_json();
 }
 
-void Report::write_json(const std::string& path, const std::string& device) const {
+void Report::attempt(const std::string& name, const std::function<void()>& measure) {
+  try {
+    measure();
+  } catch (const std::exception& error) {
+    std::string what = error.what();
+    what = what.substr(0, what.find('\n'));  // the rest is libtorch's backtrace
+    std::printf("%-44s FAILED: %s\n", name.c_str(), what.c_str());
+    std::fflush(stdout);
+    failed_.emplace_back(name, std::move(what));
+    write_json();
+  }
+}
+
+void Report::write_json() const {
+  if (json_path_.empty()) return;
   nlohmann::json rows = nlohmann::json::array();
   for (const Row& row : rows_) {
     rows.push_back({{"name", row.name},
@@ -55,7 +71,10 @@ void Report::write_json(const std::string& path, const std::string& device) cons
                     {"bar", row.bar},
                     {"note", row.note}});
   }
-  std::ofstream(path) << nlohmann::json{{"device", device}, {"rows", rows}}.dump(2) << "\n";
+  for (const auto& [name, error] : failed_) rows.push_back({{"name", name}, {"error", error}});
+  const std::string fresh = json_path_ + ".new";
+  std::ofstream(fresh) << nlohmann::json{{"device", device_}, {"rows", rows}}.dump(2) << "\n";
+  std::filesystem::rename(fresh, json_path_);
 }
 
 Limits measure_limits(Report& report) {
@@ -68,13 +87,16 @@ Limits measure_limits(Report& report) {
     limits.copy_gb_s = 2.0 * static_cast<double>(from.nbytes()) / times.median() / 1e9;
     report.add({"copy of 4.3 GB", times, 2.0 * static_cast<double>(from.nbytes()), "GB/s", limits.copy_gb_s, "itself", 0, ""});
   }
-  const int64_t n = 8192;
-  const at::Tensor a = at::randn({n, n}, options.dtype(at::kBFloat16)), b = at::randn({n, n}, options.dtype(at::kBFloat16));
-  at::Tensor c = at::empty_like(a);
-  const Times times = time_on_device(30, [&](int) { at::mm_out(c, a, b); });
-  const double flops = 2.0 * static_cast<double>(n * n * n);
-  limits.gemm_tflop_s = flops / times.median() / 1e12;
-  report.add({"bf16 product 8192^3", times, flops, "TFLOP/s", limits.gemm_tflop_s, "itself", 0, ""});
+  for (const auto& [dtype, name, limit] : {std::tuple(at::kBFloat16, "bf16 product 8192^3", &limits.gemm_tflop_s),
+                                           {at::kFloat, "fp32 product 8192^3", &limits.fp32_gemm_tflop_s}}) {
+    const int64_t n = 8192;
+    const at::Tensor a = at::randn({n, n}, options.dtype(dtype)), b = at::randn({n, n}, options.dtype(dtype));
+    at::Tensor c = at::empty_like(a);
+    const Times times = time_on_device(20, [&](int) { at::mm_out(c, a, b); });
+    const double flops = 2.0 * static_cast<double>(n * n * n);
+    *limit = flops / times.median() / 1e12;
+    report.add({name, times, flops, "TFLOP/s", *limit, "itself", 0, ""});
+  }
   return limits;
 }
 

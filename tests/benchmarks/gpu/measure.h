@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cllm::bench {
@@ -36,24 +37,36 @@ struct Row {
   double rate() const { return amount / times.median() / (unit == "GB/s" ? 1e9 : 1e12); }
 };
 
+/// Prints every row, and writes the JSON file again with it: what ends the program early loses no row.
 class Report {
  public:
+  /// `json_path` may be empty: no file.
+  Report(std::string json_path, std::string device) : json_path_(std::move(json_path)), device_(std::move(device)) {}
+
   void add(Row row);
-  void write_json(const std::string& path, const std::string& device) const;
+  /// Runs `measure`; if it throws, says so in a row of its own, and what follows goes on.
+  void attempt(const std::string& name, const std::function<void()>& measure);
+  int num_failed() const { return static_cast<int>(failed_.size()); }
 
  private:
+  void write_json() const;
+
+  std::string json_path_, device_;
   std::vector<Row> rows_;
+  std::vector<std::pair<std::string, std::string>> failed_;  // name, error
 };
 
 /// What everything is compared with, measured on random data.
 struct Limits {
-  double copy_gb_s;     // device to device, bytes read plus bytes written
-  double gemm_tflop_s;  // bf16, 8192^3
+  double copy_gb_s;          // device to device, bytes read plus bytes written
+  double gemm_tflop_s;       // bf16, 8192^3
+  double fp32_gemm_tflop_s;  // fp32, 8192^3, without TF32
 };
 Limits measure_limits(Report& report);
 
 void measure_rows(const Limits& limits, Report& report);
 void measure_softmax(const Limits& limits, Report& report);
+void measure_ranking(const Limits& limits, Report& report);
 void measure_steps(const Limits& limits, Report& report);
 
 }  // namespace cllm::bench

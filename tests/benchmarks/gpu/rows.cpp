@@ -65,10 +65,11 @@ void measure_update(const Limits& limits, Report& report, int64_t T, int64_t mis
 }  // namespace
 
 void measure_rows(const Limits& limits, Report& report) {
-  for (const int64_t count : {8192, 65536, 262144}) measure_gather(limits, report, at::kFloat, count);
-  measure_gather(limits, report, at::kBFloat16, 262144);
-  for (const int64_t T : {65536, 262144}) measure_update(limits, report, T, 0);
-  measure_update(limits, report, 262144, 4);
+  for (const int64_t count : {8192, 65536, 262144})
+    report.attempt("gather, fp32", [&] { measure_gather(limits, report, at::kFloat, count); });
+  report.attempt("gather, bf16", [&] { measure_gather(limits, report, at::kBFloat16, 262144); });
+  for (const int64_t T : {65536, 262144}) report.attempt("segment-reduce + Adam", [&] { measure_update(limits, report, T, 0); });
+  report.attempt("segment-reduce + Adam, stale rows", [&] { measure_update(limits, report, 262144, 4); });
 }
 
 }  // namespace cllm::bench
