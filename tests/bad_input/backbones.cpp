@@ -3,8 +3,6 @@
 namespace cllm::testing {
 namespace {
 
-const std::string kTrain = "train --run.dir=new --run.corpus=corpus --run.backbone=backbone ";
-
 BadInput config_row(const std::string& name, const std::string& before, const std::string& now,
                     std::vector<std::string> message) {
   return {"backbone_" + name, [=] { replace("backbone/config.json", before, now); }, kTrain, 65, std::move(message)};

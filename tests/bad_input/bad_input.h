@@ -20,6 +20,8 @@ struct BadInput {
 };
 using Rows = std::vector<BadInput>;
 
+inline const std::string kTrain = "train --run.dir=new --run.corpus=corpus --run.backbone=backbone ";
+
 Rows bad_command_lines();
 Rows bad_configurations();
 Rows bad_interactions();

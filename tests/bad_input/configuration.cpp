@@ -3,8 +3,6 @@
 namespace cllm::testing {
 namespace {
 
-const std::string kTrain = "train --run.dir=new --run.corpus=corpus --run.backbone=backbone ";
-
 /// One bad override on top of a good configuration.
 BadInput override_row(const std::string& name, const std::string& override, std::vector<std::string> message) {
   return {"config_" + name, nothing, kTrain + override, 64, std::move(message)};

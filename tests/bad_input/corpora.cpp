@@ -3,8 +3,6 @@
 namespace cllm::testing {
 namespace {
 
-const std::string kTrain = "train --run.dir=new --run.corpus=corpus --run.backbone=backbone";
-
 BadInput corpus_row(const std::string& name, std::function<void()> damage, std::vector<std::string> message) {
   return {"corpus_" + name, std::move(damage), kTrain, 65, std::move(message)};
 }

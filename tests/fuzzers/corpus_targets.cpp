@@ -26,7 +26,7 @@ void read_users(const Corpus& corpus) {
   }
 }
 
-void parse(const std::string& text) {
+void parse_corpus_manifest(const std::string& text) {
   try {
     const CorpusManifest manifest = CorpusManifest::parse(text, "corpus.json");
     require(CorpusManifest::parse(manifest.to_text(), "corpus.json").to_text() == manifest.to_text(),
@@ -74,12 +74,12 @@ bool read_corpus(const fs::path& dir) {
 
 /// As it is, and with the fingerprint that a forger would compute.
 void corpus_manifest(std::string_view bytes) {
-  parse(std::string(bytes));
+  parse_corpus_manifest(std::string(bytes));
   Json json = Json::parse(bytes, nullptr, false);
   if (!json.is_object() || bytes.size() > 65536) return;
   json.erase("fingerprint");
   json["fingerprint"] = digest_of(json.dump());
-  parse(json.dump());
+  parse_corpus_manifest(json.dump());
 }
 
 /// The first byte says which shard of a small corpus the others replace; its size in the manifest is made to fit.

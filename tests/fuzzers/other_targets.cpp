@@ -73,7 +73,7 @@ void config_override(std::string_view bytes) {
 
 namespace {
 
-void parse(const std::string& text) {
+void parse_checkpoint_manifest(const std::string& text) {
   attempt<CheckpointError>([&] {
     const std::string printed = to_text(parse_manifest(text, "manifest.json"));
     require(to_text(parse_manifest(printed, "manifest.json")) == printed, "a manifest that is written reads back the same");
@@ -84,7 +84,7 @@ void parse(const std::string& text) {
 
 /// As it is, and in canonical form with the checksum that a forger would compute.
 void checkpoint_manifest(std::string_view bytes) {
-  parse(std::string(bytes));
+  parse_checkpoint_manifest(std::string(bytes));
   nlohmann::json json = nlohmann::json::parse(bytes, nullptr, false);
   if (!json.is_object() || bytes.size() > 65536) return;
   json.erase("checksum");
@@ -92,7 +92,7 @@ void checkpoint_manifest(std::string_view bytes) {
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
   json["checksum"] = digits;
-  parse(json.dump(1) + "\n");
+  parse_checkpoint_manifest(json.dump(1) + "\n");
 }
 
 /// A shard file of its own manifest: the record says 200 bytes with the checksum of 200 letters.

@@ -11,9 +11,9 @@
 namespace cllm::fuzz {
 namespace {
 
-class Corpus : public ::testing::TestWithParam<Target> {};
+class Inputs : public ::testing::TestWithParam<Target> {};
 
-TEST_P(Corpus, breaks_no_promise_of_its_parser) {
+TEST_P(Inputs, breaks_no_promise_of_its_parser) {
   const auto folder = std::filesystem::path(CLLM_SOURCE_DIR) / "tests/fuzzers/corpus" / GetParam().name;
   ASSERT_TRUE(std::filesystem::is_directory(folder)) << folder << ": every target needs seeds";
   std::vector<std::filesystem::path> files;
@@ -27,7 +27,7 @@ TEST_P(Corpus, breaks_no_promise_of_its_parser) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fuzz, Corpus, ::testing::ValuesIn(targets()), [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Fuzz, Inputs, ::testing::ValuesIn(targets()), [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace cllm::fuzz

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-Finished train(const fs::path& dir, const std::string& optimizer, const std::string& more = "") {
+Finished train_with(const fs::path& dir, const std::string& optimizer, const std::string& more = "") {
   const SmallWorld& world = small_world();
   return run(cllm4rec(1, "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
                              " --run.backbone=" + world.backbone.string() + " --optimizer.name=" + optimizer +
@@ -29,7 +29,7 @@ Finished train(const fs::path& dir, const std::string& optimizer, const std::str
 fs::path old_run(const std::string& optimizer) {
   const fs::path dir = small_world().root / ("old_" + optimizer);
   fs::remove_all(dir);
-  EXPECT_EQ(train(dir, optimizer, "--allow-failpoints --failpoint=step.after_record:usr1@15").code, 75);
+  EXPECT_EQ(train_with(dir, optimizer, "--allow-failpoints --failpoint=step.after_record:usr1@15").code, 75);
   const fs::path parent = dir / "checkpoints";
   run_ranks(1, [&](Communicator& comm) {
     const auto latest = find_latest(comm, parent, nullptr);
@@ -47,17 +47,17 @@ fs::path old_run(const std::string& optimizer) {
 TEST(OldCheckpoint, WithoutRowCountsIsReadableWhereNobodyNeedsThem) {
   for (const std::string optimizer : {"lazy_adam", "sgd"}) {
     const fs::path dir = old_run(optimizer), whole = small_world().root / ("whole_" + optimizer);
-    const Finished finished = train(dir, optimizer);
+    const Finished finished = train_with(dir, optimizer);
     EXPECT_EQ(finished.code, 0) << finished.output;
     EXPECT_THAT(finished.output, HasSubstr("resumed at step 15"));
     fs::remove_all(whole);
-    EXPECT_EQ(train(whole, optimizer).code, 0);
+    EXPECT_EQ(train_with(whole, optimizer).code, 0);
     EXPECT_TRUE(read_file(dir / "metrics.jsonl") == read_file(whole / "metrics.jsonl")) << optimizer;
   }
 }
 
 TEST(OldCheckpoint, WithoutRowCountsIsRefusedForAdamInOneLine) {
-  const Finished refused = train(old_run("adam"), "adam");
+  const Finished refused = train_with(old_run("adam"), "adam");
   EXPECT_EQ(refused.code, 66) << refused.output;
   EXPECT_THAT(refused.output, HasSubstr("row_step\": expected int32"));
 }

@@ -7,7 +7,6 @@
 namespace cllm {
 namespace {
 
-using cllm::testing::shared;
 using cllm::testing::shared_json;
 using ::testing::ElementsAre;
 using Ids = std::vector<int32_t>;
@@ -15,10 +14,7 @@ using Ids = std::vector<int32_t>;
 constexpr int32_t kWords = 50257, kUsers = 10, kItems = 20;
 constexpr Vocabulary kVocabulary{kWords, kUsers, kItems};
 
-Ids encode(std::string_view text) {
-  static const Tokenizer tokenizer = Tokenizer::load(shared("tokenizers/gpt2"));
-  return encode_with_ids(tokenizer, kVocabulary, text);
-}
+Ids encode(std::string_view text) { return encode_with_ids(testing::gpt2(), kVocabulary, text); }
 
 constexpr int32_t user(int32_t i) { return kWords + i; }
 constexpr int32_t item(int32_t j) { return kWords + kUsers + j; }

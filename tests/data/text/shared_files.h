@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "data/text/tokenizer.h"
+
 namespace cllm::testing {
 
 /// A file beside the project (golden values, tokenizers, data). A test that needs one must fail without it.
@@ -21,6 +23,11 @@ inline std::filesystem::path shared(const std::string& path) {
 }
 
 inline nlohmann::json shared_json(const std::string& path) { return nlohmann::json::parse(std::ifstream(shared(path))); }
+
+inline const Tokenizer& gpt2() {
+  static const Tokenizer tokenizer = Tokenizer::load(shared("tokenizers/gpt2"));
+  return tokenizer;
+}
 
 /// A folder of one test, empty at its start, removed at its end.
 class TemporaryFolder {

@@ -11,17 +11,13 @@
 namespace cllm {
 namespace {
 
+using cllm::testing::gpt2;
 using cllm::testing::shared;
 using cllm::testing::shared_json;
 using cllm::testing::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Ids = std::vector<int32_t>;
-
-const Tokenizer& gpt2() {
-  static const Tokenizer tokenizer = Tokenizer::load(shared("tokenizers/gpt2"));
-  return tokenizer;
-}
 
 void expect_golden(const std::string& file, size_t count) {
   const nlohmann::json vectors = shared_json(file);

@@ -69,7 +69,7 @@ class LoadBackbone : public ::testing::Test {
     for (size_t n = 0; n < loaded.size(); ++n) {
       EXPECT_EQ(loaded[n].first, expected[n].first);
       EXPECT_EQ(loaded[n].second.scalar_type(), at::kFloat);
-      EXPECT_LE(testing::gap(loaded[n].second, expected[n].second), tolerance) << loaded[n].first;
+      EXPECT_LE(testing::relative_gap(loaded[n].second, expected[n].second), tolerance) << loaded[n].first;
     }
   }
 

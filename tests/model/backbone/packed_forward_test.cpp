@@ -22,7 +22,7 @@
 namespace cllm {
 namespace {
 
-using testing::gap;
+using testing::relative_gap;
 
 const BackboneOptions kDouble{at::kDouble, at::kDouble};
 const std::vector<int64_t> kLengths{5, 1, 130, 64, 17};
@@ -113,7 +113,7 @@ TEST_P(EveryActivation, PackedResultAndAllGradientsEqualPlainAutogradOnEachSeque
     }
   }
   for (size_t n = 0; n < gradients[0].size(); ++n) {
-    EXPECT_LT(gap(gradients[0][n].second, gradients[1][n].second), 1e-11) << gradients[0][n].first;
+    EXPECT_LT(relative_gap(gradients[0][n].second, gradients[1][n].second), 1e-11) << gradients[0][n].first;
   }
 }
 
@@ -140,10 +140,10 @@ TEST(PackedForward, ChosenOutputRowsEqualTheSameRowsOfTheWholeResult) {
   const at::Tensor expected = model->forward(whole, layout, dropout).index_select(0, rows);
   layout.output_rows_A = rows;
   const at::Tensor out = model->forward(chosen, layout, dropout);
-  EXPECT_LT(gap(out, expected), 1e-14);
+  EXPECT_LT(relative_gap(out, expected), 1e-14);
   expected.pow(3).sum().backward();
   out.pow(3).sum().backward();
-  EXPECT_LT(gap(chosen.grad(), whole.grad()), 1e-12);
+  EXPECT_LT(relative_gap(chosen.grad(), whole.grad()), 1e-12);
 }
 
 TEST(PackedForward, Fp32AndBf16AreCloseToFp64) {
@@ -157,10 +157,10 @@ TEST(PackedForward, Fp32AndBf16AreCloseToFp64) {
     return std::pair(out.detach(), leaf.grad());
   };
   const auto truth = result(kDouble), fp32 = result({at::kFloat, at::kFloat}), bf16 = result({at::kFloat, at::kBFloat16});
-  EXPECT_LT(gap(fp32.first, truth.first), 2e-5);
-  EXPECT_LT(gap(fp32.second, truth.second), 2e-5);
-  EXPECT_LT(gap(bf16.first, truth.first), 0.05);
-  EXPECT_LT(gap(bf16.second, truth.second), 0.05);
+  EXPECT_LT(relative_gap(fp32.first, truth.first), 2e-5);
+  EXPECT_LT(relative_gap(fp32.second, truth.second), 2e-5);
+  EXPECT_LT(relative_gap(bf16.first, truth.first), 0.05);
+  EXPECT_LT(relative_gap(bf16.second, truth.second), 0.05);
 }
 
 TEST(PackedForward, RefusesASequenceLongerThanThePositions) {
@@ -177,15 +177,15 @@ TEST(Dropout, IsAFunctionOfTheKeysAndNotOfTheNeighbours) {
   const Dropout on{0.1, 0.2, 0.3};
   const at::Tensor out = model->forward(x, layout, on);
   EXPECT_TRUE(out.equal(model->forward(x, layout, on)));
-  EXPECT_GT(gap(out, model->forward(x, layout, {})), 0.1);
+  EXPECT_GT(relative_gap(out, model->forward(x, layout, {})), 0.1);
 
   PackedLayout alone = make_layout({kLengths[2]}, at::kCPU);
   alone.dropout_keys_T = layout.dropout_keys_T.narrow(0, layout.offsets[2], kLengths[2]);
   const at::Tensor part = model->forward(x.narrow(0, layout.offsets[2], kLengths[2]), alone, on);
-  EXPECT_LT(gap(part, out.narrow(0, layout.offsets[2], kLengths[2])), 1e-12);
+  EXPECT_LT(relative_gap(part, out.narrow(0, layout.offsets[2], kLengths[2])), 1e-12);
 
   layout.dropout_keys_T = testing::dropout_keys(layout.num_tokens(), 2);
-  EXPECT_GT(gap(model->forward(x, layout, on), out), 0.1);
+  EXPECT_GT(relative_gap(model->forward(x, layout, on), out), 0.1);
 }
 
 TEST(Dropout, GradientOfEveryPlaceAgreesWithFiniteDifferences) {

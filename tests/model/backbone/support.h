@@ -20,7 +20,7 @@ inline std::string shared_dir() {
 }
 
 /// max|a - b| / max(1e-3, max|b|): the gap of reference/README.md.
-inline double gap(const at::Tensor& a, const at::Tensor& b) {
+inline double relative_gap(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor difference = (a.to(at::kDouble) - b.to(at::kDouble)).abs();
   return difference.max().item<double>() / std::max(1e-3, b.to(at::kDouble).abs().max().item<double>());
 }

@@ -17,26 +17,19 @@
 
 #include "data/random.h"
 #include "model/errors.h"
+#include "tests/model/tensors.h"
 
 namespace cllm {
 namespace {
+
+using testing::gap;
+using testing::normal;
 
 constexpr int64_t kRows = 9, kWidth = 21;
 constexpr double kRate = 1e-2;
 
 Table random_table(at::ScalarType dtype) {
   return make_random_table(TableLayout(5, 4, 0, 1), kWidth, dtype, /*seed=*/3, Side::kCollaborative);
-}
-
-at::Tensor normal(at::IntArrayRef sizes, uint64_t key) {
-  CounterRng random(key);
-  at::Tensor out = at::empty(sizes, at::kDouble);
-  for (int64_t n = 0; n < out.numel(); ++n) out.mutable_data_ptr<double>()[n] = random.normal();
-  return out;
-}
-
-double gap(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
 /// Adam on every row at every step (Kingma & Ba 2015, algorithm 1): what skip-aware Adam must equal.

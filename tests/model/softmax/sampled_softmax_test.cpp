@@ -16,10 +16,14 @@
 
 #include <cmath>
 
+#include "tests/model/tensors.h"
+
 // Letters: A positions, K targets, J items, S negatives, D width.
 
 namespace cllm {
 namespace {
+
+using testing::gap;
 
 constexpr int64_t kJ = 23, kD = 8;
 
@@ -42,10 +46,6 @@ SampledRows rows_of(const Problem& problem, const at::Tensor& items_S) {
 
 HeadResult exact(const Problem& problem) {
   return text_softmax(problem.hidden_AD, problem.items_JD, problem.targets, /*want_weight_gradient=*/true);
-}
-
-double gap(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
 TEST(SampledSoftmax, IsTheExactOneWhenEveryItemIsANegativeOnce) {

@@ -17,22 +17,15 @@
 #include <algorithm>
 
 #include "data/random.h"
+#include "tests/model/tensors.h"
 #include "tests/support/recording_communicator.h"
 #include "tests/support/thread_world.h"
 
 namespace cllm {
 namespace {
 
-at::Tensor normal(at::IntArrayRef sizes, uint64_t key) {
-  CounterRng random(key);
-  at::Tensor out = at::empty(sizes, at::kDouble);
-  for (int64_t n = 0; n < out.numel(); ++n) out.mutable_data_ptr<double>()[n] = random.normal();
-  return out;
-}
-
-double gap(const at::Tensor& a, const at::Tensor& b) {
-  return a.numel() == 0 ? 0 : (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
+using testing::gap;
+using testing::normal;
 
 /// A positions with 0, 1 or 2 targets each.
 Targets some_targets(int64_t A, int64_t num_rows, uint64_t key) {
