@@ -93,7 +93,15 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channe
     plan.on_gpu = static_cast<double>(peak_bytes(workspace.device));
     plan.optimizer = 0;
   }
-  for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot, &plan.on_gpu}) *part = largest_over_ranks(comm, *part);
+  for (const Table* table : {&model.collaborative, &model.content}) {
+    if (!table->users_on_host) continue;  // such a table is no memory of libtorch's allocators
+    const RowBytes bytes = bytes_of_rows(*table);
+    plan.user_rows += static_cast<double>(bytes.users);
+    plan.on_gpu += static_cast<double>(bytes.items);
+  }
+  for (double* part : {&plan.rehearsed, &plan.optimizer, &plan.snapshot, &plan.user_rows, &plan.on_gpu}) {
+    *part = largest_over_ranks(comm, *part);
+  }
   return plan;
 }
 
@@ -101,7 +109,7 @@ std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm) {
   const double measured = largest_over_ranks(comm, peak_host_bytes());
   char text[160];
   std::snprintf(text, sizeof text, "memory     peak %.0f MiB per rank, %.2f of the predicted %.0f MiB", measured / kMiB,
-                measured / plan.total(), plan.total() / kMiB);
+                measured / plan.process(), plan.process() / kMiB);
   return text;
 }
 

@@ -13,9 +13,13 @@ struct MemoryPlan {
   double rehearsed = 0;  // the process after one largest step of each kind and one block of validation, before any update
   double optimizer = 0;  // moments that the updates will fill; of a trained backbone also gradients
   double snapshot = 0;   // the copy that a checkpoint is written from
+  double user_rows = 0;  // run.user_tables = "host": users' rows with their moments, which the driver holds beside the process
   double on_gpu = 0;     // of a GPU's memory, moments included, at the peak of the rehearsal; the rest is the host's
 
-  double total() const { return rehearsed + optimizer + snapshot; }
+  /// Of the process, as the system counts it.
+  double process() const { return rehearsed + optimizer + snapshot; }
+  /// Of the host.
+  double total() const { return process() + user_rows; }
 };
 
 /// Computes the gradients of the largest of the first steps of each kind, and drops them, so that the peak is known before training;

@@ -57,6 +57,7 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
   out += line(
       "memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint copy %.0f",
       memory.total() / kMiB, memory.rehearsed / kMiB, memory.optimizer / kMiB, memory.snapshot / kMiB);
+  if (memory.user_rows > 0) out += line(", user rows %.0f", memory.user_rows / kMiB);
   if (memory.on_gpu > 0) out += line("\nGPU memory %.0f MiB at the peak of the rehearsal", memory.on_gpu / kMiB);
   return out;
 }

@@ -52,6 +52,17 @@ Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at
   return table;
 }
 
+RowBytes bytes_of_rows(const Table& table) {
+  RowBytes out;
+  for (const at::Tensor* rows : {&table.weight, &table.moment1, &table.moment2, &table.row_step}) {
+    if (!rows->defined() || rows->size(0) == 0) continue;
+    const int64_t of_row = static_cast<int64_t>(rows->nbytes()) / rows->size(0);
+    out.users += of_row * table.layout.num_local_users();
+    out.items += of_row * table.layout.num_local_items();
+  }
+  return out;
+}
+
 void move_table(Table& table, at::Device device, bool users_on_host) {
   table.users_on_host = users_on_host;
   if (!users_on_host) {

@@ -26,6 +26,12 @@ struct Table {
   at::Tensor items() const { return weight.narrow(0, layout.num_local_users(), layout.num_local_items()); }
 };
 
+/// Bytes of a table with its optimiser state.
+struct RowBytes {
+  int64_t users = 0, items = 0;
+};
+RowBytes bytes_of_rows(const Table& table);
+
 /// Which of the two sides a table is; part of the random key of its start values.
 enum class Side : uint64_t { kCollaborative = 0, kContent = 1 };
 

@@ -53,6 +53,14 @@ TEST(UsersOnTheHost, TheDeviceHoldsOnlyTheItems) {
   EXPECT_LT(peak(true), peak(false) / 100);
 }
 
+TEST(UsersOnTheHost, TheBytesOfBothKindsOfRowsAreKnown) {
+  for (const auto& [name, numbers] : {std::pair{"adam", 3 * kWidth + 1}, {"rowwise_adagrad", kWidth + 2}, {"sgd", kWidth + 1}}) {
+    const RowBytes bytes = bytes_of_rows(table_on_device(*make_row_optimizer({.name = name}), true));
+    EXPECT_EQ(bytes.users, kUsers * numbers * 4) << name;
+    EXPECT_EQ(bytes.items, kItems * numbers * 4) << name;
+  }
+}
+
 TEST(UsersOnTheHost, EmptySharesAreOrdinary) {
   const at::Device device(kDevice, 0);
   EXPECT_EQ(zeros_with_rows_on_host({0, 8}, at::kFloat, device, 0).numel(), 0);

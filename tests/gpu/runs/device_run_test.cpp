@@ -36,10 +36,13 @@ std::string train_arguments(const fs::path& dir, const std::string& more) {
          more;
 }
 
-fs::path train(const std::string& device, int ranks, const std::string& name, const std::string& more) {
+/// `output`: what the run printed.
+fs::path train(const std::string& device, int ranks, const std::string& name, const std::string& more,
+               std::string* output = nullptr) {
   const fs::path dir = fresh_dir(name);
   const Finished finished = run(on(device, ranks, train_arguments(dir, more)));
   EXPECT_EQ(finished.code, 0) << finished.output;
+  if (output != nullptr) *output = finished.output;
   return dir;
 }
 
@@ -90,8 +93,12 @@ TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
 
 TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
   const std::string more = "--run.precision=fp32 --finetune.epochs=0 ";
-  const fs::path plain = train("cuda", 1, "plain", more),
-                 other = train("cuda", 1, "other", more + "--run.user_tables=host --run.recompute=true ");
+  std::string of_plain, of_other;
+  const fs::path plain = train("cuda", 1, "plain", more, &of_plain),
+                 other = train("cuda", 1, "other", more + "--run.user_tables=host --run.recompute=true ", &of_other);
+  EXPECT_EQ(of_plain.find(", user rows "), std::string::npos) << of_plain;
+  EXPECT_NE(of_other.find(", user rows "), std::string::npos) << of_other;
+  EXPECT_NE(of_other.find("GPU memory "), std::string::npos) << of_other;
   EXPECT_EQ(read_file(plain / "metrics.jsonl"), read_file(other / "metrics.jsonl"));
 }
 
