@@ -110,7 +110,8 @@ class BlockedSoftmax {
     at::Tensor hidden_gradient_bD = hidden_gradient_.narrow(0, first, count);
     at::mul_out(hidden_gradient_bD, product(block_bV, head_VD_), scale_b1);
     if (!weight_gradient_.defined()) return;
-    const at::Tensor scaled_bD = (hidden_AD_.narrow(0, first, count) * scale_b1).to(block_bV.scalar_type());
+    at::Tensor scaled_bD = at::empty({count, hidden_AD_.size(1)}, hidden_AD_.options());
+    at::mul_out(scaled_bD, hidden_AD_.narrow(0, first, count), scale_b1);  // in the precision of the sums, rounded once
     if (block_bV.scalar_type() == sums_) {
       weight_gradient_.addmm_(block_bV.t(), scaled_bD);
     } else if (block_bV.is_cuda()) {
@@ -122,18 +123,16 @@ class BlockedSoftmax {
 
   /// Logits of the targets [K], fp64.
   at::Tensor target_logits(const FlatTargets& targets) const {
-    return (hidden_AD_.index_select(0, targets.position_K).to(sums_) * head_VD_.index_select(0, targets.row_K).to(sums_))
-        .sum(1)
-        .to(at::kDouble);
+    return kernels::row_dots(hidden_AD_, targets.position_K, head_VD_, targets.row_K);
   }
 
   /// The targets' terms of the gradients.
   void add_target_terms(const FlatTargets& targets) {
-    const at::Tensor minus_weight_K1 = targets.weight_K.neg().to(sums_).unsqueeze(1);
-    kernels::add_rows(hidden_gradient_, targets.position_K, head_VD_.index_select(0, targets.row_K) * minus_weight_K1);
+    const at::Tensor minus_weight_K = targets.weight_K.neg().to(sums_);
+    kernels::add_scaled_rows(hidden_gradient_, targets.position_K, {head_VD_, targets.row_K, minus_weight_K});
     if (!weight_gradient_.defined()) return;
     at::Tensor gradient_VD = weight_gradient_.narrow(0, 0, num_rows_);
-    kernels::add_rows(gradient_VD, targets.row_K, hidden_AD_.index_select(0, targets.position_K) * minus_weight_K1);
+    kernels::add_scaled_rows(gradient_VD, targets.row_K, {hidden_AD_, targets.position_K, minus_weight_K});
   }
 
   const at::Tensor& hidden_gradient() const { return hidden_gradient_; }

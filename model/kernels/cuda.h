@@ -12,6 +12,7 @@
 
 #include "model/kernels/row_segments.h"
 #include "model/kernels/row_update.h"
+#include "model/kernels/softmax_block.h"
 
 namespace cllm::kernels::cuda {
 
@@ -27,6 +28,8 @@ at::Tensor segment_sum(const at::Tensor& values_TD, const RowSegments& segments)
 /// softmax_block.h's functions. logits_bV may be a column range of a wider matrix: rows of cuBLAS output are padded to whole words.
 void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at::Tensor& sum_b);
 void add_rows(const at::Tensor& out_ND, const at::Tensor& index_K, const at::Tensor& source_KD);
+at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD, const at::Tensor& b_rows_K);
+void add_scaled_rows(const at::Tensor& out_ND, const at::Tensor& index_K, const ScaledRows& source);
 
 /// x times the mask of model/dropout.h for (keys_T, rate, salt, group); x [T, D] fp32, fp64 or bf16, keys_T int64 [T]. Its own backward.
 at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate, uint64_t salt, int64_t group = 0);

@@ -1,4 +1,5 @@
 #include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
 #include <math.h>
 
 #include <limits>
@@ -60,13 +61,15 @@ __global__ void __launch_bounds__(kMaxBlock)
   const Row<T> row(logits + blockIdx.x * stride, width, thread);
 
   A maximum = -std::numeric_limits<A>::infinity();
-  A kept[kKeptWords][N];
+  int4 kept[kKeptWords];  // not widened, for half the registers
 #pragma unroll
   for (int k = 0; k < kKeptWords; ++k) {
     const int64_t word = thread + k * threads;
     if (word >= row.num_words) continue;
-    load<N>(kept[k], row.words + word * N);
-    maximum = maximum_of<N>(maximum, kept[k]);
+    kept[k] = reinterpret_cast<const int4*>(row.words)[word];
+    A x[N];
+    load<N>(x, reinterpret_cast<const T*>(&kept[k]));
+    maximum = maximum_of<N>(maximum, x);
   }
   for (int64_t word = thread + kKeptWords * threads; word < row.num_words; word += threads) {
     A x[N];
@@ -81,8 +84,10 @@ __global__ void __launch_bounds__(kMaxBlock)
   for (int k = 0; k < kKeptWords; ++k) {
     const int64_t word = thread + k * threads;
     if (word >= row.num_words) continue;
-    sum += exp_all<N>(kept[k], maximum);
-    store<N>(row.words + word * N, kept[k]);
+    A x[N];
+    load<N>(x, reinterpret_cast<const T*>(&kept[k]));
+    sum += exp_all<N>(x, maximum);
+    store<N>(row.words + word * N, x);
   }
   for (int64_t word = thread + kKeptWords * threads; word < row.num_words; word += threads) {
     A x[N];
@@ -102,7 +107,47 @@ __global__ void __launch_bounds__(kMaxBlock)
   }
 }
 
+/// Threads as for row_grid.
+template <typename T>
+__global__ void __launch_bounds__(kMaxBlock)
+    dot_kernel(double* __restrict__ out, const T* __restrict__ a, const int64_t* __restrict__ a_rows, const T* __restrict__ b,
+               const int64_t* __restrict__ b_rows, int64_t count, int64_t width) {
+  using A = Accumulator<T>;
+  constexpr int N = kLanes<T>;
+  __shared__ A scratch[kWarp];
+  const int64_t k = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const int64_t column = static_cast<int64_t>(threadIdx.x) * N;
+  A sum = 0;
+  if (k < count && column < width) {
+    A x[N], y[N];
+    load<N>(x, a + a_rows[k] * width + column);
+    load<N>(y, b + b_rows[k] * width + column);
+#pragma unroll
+    for (int n = 0; n < N; ++n) sum += x[n] * y[n];
+  }
+  sum = combine_row(sum, scratch, Sum{});
+  if (threadIdx.x == 0 && k < count) out[k] = static_cast<double>(sum);
+}
+
 }  // namespace
+
+at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD, const at::Tensor& b_rows_K) {
+  check_rows(a_ND, "a");
+  check_rows(b_VD, "b");
+  check_index(a_rows_K, "rows of a");
+  check_index(b_rows_K, "rows of b");
+  const int64_t count = a_rows_K.size(0), width = a_ND.size(1);
+  TORCH_CHECK(b_rows_K.size(0) == count && b_VD.size(1) == width && b_VD.scalar_type() == a_ND.scalar_type(),
+              "products of rows that differ in number, width or dtype");
+  const DeviceGuard guard(a_ND.device());
+  at::Tensor out_K = at::empty({count}, a_ND.options().dtype(at::kDouble));
+  if (count == 0) return out_K;
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, a_ND.scalar_type(), "row_dots", [&] {
+    launch(dot_kernel<scalar_t>, row_grid(count, width / kLanes<scalar_t>), pointer<double>(out_K), pointer<const scalar_t>(a_ND),
+           pointer<const int64_t>(a_rows_K), pointer<const scalar_t>(b_VD), pointer<const int64_t>(b_rows_K), count, width);
+  });
+  return out_K;
+}
 
 void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at::Tensor& sum_b) {
   const int64_t num_rows = logits_bV.size(0), width = logits_bV.size(1);

@@ -1,4 +1,5 @@
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
@@ -131,6 +132,17 @@ void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
                                         maximum_b, sum_b);
     default: TORCH_CHECK(false, "softmax of ", logits_bV.scalar_type());
   }
+}
+
+at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD, const at::Tensor& b_rows_K) {
+  if (!a_ND.is_cpu()) return cuda::row_dots(a_ND, a_rows_K, b_VD, b_rows_K);
+  const at::ScalarType sums = a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return (a_ND.index_select(0, a_rows_K).to(sums) * b_VD.index_select(0, b_rows_K).to(sums)).sum(1).to(at::kDouble);
+}
+
+void add_scaled_rows(at::Tensor& out, const at::Tensor& index_K, const ScaledRows& source) {
+  if (!out.is_cpu()) return cuda::add_scaled_rows(out, index_K, source);
+  add_rows(out, index_K, source.values_VD.index_select(0, source.rows_K) * source.scale_K.unsqueeze(1));
 }
 
 void add_rows(at::Tensor& out, const at::Tensor& index_K, const at::Tensor& source_KD) {

@@ -17,6 +17,8 @@ at::Tensor gather_rows(const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
+at::Tensor row_dots(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
+void add_scaled_rows(const at::Tensor&, const at::Tensor&, const ScaledRows&) { refuse(); }
 at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t, int64_t) { refuse(); }
 at::Tensor bias_gelu(const at::Tensor&, const at::Tensor&, bool, const at::Tensor&) { refuse(); }
 void add_norm(const NormTensors&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const NormCall&) { refuse(); }
