@@ -1,6 +1,7 @@
 #include "dist/row_exchange.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
@@ -19,24 +20,24 @@ uint64_t packed(int64_t row, int64_t position) { return static_cast<uint64_t>(ro
 int64_t row_of(uint64_t key) { return static_cast<int64_t>(key >> 32); }
 int64_t position_of(uint64_t key) { return static_cast<int64_t>(key & 0xffffffffU); }
 
-struct Unique {
-  std::vector<int64_t> rows;  // distinct rows, ascending
-  at::Tensor position;        // int64 [n] index into `rows` of each input row
-};
-
-template <typename Row>
-Unique unique_rows(std::span<const Row> rows) {
-  std::vector<uint64_t> keys(rows.size());
-  for (size_t n = 0; n < rows.size(); ++n) keys[n] = packed(rows[n], static_cast<int64_t>(n));
+UniqueRows unique_rows(std::span<const int32_t> rows_T) {
+  std::vector<uint64_t> keys(rows_T.size());
+  for (size_t n = 0; n < rows_T.size(); ++n) keys[n] = packed(rows_T[n], static_cast<int64_t>(n));
   std::sort(keys.begin(), keys.end());
-  Unique out;
-  out.position = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
-  int64_t* position = out.position.mutable_data_ptr<int64_t>();
+  UniqueRows out;
+  out.position_T = at::empty({static_cast<int64_t>(rows_T.size())}, at::kLong);
+  int64_t* position = out.position_T.mutable_data_ptr<int64_t>();
   for (const uint64_t key : keys) {
     if (out.rows.empty() || out.rows.back() != row_of(key)) out.rows.push_back(row_of(key));
     position[position_of(key)] = static_cast<int64_t>(out.rows.size()) - 1;
   }
   return out;
+}
+
+/// Of rows that are distinct and ascending already.
+UniqueRows all_of(const std::vector<int32_t>& rows, at::Device device) {
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kLong).device(device);
+  return {{rows.begin(), rows.end()}, at::arange(static_cast<int64_t>(rows.size()), options)};
 }
 
 at::Tensor to_tensor(std::span<const int64_t> values) {
@@ -110,7 +111,8 @@ RowKernels cpu_row_kernels() {
             TORCH_CHECK(is_double || values_PD.scalar_type() == at::kFloat, "row gradients are fp32 or fp64");
             is_double ? sum_rows<double>(sums_MD, values_PD, row_of_P) : sum_rows<float>(sums_MD, values_PD, row_of_P);
             return sums_MD;
-          }};
+          },
+          unique_rows};
 }
 
 RowExchange::RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places)
@@ -133,14 +135,14 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   for (const int32_t row : rows_T) {
     TORCH_CHECK(row >= 0 && row < num_rows_, "row ", row, " is outside the table of ", num_rows_, " rows");
   }
-  const Unique wanted = unique_rows(rows_T);
+  const UniqueRows wanted = kernels_.unique(rows_T);
   Route route;
   const std::vector<int64_t> place = order_by_owner(wanted.rows, places_.owner, comm_.world_size(), route.ask);
   const auto num_unique = static_cast<int64_t>(wanted.rows.size());
   route.unique_rows_U = at::empty({num_unique}, at::kLong);
   int64_t* unique = route.unique_rows_U.mutable_data_ptr<int64_t>();
   for (int64_t n = 0; n < num_unique; ++n) unique[place[n]] = wanted.rows[n];
-  route.inverse_T = upload(at::index_select(to_tensor(place), 0, wanted.position), device_);
+  route.inverse_T = at::index_select(upload(to_tensor(place), device_), 0, wanted.position_T);
 
   const std::vector<int64_t> one_each(comm_.world_size(), 1);
   at::Tensor serve = at::empty({comm_.world_size()}, at::kLong);
@@ -150,20 +152,20 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   const int64_t num_served = sum(route.serve);
   at::Tensor served = at::empty({num_served}, at::kInt);
   comm_.all_to_all(served, route.unique_rows_U.to(at::kInt), route.serve, route.ask)->wait();
-  std::vector<int64_t> local(num_served);
+  std::vector<int32_t> local(num_served);
   const int32_t* asked = served.const_data_ptr<int32_t>();
-  for (int64_t p = 0; p < num_served; ++p) local[p] = places_.local(asked[p]);
-  Unique touched = unique_rows(std::span<const int64_t>(local));
-  route.served = local;
+  for (int64_t p = 0; p < num_served; ++p) local[p] = static_cast<int32_t>(places_.local(asked[p]));
+  UniqueRows touched = comm_.world_size() == 1 ? all_of(local, device_) : kernels_.unique(local);
+  route.served.assign(local.begin(), local.end());
   route.distinct = std::move(touched.rows);
-  route.touched_of_served_P = upload(touched.position, device_);
+  route.touched_of_served_P = touched.position_T;
   if (beyond_) {
     const std::vector<int32_t> rows(route.distinct.begin(), route.distinct.end());
     route.beyond = std::make_shared<const Route>(beyond_->route(rows));
     route.served_local_P = route.beyond->served_local_P;
     route.touched_local_M = route.beyond->touched_local_M;
   } else {
-    route.served_local_P = upload(to_tensor(local), device_);
+    route.served_local_P = upload(to_tensor(route.served), device_);
     route.touched_local_M = upload(to_tensor(route.distinct), device_);
   }
   return route;

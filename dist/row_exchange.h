@@ -43,18 +43,26 @@ struct Arriving {
   std::unique_ptr<Work> work;
 };
 
+/// The distinct ones of some rows.
+struct UniqueRows {
+  std::vector<int64_t> rows;  // ascending
+  at::Tensor position_T;      // int64 [T] place in `rows` of each, on the device of the kernels
+};
+
 /// What an exchange does with rows where the tables are; tensors of one device.
 struct RowKernels {
   /// table_ND[rows_U]: [U, D].
   std::function<at::Tensor(const at::Tensor& table_ND, const at::Tensor& rows_U)> gather;
   /// [num_rows, D]: row m is the sum of the values whose entry in row_of_P is m, in the order of P.
   std::function<at::Tensor(const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows)> sum;
+  /// The list comes from the host, and its distinct rows go there.
+  std::function<UniqueRows(std::span<const int32_t> rows_T)> unique;
 };
 /// Those of the CPU; fp32 and fp64. model/kernels/rows.h has those of GPUs.
 RowKernels cpu_row_kernels();
 
 /// Moves embedding rows from their owners to the ranks that need them, and gradients back (DESIGN.md §3 "lookup", "return").
-/// All members are collective. Ids are sorted and sent on the host; rows and gradients are on `device` and travel from there.
+/// All members are collective. Ids are sent on the host; they are sorted, and rows and gradients are, on `device` and travel from there.
 class RowExchange {
  public:
   RowExchange(Communicator& comm, const TableLayout& layout, at::Device device = at::kCPU,

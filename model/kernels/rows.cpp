@@ -1,7 +1,12 @@
 #include "model/kernels/rows.h"
 
+#include <ATen/ops/_unique2.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 
+#include <algorithm>
+
+#include "dist/device.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm::kernels {
@@ -10,11 +15,26 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   return table_ND.is_cpu() ? at::index_select(table_ND, 0, rows_U) : cuda::gather_rows(table_ND, rows_U);
 }
 
+namespace {
+
+UniqueRows unique_rows_on(at::Device device, std::span<const int32_t> rows_T) {
+  at::Tensor on_host_T = at::empty({static_cast<int64_t>(rows_T.size())}, at::kInt);
+  std::copy(rows_T.begin(), rows_T.end(), on_host_T.mutable_data_ptr<int32_t>());
+  const auto [rows_U, position_T, unused] = at::_unique2(upload(on_host_T, device), /*sorted=*/true, /*return_inverse=*/true);
+  const at::Tensor distinct = rows_U.cpu();
+  const int32_t* const first = distinct.const_data_ptr<int32_t>();
+  return {{first, first + distinct.numel()}, position_T};
+}
+
+}  // namespace
+
 RowKernels row_kernels(at::Device device) {
   if (device.is_cpu()) return cpu_row_kernels();
-  return {cuda::gather_rows, [](const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows) {
+  return {cuda::gather_rows,
+          [](const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows) {
             return cuda::segment_sum(values_PD, group_by_row(row_of_P, num_rows));
-          }};
+          },
+          [device](std::span<const int32_t> rows_T) { return unique_rows_on(device, rows_T); }};
 }
 
 }  // namespace cllm::kernels

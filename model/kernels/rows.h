@@ -11,7 +11,8 @@ namespace cllm::kernels {
 /// table_ND[rows_U]: [U, D], any dtype; rows_U int64. On a GPU the kernel of cuda.h.
 at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
 
-/// On a GPU gather_rows, and sums over rows grouped by a stable sort, so in the same order as on the CPU.
+/// On a GPU gather_rows, sums over rows grouped by a stable sort, so in the same order as on the CPU, and ids sorted there, for which a
+/// core of the host would take milliseconds.
 RowKernels row_kernels(at::Device device);
 
 }  // namespace cllm::kernels
