@@ -131,11 +131,17 @@ RowExchange::RowExchange(TwoLevels& levels, const TableLayout& layout, at::Devic
   beyond_.reset(new RowExchange(*levels.rail, layout.num_rows(), device, std::move(kernels), on_rail));
 }
 
-Route RowExchange::route(std::span<const int32_t> rows_T) {
+Route RowExchange::route(std::span<const int32_t> rows_T, SortOn sort_on) {
+  const auto distinct_of = [&](std::span<const int32_t> rows) {
+    if (sort_on == SortOn::kDevice) return kernels_.unique(rows);
+    UniqueRows out = unique_rows(rows);
+    out.position_T = upload(out.position_T, device_);
+    return out;
+  };
   for (const int32_t row : rows_T) {
     TORCH_CHECK(row >= 0 && row < num_rows_, "row ", row, " is outside the table of ", num_rows_, " rows");
   }
-  const UniqueRows wanted = kernels_.unique(rows_T);
+  const UniqueRows wanted = distinct_of(rows_T);
   Route route;
   const std::vector<int64_t> place = order_by_owner(wanted.rows, places_.owner, comm_.world_size(), route.ask);
   const auto num_unique = static_cast<int64_t>(wanted.rows.size());
@@ -155,13 +161,13 @@ Route RowExchange::route(std::span<const int32_t> rows_T) {
   std::vector<int32_t> local(num_served);
   const int32_t* asked = served.const_data_ptr<int32_t>();
   for (int64_t p = 0; p < num_served; ++p) local[p] = static_cast<int32_t>(places_.local(asked[p]));
-  UniqueRows touched = comm_.world_size() == 1 ? all_of(local, device_) : kernels_.unique(local);
+  UniqueRows touched = comm_.world_size() == 1 ? all_of(local, device_) : distinct_of(local);
   route.served.assign(local.begin(), local.end());
   route.distinct = std::move(touched.rows);
   route.touched_of_served_P = touched.position_T;
   if (beyond_) {
     const std::vector<int32_t> rows(route.distinct.begin(), route.distinct.end());
-    route.beyond = std::make_shared<const Route>(beyond_->route(rows));
+    route.beyond = std::make_shared<const Route>(beyond_->route(rows, sort_on));
     route.served_local_P = route.beyond->served_local_P;
     route.touched_local_M = route.beyond->touched_local_M;
   } else {
@@ -217,17 +223,23 @@ at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_
 }
 
 at::Tensor RowExchange::return_gradients(const Route& route, const at::Tensor& gradients_UD) {
-  at::Tensor sums_MD = sum_here(route, gradients_UD);
-  if (!beyond_) return sums_MD;
-  return beyond_->return_gradients(*route.beyond, at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD));
+  return finish_return(route, start_return(route, gradients_UD));
 }
 
-/// The sums over this exchange's ranks, in the order of route.distinct.
-at::Tensor RowExchange::sum_here(const Route& route, const at::Tensor& gradients_UD) {
-  if (comm_.world_size() == 1) return gradients_UD;  // every row was asked for once
-  at::Tensor arrived_PD = empty_rows(gradients_UD, route.touched_of_served_P.numel());
-  comm_.all_to_all(arrived_PD, gradients_UD.contiguous(), route.serve, route.ask)->wait();
-  return kernels_.sum(arrived_PD, route.touched_of_served_P, static_cast<int64_t>(route.distinct.size()));
+Returning RowExchange::start_return(const Route& route, const at::Tensor& gradients_UD) {
+  if (comm_.world_size() == 1) return {gradients_UD, gradients_UD, nullptr};
+  Returning out{gradients_UD.contiguous(), empty_rows(gradients_UD, route.touched_of_served_P.numel()), nullptr};
+  out.work = comm_.all_to_all(out.arrived_PD, out.sent_UD, route.serve, route.ask);
+  return out;
+}
+
+at::Tensor RowExchange::finish_return(const Route& route, Returning returning) {
+  if (returning.work) returning.work->wait();
+  const at::Tensor sums_MD =  // of this exchange's ranks, in the order of route.distinct; alone, every row was asked for once
+      returning.work ? kernels_.sum(returning.arrived_PD, route.touched_of_served_P, static_cast<int64_t>(route.distinct.size()))
+                     : returning.arrived_PD;
+  if (!beyond_) return sums_MD;
+  return beyond_->return_gradients(*route.beyond, at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD));
 }
 
 }  // namespace cllm

@@ -43,6 +43,12 @@ struct Arriving {
   std::unique_ptr<Work> work;
 };
 
+/// Gradients on their way between start_return() and finish_return(), which alone use it.
+struct Returning {
+  at::Tensor sent_UD, arrived_PD;
+  std::unique_ptr<Work> work;  // null: nothing travels
+};
+
 /// The distinct ones of some rows.
 struct UniqueRows {
   std::vector<int64_t> rows;  // ascending
@@ -61,6 +67,9 @@ struct RowKernels {
 /// Those of the CPU; fp32 and fp64. model/kernels/rows.h has those of GPUs.
 RowKernels cpu_row_kernels();
 
+/// Where the ids that a rank asks for are sorted: where the tables are, or on the host while the device has other work to do.
+enum class SortOn { kDevice, kHost };
+
 /// Moves embedding rows from their owners to the ranks that need them, and gradients back (DESIGN.md §3 "lookup", "return").
 /// All members are collective. Ids are sent on the host; they are sorted, and rows and gradients are, on `device` and travel from there.
 class RowExchange {
@@ -73,7 +82,7 @@ class RowExchange {
   RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device = at::kCPU, RowKernels kernels = cpu_row_kernels());
 
   /// Deduplicates the global rows this rank needs and tells the owners. `rows_T` may be empty.
-  Route route(std::span<const int32_t> rows_T);
+  Route route(std::span<const int32_t> rows_T, SortOn sort_on = SortOn::kDevice);
 
   /// Rows of the sharded table `local_rows [num_local_rows, D]` in the order of unique_rows_U: [U, D].
   at::Tensor fetch(const Route& route, const at::Tensor& local_rows);
@@ -85,6 +94,9 @@ class RowExchange {
 
   /// Sends gradients [U, D] to the owners and sums them per row in rank order: [M, D] in the order of touched_local_M.
   at::Tensor return_gradients(const Route& route, const at::Tensor& gradients_UD);
+  /// The same in two parts: gradients travel while the caller goes on, also with other collectives. Of two levels the first one's.
+  Returning start_return(const Route& route, const at::Tensor& gradients_UD);
+  at::Tensor finish_return(const Route& route, Returning returning);
 
  private:
   using OfRow = std::function<int64_t(int64_t row)>;
@@ -93,7 +105,6 @@ class RowExchange {
     OfRow owner, local;
   };
   RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places);
-  at::Tensor sum_here(const Route& route, const at::Tensor& gradients_UD);
 
   Communicator& comm_;
   int64_t num_rows_;

@@ -268,6 +268,7 @@ TrainOutcome Trainer::interrupt() {
 /// The state is copied at once and written in the background; a failed save is thrown by the next save or at the end, on all ranks.
 void Trainer::save(const std::string& pin) {
   if (saved_step_ == cursor_.global_step) return;
+  settle();
   supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   supervision_.failpoints.at("save.before_snapshot");
   replicas_.compare(cursor_.global_step);
@@ -338,7 +339,13 @@ void Trainer::write(const Segment& segment, const std::string& event, std::vecto
 
 TrainState Trainer::state() const { return view_state(workspace_.model, workspace_.backbone_optimizer.get()); }
 
+/// The tables get the update that the last step has left to the next one.
+void Trainer::settle() {
+  step_.settle([this] { checkpoints_->before_change(); });
+}
+
 void Trainer::flush_tables() {
+  settle();
   checkpoints_->before_change();
   for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->flush(*table);
 }

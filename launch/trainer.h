@@ -57,6 +57,7 @@ class Trainer {
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,
              std::vector<std::pair<std::string, double>> timing = {});
   TrainState state() const;
+  void settle();
   void flush_tables();
 
   Workspace& workspace_;

@@ -73,20 +73,24 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
   return {upload(at::tensor(rows, at::kLong), device), upload(at::tensor(factors, at::kDouble), device)};
 }
 
-double regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda, const at::Tensor& rows_M,
-                  at::Tensor& gradients_MD) {
-  if (covered.rows_C.size(0) == 0) return 0;
+Regularised regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda) {
+  if (covered.rows_C.size(0) == 0) return {};
   const at::Tensor difference_CD =
       kernels::gather_rows(own.weight, covered.rows_C) - kernels::gather_rows(fixed.weight, covered.rows_C);
   const at::Tensor square_C = at::mul(difference_CD, difference_CD).sum(1, /*keepdim=*/false, at::kDouble);
+  Regularised out{(covered.factors_C * square_C).sum().item<double>(), covered.rows_C, {}};
   if (lambda != 0) {
-    const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C).clamp_max(rows_M.size(0) - 1);
-    TORCH_CHECK(rows_M.size(0) > 0 && at::equal(rows_M.index_select(0, at_C), covered.rows_C),
-                "mutual regularisation covers a row that no sequence of the step reads");
-    const at::Tensor pull_C1 = (covered.factors_C * (2 * lambda)).to(difference_CD.scalar_type()).unsqueeze(1);
-    kernels::add_rows(gradients_MD, at_C, difference_CD * pull_C1);
+    out.pull_CD = difference_CD * (covered.factors_C * (2 * lambda)).to(difference_CD.scalar_type()).unsqueeze(1);
   }
-  return (covered.factors_C * square_C).sum().item<double>();
+  return out;
+}
+
+void add_pull(const Regularised& regularised, const at::Tensor& rows_M, at::Tensor& gradients_MD) {
+  if (!regularised.pull_CD.defined()) return;
+  const at::Tensor at_C = at::searchsorted(rows_M, regularised.rows_C).clamp_max(rows_M.size(0) - 1);
+  TORCH_CHECK(rows_M.size(0) > 0 && at::equal(rows_M.index_select(0, at_C), regularised.rows_C),
+              "mutual regularisation covers a row that no sequence of the step reads");
+  kernels::add_rows(gradients_MD, at_C, regularised.pull_CD);
 }
 
 }  // namespace cllm

@@ -22,9 +22,16 @@ struct CoveredShard {
 CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups,
                               at::Device device = at::kCPU);
 
-/// This rank's part of mr, without lambda. Adds lambda * d mr / d own = 2 lambda factor (own - fixed) to `gradients_MD`, whose rows
-/// are `rows_M` (local, ascending) and must include the covered ones; lambda = 0 adds nothing. The rows of both tables must be caught up.
-double regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda, const at::Tensor& rows_M,
-                  at::Tensor& gradients_MD);
+/// This rank's part of mr, without lambda, and its pull lambda * d mr / d own = 2 lambda factor (own - fixed) on the covered rows;
+/// pull_CD is undefined if there is none.
+struct Regularised {
+  double mr = 0;
+  at::Tensor rows_C, pull_CD;
+};
+/// The covered rows of both tables must be caught up.
+Regularised regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda);
+
+/// Adds the pull to `gradients_MD`, whose rows are `rows_M` (local, ascending) and must include the covered ones.
+void add_pull(const Regularised& regularised, const at::Tensor& rows_M, at::Tensor& gradients_MD);
 
 }  // namespace cllm

@@ -67,7 +67,7 @@ class PhaseTimer {
       end_range();
     }
     const double lap = watch_.lap();
-    if (current_ != nullptr) seconds_.*current_ = lap;
+    if (current_ != nullptr) seconds_.*current_ += lap;
     current_ = nullptr;
   }
 

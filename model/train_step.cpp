@@ -50,7 +50,7 @@ bool is_finite(const at::Tensor& tensor) { return std::isfinite(tensor.sum().ite
 
 /// The tensors of a step, in its order, that are looked at when a sum of them is not finite.
 struct Seen {
-  at::Tensor own_ND, other_ND, input_TD, hidden_AD, gradients_UD, gradients_MD;
+  at::Tensor own_ND, other_ND, input_TD, hidden_AD, gradients_UD;
 };
 
 NonFinite first_non_finite(const Seen& seen, std::pair<double, double> loss_and_mr, bool backbone_is_finite) {
@@ -63,7 +63,7 @@ NonFinite first_non_finite(const Seen& seen, std::pair<double, double> loss_and_
                                                                 : NonFinite::kInputGradients;
   }
   if (!backbone_is_finite) return NonFinite::kBackboneGradients;
-  return std::isfinite(mr) && is_finite(seen.gradients_MD) ? NonFinite::kNone : NonFinite::kRowGradients;
+  return std::isfinite(mr) ? NonFinite::kNone : NonFinite::kRowGradients;
 }
 
 /// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros. False: they are not finite.
@@ -191,16 +191,26 @@ struct TrainStep::Ahead {
   Arriving arriving;
 };
 
+/// What a step leaves to do when its gradients are on their way.
+struct TrainStep::Unfinished {
+  StepKind kind{};
+  Route route;
+  Returning returning;
+  at::Tensor item_head_gradient;  // undefined: the softmax trains no items
+  Regularised regularised;
+  double learning_rate = 0;
+};
+
 TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
     : channels_(channels), model_(model), optimizer_(optimizer), exchange_(exchange_of(channels, levels, model.collaborative)) {}
 
 TrainStep::~TrainStep() = default;
 
-TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config) {
+TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config, SortOn sort_on) {
   Lookup out;
   out.tokens = split_tokens(batch, trained(batch.kind).weight.device());
   out.asked = rows_to_ask(batch, out.tokens.rows, config, is_sampled(batch, config));
-  out.route = exchange_.route(out.asked.rows);
+  out.route = exchange_.route(out.asked.rows, sort_on);
   return out;
 }
 
@@ -209,19 +219,19 @@ TrainStep::Lookup TrainStep::look_up(const Batch& batch, const StepConfig& confi
     TORCH_CHECK(ahead_->batch == &batch, "another step was announced");
     return std::move(std::exchange(ahead_, nullptr)->lookup);
   }
-  Lookup out = ask(batch, config);
+  Lookup out = ask(batch, config, SortOn::kDevice);
   Table& own = trained(batch.kind);
   optimizer_.catch_up(own, out.route.touched_local_M);
   out.fetched_UD = exchange_.fetch(out.route, own.weight);
   return out;
 }
 
-std::unique_ptr<TrainStep::Ahead> TrainStep::start(const NextStep& next, StepKind now) {
-  Lookup lookup = ask(next.batch, next.config);
-  Table& read = trained(next.batch.kind);
+/// Sends the rows of `lookup`, which is that of the next step, on their way, but for those that the update of `now` moves.
+std::unique_ptr<TrainStep::Ahead> TrainStep::start(const Batch& next, Lookup lookup, StepKind now) {
+  Table& read = trained(next.kind);
   if (&read != &trained(now)) optimizer_.catch_up(read, lookup.route.touched_local_M);
-  Arriving arriving = exchange_.start_fetch(lookup.route, read.weight, rows_that_move(now, next.batch.kind));
-  return std::make_unique<Ahead>(Ahead{&next.batch, std::move(lookup), std::move(arriving)});
+  Arriving arriving = exchange_.start_fetch(lookup.route, read.weight, rows_that_move(now, next.kind));
+  return std::make_unique<Ahead>(Ahead{&next, std::move(lookup), std::move(arriving)});
 }
 
 /// Local rows of the side that `next` reads which the update of `now` moves. Dense Adam moves all rows of a table by every update.
@@ -259,10 +269,30 @@ at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor&
 }
 
 StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, RowGradients& out) {
+  Unfinished rest;
+  const StepLosses losses = compute(batch, config, nullptr, rest);
+  out = finish(rest);
+  look_at_row_gradients();
+  return losses;
+}
+
+/// Mutual regularisation of the rows that the batch covers.
+Regularised TrainStep::pull_together(const Batch& batch, double lambda) {
+  Table &own = trained(batch.kind), &other = fixed(batch.kind);
+  const CoveredShard covered = exchange_covered(channels_.exchange, own.layout, batch.mr, batch.num_groups, own.weight.device());
+  optimizer_.catch_up(own, covered.rows_C);
+  optimizer_.catch_up(other, covered.rows_C);
+  return regularise(covered, own, other, lambda);
+}
+
+/// All but finish(). What is left of the step before and the lookup of the next one, if that trains the other side, are done while a GPU
+/// has the forward pass to do: the host is free, and rows travel beneath the head and the backward pass.
+StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, const NextStep* next_of_other_side,
+                              Unfinished& rest) {
   const at::NoGradGuard no_grad;
   const bool items_predict_items = batch.kind != StepKind::kContent;
   Backbone& backbone = *model_.backbone;
-  Table &own = trained(batch.kind), &other = fixed(batch.kind);
+  Table& own = trained(batch.kind);
   const TableLayout& layout = own.layout;
   phases_ = {};
   PhaseTimer timer(phases_, own.weight.device(), config.trace);
@@ -270,18 +300,24 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   timer.enter(&PhaseSeconds::lookup);
   if (optimizer_.moves_absent_rows()) config.before_change();  // rows are brought up to date before they are read
   const bool sampled = is_sampled(batch, config), exact_items = items_predict_items && !sampled;
-  const Lookup lookup = look_up(batch, config);
+  Lookup lookup = look_up(batch, config);
   const auto& [tokens, asked, route, fetched_UD] = lookup;
   if (exact_items) {
     optimizer_.catch_up(own, at::arange(layout.num_local_users(), layout.num_local_rows(), route.touched_local_M.options()));
   }
-  touched_ = (route.beyond ? *route.beyond : route).distinct;
-  all_items_ = exact_items;
   const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, route.inverse_T.narrow(0, 0, asked.num_tokens));
   timer.enter(&PhaseSeconds::forward);
 
   const at::Tensor hidden_AD =
       with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
+  timer.enter(&PhaseSeconds::update);
+
+  Lookup of_next;  // the host sorts and sends ids before it has to wait for the forward pass
+  if (next_of_other_side != nullptr) of_next = ask(next_of_other_side->batch, next_of_other_side->config, SortOn::kHost);
+  settle(config.before_change);  // of the other side: nothing before this line reads its rows
+  if (next_of_other_side != nullptr) ahead_ = start(next_of_other_side->batch, std::move(of_next), batch.kind);
+  touched_ = (route.beyond ? *route.beyond : route).distinct;
+  all_items_ = exact_items;
   timer.enter(&PhaseSeconds::head);
 
   const HeadResult head = predict(batch, config, lookup, hidden_AD.detach());
@@ -295,40 +331,69 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, Ro
   timer.enter(&PhaseSeconds::give_back);
 
   const at::Tensor gradients_UD = gradients_of_asked(lookup, x_gradient_TD, sampled ? head.weight_gradient : at::Tensor());
-  out = merge_gradients(layout, route, exchange_.return_gradients(route, gradients_UD),
-                        exact_items ? head.weight_gradient : at::Tensor());
+  rest.kind = batch.kind;
+  rest.learning_rate = config.learning_rate;
+  rest.returning = exchange_.start_return(route, gradients_UD);
+  if (exact_items) rest.item_head_gradient = head.weight_gradient;
   timer.enter(&PhaseSeconds::mr);
 
-  at::Tensor sums = at::tensor(  // lm, mr, sequences, tokens
-      {head.loss, 0.0, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
-  if (config.lambda != 0 || config.report_mr) {
-    const CoveredShard covered = exchange_covered(channels_.exchange, layout, batch.mr, batch.num_groups, own.weight.device());
-    optimizer_.catch_up(own, covered.rows_C);
-    optimizer_.catch_up(other, covered.rows_C);
-    sums[1] = regularise(covered, own, other, config.lambda, out.rows_M, out.gradients_MD);
-  }
-  non_finite_ = first_non_finite({own.weight, other.weight, x_TD, hidden_AD, gradients_UD, out.gradients_MD},
-                                 {head.loss, sums[1].item<double>()}, backbone_is_finite);
+  if (config.lambda != 0 || config.report_mr) rest.regularised = pull_together(batch, config.lambda);
+  non_finite_ = first_non_finite({own.weight, fixed(batch.kind).weight, x_TD, hidden_AD, gradients_UD},
+                                 {head.loss, rest.regularised.mr}, backbone_is_finite);
+  look_at_row_gradients();
+  at::Tensor sums = at::tensor(
+      {head.loss, rest.regularised.mr, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())},
+      at::kDouble);
   channels_.world.all_reduce(sums, ReduceOp::kSum);
+  rest.route = std::move(lookup.route);
   const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
   return {lm + config.lambda * mr, lm, mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
 }
 
+/// The gradients of this rank's rows, once they have arrived.
+RowGradients TrainStep::finish(Unfinished& rest) {
+  const at::NoGradGuard no_grad;
+  RowGradients out = merge_gradients(trained(rest.kind).layout, rest.route,
+                                     exchange_.finish_return(rest.route, std::move(rest.returning)), rest.item_head_gradient);
+  add_pull(rest.regularised, out.rows_M, out.gradients_MD);
+  row_gradient_sum_ = out.gradients_MD.sum();
+  return out;
+}
+
+void TrainStep::look_at_row_gradients() {
+  const at::Tensor sum = std::exchange(row_gradient_sum_, at::Tensor());
+  if (non_finite_ == NonFinite::kNone && sum.defined() && !is_finite(sum)) non_finite_ = NonFinite::kRowGradients;
+}
+
+void TrainStep::settle(const std::function<void()>& before_change) {
+  if (!unfinished_) return;
+  const auto rest = std::exchange(unfinished_, nullptr);
+  const RowGradients gradients = finish(*rest);
+  before_change();
+  optimizer_.update(trained(rest->kind), gradients.rows_M, gradients.gradients_MD, rest->learning_rate);
+}
+
 StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const NextStep* next) {
-  RowGradients gradients;
-  const StepLosses losses = this->gradients(batch, config, gradients);
-  Table& own = trained(batch.kind);
-  PhaseTimer timer(phases_, own.weight.device(), config.trace);
+  const bool other_side = next != nullptr && &trained(next->batch.kind) != &trained(batch.kind);
+  auto rest = std::make_unique<Unfinished>();
+  const StepLosses losses = compute(batch, config, other_side ? next : nullptr, *rest);
+  PhaseTimer timer(phases_, trained(batch.kind).weight.device(), config.trace);
   timer.enter(&PhaseSeconds::update);
-  config.before_change();
-  if (next != nullptr) ahead_ = start(*next, batch.kind);
-  optimizer_.update(own, gradients.rows_M, gradients.gradients_MD, config.learning_rate);
-  if (ahead_) {
-    Table& read = trained(next->batch.kind);
-    optimizer_.catch_up(read, ahead_->lookup.route.touched_local_M);
-    ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight);
+  unfinished_ = std::move(rest);
+  if (!other_side) {
+    if (next != nullptr) ahead_ = start(next->batch, ask(next->batch, next->config, SortOn::kDevice), batch.kind);
+    settle(config.before_change);
+    look_at_row_gradients();
   }
+  if (ahead_) finish_ahead();
   return losses;
+}
+
+/// The rows of the next step that could not travel before are fetched.
+void TrainStep::finish_ahead() {
+  Table& read = trained(ahead_->batch->kind);
+  optimizer_.catch_up(read, ahead_->lookup.route.touched_local_M);
+  ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight);
 }
 
 }  // namespace cllm

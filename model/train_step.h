@@ -9,6 +9,7 @@
 #include "dist/communicator.h"
 #include "dist/row_exchange.h"
 #include "model/backbone.h"
+#include "model/mutual_regularisation.h"
 #include "model/phases.h"
 #include "model/row_optimizer.h"
 #include "model/softmax_head.h"
@@ -66,10 +67,14 @@ class TrainStep {
 
   /// lookup, forward, softmax, backward, return, MR.
   StepLosses gradients(const Batch& batch, const StepConfig& config, RowGradients& out);
-  /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read: before the update
-  /// the rows that the update leaves alone, so that they travel beneath it, after it the others; the results are the same bit for bit.
-  /// The next call must then be of that batch, and nothing may change the tables in between.
+  /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read; the results are the
+  /// same bit for bit. The next call must then be of that batch, and nothing may change the tables in between.
+  ///   next trains the same side: rows that the update leaves alone travel beneath the update, the others after it;
+  ///   next trains the other side (L and C in turn): its rows travel beneath the head and the backward pass, and this step's gradients,
+  ///   on their way to the owners, beneath the forward pass of the next, which then makes this step's update.
   StepLosses run(const Batch& batch, const StepConfig& config, const NextStep* next = nullptr);
+  /// Makes the update that the last run() has left to the next one. Call it before anything else reads or changes the tables. Collective.
+  void settle(const std::function<void()>& before_change);
 
   /// Where the time of the last step went, on this rank.
   const PhaseSeconds& phases() const { return phases_; }
@@ -79,13 +84,19 @@ class TrainStep {
  private:
   struct Lookup;
   struct Ahead;
+  struct Unfinished;
 
-  Lookup ask(const Batch& batch, const StepConfig& config);
+  Lookup ask(const Batch& batch, const StepConfig& config, SortOn sort_on);
   Lookup look_up(const Batch& batch, const StepConfig& config);
   HeadResult predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD);
   /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
   static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD, const at::Tensor& sampled_gradient);
-  std::unique_ptr<Ahead> start(const NextStep& next, StepKind now);
+  StepLosses compute(const Batch& batch, const StepConfig& config, const NextStep* next_of_other_side, Unfinished& rest);
+  Regularised pull_together(const Batch& batch, double lambda);
+  RowGradients finish(Unfinished& rest);
+  void look_at_row_gradients();
+  std::unique_ptr<Ahead> start(const Batch& next, Lookup lookup, StepKind now);
+  void finish_ahead();
   std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
   Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
@@ -98,7 +109,9 @@ class TrainStep {
   NonFinite non_finite_ = NonFinite::kNone;
   std::vector<int64_t> touched_;  // local rows of the last gradients(), ascending; with all items if all_items_
   bool all_items_ = false;
-  std::unique_ptr<Ahead> ahead_;  // of the step that comes next; null: none
+  std::unique_ptr<Ahead> ahead_;            // of the step that comes next; null: none
+  std::unique_ptr<Unfinished> unfinished_;  // of the step that was last; null: none
+  at::Tensor row_gradient_sum_;             // of gradients that nobody has looked at; undefined: none
 };
 
 }  // namespace cllm

@@ -109,12 +109,12 @@ TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
   expect_same_losses(train("cpu", 1, "cpu_variant", more), train("cuda", 2, "device_variant", more), 1e-4);
 }
 
-TEST(DeviceRun, AKilledRunResumesBitForBit) {
+TEST(DeviceRun, AKilledRunResumesBitForBitThoughStepsOverlap) {
   const std::string more = "--run.precision=bf16 --checkpoint.every_steps=1 --checkpoint.keep=2 --finetune.epochs=0 ";
   const fs::path whole = train("cuda", 1, "whole", more), killed = fresh_dir("killed");
-  const std::string fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
-  EXPECT_EQ(run(on("cuda", 1, train_arguments(killed, more + fail))).code, 137);
-  const Finished resumed = run(on("cuda", 1, train_arguments(killed, more)));
+  const std::string ahead = more + "--run.fetch_ahead=true ", fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
+  EXPECT_EQ(run(on("cuda", 1, train_arguments(killed, ahead + fail))).code, 137);
+  const Finished resumed = run(on("cuda", 1, train_arguments(killed, ahead)));
   EXPECT_EQ(resumed.code, 0) << resumed.output;
   EXPECT_EQ(read_file(whole / "metrics.jsonl"), read_file(killed / "metrics.jsonl"));
 }

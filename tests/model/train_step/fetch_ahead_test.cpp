@@ -3,7 +3,8 @@
 #include "tests/model/train_step/small_model.h"
 #include "tests/support/thread_world.h"
 
-// The rows of the next step fetched beneath the update of this one.
+// The rows of the next step fetched beneath the update of this one, or beneath its backward pass where the next trains the other side; then
+// the update is made beneath the next step's forward pass.
 
 namespace cllm {
 namespace {
@@ -76,6 +77,51 @@ TEST(FetchAhead, ChangesNoBitWhateverFollowsWhatever) {
       }
     }
   }
+}
+
+TEST(FetchAhead, TheUpdateOfAStepIsLeftToTheNextOfTheOtherSideOrToWhoeverSettles) {
+  run_ranks(2, [](Communicator& eager) {
+    LazyCommunicator comm(eager);
+    const auto optimizer = make_row_optimizer({.name = "lazy_adam"});
+    RecModel model = small_model(comm, *optimizer);
+    TrainStep step(comm, model, *optimizer);
+    const Batch first = batch_of(StepKind::kCollaborative, comm.rank(), 2), second = batch_of(StepKind::kContent, comm.rank(), 2),
+                third = batch_of(StepKind::kCollaborative, comm.rank(), 2);
+    StepConfig config{.lambda = 0.3};
+    int changes = 0;
+    config.before_change = [&] { ++changes; };
+    const NextStep to_second{second, config}, to_third{third, config};
+    const at::Tensor l = model.collaborative.weight.clone(), c = model.content.weight.clone();
+    step.run(first, config, &to_second);
+    EXPECT_TRUE(at::equal(model.collaborative.weight, l));
+    EXPECT_EQ(changes, 0);
+    step.run(second, config, &to_third);
+    EXPECT_FALSE(at::equal(model.collaborative.weight, l));
+    EXPECT_TRUE(at::equal(model.content.weight, c));
+    EXPECT_EQ(changes, 1);
+    step.settle(config.before_change);
+    EXPECT_FALSE(at::equal(model.content.weight, c));
+    step.settle(config.before_change);
+    EXPECT_EQ(changes, 2);
+    step.run(third, config);
+    EXPECT_EQ(changes, 3);
+  });
+}
+
+TEST(FetchAhead, ANumberThatIsNotFiniteIsReportedThoughTheUpdateIsLate) {
+  run_ranks(1, [](Communicator& comm) {
+    const auto optimizer = make_row_optimizer({.name = "sgd"});
+    RecModel model = small_model(comm, *optimizer);
+    TrainStep step(comm, model, *optimizer);
+    const Batch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
+    const StepConfig config{.lambda = 1e308};  // the pull overflows where the regulariser itself does not
+    const NextStep next{second, {}};
+    model.collaborative.weight.mul_(1e3);
+    step.run(first, config, &next);
+    EXPECT_EQ(step.non_finite(), NonFinite::kNone);
+    step.run(second, {});
+    EXPECT_NE(step.non_finite(), NonFinite::kNone);
+  });
 }
 
 TEST(FetchAhead, AnotherStepThanTheAnnouncedOneIsAnError) {
