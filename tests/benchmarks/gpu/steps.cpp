@@ -114,6 +114,26 @@ void measure_step(const Limits& limits, Report& report, TrainStep& step, const B
   add(report, limits, std::string(name) + ", 64 x 1,024 tokens", times, flops, bar, note + phases);
 }
 
+/// An L-step and a C-step with run.fetch_ahead: what their sum above spends on lookup and update lies beneath the other step here.
+void measure_turns(const Limits& limits, Report& report, TrainStep step, const Backbone& backbone) {
+  constexpr size_t kBatches = 4;
+  std::vector<Batch> l, c;
+  for (int n = 0; n < static_cast<int>(kBatches); ++n) {
+    l.push_back(batch_of(StepKind::kCollaborative, n));
+    c.push_back(batch_of(StepKind::kContent, n));
+  }
+  const StepConfig config{.lambda = 0};
+  size_t turn = 0;
+  const Times times = time_on_device(8, [&](int) {
+    const size_t now = turn++ % kBatches;
+    const NextStep to_c{c[now], config}, to_l{l[turn % kBatches], config};
+    step.run(l[now], config, &to_c);
+    step.run(c[now], config, &to_l);
+  });
+  const double flops = step_flops(l[0], backbone, config, false) + step_flops(c[0], backbone, config, false);
+  add(report, limits, "L and C in turn, fetched ahead", times, flops, 0, "");
+}
+
 /// A checkpoint's copy of a table into the host's memory, alone; and how much longer a step takes that begins beside it.
 void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) {
   HostCopies copies(table.device());
@@ -170,6 +190,8 @@ void measure_steps(const Limits& limits, Report& report) {
                                      {StepKind::kRecommendation, "finetuning step"}}) {
       report.attempt(name, [&, kind = kind, name = name] { measure_step(limits, report, step, *model.backbone, {kind, name}); });
     }
+    report.attempt("L and C in turn",
+                   [&] { measure_turns(limits, report, TrainStep(comm, model, *optimizer), *model.backbone); });
     report.attempt("checkpoint snapshot", [&] { measure_snapshot(report, step, model.collaborative.weight); });
   });
   report.attempt("all-to-all", [&] { measure_loop_back(report, device); });
