@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/errors.h"
@@ -42,10 +43,23 @@ json to_json(const ShardEntry& shard) {
   return {{"file", shard.file}, {"bytes", shard.num_bytes}, {"xxh3", sums}};
 }
 
+void require(bool condition, const std::string& what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+/// A number that T holds; the JSON library would cast 2.5 or 1e30 to whatever comes.
+template <class T = int64_t>
+T whole_number(const json& value) {
+  const bool fits = value.is_number_unsigned() ? std::in_range<T>(value.get<uint64_t>())
+                                               : value.is_number_integer() && std::in_range<T>(value.get<int64_t>());
+  require(fits, "expected a whole number, found " + value.dump());
+  return value.get<T>();
+}
+
 ShardEntry shard_of(const json& value) {
   ShardEntry shard;
   shard.file = value.at("file");
-  shard.num_bytes = value.at("bytes");
+  shard.num_bytes = whole_number(value.at("bytes"));
   const std::string sums = value.at("xxh3");
   for (size_t n = 0; n < sums.size(); n += 16) shard.block_sums.push_back(from_hex(sums.substr(n, 16)));
   return shard;
@@ -68,13 +82,15 @@ TensorEntry tensor_of(const json& value) {
   TensorEntry tensor;
   tensor.name = value.at("name");
   tensor.dtype = value.at("dtype");
-  tensor.shape = value.at("shape").get<std::vector<int64_t>>();
+  for (const json& size : value.at("shape")) tensor.shape.push_back(whole_number(size));
   for (const json& part : value.at("parts")) {
-    tensor.parts.push_back({part.at("shard"), part.at("first_row"), part.at("rows"), part.at("offset")});
+    tensor.parts.push_back({whole_number<int>(part.at("shard")), whole_number(part.at("first_row")),
+                            whole_number(part.at("rows")), whole_number(part.at("offset"))});
   }
   if (value.contains("patches")) {
     for (const json& patch : value["patches"]) {
-      tensor.patches.push_back({patch.at("shard"), patch.at("rows"), patch.at("offset"), patch.at("rows_offset")});
+      tensor.patches.push_back({whole_number<int>(patch.at("shard")), whole_number(patch.at("rows")),
+                                whole_number(patch.at("offset")), whole_number(patch.at("rows_offset"))});
     }
   }
   return tensor;
@@ -85,10 +101,6 @@ json array_of(const std::vector<Value>& values) {
   json array = json::array();
   for (const Value& value : values) array.push_back(to_json(value));
   return array;
-}
-
-void require(bool condition, const std::string& what) {
-  if (!condition) throw std::runtime_error(what);
 }
 
 /// A product of file values that cannot overflow unnoticed.
@@ -253,7 +265,7 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
       return true;
     });
     require(document.at("format") == kFormat, "this is not a cllm4rec checkpoint");
-    const int version = document.at("version");
+    const auto version = whole_number(document.at("version"));
     require(version >= kOldestManifestVersion && version <= kManifestVersion,
             "format version " + std::to_string(version) + ", this program reads " + std::to_string(kOldestManifestVersion) +
                 " to " + std::to_string(kManifestVersion));
@@ -267,8 +279,8 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     require(document.at("block_bytes") == kBlockBytes, "block_bytes must be " + std::to_string(kBlockBytes));
     Manifest manifest;
     manifest.run_id = document.at("run_id");
-    manifest.step = document.at("step");
-    manifest.whole_step = document.value("whole_step", int64_t{-1});
+    manifest.step = whole_number(document.at("step"));
+    manifest.whole_step = whole_number(document.value("whole_step", json(-1)));
     manifest.metadata_json = document.at("metadata").dump();
     for (const json& value : document.at("tensors")) manifest.tensors.push_back(tensor_of(value));
     for (const json& value : document.at("shards")) manifest.shards.push_back(shard_of(value));

@@ -1,6 +1,7 @@
 #include "data/corpus/manifest.h"
 
 #include <limits>
+#include <utility>
 
 #include "data/corpus/files.h"
 #include "data/errors.h"
@@ -25,9 +26,18 @@ Json to_json(const std::vector<CorpusShard>& shards) {
   return list;
 }
 
+/// A number that T holds; the JSON library would cast 2.5 or 1e30 to whatever comes.
+template <class T = int64_t>
+T whole_number(const Json& value) {
+  const bool fits = value.is_number_unsigned() ? std::in_range<T>(value.get<uint64_t>())
+                                               : value.is_number_integer() && std::in_range<T>(value.get<int64_t>());
+  if (!fits) throw DataError("damaged: expected a whole number, found " + value.dump());
+  return value.get<T>();
+}
+
 /// A name that stays inside the corpus: no absolute path, no "..".
 FileEntry file_from(const Json& entry) {
-  FileEntry file{entry.at("name"), entry.at("bytes"), entry.at("xxh3")};
+  FileEntry file{entry.at("name"), whole_number<uint64_t>(entry.at("bytes")), entry.at("xxh3")};
   const std::filesystem::path name(file.name);
   bool inside = !file.name.empty() && !name.is_absolute();
   for (const auto& piece : name) inside = inside && piece != "..";
@@ -39,7 +49,7 @@ std::vector<CorpusShard> shards_from(const Json& list, int64_t rows, const std::
   std::vector<CorpusShard> shards;
   int64_t next_row = 0;
   for (const Json& entry : list) {
-    const CorpusShard shard{file_from(entry), entry.at("first_row"), entry.at("rows")};
+    const CorpusShard shard{file_from(entry), whole_number(entry.at("first_row")), whole_number(entry.at("rows"))};
     if (shard.first_row != next_row || shard.rows < 1 || shard.rows > rows - next_row) {
       throw DataError("shard '" + shard.file.name + "' does not continue the rows before it");
     }
@@ -52,14 +62,14 @@ std::vector<CorpusShard> shards_from(const Json& list, int64_t rows, const std::
 }
 
 int64_t count_from(const Json& counts, const char* key, int64_t max = std::numeric_limits<int64_t>::max()) {
-  const int64_t value = counts.at(key);
+  const int64_t value = whole_number(counts.at(key));
   if (value < 0 || value > max) throw DataError(std::string("count '") + key + "' is " + std::to_string(value));
   return value;
 }
 
 void check_format(const Json& json) {
   if (!json.is_object() || json.value("format", "") != kCorpusFormat) throw DataError("not the manifest of a corpus");
-  const int version = json.value("version", 0);
+  const int64_t version = whole_number(json.value("version", Json(0)));
   if (version != kCorpusVersion) {
     throw DataError("format version " + std::to_string(version) + ", this program reads " + std::to_string(kCorpusVersion) +
                     "; run `cllm4rec prepare` again");

@@ -26,6 +26,8 @@ Rows bad_corpora() {
       corpus_row("counts_negative", [] { forge_corpus([](Json& j) { j["counts"]["users"] = -1; }); }, {"count 'users' is -1"}),
       corpus_row("counts_too_large", [] { forge_corpus([](Json& j) { j["counts"]["items"] = uint64_t{1} << 40; }); },
                  {"count 'items' is 1099511627776"}),
+      corpus_row("count_no_whole_number", [] { forge_corpus([](Json& j) { j["counts"]["items"] = 2.5; }); },
+                 {"expected a whole number, found 2.5"}),
       corpus_row("counts_missing", [] { forge_corpus([](Json& j) { j.erase("counts"); }); }, {"corpus.json", "counts"}),
       corpus_row("shard_outside", [] { forge_corpus([](Json& j) { j["shards"]["users"][0]["name"] = "../raw/items.tsv"; }); },
                  {"../raw/items.tsv", "leaves the corpus"}),

@@ -73,6 +73,7 @@ Rows bad_runs() {
        {"manifest.json", "expected checksum"}},
       {"checkpoint_manifest_empty", [] { write(checkpoint_manifest(), ""); }, "checkpoint verify run", 66, {"manifest.json"}},
       manifest_row("of_the_future", [](json& j) { j["version"] = 99; }, {"manifest.json", "format version 99"}),
+      manifest_row("step_beyond_64_bits", [](json& j) { j["step"] = 1e30; }, {"expected a whole number, found 1e+30"}),
       manifest_row("of_other_program", [](json& j) { j["format"] = "x"; }, {"not a cllm4rec checkpoint"}),
       manifest_row("negative_step", [](json& j) { j["step"] = -1; }, {"step"}),
       manifest_row("shape_overflows",
