@@ -45,8 +45,11 @@ std::optional<Straggler> StragglerWatch::add(std::span<const RankWork> ranks) {
     for (size_t n = 0; n < kWindow; ++n) slow_steps += history.own_s[n] > limit * history.expected_s[n];
     const double factor = sum(history.own_s) / std::max(1e-9, expected_s);
     const bool slow = slow_steps >= kSlowSteps && factor > limit;
-    if (slow && !history.named) found = Straggler{static_cast<int>(rank), factor};
-    if (slow) history.named = true;
+    if (slow) history.slow_s = std::max(history.slow_s + ranks[rank].own_s, sum(history.own_s));
+    if (slow_steps < kWindow / 2) history.slow_s = 0;
+    const bool steadily = history.slow_s >= kSlowFor_s;
+    if (steadily && !history.named) found = Straggler{static_cast<int>(rank), factor};
+    if (steadily) history.named = true;
     if (slow_steps == 0) history.named = false;
   }
   return found;
