@@ -8,8 +8,8 @@
 
 namespace cllm {
 
-/// An operation with a hand-written gradient: a struct with its options as members. libtorch's own header for this
-/// (torch/csrc/autograd/custom_function.h) takes longer to compile than all of our kernels; only differentiable.cpp includes it.
+/// An operation with a hand-written gradient: a struct with its options and constants as members. libtorch's own header for this
+/// (torch/csrc/autograd/custom_function.h) costs a file some 10 s of compilation; only differentiable.cpp includes it.
 class Differentiable {
  public:
   using Tensors = std::vector<at::Tensor>;
@@ -19,8 +19,8 @@ class Differentiable {
   };
 
   virtual ~Differentiable() = default;
-  /// The outputs. Tensors that backward needs go into `saved`: inputs, outputs and intermediates, but never as members (a tensor
-  /// that holds the operation which made it would live for ever).
+  /// The outputs. Inputs, outputs and intermediates that backward needs go into `saved`, never into members: an output that holds
+  /// the operation which made it would live for ever.
   virtual Tensors forward(const Tensors& inputs, Tensors& saved) const = 0;
   /// The gradient of each input, undefined where there is none. The gradient of an output that took no part in the loss is undefined.
   virtual Tensors backward(const Saved& saved, const Tensors& gradients) const = 0;
