@@ -21,7 +21,8 @@ enum class Purpose : uint64_t {
   kBackboneInit,
   kDropout,
   kDemoData,
-  kNegatives
+  kNegatives,
+  kRounding
 };
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA 2014).

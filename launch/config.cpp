@@ -237,6 +237,10 @@ void check(RunConfig& config) {
   if (config.run.fetch_ahead && config.run.ranks_per_node > 0) {
     throw ConfigError("run.fetch_ahead and run.ranks_per_node exclude each other: rows are fetched ahead on one level only");
   }
+  if (config.run.table_precision == "bf16" && config.run.precision == "fp64") {
+    throw ConfigError(
+        "run.table_precision = \"bf16\" and run.precision = \"fp64\" exclude each other: choose \"fp32\" or \"bf16\"");
+  }
   if (config.run.user_tables == "host" && config.run.device == "cpu") {
     throw ConfigError(
         "run.user_tables = \"host\" needs run.device = \"cuda\": on the CPU all tables are in the host's memory anyway");

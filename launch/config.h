@@ -21,7 +21,8 @@ struct RunSection {
   bool random_backbone = false;  // LLM-Scratch: only config.json of the backbone is used
   int64_t seed = 0;
   std::string device = "cpu";
-  std::string precision = "fp32";  // fp32 | bf16 | fp64
+  std::string precision = "fp32";        // fp32 | bf16 | fp64
+  std::string table_precision = "full";  // full | bf16
   bool fetch_ahead = false;
   bool recompute = false;
   std::string user_tables = "device";  // device | host

@@ -23,8 +23,11 @@ Fields run_fields(RunSection& run) {
       {"run.random_backbone", &run.random_backbone, "start from random weights: only config.json is read (LLM-Scratch)"},
       {"run.seed", &run.seed, "every random choice is a function of it", at_least(0)},
       {"run.device", &run.device, "where ranks compute; --device=cuda is short for it", one_of({"cpu", "cuda"}), false, false},
-      {"run.precision", &run.precision, "bf16: backbone compute only, tables stay fp32; fp64: everything",
-       one_of({"fp32", "bf16", "fp64"})},
+      {"run.precision", &run.precision, "of the backbone: fp32 or bf16; fp64: of everything", one_of({"fp32", "bf16", "fp64"})},
+      {"run.table_precision", &run.table_precision,
+       "bf16: rows are kept and travel in bf16, their updates are rounded stochastically; full: fp32 (fp64 with that "
+       "run.precision)",
+       one_of({"full", "bf16"})},
       {"run.ranks_per_node", &run.ranks_per_node,
        "rows travel in two levels: inside nodes of so many ranks, then once per node between them; 0: in one level",
        between(0, 4096), false, false},

@@ -36,6 +36,7 @@ Table initial_table(const RunConfig& config, const Corpus& corpus, const Backbon
   if (config.init.tables == "text_mean") {
     table.weight.add_(centred_text_means(corpus, backbone.word_embedding().detach().cpu(), layout).to(dtype));
   }
+  if (config.run.table_precision == "bf16") round_to_bf16(table);
   return table;
 }
 

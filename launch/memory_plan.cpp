@@ -80,7 +80,9 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channe
   rank_users(workspace, comm, users, {.k = 1}, [](int64_t, const std::vector<ScoredItem>&) {});
 
   const double tables = static_cast<double>(model.collaborative.weight.nbytes() + model.content.weight.nbytes());
-  const double moments = config.optimizer.name == "adam" || config.optimizer.name == "lazy_adam" ? 2 * tables : 0;
+  const double width_of_moments = config.run.table_precision == "bf16" ? 2 : 1;  // relative to the rows'
+  const double moments =
+      config.optimizer.name == "adam" || config.optimizer.name == "lazy_adam" ? 2 * width_of_moments * tables : 0;
   double backbone = 0;
   if (config.run.train_backbone) {
     for (const auto& [name, parameter] : model.backbone->parameters()) backbone += static_cast<double>(parameter.nbytes());

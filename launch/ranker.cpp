@@ -35,7 +35,7 @@ std::vector<int32_t> hidden_items(const Corpus& corpus, int64_t user, bool train
 bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
                 const RankingSink& sink) {
   const Table& table = workspace.model.collaborative;
-  const ItemScorer scorer(comm, table.layout.items(), table.items());
+  const ItemScorer scorer(comm, table.layout.items(), table.items().to(table.compute_dtype()));
   RowExchange exchange(comm, table.layout, table.weight.device(), kernels::row_kernels(table.weight.device()));
   const int64_t block = workspace.config.evaluation.batch_users;
   const int64_t blocks = agreed_blocks(comm, users.size(), block);

@@ -36,6 +36,7 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
   out += line("backbone   %s: width %lld, %lld positions, %s, %s\n", config.run.backbone.c_str(),
               static_cast<long long>(backbone.width()), static_cast<long long>(backbone.max_positions()),
               config.run.precision.c_str(), config.run.train_backbone ? "trained" : "frozen");
+  if (config.run.table_precision == "bf16") out += "tables     rows in bf16, updates rounded stochastically\n";
   out += line("ranks      %d, on %s\n", world_size, describe(workspace.device).c_str());
   if (workspace.limits.flops_per_s > 0) {
     out +=

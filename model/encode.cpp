@@ -49,7 +49,8 @@ at::Tensor encode(RowExchange& exchange, const Backbone& backbone, const Table& 
   const at::NoGradGuard no_grad;
   const TokenSources tokens = split_tokens(batch, table.weight.device());
   const Route route = exchange.route(tokens.rows);
-  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), exchange.fetch(route, table.weight), route.inverse_T);
+  const at::Tensor fetched_UD = exchange.fetch(route, table.weight).to(table.compute_dtype());
+  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, route.inverse_T);
   return hidden_states(backbone, batch, x_TD, {});
 }
 

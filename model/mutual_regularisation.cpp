@@ -75,8 +75,10 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
 
 Regularised regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda) {
   if (covered.rows_C.size(0) == 0) return {};
-  const at::Tensor difference_CD =
-      kernels::gather_rows(own.weight, covered.rows_C) - kernels::gather_rows(fixed.weight, covered.rows_C);
+  const auto rows_of = [&](const Table& table) {
+    return kernels::gather_rows(table.weight, covered.rows_C).to(table.compute_dtype());
+  };
+  const at::Tensor difference_CD = rows_of(own) - rows_of(fixed);
   const at::Tensor square_C = at::mul(difference_CD, difference_CD).sum(1, /*keepdim=*/false, at::kDouble);
   Regularised out{(covered.factors_C * square_C).sum().item<double>(), covered.rows_C, {}};
   if (lambda != 0) {

@@ -1,10 +1,26 @@
 #include "model/row_optimizer.h"
 
+#include <algorithm>
+
+#include "data/random.h"
 #include "model/errors.h"
 #include "model/kernels/row_update.h"
 
 namespace cllm {
 namespace {
+
+enum class Call { kUpdate, kCatchUp };
+
+/// Of a bf16 table: draws of their own for every update of the table, the same for any world size and however a run was interrupted.
+kernels::Rounding rounding_of(const Table& table, Call call) {
+  if (table.weight.scalar_type() != at::kBFloat16) return {};
+  const TableLayout& layout = table.layout;
+  const uint64_t key = mix64(table.rounding_seed + 2 * static_cast<uint64_t>(table.step) + (call == Call::kCatchUp ? 1 : 0));
+  return {.key = std::max<uint64_t>(1, key),
+          .num_users = layout.num_local_users(),
+          .user_shift = layout.users().begin(layout.rank()),
+          .item_shift = layout.users().num_rows() + layout.items().begin(layout.rank()) - layout.num_local_users()};
+}
 
 /// Dense Adam at the cost of the touched rows. Every row counts its updates (Table::row_step); the ones it missed had gradient 0 and
 /// the learning rate of the time, Table::learning_rate, so a change of the rate first flushes the table.
@@ -13,8 +29,8 @@ class SkipAwareAdam : public RowOptimizer {
   explicit SkipAwareAdam(const OptimizerConfig& config) : config_(config) {}
 
   void reset(Table& table) const override {
-    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
-    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
+    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
+    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
     table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
     table.step = 0;
     table.learning_rate = Table::kNoLearningRate;
@@ -23,7 +39,8 @@ class SkipAwareAdam : public RowOptimizer {
   void catch_up(Table& table, const at::Tensor& rows_M) const override {
     if (table.step == 0) return;
     TORCH_CHECK(table.learning_rate >= 0, "a table of step ", table.step, " must know the learning rate of its last update");
-    kernels::adam_catch_up(table.weight, table.moment1, table.moment2, table.row_step, rows_M, call(table, table.learning_rate));
+    kernels::adam_catch_up(table.weight, table.moment1, table.moment2, table.row_step, rows_M, call(table, table.learning_rate),
+                           rounding_of(table, Call::kCatchUp));
   }
 
   void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const override {
@@ -31,7 +48,7 @@ class SkipAwareAdam : public RowOptimizer {
     table.learning_rate = learning_rate;
     ++table.step;
     kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, rows_M, gradients_MD,
-                         call(table, learning_rate));
+                         call(table, learning_rate), rounding_of(table, Call::kUpdate));
   }
 
   void flush(Table& table) const override { catch_up(table, /*rows_M=*/at::Tensor()); }
@@ -76,12 +93,13 @@ class LazyAdam : public LazyOptimizer {
 
  private:
   void allocate(Table& table) const override {
-    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
-    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.weight.scalar_type());
+    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
+    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
   }
   void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
     kernels::adam_update(table.weight, table.moment1, table.moment2, /*row_step=*/at::Tensor(), rows_M, gradients_MD,
-                         {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step});
+                         {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step},
+                         rounding_of(table, Call::kUpdate));
   }
   OptimizerConfig config_;
 };
@@ -93,10 +111,11 @@ class RowwiseAdagrad : public LazyOptimizer {
 
  private:
   void allocate(Table& table) const override {
-    table.moment2 = zeros_like_rows(table, {table.weight.size(0)}, table.weight.scalar_type());
+    table.moment2 = zeros_like_rows(table, {table.weight.size(0)}, table.compute_dtype());
   }
   void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
-    kernels::rowwise_adagrad_update(table.weight, table.moment2, rows_M, gradients_MD, table.learning_rate, epsilon_);
+    kernels::rowwise_adagrad_update(table.weight, table.moment2, rows_M, gradients_MD, table.learning_rate, epsilon_,
+                                    rounding_of(table, Call::kUpdate));
   }
   double epsilon_;
 };
@@ -104,7 +123,7 @@ class RowwiseAdagrad : public LazyOptimizer {
 class Sgd : public LazyOptimizer {
   void allocate(Table&) const override {}
   void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
-    kernels::sgd_update(table.weight, rows_M, gradients_MD, table.learning_rate);
+    kernels::sgd_update(table.weight, rows_M, gradients_MD, table.learning_rate, rounding_of(table, Call::kUpdate));
   }
 };
 

@@ -27,7 +27,7 @@ class RowOptimizer {
   /// Brings rows up to table.step; must precede any read of them. No-op except for `adam`.
   virtual void catch_up(Table& table, const at::Tensor& rows_M) const = 0;
 
-  /// One update: table.step += 1, then rows_M move by gradients_MD (same dtype as the table).
+  /// One update: table.step += 1, then rows_M move by gradients_MD, [M, D] in table.compute_dtype().
   virtual void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const = 0;
 
   /// Whether an update also moves rows that it is not given.

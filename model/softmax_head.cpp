@@ -26,6 +26,7 @@
 #include <cmath>
 #include <optional>
 
+#include "model/compute_dtype.h"
 #include "model/kernels/softmax_block.h"
 
 namespace cllm {
@@ -184,7 +185,7 @@ HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const
   HeadResult result = softmax_here(hidden_AD, all_JD, targets, /*want_weight_gradient=*/true);
   at::Tensor local_gradient = at::empty(mine.sizes(), result.weight_gradient.options());
   comm.reduce_scatter(local_gradient, result.weight_gradient, sizes);
-  result.weight_gradient = local_gradient.to(local_items.scalar_type());
+  result.weight_gradient = local_gradient.to(residual_dtype(local_items.scalar_type()));
   return result;
 }
 
@@ -272,7 +273,8 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
   const double loss =
       (weight_A.narrow(0, all.first_position, own_A) * normaliser_A.narrow(0, all.first_position, own_A)).sum().item<double>() -
       (targets.weights_K * packed.narrow(0, A + all.first_target, own_K)).sum().item<double>();
-  return {loss, own_gradient.to(hidden_AD.scalar_type()), softmax.weight_gradient().to(local_items.scalar_type())};
+  return {loss, own_gradient.to(hidden_AD.scalar_type()),
+          softmax.weight_gradient().to(residual_dtype(local_items.scalar_type()))};
 }
 
 }  // namespace
@@ -282,7 +284,7 @@ HeadResult item_softmax(Communicator& comm, const RowPartition& items, ItemSoftm
   const at::NoGradGuard no_grad;
   if (comm.world_size() == 1) {
     HeadResult result = softmax_here(hidden_AD, local_items, targets, /*want_weight_gradient=*/true);
-    result.weight_gradient = result.weight_gradient.to(local_items.scalar_type());
+    result.weight_gradient = result.weight_gradient.to(residual_dtype(local_items.scalar_type()));
     return result;
   }
   return form == ItemSoftmax::kGathered ? softmax_gathered(comm, items, hidden_AD, local_items, targets)

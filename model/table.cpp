@@ -37,8 +37,14 @@ Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType
   Table table;
   table.layout = layout;
   table.weight = at::empty({layout.num_local_rows(), width}, dtype);
+  table.rounding_seed = stream_key(seed, Purpose::kRounding, static_cast<uint64_t>(side));
   dtype == at::kFloat ? fill_normal<float>(table, seed, side) : fill_normal<double>(table, seed, side);
   return table;
+}
+
+void round_to_bf16(Table& table) {
+  TORCH_CHECK(table.weight.scalar_type() == at::kFloat, "a table is rounded to bf16 from fp32");
+  table.weight = table.weight.to(at::kBFloat16);
 }
 
 Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD) {

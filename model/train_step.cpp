@@ -222,7 +222,7 @@ TrainStep::Lookup TrainStep::look_up(const Batch& batch, const StepConfig& confi
   Lookup out = ask(batch, config, SortOn::kDevice);
   Table& own = trained(batch.kind);
   optimizer_.catch_up(own, out.route.touched_local_M);
-  out.fetched_UD = exchange_.fetch(out.route, own.weight);
+  out.fetched_UD = exchange_.fetch(out.route, own.weight).to(own.compute_dtype());
   return out;
 }
 
@@ -393,7 +393,7 @@ StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const Ne
 void TrainStep::finish_ahead() {
   Table& read = trained(ahead_->batch->kind);
   optimizer_.catch_up(read, ahead_->lookup.route.touched_local_M);
-  ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight);
+  ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight).to(read.compute_dtype());
 }
 
 }  // namespace cllm

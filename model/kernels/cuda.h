@@ -65,12 +65,12 @@ struct RowGradient {
   at::Tensor fixed_ND = {};               // the fixed side, same rows as the table; its rows must be caught up
   at::Tensor pull_M = {};                 // lambda times the weight of the row's regulariser
   at::Tensor distance_M = {};             // out, if defined: |w - fixed|^2 before the update
-  uint64_t rounding_key = 0;              // bf16 tables: 0 rounds to nearest, otherwise stochastically with this key
+  Rounding rounding = {};                 // of a bf16 table
 };
 
 /// row_update.h's functions, with the sum of the gradient and the update in one pass over the rows.
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                   const at::Tensor& rows_M, const AdamCall& call);
+                   const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding = {});
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                  const RowGradient& gradient, const AdamCall& call);
 void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,

@@ -21,7 +21,7 @@ struct RowArgs {
   const A* pull;
   A* distance;
   int64_t num_rows, width;
-  uint64_t rounding_key;
+  Rounding rounding;
 };
 
 /// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row. The whole update of a row happens in registers:
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(1024) update_kernel(RowArgs<W, A> args, Rule r
   __syncthreads();  // all threads of the row have read its counter and accumulator
   if (!active) return;
   state.update(rule, w, g, square);
-  store_weight<N>(args.weight + offset, w, args.rounding_key, offset);
+  store_weight<N>(args.weight + offset, w, args.rounding, row, args.width, column);
   state.store(rule, row, offset, threadIdx.x == 0);
 }
 
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(1024) catch_up_kernel(RowArgs<W, A> args, Adam
   __syncthreads();  // all threads of the row have read its counter
   if (!stale) return;
   state.catch_up(rule, w);
-  store_weight<N>(args.weight + offset, w, args.rounding_key, offset);
+  store_weight<N>(args.weight + offset, w, args.rounding, row, args.width, column);
   state.store(rule, row, offset, threadIdx.x == 0);
 }
 
@@ -107,7 +107,7 @@ RowArgs<W, A> row_args(const at::Tensor& weight, const RowGradient& gradient, co
           pointer<A>(gradient.distance_M),
           num_rows,
           weight.size(1),
-          gradient.rounding_key};
+          gradient.rounding};
 }
 
 /// Calls `body(W(), A())` with the types of the table.
@@ -155,9 +155,10 @@ AdamRule<A> adam_rule(const at::Tensor& m, const at::Tensor& v, const at::Tensor
 }  // namespace
 
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                   const at::Tensor& rows_M, const AdamCall& call) {
+                   const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding) {
   check_rows(weight, "weight");
   RowGradient all;
+  all.rounding = rounding;
   all.rows_M = rows_M;
   if (rows_M.defined()) check_index(rows_M, "rows");
   if ((rows_M.defined() ? rows_M.size(0) : weight.size(0)) == 0) return;

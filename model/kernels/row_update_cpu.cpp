@@ -1,9 +1,15 @@
 #include <ATen/Parallel.h>
+#include <c10/util/BFloat16.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <vector>
 
+#include "data/random.h"
+#include "model/compute_dtype.h"
 #include "model/kernels/cuda.h"
 #include "model/kernels/row_update.h"
 #include "model/kernels/vector_clones.h"
@@ -11,16 +17,63 @@
 namespace cllm::kernels {
 namespace {
 
-/// What the loops need, with the constants in the table's precision.
-template <typename T>
-struct AdamLoop {
-  T *weight, *m, *v;
+/// What the loops need. W: type of the weights, T: of all the rest.
+template <typename W, typename T>
+struct RowLoop {
+  W* weight;
+  T *m, *v;
   int32_t* row_step;    // null: rows miss nothing
   const int64_t* rows;  // null: row n is row n
   const T* gradients;
   int64_t D;
   AdamCall call;
   int64_t visible_updates;  // see below
+  Rounding rounding;
+};
+
+/// fp32 -> bf16, up with the probability of the dropped part: 16 random bits are added below the kept ones. NaN and Inf pass.
+CLLM_INLINE at::BFloat16 round_stochastically(float value, uint64_t random16) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7F800000U) == 0x7F800000U) return at::BFloat16(value);
+  return {static_cast<unsigned short>((bits + static_cast<uint32_t>(random16)) >> 16), at::BFloat16::from_bits()};
+}
+
+/// One row of weights after the other, to read and write in T: the table's own memory, or a copy that close() rounds.
+template <typename W, typename T>
+class OpenRow {
+ public:
+  explicit OpenRow(const RowLoop<W, T>& loop) : loop_(loop) {
+    if constexpr (!std::is_same_v<W, T>) copy_.resize(static_cast<size_t>(loop.D));
+  }
+  T* open(int64_t row) {
+    W* const weight = loop_.weight + row * loop_.D;
+    if constexpr (std::is_same_v<W, T>)
+      return weight;
+    else
+      return std::copy(weight, weight + loop_.D, copy_.begin()), copy_.data();
+  }
+  void close(int64_t row) {
+    if constexpr (!std::is_same_v<W, T>) {
+      W* const weight = loop_.weight + row * loop_.D;
+      const Rounding& rounding = loop_.rounding;
+      if (rounding.key == 0) {
+        std::copy(copy_.begin(), copy_.end(), weight);
+        return;
+      }
+      const int64_t global = row + (row < rounding.num_users ? rounding.user_shift : rounding.item_shift);
+      const uint64_t key = rounding.key + static_cast<uint64_t>(global * loop_.D);
+      for (int64_t first = 0; first < loop_.D; first += 4) {
+        const uint64_t random = mix64(key + static_cast<uint64_t>(first));
+        for (int64_t d = first; d < std::min(first + 4, loop_.D); ++d) {
+          weight[d] = round_stochastically(copy_[static_cast<size_t>(d)], (random >> (16 * (d - first))) & 0xFFFF);
+        }
+      }
+    }
+  }
+
+ private:
+  const RowLoop<W, T>& loop_;
+  std::vector<T> copy_;
 };
 
 /// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves a coordinate by
@@ -41,9 +94,8 @@ CLLM_INLINE bool is_zero(const T* x, int64_t D) {
   return zero;
 }
 
-template <typename T>
-CLLM_INLINE void missed_updates(const AdamLoop<T>& loop, int64_t row, int64_t last_step) {
-  T* __restrict w = loop.weight + row * loop.D;
+template <typename W, typename T>
+CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __restrict w, int64_t last_step) {
   T* __restrict m = loop.m + row * loop.D;
   T* __restrict v = loop.v + row * loop.D;
   const int64_t first_step = loop.row_step[row];
@@ -73,18 +125,21 @@ CLLM_INLINE void missed_updates(const AdamLoop<T>& loop, int64_t row, int64_t la
   }
 }
 
-template <typename T>
-CLLM_INLINE void catch_up_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+template <typename W, typename T>
+CLLM_INLINE void catch_up_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
+  OpenRow<W, T> weights(loop);
   for (int64_t n = begin; n < end; ++n) {
     const int64_t row = loop.rows != nullptr ? loop.rows[n] : n;
     if (loop.row_step[row] >= loop.call.step) continue;
-    missed_updates(loop, row, loop.call.step);
+    missed_updates(loop, row, weights.open(row), loop.call.step);
+    weights.close(row);
     loop.row_step[row] = static_cast<int32_t>(loop.call.step);
   }
 }
 
-template <typename T>
-CLLM_INLINE void update_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+template <typename W, typename T>
+CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
+  OpenRow<W, T> weights(loop);
   const auto& call = loop.call;
   const double step = static_cast<double>(call.step);
   const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
@@ -93,11 +148,11 @@ CLLM_INLINE void update_range(const AdamLoop<T>& loop, int64_t begin, int64_t en
   const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(call.beta2, step)));
   for (int64_t n = begin; n < end; ++n) {
     const int64_t row = loop.rows[n];
+    T* __restrict w = weights.open(row);
     if (loop.row_step != nullptr) {
-      if (loop.row_step[row] < call.step - 1) missed_updates(loop, row, call.step - 1);
+      if (loop.row_step[row] < call.step - 1) missed_updates(loop, row, w, call.step - 1);
       loop.row_step[row] = static_cast<int32_t>(call.step);
     }
-    T* __restrict w = loop.weight + row * loop.D;
     T* __restrict m = loop.m + row * loop.D;
     T* __restrict v = loop.v + row * loop.D;
     const T* __restrict g = loop.gradients + n * loop.D;
@@ -106,14 +161,16 @@ CLLM_INLINE void update_range(const AdamLoop<T>& loop, int64_t begin, int64_t en
       v[d] = beta2 * v[d] + one_minus_beta2 * g[d] * g[d];
       w[d] -= rate * m[d] / (std::sqrt(v[d]) * correction + epsilon);
     }
+    weights.close(row);
   }
 }
 
-template <typename T>
-CLLM_INLINE void adagrad_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+template <typename W, typename T>
+CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
+  OpenRow<W, T> weights(loop);
   const T rate = static_cast<T>(loop.call.learning_rate), epsilon = static_cast<T>(loop.call.epsilon);
   for (int64_t n = begin; n < end; ++n) {
-    T* __restrict w = loop.weight + loop.rows[n] * loop.D;
+    T* __restrict w = weights.open(loop.rows[n]);
     const T* __restrict g = loop.gradients + n * loop.D;
     double square = 0;
     for (int64_t d = 0; d < loop.D; ++d) square += static_cast<double>(g[d]) * static_cast<double>(g[d]);
@@ -121,33 +178,44 @@ CLLM_INLINE void adagrad_range(const AdamLoop<T>& loop, int64_t begin, int64_t e
     accumulator += static_cast<T>(square / static_cast<double>(loop.D));
     const T scale = rate / (std::sqrt(accumulator) + epsilon);
     for (int64_t d = 0; d < loop.D; ++d) w[d] -= scale * g[d];
+    weights.close(loop.rows[n]);
   }
 }
 
-template <typename T>
-CLLM_INLINE void sgd_range(const AdamLoop<T>& loop, int64_t begin, int64_t end) {
+template <typename W, typename T>
+CLLM_INLINE void sgd_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
+  OpenRow<W, T> weights(loop);
   const T rate = static_cast<T>(loop.call.learning_rate);
   for (int64_t n = begin; n < end; ++n) {
-    T* __restrict w = loop.weight + loop.rows[n] * loop.D;
+    T* __restrict w = weights.open(loop.rows[n]);
     const T* __restrict g = loop.gradients + n * loop.D;
     for (int64_t d = 0; d < loop.D; ++d) w[d] -= rate * g[d];
+    weights.close(loop.rows[n]);
   }
 }
 
 enum class Algorithm { kCatchUp, kAdam, kAdagrad, kSgd };
 
-// target_clones wants plain functions: one per precision.
-CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const AdamLoop<float>& loop, int64_t begin, int64_t end) {
+template <typename Loop>
+CLLM_INLINE void run_algorithm(Algorithm algorithm, const Loop& loop, int64_t begin, int64_t end) {
   if (algorithm == Algorithm::kCatchUp) catch_up_range(loop, begin, end);
   if (algorithm == Algorithm::kAdam) update_range(loop, begin, end);
   if (algorithm == Algorithm::kAdagrad) adagrad_range(loop, begin, end);
   if (algorithm == Algorithm::kSgd) sgd_range(loop, begin, end);
 }
-CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const AdamLoop<double>& loop, int64_t begin, int64_t end) {
-  if (algorithm == Algorithm::kCatchUp) catch_up_range(loop, begin, end);
-  if (algorithm == Algorithm::kAdam) update_range(loop, begin, end);
-  if (algorithm == Algorithm::kAdagrad) adagrad_range(loop, begin, end);
-  if (algorithm == Algorithm::kSgd) sgd_range(loop, begin, end);
+
+// target_clones wants plain functions: one per precision.
+using FloatLoop = RowLoop<float, float>;
+using DoubleLoop = RowLoop<double, double>;
+using HalfLoop = RowLoop<at::BFloat16, float>;
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const FloatLoop& loop, int64_t begin, int64_t end) {
+  run_algorithm(algorithm, loop, begin, end);
+}
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const DoubleLoop& loop, int64_t begin, int64_t end) {
+  run_algorithm(algorithm, loop, begin, end);
+}
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const HalfLoop& loop, int64_t begin, int64_t end) {
+  run_algorithm(algorithm, loop, begin, end);
 }
 
 struct Arguments {
@@ -158,58 +226,70 @@ void check(const Arguments& a, bool wants_gradients) {
   TORCH_CHECK(a.weight.is_cpu() && a.weight.is_contiguous(), "the row optimisers need a contiguous CPU table");
   if (a.rows_M.defined()) TORCH_CHECK(a.rows_M.is_contiguous() && a.rows_M.scalar_type() == at::kLong, "rows must be int64");
   if (!wants_gradients) return;
-  TORCH_CHECK(a.gradients_MD.is_contiguous() && a.gradients_MD.scalar_type() == a.weight.scalar_type() &&
+  TORCH_CHECK(a.gradients_MD.is_contiguous() && a.gradients_MD.scalar_type() == residual_dtype(a.weight.scalar_type()) &&
                   a.gradients_MD.size(0) == a.rows_M.size(0) && a.gradients_MD.size(1) == a.weight.size(1),
-              "gradients must be [rows, D] in the table's dtype");
+              "gradients must be [rows, D], fp64 for an fp64 table and fp32 for all others");
 }
 
-template <typename T>
-void run(Algorithm algorithm, const Arguments& a, const AdamCall& call) {
+template <typename W, typename T>
+void run(Algorithm algorithm, const Arguments& a, const AdamCall& call, const Rounding& rounding) {
   const auto pointer = [](const at::Tensor& t) { return t.defined() ? t.mutable_data_ptr<T>() : nullptr; };
-  const AdamLoop<T> loop{pointer(a.weight),
-                         pointer(a.m),
-                         pointer(a.v),
-                         a.row_step.defined() ? a.row_step.mutable_data_ptr<int32_t>() : nullptr,
-                         a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr,
-                         pointer(a.gradients_MD),
-                         a.weight.size(1),
-                         call,
-                         count_visible_updates(call, sizeof(T) == 4 ? 30 : 60)};
+  const RowLoop<W, T> loop{a.weight.mutable_data_ptr<W>(),
+                           pointer(a.m),
+                           pointer(a.v),
+                           a.row_step.defined() ? a.row_step.mutable_data_ptr<int32_t>() : nullptr,
+                           a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr,
+                           pointer(a.gradients_MD),
+                           a.weight.size(1),
+                           call,
+                           count_visible_updates(call, sizeof(T) == 4 ? 30 : 60),
+                           rounding};
   const int64_t count = a.rows_M.defined() ? a.rows_M.size(0) : a.weight.size(0);
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece
   at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { run_range(algorithm, loop, begin, end); });
 }
 
-void dispatch(Algorithm algorithm, const Arguments& arguments, const AdamCall& call) {
+void dispatch(Algorithm algorithm, const Arguments& arguments, const AdamCall& call, const Rounding& rounding) {
   check(arguments, algorithm != Algorithm::kCatchUp);
-  arguments.weight.scalar_type() == at::kFloat ? run<float>(algorithm, arguments, call) : run<double>(algorithm, arguments, call);
+  switch (arguments.weight.scalar_type()) {
+    case at::kFloat: return run<float, float>(algorithm, arguments, call, rounding);
+    case at::kDouble: return run<double, double>(algorithm, arguments, call, rounding);
+    case at::kBFloat16: return run<at::BFloat16, float>(algorithm, arguments, call, rounding);
+    default: TORCH_CHECK(false, "tables are fp32, fp64 or bf16, found ", arguments.weight.scalar_type());
+  }
 }
 
 }  // namespace
 
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                   const at::Tensor& rows_M, const AdamCall& call) {
-  if (!weight.is_cpu()) return cuda::adam_catch_up(weight, m, v, row_step, rows_M, call);
-  dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, rows_M, {}}, call);
+                   const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding) {
+  if (!weight.is_cpu()) return cuda::adam_catch_up(weight, m, v, row_step, rows_M, call, rounding);
+  dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, rows_M, {}}, call, rounding);
 }
 
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call) {
-  if (!weight.is_cpu()) return cuda::adam_update(weight, m, v, row_step, {rows_M, gradients_MD}, call);
-  dispatch(Algorithm::kAdam, {weight, m, v, row_step, rows_M, gradients_MD}, call);
+                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call, const Rounding& rounding) {
+  if (!weight.is_cpu()) {
+    return cuda::adam_update(weight, m, v, row_step, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding}, call);
+  }
+  dispatch(Algorithm::kAdam, {weight, m, v, row_step, rows_M, gradients_MD}, call, rounding);
 }
 
 void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
-                            const at::Tensor& gradients_MD, double learning_rate, double epsilon) {
+                            const at::Tensor& gradients_MD, double learning_rate, double epsilon, const Rounding& rounding) {
   if (!weight.is_cpu()) {
-    return cuda::rowwise_adagrad_update(weight, accumulator, {rows_M, gradients_MD}, learning_rate, epsilon);
+    return cuda::rowwise_adagrad_update(weight, accumulator, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding},
+                                        learning_rate, epsilon);
   }
-  dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, epsilon, 0});
+  dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, epsilon, 0}, rounding);
 }
 
-void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) {
-  if (!weight.is_cpu()) return cuda::sgd_update(weight, {rows_M, gradients_MD}, learning_rate);
-  dispatch(Algorithm::kSgd, {weight, {}, {}, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, 0, 0});
+void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate,
+                const Rounding& rounding) {
+  if (!weight.is_cpu()) {
+    return cuda::sgd_update(weight, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding}, learning_rate);
+  }
+  dispatch(Algorithm::kSgd, {weight, {}, {}, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, 0, 0}, rounding);
 }
 
 }  // namespace cllm::kernels

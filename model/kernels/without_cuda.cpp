@@ -24,7 +24,7 @@ at::Tensor bias_gelu(const at::Tensor&, const at::Tensor&, bool, const at::Tenso
 void add_norm(const NormTensors&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const NormCall&) { refuse(); }
 void add_norm_backward(const at::Tensor&, const at::Tensor&, const NormTensors&, const at::Tensor&, const NormCall&) { refuse(); }
 void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                   const AdamCall&) {
+                   const AdamCall&, const Rounding&) {
   refuse();
 }
 void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&,

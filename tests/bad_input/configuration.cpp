@@ -31,6 +31,8 @@ Rows bad_configurations() {
       override_row("ahead_in_two_levels", "--run.fetch_ahead=true --run.ranks_per_node=1",
                    {"run.fetch_ahead", "run.ranks_per_node", "one level only"}),
       override_row("nodes_do_not_divide", "--run.ranks_per_node=5", {"run.ranks_per_node = 5", "does not divide", "ranks"}),
+      override_row("bf16_tables_in_fp64", "--run.table_precision=bf16 --run.precision=fp64",
+                   {"run.table_precision", "run.precision", "exclude each other"}),
       override_row("host_tables_on_the_cpu", "--run.user_tables=host", {"run.user_tables", "run.device", "in the host's memory"}),
       override_row("no_negatives", "--optimizer.negatives=0", {"optimizer.negatives", "0", "1 to"}),
       override_row("unknown_precision", "--run.precision=fp8", {"run.precision", "fp8", "fp32 | bf16 | fp64"}),

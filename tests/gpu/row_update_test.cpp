@@ -151,7 +151,7 @@ TEST(Bfloat16Table, RoundsToNearestOrStochasticallyWithoutBias) {
   EXPECT_TRUE(same_bits(nearest, start));
   const auto draw = [&](at::Tensor& weight, uint64_t key) {
     device::RowGradient gradient{rows, gradients};
-    gradient.rounding_key = key;
+    gradient.rounding = {.key = key};
     device::sgd_update(weight, gradient, rate);
   };
   draw(drawn, 7);
@@ -161,6 +161,18 @@ TEST(Bfloat16Table, RoundsToNearestOrStochasticallyWithoutBias) {
   EXPECT_FALSE(same_bits(drawn, other));
   const double up = (drawn.cpu().to(at::kFloat) > 1).to(at::kDouble).mean().item<double>();
   EXPECT_NEAR(up, 0.25, 0.01);  // 32,768 draws: standard deviation 0.0024
+}
+
+TEST(Bfloat16Table, DrawsAsTheCpuTwin) {
+  const int64_t N = 20, D = 40;
+  const at::Tensor weight = random({N, D}).to(at::kBFloat16), rows = some_rows(13, N), gradients = random({13, D});
+  const kernels::Rounding rounding{.key = 11, .num_users = 9, .user_shift = 100, .item_shift = 5000};
+  at::Tensor want = weight.clone(), got = to_device(weight);
+  kernels::sgd_update(want, rows, gradients, 0x1p-9, rounding);
+  device::sgd_update(got, {.rows_M = to_device(rows), .values = to_device(gradients), .rounding = rounding}, 0x1p-9);
+  const double equal = (got.cpu() == want).to(at::kDouble).mean().item<double>();
+  EXPECT_GT(equal, 0.999);  // a fused multiply-add may move a sum across the edge of a draw
+  EXPECT_FALSE(same_bits(want, weight));
 }
 
 TEST(RowUpdateOnDevice, RefusesGradientsThatDoNotFit) {

@@ -91,6 +91,20 @@ TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
             (1 + 30 + 2) * texts + (30 + 2) * users);  // every epoch of every stage, whole
 }
 
+TEST(Train, TablesInBf16TrainAsWellAndSurviveAKill) {
+  const std::string more = "--run.table_precision=bf16 --checkpoint.every_steps=7 --mutual.epochs=6 --optimizer.name=lazy_adam ";
+  const fs::path full = fresh_dir("table_full"), whole = fresh_dir("table_bf16"), killed = fresh_dir("table_bf16_killed");
+  ASSERT_EQ(run(cllm4rec(2, train_arguments(full, more + "--run.table_precision=full"))).code, 0);
+  ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
+  EXPECT_NE(kill_a_rank_at_line(cllm4rec(2, train_arguments(killed, more)), killed / "metrics.jsonl", 60), 0);
+  ASSERT_EQ(run(cllm4rec(2, train_arguments(killed, more))).code, 0);
+  EXPECT_TRUE(fingerprint(whole) == fingerprint(killed));
+  const auto in_full = losses_of(full), in_bf16 = losses_of(whole);
+  ASSERT_EQ(in_full.size(), in_bf16.size());
+  EXPECT_NE(in_full, in_bf16);
+  for (size_t n = 0; n < in_full.size(); ++n) EXPECT_NEAR(in_bf16[n] / in_full[n], 1, 0.02) << "step " << n + 1;
+}
+
 TEST(Train, ASignalSavesAndExitsWith75AndTheRunGoesOnFromThere) {
   const fs::path dir = fresh_dir("signal");
   const std::string command = cllm4rec(2, train_arguments(dir, "--finetune.epochs=200"));
