@@ -265,7 +265,8 @@ def stopped_rank(world, folder, rng):
     send(victim, signal.SIGSTOP)
     start = time.monotonic()
     job.wait_for(lambda: job.ranks() == [victim])
-    if job.running() and (folder / "run" / "result.json").exists():  # the others had no more need of it
+    alarmed = "watchdog: deadline" in job.output()
+    if job.running() and not alarmed and (folder / "run" / "result.json").exists():  # the others had no more need of it
         send(victim, signal.SIGCONT)
         return stopped_rank(world, folder, rng) if job.wait() == 0 else Outcome(False, note=f"it ended badly: {last_line(job)}")
     code = job.wait(120)
