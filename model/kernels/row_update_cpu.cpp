@@ -5,7 +5,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 #include "data/random.h"
@@ -38,42 +37,48 @@ CLLM_INLINE at::BFloat16 round_stochastically(float value, uint64_t random16) {
   return {static_cast<unsigned short>((bits + static_cast<uint32_t>(random16)) >> 16), at::BFloat16::from_bits()};
 }
 
-/// One row of weights after the other, to read and write in T: the table's own memory, or a copy that close() rounds.
-template <typename W, typename T>
-class OpenRow {
- public:
-  explicit OpenRow(const RowLoop<W, T>& loop) : loop_(loop) {
-    if constexpr (!std::is_same_v<W, T>) copy_.resize(static_cast<size_t>(loop.D));
+/// Writes a row of D weights as `rounding` says; `row` is local.
+CLLM_INLINE void round_row(const float* from, at::BFloat16* to, int64_t D, const Rounding& rounding, int64_t row) {
+  if (rounding.key == 0) {
+    std::copy(from, from + D, to);
+    return;
   }
-  T* open(int64_t row) {
-    W* const weight = loop_.weight + row * loop_.D;
-    if constexpr (std::is_same_v<W, T>)
-      return weight;
-    else
-      return std::copy(weight, weight + loop_.D, copy_.begin()), copy_.data();
-  }
-  void close(int64_t row) {
-    if constexpr (!std::is_same_v<W, T>) {
-      W* const weight = loop_.weight + row * loop_.D;
-      const Rounding& rounding = loop_.rounding;
-      if (rounding.key == 0) {
-        std::copy(copy_.begin(), copy_.end(), weight);
-        return;
-      }
-      const int64_t global = row + (row < rounding.num_users ? rounding.user_shift : rounding.item_shift);
-      const uint64_t key = rounding.key + static_cast<uint64_t>(global * loop_.D);
-      for (int64_t first = 0; first < loop_.D; first += 4) {
-        const uint64_t random = mix64(key + static_cast<uint64_t>(first));
-        for (int64_t d = first; d < std::min(first + 4, loop_.D); ++d) {
-          weight[d] = round_stochastically(copy_[static_cast<size_t>(d)], (random >> (16 * (d - first))) & 0xFFFF);
-        }
-      }
+  const int64_t global = row + (row < rounding.num_users ? rounding.user_shift : rounding.item_shift);
+  const uint64_t key = rounding.key + static_cast<uint64_t>(global * D);
+  for (int64_t first = 0; first < D; first += 4) {
+    const uint64_t random = mix64(key + static_cast<uint64_t>(first));
+    for (int64_t d = first; d < std::min(first + 4, D); ++d) {
+      to[d] = round_stochastically(from[d], (random >> (16 * (d - first))) & 0xFFFF);
     }
   }
+}
+
+/// The weights of one row after the other, to read and write in T between open() and close(): the table's own memory.
+template <typename W, typename T>
+class RowWeights {
+ public:
+  explicit RowWeights(const RowLoop<W, T>& loop) : loop_(loop) {}
+  T* open(int64_t row) { return loop_.weight + row * loop_.D; }
+  void close(int64_t) {}
 
  private:
   const RowLoop<W, T>& loop_;
-  std::vector<T> copy_;
+};
+
+/// Of a bf16 table: a copy in fp32, which close() rounds.
+template <>
+class RowWeights<at::BFloat16, float> {
+ public:
+  explicit RowWeights(const RowLoop<at::BFloat16, float>& loop) : loop_(loop), copy_(static_cast<size_t>(loop.D)) {}
+  float* open(int64_t row) {
+    std::copy_n(loop_.weight + row * loop_.D, loop_.D, copy_.data());
+    return copy_.data();
+  }
+  void close(int64_t row) { round_row(copy_.data(), loop_.weight + row * loop_.D, loop_.D, loop_.rounding, row); }
+
+ private:
+  const RowLoop<at::BFloat16, float>& loop_;
+  std::vector<float> copy_;
 };
 
 /// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves a coordinate by
@@ -127,7 +132,7 @@ CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __res
 
 template <typename W, typename T>
 CLLM_INLINE void catch_up_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
-  OpenRow<W, T> weights(loop);
+  RowWeights<W, T> weights(loop);
   for (int64_t n = begin; n < end; ++n) {
     const int64_t row = loop.rows != nullptr ? loop.rows[n] : n;
     if (loop.row_step[row] >= loop.call.step) continue;
@@ -139,7 +144,7 @@ CLLM_INLINE void catch_up_range(const RowLoop<W, T>& loop, int64_t begin, int64_
 
 template <typename W, typename T>
 CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
-  OpenRow<W, T> weights(loop);
+  RowWeights<W, T> weights(loop);
   const auto& call = loop.call;
   const double step = static_cast<double>(call.step);
   const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
@@ -167,7 +172,7 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
 
 template <typename W, typename T>
 CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
-  OpenRow<W, T> weights(loop);
+  RowWeights<W, T> weights(loop);
   const T rate = static_cast<T>(loop.call.learning_rate), epsilon = static_cast<T>(loop.call.epsilon);
   for (int64_t n = begin; n < end; ++n) {
     T* __restrict w = weights.open(loop.rows[n]);
@@ -184,7 +189,7 @@ CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t
 
 template <typename W, typename T>
 CLLM_INLINE void sgd_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
-  OpenRow<W, T> weights(loop);
+  RowWeights<W, T> weights(loop);
   const T rate = static_cast<T>(loop.call.learning_rate);
   for (int64_t n = begin; n < end; ++n) {
     T* __restrict w = weights.open(loop.rows[n]);
