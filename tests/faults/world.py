@@ -36,9 +36,9 @@ def shim(under, **settings):
 class World:
     """`train()`: a run of all three stages that takes a few seconds, with a checkpoint every 7 steps."""
 
-    def __init__(self, folder: pathlib.Path, variant="", device="cpu"):
+    def __init__(self, folder: pathlib.Path, variant="", settings=()):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.device = folder, device
+        self.folder, self.settings = folder, settings
         self.variant = variant  # of the probe that saves, "" for the right one
         self.corpus, self.backbone = folder / "corpus", folder / "backbone"
         self._clean, self._lock, self._own = {}, threading.RLock(), threading.local()
@@ -70,7 +70,7 @@ class World:
         settings = ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []
         arguments = [PROGRAM, "train", f"--run.dir={run}", f"--run.corpus={self.corpus}", f"--run.backbone={self.backbone}", "--loss.lambda=0.1",
                      "--warmup.epochs=1", "--mutual.epochs=5", "--finetune.epochs=3", "--log.every_steps=1", "--log.tensorboard=false",
-                     "--log.report=false", "--checkpoint.every_steps=7", "--run.max_restarts=0", f"--run.device={self.device}", *more]
+                     "--log.report=false", "--checkpoint.every_steps=7", "--run.max_restarts=0", *self.settings, *more]
         return [str(a) for a in ([*MPIRUN, "-n", ranks] if ranks > 1 else []) + settings + arguments]
 
     def failpoints(self):
