@@ -45,10 +45,18 @@ BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& f
 BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& other) {
   collectively(comm, [&] {
     const RunConfig config = other.load_config();
+    const auto must_agree = [&](const std::string& key, const std::string& there, const std::string& here) {
+      if (there == here) return;
+      throw ConfigError("init.run: " + other.dir().string() + " has " + key + " = " + there + ", this run " + here +
+                        ": set the same here");
+    };
+    const auto yes_or_no = [](bool value) { return std::string(value ? "true" : "false"); };
     const RunConfig& own = workspace.config;
-    if (config.optimizer.name != own.optimizer.name || config.run.train_backbone != own.run.train_backbone) {
-      throw ConfigError("init.run: " + other.dir().string() + " has optimizer.name = " + config.optimizer.name +
-                        " and run.train_backbone = " + (config.run.train_backbone ? "true" : "false") + ": set the same here");
+    must_agree("optimizer.name", config.optimizer.name, own.optimizer.name);
+    must_agree("run.train_backbone", yes_or_no(config.run.train_backbone), yes_or_no(own.run.train_backbone));
+    must_agree("run.table_precision", config.run.table_precision, own.run.table_precision);
+    if (config.run.precision == "fp64" || own.run.precision == "fp64") {
+      must_agree("run.precision", config.run.precision, own.run.precision);
     }
   });
   return load_best_of(workspace, comm, other, "");
