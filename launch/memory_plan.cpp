@@ -79,10 +79,13 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channe
   const std::vector<int64_t> users = largest_block(workspace.corpus, config.evaluation.batch_users, comm);
   rank_users(workspace, comm, users, {.k = 1}, [](int64_t, const std::vector<ScoredItem>&) {});
 
-  const double tables = static_cast<double>(model.collaborative.weight.nbytes() + model.content.weight.nbytes());
-  const double width_of_moments = config.run.table_precision == "bf16" ? 2 : 1;  // relative to the rows'
-  const double moments =
-      config.optimizer.name == "adam" || config.optimizer.name == "lazy_adam" ? 2 * width_of_moments * tables : 0;
+  double tables = 0, moments = 0;
+  for (const Table* table : {&model.collaborative, &model.content}) {
+    tables += static_cast<double>(table->weight.nbytes());
+    for (const at::Tensor* moment : {&table->moment1, &table->moment2}) {
+      if (moment->defined()) moments += static_cast<double>(moment->nbytes());
+    }
+  }
   double backbone = 0;
   if (config.run.train_backbone) {
     for (const auto& [name, parameter] : model.backbone->parameters()) backbone += static_cast<double>(parameter.nbytes());
