@@ -51,9 +51,6 @@ at::Tensor pad_rows(const at::Tensor& head_VD) {
 /// A sharded softmax keeps P between its two passes up to this many bytes, and computes it again beyond.
 constexpr int64_t kKeptBytes = 64 << 20;
 
-/// Sums are fp64 for fp64 hidden states and fp32 otherwise.
-at::ScalarType sum_type(const at::Tensor& hidden_AD) { return hidden_AD.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
-
 /// Targets as a flat list; `row` counts from the first row of the head that is here.
 struct FlatTargets {
   at::Tensor position_K, row_K;  // int64
@@ -75,7 +72,7 @@ class BlockedSoftmax {
  public:
   BlockedSoftmax(const at::Tensor& hidden_AD, const at::Tensor& head_VD, bool want_weight_gradient)
       : hidden_AD_(hidden_AD.contiguous()), num_rows_(head_VD.size(0)), head_VD_(pad_rows(head_VD.to(hidden_AD.scalar_type()))),
-        sums_(sum_type(hidden_AD)) {
+        sums_(residual_dtype(hidden_AD.scalar_type())) {
     const int64_t row_bytes = std::max<int64_t>(1, head_VD_.size(0)) * static_cast<int64_t>(hidden_AD_.element_size());
     const BlockSize size = block_size(hidden_AD_);
     rows_per_block_ = std::max(size.least_rows, size.bytes / row_bytes);
@@ -152,7 +149,7 @@ class BlockedSoftmax {
   at::Tensor hidden_AD_;
   int64_t num_rows_;  // V, without padding
   at::Tensor head_VD_;
-  at::ScalarType sums_;
+  at::ScalarType sums_;  // fp64 for fp64 hidden states, otherwise fp32
   int64_t rows_per_block_ = 0;
   at::Tensor hidden_gradient_, weight_gradient_;  // in the precision of the sums
 };
