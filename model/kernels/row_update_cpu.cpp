@@ -99,12 +99,17 @@ CLLM_INLINE bool is_zero(const T* x, int64_t D) {
   return zero;
 }
 
+/// False for a row that never had a gradient: missed updates leave it where it is, and its pages of zeros stay untouched.
+template <typename Loop>
+CLLM_INLINE bool has_moments(const Loop& loop, int64_t row) {
+  return !is_zero(loop.m + row * loop.D, loop.D) || !is_zero(loop.v + row * loop.D, loop.D);
+}
+
 template <typename W, typename T>
 CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __restrict w, int64_t last_step) {
   T* __restrict m = loop.m + row * loop.D;
   T* __restrict v = loop.v + row * loop.D;
   const int64_t first_step = loop.row_step[row];
-  if (is_zero(m, loop.D) && is_zero(v, loop.D)) return;  // never had a gradient: pages of zeros stay untouched
   const auto& call = loop.call;
   const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
           epsilon = static_cast<T>(call.epsilon);
@@ -136,8 +141,10 @@ CLLM_INLINE void catch_up_range(const RowLoop<W, T>& loop, int64_t begin, int64_
   for (int64_t n = begin; n < end; ++n) {
     const int64_t row = loop.rows != nullptr ? loop.rows[n] : n;
     if (loop.row_step[row] >= loop.call.step) continue;
-    missed_updates(loop, row, weights.open(row), loop.call.step);
-    weights.close(row);
+    if (has_moments(loop, row)) {
+      missed_updates(loop, row, weights.open(row), loop.call.step);
+      weights.close(row);
+    }
     loop.row_step[row] = static_cast<int32_t>(loop.call.step);
   }
 }
@@ -155,7 +162,7 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
     const int64_t row = loop.rows[n];
     T* __restrict w = weights.open(row);
     if (loop.row_step != nullptr) {
-      if (loop.row_step[row] < call.step - 1) missed_updates(loop, row, w, call.step - 1);
+      if (loop.row_step[row] < call.step - 1 && has_moments(loop, row)) missed_updates(loop, row, w, call.step - 1);
       loop.row_step[row] = static_cast<int32_t>(call.step);
     }
     T* __restrict m = loop.m + row * loop.D;
@@ -212,14 +219,14 @@ CLLM_INLINE void run_algorithm(Algorithm algorithm, const Loop& loop, int64_t be
 // target_clones wants plain functions: one per precision.
 using FloatLoop = RowLoop<float, float>;
 using DoubleLoop = RowLoop<double, double>;
-using HalfLoop = RowLoop<at::BFloat16, float>;
+using Bf16Loop = RowLoop<at::BFloat16, float>;
 CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const FloatLoop& loop, int64_t begin, int64_t end) {
   run_algorithm(algorithm, loop, begin, end);
 }
 CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const DoubleLoop& loop, int64_t begin, int64_t end) {
   run_algorithm(algorithm, loop, begin, end);
 }
-CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const HalfLoop& loop, int64_t begin, int64_t end) {
+CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const Bf16Loop& loop, int64_t begin, int64_t end) {
   run_algorithm(algorithm, loop, begin, end);
 }
 
