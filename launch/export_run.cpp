@@ -97,7 +97,8 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
   collectively(comm, [&] {
     std::error_code error;
     if (comm.rank() == 0) fs::create_directories(dir / "recllm", error);
-    if (error) throw ConfigError("cannot make " + (dir / "recllm").string() + ": " + error.message());
+    if (error)
+      throw ConfigError("cannot make " + (dir / "recllm").string() + ": " + error.message() + "; choose another --output");
   });
   struct NamedTable {
     const char* name;
