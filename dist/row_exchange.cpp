@@ -222,10 +222,6 @@ at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_
   return arriving.rows_UD.index_copy_(0, arriving.late.places, late);
 }
 
-at::Tensor RowExchange::return_gradients(const Route& route, const at::Tensor& gradients_UD) {
-  return finish_return(route, start_return(route, gradients_UD));
-}
-
 Returning RowExchange::start_return(const Route& route, const at::Tensor& gradients_UD) {
   if (comm_.world_size() == 1) return {gradients_UD, gradients_UD, nullptr};
   Returning out{gradients_UD.contiguous(), empty_rows(gradients_UD, route.touched_of_served_P.numel()), nullptr};
@@ -233,13 +229,15 @@ Returning RowExchange::start_return(const Route& route, const at::Tensor& gradie
   return out;
 }
 
-at::Tensor RowExchange::finish_return(const Route& route, Returning returning) {
+GradientParts RowExchange::finish_return(const Route& route, Returning returning) {
   if (returning.work) returning.work->wait();
-  const at::Tensor sums_MD =  // of this exchange's ranks, in the order of route.distinct; alone, every row was asked for once
-      returning.work ? kernels_.sum(returning.arrived_PD, route.touched_of_served_P, static_cast<int64_t>(route.distinct.size()))
-                     : returning.arrived_PD;
-  if (!beyond_) return sums_MD;
-  return beyond_->return_gradients(*route.beyond, at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD));
+  GradientParts parts{returning.arrived_PD, returning.work ? route.touched_of_served_P : at::Tensor()};
+  if (!beyond_) return parts;
+  const at::Tensor sums_MD =  // of the node's ranks, in the order of route.distinct
+      parts.row_of_P.defined() ? kernels_.sum(parts.values_PD, parts.row_of_P, static_cast<int64_t>(route.distinct.size()))
+                               : parts.values_PD;
+  const at::Tensor asked_UD = at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD);
+  return beyond_->finish_return(*route.beyond, beyond_->start_return(*route.beyond, asked_UD));
 }
 
 }  // namespace cllm

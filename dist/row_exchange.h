@@ -49,6 +49,12 @@ struct Returning {
   std::unique_ptr<Work> work;  // null: nothing travels
 };
 
+/// Gradients at the owner of their rows, not yet summed, in rank order of the senders.
+struct GradientParts {
+  at::Tensor values_PD;
+  at::Tensor row_of_P;  // int64 place among touched_local_M of each part's row; undefined: part p is row p's
+};
+
 /// The distinct ones of some rows.
 struct UniqueRows {
   std::vector<int64_t> rows;  // ascending
@@ -92,11 +98,9 @@ class RowExchange {
   Arriving start_fetch(const Route& route, const at::Tensor& local_rows, const std::vector<int64_t>& busy);
   at::Tensor finish_fetch(Arriving arriving, const at::Tensor& local_rows);
 
-  /// Sends gradients [U, D] to the owners and sums them per row in rank order: [M, D] in the order of touched_local_M.
-  at::Tensor return_gradients(const Route& route, const at::Tensor& gradients_UD);
-  /// The same in two parts: gradients travel while the caller goes on, also with other collectives. Of two levels the first one's.
+  /// Sends gradients [U, D] to the owners; they travel while the caller goes on, also with other collectives. Of two levels, on the first.
   Returning start_return(const Route& route, const at::Tensor& gradients_UD);
-  at::Tensor finish_return(const Route& route, Returning returning);
+  GradientParts finish_return(const Route& route, Returning returning);
 
  private:
   using OfRow = std::function<int64_t(int64_t row)>;

@@ -71,7 +71,7 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channe
   const DropoutRates& rates = workspace.backbone_dropout;
   for (const StepKind kind : schedule.kinds()) {
     const StepId id{.kind = kind, .step = largest_step(workspace.sampler, kind)};
-    RowGradients dropped;
+    kernels::RowGradient dropped;
     step.gradients(workspace.sampler.batch(id, comm.rank(), comm.world_size()),
                    {.lambda = 1, .dropout = {rates.embedding, rates.attention, rates.residual}}, dropped);
   }

@@ -4,16 +4,15 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/mul.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
 
 #include "dist/device.h"
 #include "model/kernels/rows.h"
-#include "model/kernels/softmax_block.h"
 
 namespace cllm {
 namespace {
@@ -73,26 +72,20 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
   return {upload(at::tensor(rows, at::kLong), device), upload(at::tensor(factors, at::kDouble), device)};
 }
 
-Regularised regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda) {
-  if (covered.rows_C.size(0) == 0) return {};
-  const auto rows_of = [&](const Table& table) {
-    return kernels::gather_rows(table.weight, covered.rows_C).to(table.compute_dtype());
-  };
-  const at::Tensor difference_CD = rows_of(own) - rows_of(fixed);
-  const at::Tensor square_C = at::mul(difference_CD, difference_CD).sum(1, /*keepdim=*/false, at::kDouble);
-  Regularised out{(covered.factors_C * square_C).sum().item<double>(), covered.rows_C, {}};
-  if (lambda != 0) {
-    out.pull_CD = difference_CD * (covered.factors_C * (2 * lambda)).to(difference_CD.scalar_type()).unsqueeze(1);
-  }
-  return out;
+double regulariser(const CoveredShard& covered, const Table& own, const Table& fixed) {
+  if (covered.rows_C.size(0) == 0) return 0;
+  return (covered.factors_C * kernels::square_gaps(own.weight, fixed.weight, covered.rows_C)).sum().item<double>();
 }
 
-void add_pull(const Regularised& regularised, const at::Tensor& rows_M, at::Tensor& gradients_MD) {
-  if (!regularised.pull_CD.defined()) return;
-  const at::Tensor at_C = at::searchsorted(rows_M, regularised.rows_C).clamp_max(rows_M.size(0) - 1);
-  TORCH_CHECK(rows_M.size(0) > 0 && at::equal(rows_M.index_select(0, at_C), regularised.rows_C),
+void add_pull(const CoveredShard& covered, const Table& fixed, double lambda, kernels::RowGradient& gradient) {
+  if (lambda == 0 || covered.rows_C.size(0) == 0) return;
+  const at::Tensor& rows_M = gradient.rows_M;
+  const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C).clamp_max(rows_M.size(0) - 1);
+  TORCH_CHECK(rows_M.size(0) > 0 && at::equal(rows_M.index_select(0, at_C), covered.rows_C),
               "mutual regularisation covers a row that no sequence of the step reads");
-  kernels::add_rows(gradients_MD, at_C, regularised.pull_CD);
+  const at::Tensor pull_C = (covered.factors_C * (2 * lambda)).to(gradient.parts_PD.scalar_type());
+  gradient.pull_M = at::zeros({rows_M.size(0)}, pull_C.options()).index_copy_(0, at_C, pull_C);
+  gradient.fixed_ND = fixed.weight;
 }
 
 }  // namespace cllm

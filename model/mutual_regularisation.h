@@ -8,6 +8,7 @@
 #include "data/batch.h"
 #include "dist/communicator.h"
 #include "dist/row_partition.h"
+#include "model/kernels/row_gradient.h"
 #include "model/table.h"
 
 namespace cllm {
@@ -22,16 +23,11 @@ struct CoveredShard {
 CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr, int64_t num_groups,
                               at::Device device = at::kCPU);
 
-/// This rank's part of mr, without lambda, and its pull lambda * d mr / d own = 2 lambda factor (own - fixed) on the covered rows;
-/// pull_CD is undefined if there is none.
-struct Regularised {
-  double mr = 0;
-  at::Tensor rows_C, pull_CD;
-};
-/// The covered rows of both tables must be caught up.
-Regularised regularise(const CoveredShard& covered, const Table& own, const Table& fixed, double lambda);
+/// This rank's part of mr, without lambda. The covered rows of both tables must be caught up.
+double regulariser(const CoveredShard& covered, const Table& own, const Table& fixed);
 
-/// Adds the pull to `gradients_MD`, whose rows are `rows_M` (local, ascending) and must include the covered ones.
-void add_pull(const Regularised& regularised, const at::Tensor& rows_M, at::Tensor& gradients_MD);
+/// Adds the pull of the covered rows, lambda d mr / d own = 2 lambda factor (own - fixed), to a gradient whose rows include them. The
+/// optimiser computes it: `fixed` must keep its rows until then.
+void add_pull(const CoveredShard& covered, const Table& fixed, double lambda, kernels::RowGradient& gradient);
 
 }  // namespace cllm

@@ -9,6 +9,8 @@
 namespace cllm {
 namespace {
 
+using kernels::RowGradient;
+
 enum class Call { kUpdate, kCatchUp };
 
 /// Of a bf16 table: draws of their own for every update of the table, the same for any world size and however a run was interrupted.
@@ -43,12 +45,12 @@ class SkipAwareAdam : public RowOptimizer {
                            rounding_of(table, Call::kCatchUp));
   }
 
-  void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const override {
+  void update(Table& table, const RowGradient& gradient, double learning_rate) const override {
     if (learning_rate != table.learning_rate) flush(table);
     table.learning_rate = learning_rate;
     ++table.step;
-    kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, rows_M, gradients_MD,
-                         call(table, learning_rate), rounding_of(table, Call::kUpdate));
+    kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, gradient, call(table, learning_rate),
+                         rounding_of(table, Call::kUpdate));
   }
 
   void flush(Table& table) const override { catch_up(table, /*rows_M=*/at::Tensor()); }
@@ -74,16 +76,16 @@ class LazyOptimizer : public RowOptimizer {
     table.learning_rate = Table::kNoLearningRate;
     allocate(table);
   }
-  void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const override {
+  void update(Table& table, const RowGradient& gradient, double learning_rate) const override {
     table.learning_rate = learning_rate;
     ++table.step;
-    table.row_step.index_fill_(0, rows_M, table.step);
-    move(table, rows_M, gradients_MD);
+    table.row_step.index_fill_(0, gradient.rows_M, table.step);
+    move(table, gradient);
   }
 
  protected:
   virtual void allocate(Table& table) const = 0;
-  virtual void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const = 0;
+  virtual void move(Table& table, const RowGradient& gradient) const = 0;
 };
 
 /// Adam whose moments move only with a gradient; the bias correction counts the updates of the table (as torch.optim.SparseAdam).
@@ -96,8 +98,8 @@ class LazyAdam : public LazyOptimizer {
     table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
     table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
   }
-  void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
-    kernels::adam_update(table.weight, table.moment1, table.moment2, /*row_step=*/at::Tensor(), rows_M, gradients_MD,
+  void move(Table& table, const RowGradient& gradient) const override {
+    kernels::adam_update(table.weight, table.moment1, table.moment2, /*row_step=*/at::Tensor(), gradient,
                          {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step},
                          rounding_of(table, Call::kUpdate));
   }
@@ -113,8 +115,8 @@ class RowwiseAdagrad : public LazyOptimizer {
   void allocate(Table& table) const override {
     table.moment2 = zeros_like_rows(table, {table.weight.size(0)}, table.compute_dtype());
   }
-  void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
-    kernels::rowwise_adagrad_update(table.weight, table.moment2, rows_M, gradients_MD, table.learning_rate, epsilon_,
+  void move(Table& table, const RowGradient& gradient) const override {
+    kernels::rowwise_adagrad_update(table.weight, table.moment2, gradient, table.learning_rate, epsilon_,
                                     rounding_of(table, Call::kUpdate));
   }
   double epsilon_;
@@ -122,8 +124,8 @@ class RowwiseAdagrad : public LazyOptimizer {
 
 class Sgd : public LazyOptimizer {
   void allocate(Table&) const override {}
-  void move(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD) const override {
-    kernels::sgd_update(table.weight, rows_M, gradients_MD, table.learning_rate, rounding_of(table, Call::kUpdate));
+  void move(Table& table, const RowGradient& gradient) const override {
+    kernels::sgd_update(table.weight, gradient, table.learning_rate, rounding_of(table, Call::kUpdate));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "model/kernels/row_gradient.h"
 #include "model/table.h"
 
 namespace cllm {
@@ -27,8 +28,8 @@ class RowOptimizer {
   /// Brings rows up to table.step; must precede any read of them. No-op except for `adam`.
   virtual void catch_up(Table& table, const at::Tensor& rows_M) const = 0;
 
-  /// One update: table.step += 1, then rows_M move by gradients_MD, [M, D] in table.compute_dtype().
-  virtual void update(Table& table, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate) const = 0;
+  /// One update: table.step += 1, then the rows of `gradient` move by it; its parts are in table.compute_dtype().
+  virtual void update(Table& table, const kernels::RowGradient& gradient, double learning_rate) const = 0;
 
   /// Whether an update also moves rows that it is not given.
   virtual bool moves_absent_rows() const = 0;

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -15,6 +16,7 @@
 
 #include "dist/device.h"
 #include "model/encode.h"
+#include "model/kernels/row_segments.h"
 #include "model/kernels/rows.h"
 #include "model/kernels/softmax_block.h"
 #include "model/mutual_regularisation.h"
@@ -134,19 +136,26 @@ HeadResult sampled_head(const at::Tensor& hidden_AD, const at::Tensor& fetched_U
 }
 
 /// Every row that the step trains on this shard: in L and F the touched users and all items (the softmax gives each a gradient, which
-/// meets the gradient of the item's input embeddings here), in C the touched rows. All ascending.
-RowGradients merge_gradients(const TableLayout& layout, const Route& route, const at::Tensor& returned_MD,
-                             at::Tensor item_head_gradient) {
-  if (!item_head_gradient.defined()) return {route.touched_local_M, returned_MD};
-  const int64_t first_item = layout.num_local_users();
-  const std::vector<int64_t>& touched = (route.beyond ? *route.beyond : route).distinct;
-  const int64_t num_users = std::lower_bound(touched.begin(), touched.end(), first_item) - touched.begin();
-  const int64_t num_items = route.touched_local_M.size(0) - num_users;
-  const at::Tensor touched_items = route.touched_local_M.narrow(0, num_users, num_items) - first_item;
-  kernels::add_rows(item_head_gradient, touched_items, returned_MD.narrow(0, num_users, num_items));
-  const at::Tensor items = at::arange(first_item, layout.num_local_rows(), route.touched_local_M.options());
-  return {at::cat({route.touched_local_M.narrow(0, 0, num_users), items}),
-          at::cat({returned_MD.narrow(0, 0, num_users), item_head_gradient})};
+/// meets the gradient of the item's input embeddings in the update), in C the touched rows. All ascending.
+kernels::RowGradient merge(const TableLayout& layout, const Route& route, const GradientParts& parts,
+                           const at::Tensor& item_head_gradient) {
+  kernels::RowGradient out{.rows_M = route.touched_local_M, .parts_PD = parts.values_PD};
+  at::Tensor row_of_P = parts.row_of_P;
+  if (item_head_gradient.defined()) {
+    const int64_t first_item = layout.num_local_users();
+    const std::vector<int64_t>& touched = (route.beyond ? *route.beyond : route).distinct;
+    const int64_t num_users = std::lower_bound(touched.begin(), touched.end(), first_item) - touched.begin();
+    const int64_t num_items = route.touched_local_M.size(0) - num_users;
+    const at::TensorOptions options = route.touched_local_M.options();
+    const at::Tensor m_of_touched = at::cat(
+        {at::arange(num_users, options), route.touched_local_M.narrow(0, num_users, num_items) - (first_item - num_users)});
+    row_of_P = row_of_P.defined() ? m_of_touched.index_select(0, row_of_P) : m_of_touched;
+    out.rows_M =
+        at::cat({route.touched_local_M.narrow(0, 0, num_users), at::arange(first_item, layout.num_local_rows(), options)});
+    out.head_ID = item_head_gradient;
+  }
+  if (row_of_P.defined()) out.segments = kernels::group_by_row(row_of_P, out.rows_M.size(0));
+  return out;
 }
 
 }  // namespace
@@ -197,8 +206,8 @@ struct TrainStep::Unfinished {
   Route route;
   Returning returning;
   at::Tensor item_head_gradient;  // undefined: the softmax trains no items
-  Regularised regularised;
-  double learning_rate = 0;
+  CoveredShard covered;           // by mutual regularisation; without rows: it is off
+  double lambda = 0, learning_rate = 0;
 };
 
 TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
@@ -268,21 +277,20 @@ at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor&
   return out_UD;
 }
 
-StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, RowGradients& out) {
+StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, kernels::RowGradient& out) {
   Unfinished rest;
   const StepLosses losses = compute(batch, config, nullptr, rest);
   out = finish(rest);
-  look_at_row_gradients();
   return losses;
 }
 
-/// Mutual regularisation of the rows that the batch covers.
-Regularised TrainStep::pull_together(const Batch& batch, double lambda) {
+/// The rows that mutual regularisation ties together, up to date on both sides.
+CoveredShard TrainStep::covered_rows(const Batch& batch) {
   Table &own = trained(batch.kind), &other = fixed(batch.kind);
-  const CoveredShard covered = exchange_covered(channels_.exchange, own.layout, batch.mr, batch.num_groups, own.weight.device());
+  CoveredShard covered = exchange_covered(channels_.exchange, own.layout, batch.mr, batch.num_groups, own.weight.device());
   optimizer_.catch_up(own, covered.rows_C);
   optimizer_.catch_up(other, covered.rows_C);
-  return regularise(covered, own, other, lambda);
+  return covered;
 }
 
 /// All but finish(). What is left of the step before and the lookup of the next one, if that trains the other side, are done while a GPU
@@ -337,26 +345,29 @@ StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, cons
   if (exact_items) rest.item_head_gradient = head.weight_gradient;
   timer.enter(&PhaseSeconds::mr);
 
-  if (config.lambda != 0 || config.report_mr) rest.regularised = pull_together(batch, config.lambda);
-  non_finite_ = first_non_finite({own.weight, fixed(batch.kind).weight, x_TD, hidden_AD, gradients_UD},
-                                 {head.loss, rest.regularised.mr}, backbone_is_finite);
+  double mr = 0;
+  if (config.lambda != 0 || config.report_mr) {
+    rest.covered = covered_rows(batch);
+    rest.lambda = config.lambda;
+    mr = regulariser(rest.covered, own, fixed(batch.kind));
+  }
+  non_finite_ = first_non_finite({own.weight, fixed(batch.kind).weight, x_TD, hidden_AD, gradients_UD}, {head.loss, mr},
+                                 backbone_is_finite);
   look_at_row_gradients();
   at::Tensor sums = at::tensor(
-      {head.loss, rest.regularised.mr, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())},
-      at::kDouble);
+      {head.loss, mr, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
   channels_.world.all_reduce(sums, ReduceOp::kSum);
   rest.route = std::move(lookup.route);
-  const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
-  return {lm + config.lambda * mr, lm, mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
+  const double lm = sums[0].item<double>(), sum_mr = sums[1].item<double>();
+  return {lm + config.lambda * sum_mr, lm, sum_mr, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
 }
 
-/// The gradients of this rank's rows, once they have arrived.
-RowGradients TrainStep::finish(Unfinished& rest) {
+/// The gradient of this rank's rows, once all of it has arrived.
+kernels::RowGradient TrainStep::finish(Unfinished& rest) {
   const at::NoGradGuard no_grad;
-  RowGradients out = merge_gradients(trained(rest.kind).layout, rest.route,
-                                     exchange_.finish_return(rest.route, std::move(rest.returning)), rest.item_head_gradient);
-  add_pull(rest.regularised, out.rows_M, out.gradients_MD);
-  row_gradient_sum_ = out.gradients_MD.sum();
+  const GradientParts parts = exchange_.finish_return(rest.route, std::move(rest.returning));
+  kernels::RowGradient out = merge(trained(rest.kind).layout, rest.route, parts, rest.item_head_gradient);
+  if (rest.covered.rows_C.defined()) add_pull(rest.covered, fixed(rest.kind), rest.lambda, out);
   return out;
 }
 
@@ -368,9 +379,11 @@ void TrainStep::look_at_row_gradients() {
 void TrainStep::settle(const std::function<void()>& before_change) {
   if (!unfinished_) return;
   const auto rest = std::exchange(unfinished_, nullptr);
-  const RowGradients gradients = finish(*rest);
+  kernels::RowGradient gradient = finish(*rest);
+  gradient.sum_M = at::empty({gradient.rows_M.size(0)}, gradient.parts_PD.options());
   before_change();
-  optimizer_.update(trained(rest->kind), gradients.rows_M, gradients.gradients_MD, rest->learning_rate);
+  optimizer_.update(trained(rest->kind), gradient, rest->learning_rate);
+  row_gradient_sum_ = gradient.sum_M.sum();
 }
 
 StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const NextStep* next) {

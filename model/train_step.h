@@ -52,12 +52,6 @@ struct StepLosses {
 enum class NonFinite { kNone, kTableRows, kInputRows, kHiddenStates, kLoss, kInputGradients, kBackboneGradients, kRowGradients };
 std::string_view name_of(NonFinite place);
 
-/// Gradients of the trained side on this rank's shard: rows_M local rows, ascending; gradients [M, D]. Backbone gradients are in the
-/// parameters' .grad if they are trainable (already summed over ranks).
-struct RowGradients {
-  at::Tensor rows_M, gradients_MD;
-};
-
 /// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
 class TrainStep {
  public:
@@ -65,8 +59,9 @@ class TrainStep {
   TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
   ~TrainStep();
 
-  /// lookup, forward, softmax, backward, return, MR.
-  StepLosses gradients(const Batch& batch, const StepConfig& config, RowGradients& out);
+  /// lookup, forward, softmax, backward, return, MR. `out`: of the trained side's rows on this rank. Backbone gradients are in the
+  /// parameters' .grad if they are trainable (already summed over ranks).
+  StepLosses gradients(const Batch& batch, const StepConfig& config, kernels::RowGradient& out);
   /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read; the results are the
   /// same bit for bit. The next call must then be of that batch, and nothing may change the tables in between.
   ///   next trains the same side: rows that the update leaves alone travel beneath the update, the others after it;
@@ -92,8 +87,8 @@ class TrainStep {
   /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
   static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD, const at::Tensor& sampled_gradient);
   StepLosses compute(const Batch& batch, const StepConfig& config, const NextStep* next_of_other_side, Unfinished& rest);
-  Regularised pull_together(const Batch& batch, double lambda);
-  RowGradients finish(Unfinished& rest);
+  CoveredShard covered_rows(const Batch& batch);
+  kernels::RowGradient finish(Unfinished& rest);
   void look_at_row_gradients();
   std::unique_ptr<Ahead> start(const Batch& next, Lookup lookup, StepKind now);
   void finish_ahead();

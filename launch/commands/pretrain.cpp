@@ -69,7 +69,7 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
   DenseAdam adam(model.backbone->parameters());
   StepConfig config;
   config.lambda = 0;
-  RowGradients none;
+  kernels::RowGradient none;
 
   const int64_t steps = arguments.epochs * blocks->steps_per_epoch();
   StageProgress progress("pretrain", steps, 0);

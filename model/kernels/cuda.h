@@ -22,6 +22,9 @@ bool built();
 /// table_ND[rows_U]: [U, D], any dtype; rows_U int64.
 at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
 
+/// |a - b|^2 of rows of two tables of one shape and dtype: [C], fp32 (fp64 of fp64 tables).
+at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C);
+
 /// Sum of the contributions of every row: values_TD [T, D] fp32 or fp64 -> [M, D].
 at::Tensor segment_sum(const at::Tensor& values_TD, const RowSegments& segments);
 
@@ -56,25 +59,13 @@ void add_norm(const NormTensors& out, const at::Tensor& x_TD, const at::Tensor& 
 void add_norm_backward(const at::Tensor& grad_x_TD, const at::Tensor& grad_y_TD, const NormTensors& saved,
                        const at::Tensor& grad_sum_TD, const NormCall& call);
 
-/// Where the gradient of the touched rows comes from. The gradient of row m is the sum of its contributions, plus
-/// pull_M[m] (w - fixed) if `fixed_ND` is given: mutual regularisation with the other side's table, w read after its catch-up.
-struct RowGradient {
-  at::Tensor rows_M;                      // int64 [M] distinct
-  at::Tensor values;                      // [T, D] with `segments`, otherwise [M, D]
-  const RowSegments* segments = nullptr;  // not owned
-  at::Tensor fixed_ND = {};               // the fixed side, same rows as the table; its rows must be caught up
-  at::Tensor pull_M = {};                 // lambda times the weight of the row's regulariser
-  at::Tensor distance_M = {};             // out, if defined: |w - fixed|^2 before the update
-  Rounding rounding = {};                 // of a bf16 table
-};
-
-/// row_update.h's functions, with the sum of the gradient and the update in one pass over the rows.
+/// row_update.h's functions: the sum of the gradient, the pull and the update in one pass over the rows.
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                    const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding = {});
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                 const RowGradient& gradient, const AdamCall& call);
+                 const RowGradient& gradient, const AdamCall& call, const Rounding& rounding = {});
 void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,
-                            double learning_rate, double epsilon);
-void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate);
+                            double learning_rate, double epsilon, const Rounding& rounding = {});
+void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate, const Rounding& rounding = {});
 
 }  // namespace cllm::kernels::cuda

@@ -1,8 +1,11 @@
+#include <ATen/Dispatch.h>
 #include <ATen/ops/empty.h>
 #include <c10/macros/Macros.h>
 
 #include "model/kernels/check.cuh"
 #include "model/kernels/cuda.h"
+#include "model/kernels/pack.cuh"
+#include "model/kernels/reduce.cuh"
 
 namespace cllm::kernels::cuda {
 namespace {
@@ -29,6 +32,27 @@ __global__ void gather_kernel(int4* __restrict__ out, const int4* __restrict__ t
   }
 }
 
+/// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row.
+template <typename W, typename A>
+__global__ void __launch_bounds__(kMaxBlock)
+    square_gap_kernel(A* __restrict__ out, const W* __restrict__ a, const W* __restrict__ b, const int64_t* __restrict__ rows,
+                      int64_t num_rows, int64_t width) {
+  constexpr int N = kLanes<W>;
+  __shared__ A scratch[kWarp];
+  const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+  const int64_t column = static_cast<int64_t>(threadIdx.x) * N;
+  A square = 0;
+  if (c < num_rows && column < width) {
+    A x[N], y[N];
+    load<N>(x, a + rows[c] * width + column);
+    load<N>(y, b + rows[c] * width + column);
+#pragma unroll
+    for (int n = 0; n < N; ++n) square += (x[n] - y[n]) * (x[n] - y[n]);
+  }
+  square = combine_row(square, scratch, Sum{});
+  if (c < num_rows && threadIdx.x == 0) out[c] = square;
+}
+
 }  // namespace
 
 bool built() { return true; }
@@ -43,6 +67,23 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   launch(gather_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_UD),
          pointer<const int4>(table_ND), pointer<const int64_t>(rows_U), num_rows, table_ND.size(0), static_cast<int>(words));
   return out_UD;
+}
+
+at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C) {
+  check_rows(a_ND, "table");
+  check_rows(b_ND, "other table");
+  check_index(rows_C, "rows");
+  TORCH_CHECK(a_ND.sizes() == b_ND.sizes() && a_ND.scalar_type() == b_ND.scalar_type(), "tables differ in shape or dtype");
+  const DeviceGuard guard(a_ND.device());
+  const int64_t num_rows = rows_C.size(0), width = a_ND.size(1);
+  at::Tensor out_C = at::empty({num_rows}, a_ND.options().dtype(a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  if (num_rows == 0) return out_C;
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, a_ND.scalar_type(), "square_gaps", [&] {
+    using A = Accumulator<scalar_t>;
+    launch(square_gap_kernel<scalar_t, A>, row_grid(num_rows, width / kLanes<scalar_t>), pointer<A>(out_C),
+           pointer<const scalar_t>(a_ND), pointer<const scalar_t>(b_ND), pointer<const int64_t>(rows_C), num_rows, width);
+  });
+  return out_C;
 }
 
 }  // namespace cllm::kernels::cuda

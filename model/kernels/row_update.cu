@@ -16,16 +16,18 @@ template <typename W, typename A>
 struct RowArgs {
   W* weight;
   const int64_t* rows;  // null: row m is m
-  Contributions<A> gradient;
+  Contributions<A> parts;
+  const A* head;
+  int64_t first_of_head;  // row m
   const W* fixed;
   const A* pull;
-  A* distance;
+  A* sum;
   int64_t num_rows, width;
   Rounding rounding;
 };
 
-/// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row. The whole update of a row happens in registers:
-/// every contribution, weight and moment is read once and written once.
+/// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row. The whole update of a row happens in registers: every
+/// part of its gradient, weight and moment is read once, every weight and moment written once.
 template <typename W, typename A, typename Rule>
 __global__ void __launch_bounds__(1024) update_kernel(RowArgs<W, A> args, Rule rule) {
   constexpr int N = kLanes<W>;
@@ -40,26 +42,28 @@ __global__ void __launch_bounds__(1024) update_kernel(RowArgs<W, A> args, Rule r
   if (active) {
     load<N>(w, args.weight + offset);
     state.load(rule, row, offset);
-    add_gradient<N>(g, args.gradient, m, args.width, column);
+    add_gradient<N>(g, args.parts, m, args.width, column);
+    if (args.head && m >= args.first_of_head) {
+      A head[N];
+      load<N>(head, args.head + (m - args.first_of_head) * args.width + column);
+#pragma unroll
+      for (int n = 0; n < N; ++n) g[n] += head[n];
+    }
     state.catch_up(rule, w);
-  }
-  if (args.fixed) {
-    A distance = 0;
-    if (active) {
+    const A pull = args.fixed ? args.pull[m] : A(0);
+    if (pull != A(0)) {
       A fixed[N];
       load<N>(fixed, args.fixed + offset);
-      const A pull = args.pull[m];
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
-        const A gap = w[n] - fixed[n];
-        distance += gap * gap;
-        g[n] += pull * gap;
-      }
+      for (int n = 0; n < N; ++n) g[n] += pull * (w[n] - fixed[n]);
     }
-    if (args.distance) {
-      distance = combine_row(distance, scratch, Sum{});
-      if (active && threadIdx.x == 0) args.distance[m] = distance;
-    }
+  }
+  if (args.sum) {
+    A sum = 0;
+#pragma unroll
+    for (int n = 0; n < N; ++n) sum += g[n];
+    sum = combine_row(sum, scratch, Sum{});
+    if (active && threadIdx.x == 0) args.sum[m] = sum;
   }
   if constexpr (Rule::kNeedsRowSquare) {
 #pragma unroll
@@ -97,17 +101,20 @@ __global__ void __launch_bounds__(1024) catch_up_kernel(RowArgs<W, A> args, Adam
 }
 
 template <typename W, typename A>
-RowArgs<W, A> row_args(const at::Tensor& weight, const RowGradient& gradient, const at::Tensor& pieces_PD) {
+RowArgs<W, A> row_args(const at::Tensor& weight, const RowGradient& gradient, const at::Tensor& pieces_PD,
+                       const Rounding& rounding) {
   const int64_t num_rows = gradient.rows_M.defined() ? gradient.rows_M.size(0) : weight.size(0);
   return {pointer<W>(weight),
           pointer<const int64_t>(gradient.rows_M),
-          contributions<A>(gradient.values, gradient.segments, pieces_PD),
+          contributions<A>(gradient.parts_PD, gradient.segments ? &*gradient.segments : nullptr, pieces_PD),
+          pointer<const A>(gradient.head_ID),
+          gradient.head_ID.defined() ? num_rows - gradient.head_ID.size(0) : num_rows,
           pointer<const W>(gradient.fixed_ND),
           pointer<const A>(gradient.pull_M),
-          pointer<A>(gradient.distance_M),
+          pointer<A>(gradient.sum_M),
           num_rows,
           weight.size(1),
-          gradient.rounding};
+          rounding};
 }
 
 /// Calls `body(W(), A())` with the types of the table.
@@ -119,29 +126,22 @@ void dispatch_weight(const at::Tensor& weight, const Body& body) {
 
 void check(const at::Tensor& weight, const RowGradient& gradient) {
   check_rows(weight, "weight");
-  check_rows(gradient.values, "gradient");
+  check_rows(gradient.parts_PD, "gradient");
   check_index(gradient.rows_M, "rows");
-  const bool is_double = weight.scalar_type() == at::kDouble;
-  TORCH_CHECK(gradient.values.scalar_type() == (is_double ? at::kDouble : at::kFloat),
-              "gradients must be fp32, or fp64 for an fp64 table");
-  TORCH_CHECK(gradient.values.size(1) == weight.size(1), "gradient and table differ in width");
-  const int64_t num_sums = gradient.segments ? gradient.segments->num_rows() : gradient.values.size(0);
-  TORCH_CHECK(num_sums == gradient.rows_M.size(0), "one gradient per touched row: ", num_sums, " for ", gradient.rows_M.size(0),
-              " rows");
-  TORCH_CHECK(gradient.fixed_ND.defined() == gradient.pull_M.defined(), "fixed_ND and pull_M come together");
+  check_parts(gradient, weight);
 }
 
 /// Launches update_kernel with the rule that `make_rule(W(), A())` builds.
 template <typename MakeRule>
-void run_update(const at::Tensor& weight, const RowGradient& gradient, const MakeRule& make_rule) {
+void run_update(const at::Tensor& weight, const RowGradient& gradient, const Rounding& rounding, const MakeRule& make_rule) {
   check(weight, gradient);
   if (gradient.rows_M.size(0) == 0) return;
   const DeviceGuard guard(weight.device());
-  const at::Tensor pieces_PD = gradient.segments ? sum_pieces(gradient.values, *gradient.segments) : at::Tensor();
+  const at::Tensor pieces_PD = gradient.segments ? sum_pieces(gradient.parts_PD, *gradient.segments) : at::Tensor();
   dispatch_weight(weight, [&](auto w, auto a) {
     using W = decltype(w);
     using A = decltype(a);
-    const auto args = row_args<W, A>(weight, gradient, pieces_PD);
+    const auto args = row_args<W, A>(weight, gradient, pieces_PD, rounding);
     const auto rule = make_rule(a);
     launch(update_kernel<W, A, std::decay_t<decltype(rule)>>, row_grid(args.num_rows, args.width / kLanes<W>), args, rule);
   });
@@ -157,16 +157,15 @@ AdamRule<A> adam_rule(const at::Tensor& m, const at::Tensor& v, const at::Tensor
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                    const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding) {
   check_rows(weight, "weight");
-  RowGradient all;
-  all.rounding = rounding;
-  all.rows_M = rows_M;
+  RowGradient none;
+  none.rows_M = rows_M;
   if (rows_M.defined()) check_index(rows_M, "rows");
   if ((rows_M.defined() ? rows_M.size(0) : weight.size(0)) == 0) return;
   const DeviceGuard guard(weight.device());
   dispatch_weight(weight, [&](auto w, auto a) {
     using W = decltype(w);
     using A = decltype(a);
-    const auto args = row_args<W, A>(weight, all, at::Tensor());
+    const auto args = row_args<W, A>(weight, none, at::Tensor(), rounding);
     AdamRule<A> rule = adam_rule<A>(m, v, row_step, call);
     rule.catch_up_to = call.step;
     launch(catch_up_kernel<W, A>, row_grid(args.num_rows, args.width / kLanes<W>), args, rule);
@@ -174,20 +173,20 @@ void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tens
 }
 
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                 const RowGradient& gradient, const AdamCall& call) {
-  run_update(weight, gradient, [&](auto a) { return adam_rule<decltype(a)>(m, v, row_step, call); });
+                 const RowGradient& gradient, const AdamCall& call, const Rounding& rounding) {
+  run_update(weight, gradient, rounding, [&](auto a) { return adam_rule<decltype(a)>(m, v, row_step, call); });
 }
 
 void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,
-                            double learning_rate, double epsilon) {
-  run_update(weight, gradient, [&](auto a) {
+                            double learning_rate, double epsilon, const Rounding& rounding) {
+  run_update(weight, gradient, rounding, [&](auto a) {
     using A = decltype(a);
     return AdagradRule<A>{pointer<A>(accumulator), static_cast<A>(learning_rate), static_cast<A>(epsilon)};
   });
 }
 
-void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate) {
-  run_update(weight, gradient, [&](auto a) { return SgdRule<decltype(a)>{static_cast<decltype(a)>(learning_rate)}; });
+void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate, const Rounding& rounding) {
+  run_update(weight, gradient, rounding, [&](auto a) { return SgdRule<decltype(a)>{static_cast<decltype(a)>(learning_rate)}; });
 }
 
 }  // namespace cllm::kernels::cuda

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "model/kernels/row_gradient.h"
+
 namespace cllm::kernels {
 
 /// Adam's constants and the place in time of one call.
@@ -35,14 +37,13 @@ void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tens
 /// adam_catch_up to step - 1, then update number `step` with the gradients, in one pass. With row_step undefined the rows have
 /// missed nothing (lazy Adam).
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call, const Rounding& rounding = {});
+                 const RowGradient& gradient, const AdamCall& call, const Rounding& rounding = {});
 
 /// a <- a + mean_D(g^2);  w <- w - lr g / (sqrt(a) + eps), one accumulator per row: accumulator [rows].
-void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
-                            const at::Tensor& gradients_MD, double learning_rate, double epsilon, const Rounding& rounding = {});
+void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,
+                            double learning_rate, double epsilon, const Rounding& rounding = {});
 
 /// w <- w - lr g
-void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate,
-                const Rounding& rounding = {});
+void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate, const Rounding& rounding = {});
 
 }  // namespace cllm::kernels

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "data/random.h"
@@ -23,7 +24,13 @@ struct RowLoop {
   T *m, *v;
   int32_t* row_step;    // null: rows miss nothing
   const int64_t* rows;  // null: row n is row n
-  const T* gradients;
+  const T* parts;
+  const int64_t *order, *offsets;  // null: part n is row n's
+  const T* head;
+  int64_t first_of_head;  // row n
+  const W* fixed;
+  const T* pull;  // null: none
+  T* sum;
   int64_t D;
   AdamCall call;
   int64_t visible_updates;  // see below
@@ -79,6 +86,61 @@ class RowWeights<at::BFloat16, float> {
  private:
   const RowLoop<at::BFloat16, float>& loop_;
   std::vector<float> copy_;
+};
+
+/// The gradients of one row after the other.
+template <typename W, typename T>
+class RowSums {
+ public:
+  explicit RowSums(const RowLoop<W, T>& loop) : loop_(loop), sum_(static_cast<size_t>(loop.D)) {}
+
+  /// Of row n of the call, which is `row` of the table and has the weights w now.
+  CLLM_INLINE const T* of(int64_t n, int64_t row, const T* w) {
+    const T* const g = add_up(n, row, w);
+    if (loop_.sum != nullptr) loop_.sum[n] = total(g);
+    return g;
+  }
+
+ private:
+  CLLM_INLINE const T* add_up(int64_t n, int64_t row, const T* w) {
+    const int64_t begin = loop_.offsets != nullptr ? loop_.offsets[n] : n,
+                  end = loop_.offsets != nullptr ? loop_.offsets[n + 1] : n + 1;
+    const auto part = [this](int64_t p) { return loop_.parts + (loop_.order != nullptr ? loop_.order[p] : p) * loop_.D; };
+    const T* const head = n >= loop_.first_of_head ? loop_.head + (n - loop_.first_of_head) * loop_.D : nullptr;
+    const T pull = loop_.pull != nullptr ? loop_.pull[n] : T(0);
+    if (pull == 0 && head == nullptr && end - begin == 1) return part(begin);
+    if (pull == 0 && head != nullptr && end == begin) return head;
+    std::fill(sum_.begin(), sum_.end(), T(0));
+    for (int64_t p = begin; p < end; ++p) add(part(p));
+    if (head != nullptr) add(head);
+    if (pull != 0) add_pull(pull, w, loop_.fixed + row * loop_.D);
+    return sum_.data();
+  }
+
+  CLLM_INLINE void add(const T* __restrict part) {
+    T* __restrict sum = sum_.data();
+    for (int64_t d = 0; d < loop_.D; ++d) sum[d] += part[d];
+  }
+
+  CLLM_INLINE void add_pull(T pull, const T* __restrict w, const W* __restrict fixed) {
+    T* __restrict sum = sum_.data();
+    for (int64_t d = 0; d < loop_.D; ++d) sum[d] += pull * (w[d] - static_cast<T>(fixed[d]));
+  }
+
+  /// In lanes of its own, since a sum in the order of d could not be computed by vectors.
+  CLLM_INLINE T total(const T* __restrict g) const {
+    constexpr int64_t kLanes = 16;
+    T lanes[kLanes] = {};
+    int64_t d = 0;
+    for (; d + kLanes <= loop_.D; d += kLanes) {
+      for (int64_t k = 0; k < kLanes; ++k) lanes[k] += g[d + k];
+    }
+    for (; d < loop_.D; ++d) lanes[0] += g[d];
+    return std::accumulate(lanes, lanes + kLanes, T(0));
+  }
+
+  const RowLoop<W, T>& loop_;
+  std::vector<T> sum_;
 };
 
 /// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves a coordinate by
@@ -152,6 +214,7 @@ CLLM_INLINE void catch_up_range(const RowLoop<W, T>& loop, int64_t begin, int64_
 template <typename W, typename T>
 CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
   RowWeights<W, T> weights(loop);
+  RowSums<W, T> gradients(loop);
   const auto& call = loop.call;
   const double step = static_cast<double>(call.step);
   const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
@@ -167,7 +230,7 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
     }
     T* __restrict m = loop.m + row * loop.D;
     T* __restrict v = loop.v + row * loop.D;
-    const T* __restrict g = loop.gradients + n * loop.D;
+    const T* __restrict g = gradients.of(n, row, w);
     for (int64_t d = 0; d < loop.D; ++d) {
       m[d] += one_minus_beta1 * (g[d] - m[d]);
       v[d] = beta2 * v[d] + one_minus_beta2 * g[d] * g[d];
@@ -180,10 +243,11 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
 template <typename W, typename T>
 CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
   RowWeights<W, T> weights(loop);
+  RowSums<W, T> gradients(loop);
   const T rate = static_cast<T>(loop.call.learning_rate), epsilon = static_cast<T>(loop.call.epsilon);
   for (int64_t n = begin; n < end; ++n) {
     T* __restrict w = weights.open(loop.rows[n]);
-    const T* __restrict g = loop.gradients + n * loop.D;
+    const T* __restrict g = gradients.of(n, loop.rows[n], w);
     double square = 0;
     for (int64_t d = 0; d < loop.D; ++d) square += static_cast<double>(g[d]) * static_cast<double>(g[d]);
     T& accumulator = loop.v[loop.rows[n]];
@@ -197,10 +261,11 @@ CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t
 template <typename W, typename T>
 CLLM_INLINE void sgd_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end) {
   RowWeights<W, T> weights(loop);
+  RowSums<W, T> gradients(loop);
   const T rate = static_cast<T>(loop.call.learning_rate);
   for (int64_t n = begin; n < end; ++n) {
     T* __restrict w = weights.open(loop.rows[n]);
-    const T* __restrict g = loop.gradients + n * loop.D;
+    const T* __restrict g = gradients.of(n, loop.rows[n], w);
     for (int64_t d = 0; d < loop.D; ++d) w[d] -= rate * g[d];
     weights.close(loop.rows[n]);
   }
@@ -231,32 +296,43 @@ CLLM_VECTOR_CLONES void run_range(Algorithm algorithm, const Bf16Loop& loop, int
 }
 
 struct Arguments {
-  at::Tensor weight, m, v, row_step, rows_M, gradients_MD;
+  at::Tensor weight, m, v, row_step;
+  RowGradient gradient;  // of a catch-up the rows alone
 };
 
 void check(const Arguments& a, bool wants_gradients) {
   TORCH_CHECK(a.weight.is_cpu() && a.weight.is_contiguous(), "the row optimisers need a contiguous CPU table");
-  if (a.rows_M.defined()) TORCH_CHECK(a.rows_M.is_contiguous() && a.rows_M.scalar_type() == at::kLong, "rows must be int64");
-  if (!wants_gradients) return;
-  TORCH_CHECK(a.gradients_MD.is_contiguous() && a.gradients_MD.scalar_type() == residual_dtype(a.weight.scalar_type()) &&
-                  a.gradients_MD.size(0) == a.rows_M.size(0) && a.gradients_MD.size(1) == a.weight.size(1),
-              "gradients must be [rows, D], fp64 for an fp64 table and fp32 for all others");
+  const at::Tensor& rows_M = a.gradient.rows_M;
+  if (rows_M.defined()) TORCH_CHECK(rows_M.is_contiguous() && rows_M.scalar_type() == at::kLong, "rows must be int64");
+  if (wants_gradients) check_parts(a.gradient, a.weight);
+}
+
+template <typename T>
+T* pointer(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.mutable_data_ptr<T>() : nullptr;
 }
 
 template <typename W, typename T>
 void run(Algorithm algorithm, const Arguments& a, const AdamCall& call, const Rounding& rounding) {
-  const auto pointer = [](const at::Tensor& t) { return t.defined() ? t.mutable_data_ptr<T>() : nullptr; };
-  const RowLoop<W, T> loop{a.weight.mutable_data_ptr<W>(),
-                           pointer(a.m),
-                           pointer(a.v),
-                           a.row_step.defined() ? a.row_step.mutable_data_ptr<int32_t>() : nullptr,
-                           a.rows_M.defined() ? a.rows_M.const_data_ptr<int64_t>() : nullptr,
-                           pointer(a.gradients_MD),
-                           a.weight.size(1),
-                           call,
-                           count_visible_updates(call, sizeof(T) == 4 ? 30 : 60),
-                           rounding};
-  const int64_t count = a.rows_M.defined() ? a.rows_M.size(0) : a.weight.size(0);
+  const auto& [rows_M, parts_PD, segments, head_ID, fixed_ND, pull_M, sum_M] = a.gradient;
+  const int64_t count = rows_M.defined() ? rows_M.size(0) : a.weight.size(0);
+  const RowLoop<W, T> loop{.weight = pointer<W>(a.weight),
+                           .m = pointer<T>(a.m),
+                           .v = pointer<T>(a.v),
+                           .row_step = pointer<int32_t>(a.row_step),
+                           .rows = pointer<int64_t>(rows_M),
+                           .parts = pointer<T>(parts_PD),
+                           .order = segments ? pointer<int64_t>(segments->order_T) : nullptr,
+                           .offsets = segments ? pointer<int64_t>(segments->offsets_M1) : nullptr,
+                           .head = pointer<T>(head_ID),
+                           .first_of_head = head_ID.defined() ? count - head_ID.size(0) : count,
+                           .fixed = pointer<W>(fixed_ND),
+                           .pull = pointer<T>(pull_M),
+                           .sum = pointer<T>(sum_M),
+                           .D = a.weight.size(1),
+                           .call = call,
+                           .visible_updates = count_visible_updates(call, sizeof(T) == 4 ? 30 : 60),
+                           .rounding = rounding};
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece
   at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { run_range(algorithm, loop, begin, end); });
 }
@@ -276,32 +352,26 @@ void dispatch(Algorithm algorithm, const Arguments& arguments, const AdamCall& c
 void adam_catch_up(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
                    const at::Tensor& rows_M, const AdamCall& call, const Rounding& rounding) {
   if (!weight.is_cpu()) return cuda::adam_catch_up(weight, m, v, row_step, rows_M, call, rounding);
-  dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, rows_M, {}}, call, rounding);
+  dispatch(Algorithm::kCatchUp, {weight, m, v, row_step, {.rows_M = rows_M}}, call, rounding);
 }
 
 void adam_update(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v, const at::Tensor& row_step,
-                 const at::Tensor& rows_M, const at::Tensor& gradients_MD, const AdamCall& call, const Rounding& rounding) {
-  if (!weight.is_cpu()) {
-    return cuda::adam_update(weight, m, v, row_step, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding}, call);
-  }
-  dispatch(Algorithm::kAdam, {weight, m, v, row_step, rows_M, gradients_MD}, call, rounding);
+                 const RowGradient& gradient, const AdamCall& call, const Rounding& rounding) {
+  if (!weight.is_cpu()) return cuda::adam_update(weight, m, v, row_step, gradient, call, rounding);
+  dispatch(Algorithm::kAdam, {weight, m, v, row_step, gradient}, call, rounding);
 }
 
-void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const at::Tensor& rows_M,
-                            const at::Tensor& gradients_MD, double learning_rate, double epsilon, const Rounding& rounding) {
+void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumulator, const RowGradient& gradient,
+                            double learning_rate, double epsilon, const Rounding& rounding) {
   if (!weight.is_cpu()) {
-    return cuda::rowwise_adagrad_update(weight, accumulator, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding},
-                                        learning_rate, epsilon);
+    return cuda::rowwise_adagrad_update(weight, accumulator, gradient, learning_rate, epsilon, rounding);
   }
-  dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, epsilon, 0}, rounding);
+  dispatch(Algorithm::kAdagrad, {weight, {}, accumulator, {}, gradient}, {learning_rate, 0, 0, epsilon, 0}, rounding);
 }
 
-void sgd_update(const at::Tensor& weight, const at::Tensor& rows_M, const at::Tensor& gradients_MD, double learning_rate,
-                const Rounding& rounding) {
-  if (!weight.is_cpu()) {
-    return cuda::sgd_update(weight, {.rows_M = rows_M, .values = gradients_MD, .rounding = rounding}, learning_rate);
-  }
-  dispatch(Algorithm::kSgd, {weight, {}, {}, {}, rows_M, gradients_MD}, {learning_rate, 0, 0, 0, 0}, rounding);
+void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate, const Rounding& rounding) {
+  if (!weight.is_cpu()) return cuda::sgd_update(weight, gradient, learning_rate, rounding);
+  dispatch(Algorithm::kSgd, {weight, {}, {}, {}, gradient}, {learning_rate, 0, 0, 0, 0}, rounding);
 }
 
 }  // namespace cllm::kernels

@@ -1,18 +1,28 @@
 #include "model/kernels/rows.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/_unique2.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/mul.h>
 
 #include <algorithm>
 
 #include "dist/device.h"
+#include "model/compute_dtype.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm::kernels {
 
 at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   return table_ND.is_cpu() ? at::index_select(table_ND, 0, rows_U) : cuda::gather_rows(table_ND, rows_U);
+}
+
+at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C) {
+  if (!a_ND.is_cpu()) return cuda::square_gaps(a_ND, b_ND, rows_C);
+  const at::ScalarType sums = residual_dtype(a_ND.scalar_type());
+  const at::Tensor gap_CD = at::index_select(a_ND, 0, rows_C).to(sums) - at::index_select(b_ND, 0, rows_C).to(sums);
+  return at::mul(gap_CD, gap_CD).sum(1, /*keepdim=*/false, at::kDouble);
 }
 
 namespace {

@@ -11,6 +11,9 @@ namespace cllm::kernels {
 /// table_ND[rows_U]: [U, D], any dtype; rows_U int64. On a GPU the kernel of cuda.h.
 at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
 
+/// |a - b|^2 of rows of two tables of one shape and dtype: [C], fp64 on the CPU and in the precision of the sums on a GPU; rows_C int64.
+at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C);
+
 /// On a GPU gather_rows, sums over rows grouped by a stable sort, so in the same order as on the CPU, and ids sorted there, for which a
 /// core of the host would take milliseconds.
 RowKernels row_kernels(at::Device device);

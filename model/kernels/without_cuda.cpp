@@ -14,6 +14,7 @@ namespace {
 
 bool built() { return false; }
 at::Tensor gather_rows(const at::Tensor&, const at::Tensor&) { refuse(); }
+at::Tensor square_gaps(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 void add_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
@@ -23,15 +24,17 @@ at::Tensor dropout(const at::Tensor&, const at::Tensor&, double, uint64_t, int64
 at::Tensor bias_gelu(const at::Tensor&, const at::Tensor&, bool, const at::Tensor&) { refuse(); }
 void add_norm(const NormTensors&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const NormCall&) { refuse(); }
 void add_norm_backward(const at::Tensor&, const at::Tensor&, const NormTensors&, const at::Tensor&, const NormCall&) { refuse(); }
-void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                   const AdamCall&, const Rounding&) {
+void adam_catch_up(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const AdamCall&,
+                   const Rounding&) {
   refuse();
 }
-void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&,
-                 const AdamCall&) {
+void adam_update(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const RowGradient&, const AdamCall&,
+                 const Rounding&) {
   refuse();
 }
-void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradient&, double, double) { refuse(); }
-void sgd_update(const at::Tensor&, const RowGradient&, double) { refuse(); }
+void rowwise_adagrad_update(const at::Tensor&, const at::Tensor&, const RowGradient&, double, double, const Rounding&) {
+  refuse();
+}
+void sgd_update(const at::Tensor&, const RowGradient&, double, const Rounding&) { refuse(); }
 
 }  // namespace cllm::kernels::cuda

@@ -10,6 +10,7 @@
 
 #include <random>
 
+#include "tests/support/gradient_sum.h"
 #include "tests/support/mpi_world.h"
 
 namespace cllm::testing {
@@ -91,7 +92,7 @@ TEST_P(RowExchangeOfSizes, GradientsOfAllAskersAreSummedAtTheOwner) {
       const Route route = exchange.route(asked_rows(session->rank(), draw, 40, world.layout.num_rows()));
       // Rank r sends (r + 1) * (10 row + d) for every distinct row that it asked for.
       const at::Tensor gradients_UD = expected_rows(route.unique_rows_U, type).mul(session->rank() + 1);
-      const at::Tensor sums_MD = exchange.return_gradients(route, gradients_UD);
+      const at::Tensor sums_MD = testing::returned_sums(exchange, route, gradients_UD);
 
       at::Tensor weight = at::zeros({world.layout.num_rows()}, at::kLong);
       for (int r = 0; r < session->world_size(); ++r) {
@@ -116,7 +117,7 @@ TEST_P(RowExchangeOfSizes, NobodyAskingForAnythingIsANormalStep) {
   RowExchange exchange(*world.comm, world.layout);
   const Route route = exchange.route({});
   EXPECT_EQ(exchange.fetch(route, expected_rows(world.global_rows(), at::kFloat)).sizes(), at::IntArrayRef({0, kWidth}));
-  EXPECT_EQ(exchange.return_gradients(route, at::empty({0, kWidth}, at::kFloat)).sizes(), at::IntArrayRef({0, kWidth}));
+  EXPECT_EQ(testing::returned_sums(exchange, route, at::empty({0, kWidth}, at::kFloat)).sizes(), at::IntArrayRef({0, kWidth}));
 }
 
 INSTANTIATE_TEST_SUITE_P(UsersItems, RowExchangeOfSizes,
@@ -130,7 +131,7 @@ TEST(RowExchange, SumsAreTakenInRankOrder) {
   const float of_rank[] = {1e8F, 1.F, -1e8F, 1.F};  // every other order gives another fp32 sum
   const std::vector<int32_t> row = {0};
   const Route route = exchange.route(row);
-  const at::Tensor sum = exchange.return_gradients(route, at::full({1, 1}, of_rank[session->rank()], at::kFloat));
+  const at::Tensor sum = testing::returned_sums(exchange, route, at::full({1, 1}, of_rank[session->rank()], at::kFloat));
   float expected = 0;
   for (int r = 0; r < session->world_size(); ++r) expected += of_rank[r];
   if (world.layout.num_local_rows() == 1) {

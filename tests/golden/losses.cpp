@@ -1,13 +1,14 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "tests/golden/families.h"
+#include "tests/support/gradient_sum.h"
 
 namespace cllm::golden {
 namespace {
 
 /// The gradients of the shard as a whole: rows that were not touched are 0.
-at::Tensor dense(const RowGradients& gradients, const Table& table) {
-  return at::zeros_like(table.weight).index_copy_(0, gradients.rows_M, gradients.gradients_MD);
+at::Tensor dense(const kernels::RowGradient& gradient, const Table& table) {
+  return at::zeros_like(table.weight).index_copy_(0, gradient.rows_M, testing::gradient_sum(gradient, table.weight));
 }
 
 void compare_tables(GoldenSet& set, ParityReport& report, const std::string& name, const std::string& side,
@@ -43,7 +44,7 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     TrainStep step(set.comm(), model, *optimizer);
     const Batch batch = set.batch(c, parse_preset(c.at("preset").get<std::string>()));
     const StepConfig config{.lambda = c.at("lambda"), .report_mr = true, .item_softmax = form};
-    RowGradients gradients;
+    kernels::RowGradient gradients;
     const StepLosses losses = step.gradients(batch, config, gradients);
 
     const Json& expected = c.at("f64");

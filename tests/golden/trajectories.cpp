@@ -91,7 +91,7 @@ void check_adam(GoldenSet& set, ParityReport& report) {
   for (int64_t n = 0; n < touched.size(0); ++n) {
     const at::Tensor rows_M = mine(touched[n]).nonzero().squeeze(1);
     const at::Tensor gradients_MD = mine(inputs.tensor("gradients")[n]).index_select(0, rows_M);
-    optimizer->update(table, set.placed(rows_M), set.placed(gradients_MD), learning_rate);
+    optimizer->update(table, {set.placed(rows_M), set.placed(gradients_MD)}, learning_rate);
     const Table now = flushed(table, *optimizer);
     const std::string label = "step" + std::to_string(n) + "/";
     for (const Parts& part : {Parts{now.weight, "w"}, Parts{now.moment1, "m"}, Parts{now.moment2, "v"}}) {

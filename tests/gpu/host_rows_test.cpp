@@ -30,7 +30,7 @@ TEST(UsersOnTheHost, EveryOptimiserGivesTheSameBits) {
     for (int step = 0; step < 3; ++step) {
       const at::Tensor rows = to_device(at::arange(step, kUsers + kItems, 3, at::kLong));
       const at::Tensor gradients = to_device(random({rows.size(0), kWidth}));
-      for (Table* table : {&here, &there}) optimizer->update(*table, rows, gradients, 1e-2);
+      for (Table* table : {&here, &there}) optimizer->update(*table, {rows, gradients}, 1e-2);
     }
     for (Table* table : {&here, &there}) optimizer->flush(*table);
     EXPECT_TRUE(same_bits(there.weight, here.weight)) << name;

@@ -53,7 +53,7 @@ void measure_update(const Limits& limits, Report& report, int64_t T, int64_t mis
     ++call.step;
     row_step.index_fill_(0, places[n % kSets], std::max<int64_t>(0, call.step - 1 - missed_updates));
   };
-  const auto work = [&](int n) { device::adam_update(weight, m, v, row_step, {places[n % kSets], values_TD, &segments}, call); };
+  const auto work = [&](int n) { device::adam_update(weight, m, v, row_step, {places[n % kSets], values_TD, segments}, call); };
   const Times times = time_on_device(40, work, prepare);
   const double bytes =
       4.0 * kWidth * (static_cast<double>(T) + 6.0 * static_cast<double>(M)) + 8.0 * static_cast<double>(T + 3 * M);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -18,7 +19,9 @@
 
 #include "data/random.h"
 #include "model/errors.h"
+#include "model/kernels/row_segments.h"
 #include "tests/model/tensors.h"
+#include "tests/support/gradient_sum.h"
 
 namespace cllm {
 namespace {
@@ -64,7 +67,7 @@ void expect_dense_semantics(at::ScalarType dtype, int64_t num_steps, double tole
     const at::Tensor rows_M = at::tensor(rows, at::kLong);
     const at::Tensor gradients = normal({static_cast<int64_t>(rows.size()), kWidth}, static_cast<uint64_t>(step)).to(dtype);
     dense.update(at::zeros({kRows, kWidth}, at::kDouble).index_copy_(0, rows_M, gradients.to(at::kDouble)), rate(step));
-    optimizer->update(table, rows_M, gradients, rate(step));
+    optimizer->update(table, {rows_M, gradients}, rate(step));
     optimizer->catch_up(table, at::tensor({1, 4}, at::kLong));
     EXPECT_LE(gap(table.weight.narrow(0, 4, 1), dense.w.narrow(0, 4, 1)), tolerance) << "step " << step;
   }
@@ -90,11 +93,11 @@ TEST(SkipAwareAdam, ClosesAGapOfThousandsOfUpdatesAsDenseAdamWould) {
   optimizer->reset(table);
   const at::Tensor all = at::arange(kRows, at::kLong), first = normal({kRows, kWidth}, 1),
                    nothing = at::zeros({kRows, kWidth}, at::kDouble);
-  optimizer->update(table, all, first, kRate);
+  optimizer->update(table, {all, first}, kRate);
   dense.update(first, kRate);
   const at::Tensor last_row = at::tensor({kRows - 1}, at::kLong);
   for (int step = 0; step < 3000; ++step) {
-    optimizer->update(table, last_row, nothing.narrow(0, 0, 1), kRate);
+    optimizer->update(table, {last_row, nothing.narrow(0, 0, 1)}, kRate);
     dense.update(nothing, kRate);
   }
   optimizer->flush(table);
@@ -109,7 +112,7 @@ TEST(SkipAwareAdam, MarksOnlyTheRowsThatItTouches) {
   optimizer->reset(table);
   const at::Tensor before = table.weight.clone();
   for (int step = 0; step < 5; ++step)
-    optimizer->update(table, at::tensor({2, 6}, at::kLong), at::ones({2, kWidth}, at::kFloat), kRate);
+    optimizer->update(table, {at::tensor({2, 6}, at::kLong), at::ones({2, kWidth}, at::kFloat)}, kRate);
   EXPECT_TRUE(at::equal(table.row_step, at::tensor({0, 0, 5, 0, 0, 0, 5, 0, 0}, at::kInt)));
   optimizer->catch_up(table, at::tensor({3}, at::kLong));
   EXPECT_EQ(table.row_step[3].item<int>(), 5);
@@ -124,7 +127,7 @@ TEST(RowOptimizers, OtherAlgorithmsLeaveAbsentRowsAlone) {
     const auto optimizer = make_row_optimizer(config);
     optimizer->reset(table);
     const at::Tensor before = table.weight.clone(), rows = at::tensor({1, 7}, at::kLong);
-    for (int step = 0; step < 3; ++step) optimizer->update(table, rows, normal({2, kWidth}, 5), kRate);
+    for (int step = 0; step < 3; ++step) optimizer->update(table, {rows, normal({2, kWidth}, 5)}, kRate);
     optimizer->flush(table);
     const at::Tensor moved = (table.weight - before).abs().amax(1);
     for (int64_t row = 0; row < kRows; ++row)
@@ -140,7 +143,7 @@ TEST(RowOptimizers, FollowTheirFormulas) {
     config.name = name;
     const auto optimizer = make_row_optimizer(config);
     optimizer->reset(table);
-    for (int step = 0; step < 2; ++step) optimizer->update(table, rows, g, kRate);
+    for (int step = 0; step < 2; ++step) optimizer->update(table, {rows, g}, kRate);
     return table.weight.narrow(0, 4, 1);
   };
   const at::Tensor start = random_table(at::kDouble).weight.narrow(0, 4, 1);
@@ -152,6 +155,32 @@ TEST(RowOptimizers, FollowTheirFormulas) {
   DenseRows dense{start.clone(), at::zeros_like(g), at::zeros_like(g)};
   for (int step = 0; step < 2; ++step) dense.update(g, kRate);
   EXPECT_LE(gap(after_two_updates("lazy_adam"), dense.w), 1e-15);
+}
+
+TEST(RowOptimizers, SumThePartsOfAGradientWhileTheyUpdate) {
+  for (const char* name : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
+    Table parts = make_random_table(TableLayout(6, 5, 0, 1), kWidth, at::kDouble, 3, Side::kContent), whole = parts;
+    const Table other = make_random_table(TableLayout(6, 5, 0, 1), kWidth, at::kDouble, 4, Side::kCollaborative);
+    whole.weight = parts.weight.clone();
+    OptimizerConfig config;
+    config.name = name;
+    const auto optimizer = make_row_optimizer(config);
+    for (Table* each : {&parts, &whole}) optimizer->reset(*each);
+    for (uint64_t step = 0; step < 4; ++step) {
+      kernels::RowGradient gradient{.rows_M = at::tensor({0, 3, 6, 8, 10}, at::kLong),
+                                    .parts_PD = normal({7, kWidth}, step).to(at::kDouble),
+                                    .segments = kernels::group_by_row(at::tensor({3, 0, 0, 1, 3, 0, 3}, at::kLong), 5),
+                                    .head_ID = normal({3, kWidth}, step + 90).to(at::kDouble),
+                                    .fixed_ND = other.weight,
+                                    .pull_M = at::tensor({0., .5, 0., .1, 2.}, at::kDouble),
+                                    .sum_M = at::zeros({5}, at::kDouble)};
+      const at::Tensor sum_MD = testing::gradient_sum(gradient, parts.weight);
+      optimizer->update(whole, {gradient.rows_M, sum_MD}, kRate);
+      optimizer->update(parts, gradient, kRate);
+      EXPECT_TRUE(at::allclose(parts.weight, whole.weight, 0, 1e-14)) << name << ", step " << step;
+      EXPECT_TRUE(at::allclose(gradient.sum_M, sum_MD.sum(1), 0, 1e-12)) << name;
+    }
+  }
 }
 
 TEST(RowOptimizers, AnUnknownNameIsRefusedWithTheKnownOnes) {
@@ -183,7 +212,7 @@ at::Tensor bf16_rows_after(const std::string& name, int rank, int world_size, in
       gradients.push_back(of_all[table.layout.global(local)].to(at::kFloat));
     }
     const at::Tensor gradients_MD = rows.empty() ? at::empty({0, kWidth}, at::kFloat) : at::stack(gradients);
-    optimizer->update(table, at::tensor(rows, at::kLong), gradients_MD, kRate);
+    optimizer->update(table, {at::tensor(rows, at::kLong), gradients_MD}, kRate);
   }
   optimizer->flush(table);
   EXPECT_EQ(table.weight.scalar_type(), at::kBFloat16);
@@ -215,7 +244,7 @@ TEST(Bf16Tables, MoveByUpdatesThatNearestRoundingWouldLose) {
     for (Table* each : {&exact, &table}) {
       optimizer->reset(*each);
       for (int step = 0; step < 20; ++step)
-        optimizer->update(*each, rows, gradients, 0x1p-10);  // an eighth of a unit in the last place
+        optimizer->update(*each, {rows, gradients}, 0x1p-10);  // an eighth of a unit in the last place
     }
     const double want = exact.weight.mean().item<double>() - 1, got = table.weight.to(at::kDouble).mean().item<double>() - 1;
     EXPECT_GT(want, 0x1p-9) << name;
