@@ -103,7 +103,15 @@ HostCopies::~HostCopies() {
 }
 
 at::Tensor HostCopies::buffer(at::IntArrayRef sizes, at::ScalarType dtype) const {
-  return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
+  // libtorch's allocator of pinned memory rounds up to a power of two: too much for shards of tables.
+  constexpr size_t kLarge = size_t{64} << 20;
+  const size_t num_bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(dtype);
+  const auto options = at::TensorOptions().dtype(dtype);
+  if (num_bytes < kLarge) return at::empty(sizes, options.pinned_memory(true));
+  void* memory = nullptr;
+  C10_CUDA_CHECK(cudaHostAlloc(&memory, num_bytes, cudaHostAllocDefault));
+  return at::from_blob(
+      memory, sizes, [](void* data) { cudaFreeHost(data); }, options);
 }
 
 void HostCopies::start(const std::vector<std::pair<at::Tensor, at::Tensor>>& from_to) {

@@ -61,6 +61,9 @@ class HostCopies {
   std::unique_ptr<Impl> impl_;
 };
 
+/// `host` in memory from which upload() reaches `device` at full speed: pinned for a GPU, otherwise itself.
+at::Tensor staged(const at::Tensor& host, at::Device device);
+
 /// `host` on `device`; itself if it is there already. To a GPU through pinned memory on the current stream: the host does not wait.
 at::Tensor upload(const at::Tensor& host, at::Device device);
 

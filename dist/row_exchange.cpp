@@ -178,17 +178,27 @@ Route RowExchange::route(std::span<const int32_t> rows_T, SortOn sort_on) {
 }
 
 at::Tensor RowExchange::fetch(const Route& route, const at::Tensor& local_rows) {
-  at::Tensor served = beyond_ ? kernels_.gather(beyond_->fetch(*route.beyond, local_rows),
-                                                at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P))
-                              : kernels_.gather(local_rows, route.served_local_P);
+  return hand_out(route, beyond_ ? served_in_node(route, beyond_->fetch(*route.beyond, local_rows))
+                                 : kernels_.gather(local_rows, route.served_local_P));
+}
+
+at::Tensor RowExchange::served_in_node(const Route& route, const at::Tensor& rows_of_rail) {
+  return kernels_.gather(rows_of_rail, at::index_select(route.beyond->inverse_T, 0, route.touched_of_served_P));
+}
+
+at::Tensor RowExchange::hand_out(const Route& route, const at::Tensor& served) {
   if (comm_.world_size() == 1) return served;
-  at::Tensor out = empty_rows(local_rows, route.unique_rows_U.numel());
+  at::Tensor out = empty_rows(served, route.unique_rows_U.numel());
   comm_.all_to_all(out, served, route.ask, route.serve)->wait();
   return out;
 }
 
 Arriving RowExchange::start_fetch(const Route& route, const at::Tensor& local_rows, const std::vector<int64_t>& busy) {
-  TORCH_CHECK(!beyond_, "rows are fetched ahead on one level only");
+  if (beyond_) {
+    Arriving of_rail;
+    of_rail.beyond = std::make_unique<Arriving>(beyond_->start_fetch(*route.beyond, local_rows, busy));
+    return of_rail;
+  }
   at::Tensor late_P = at::empty({static_cast<int64_t>(route.served.size())}, at::kByte);
   auto* const late = late_P.mutable_data_ptr<uint8_t>();
   for (size_t p = 0; p < route.served.size(); ++p) late[p] = std::binary_search(busy.begin(), busy.end(), route.served[p]);
@@ -213,7 +223,11 @@ Arriving RowExchange::start_fetch(const Route& route, const at::Tensor& local_ro
   return out;
 }
 
-at::Tensor RowExchange::finish_fetch(Arriving arriving, const at::Tensor& local_rows) {
+at::Tensor RowExchange::finish_fetch(const Route& route, Arriving arriving, const at::Tensor& local_rows) {
+  if (beyond_) {
+    const at::Tensor rows_of_rail = beyond_->finish_fetch(*route.beyond, std::move(*arriving.beyond), local_rows);
+    return hand_out(route, served_in_node(route, rows_of_rail));
+  }
   arriving.work->wait();
   arriving.rows_UD.index_copy_(0, arriving.early_places, arriving.early);
   const at::Tensor served = kernels_.gather(local_rows, arriving.late.local_rows);

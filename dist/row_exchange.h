@@ -31,7 +31,7 @@ struct Route {
   std::shared_ptr<const Route> beyond;
 };
 
-/// Rows on their way between start_fetch() and finish_fetch(), which alone use it.
+/// Rows on their way between start_fetch() and finish_fetch(), which alone use it. Two levels: those of the rail, in `beyond`.
 struct Arriving {
   /// Some of the rows: their places among the asked ones, and what each rank gets of this one.
   struct Part {
@@ -41,6 +41,7 @@ struct Arriving {
   Part late;
   at::Tensor rows_UD, early_places, early, served;
   std::unique_ptr<Work> work;
+  std::unique_ptr<Arriving> beyond;
 };
 
 /// Gradients on their way between start_return() and finish_return(), which alone use it.
@@ -94,15 +95,20 @@ class RowExchange {
   at::Tensor fetch(const Route& route, const at::Tensor& local_rows);
 
   /// fetch() around an update that changes `busy` of this rank's rows (local, ascending): the others travel from now on, while the caller
-  /// goes on; the busy ones when finish_fetch() is called after the update. One level only.
+  /// goes on; the busy ones when finish_fetch() is called after the update. Of two levels, along the rails; inside the nodes at the end.
   Arriving start_fetch(const Route& route, const at::Tensor& local_rows, const std::vector<int64_t>& busy);
-  at::Tensor finish_fetch(Arriving arriving, const at::Tensor& local_rows);
+  at::Tensor finish_fetch(const Route& route, Arriving arriving, const at::Tensor& local_rows);
 
   /// Sends gradients [U, D] to the owners; they travel while the caller goes on, also with other collectives. Of two levels, on the first.
   Returning start_return(const Route& route, const at::Tensor& gradients_UD);
   GradientParts finish_return(const Route& route, Returning returning);
 
  private:
+  /// The last part of a fetch: `served`, the rows of served_local_P, to those who asked.
+  at::Tensor hand_out(const Route& route, const at::Tensor& served);
+  /// Of two levels: what this rank serves inside its node, out of the rows that it got along its rail.
+  at::Tensor served_in_node(const Route& route, const at::Tensor& rows_of_rail);
+
   using OfRow = std::function<int64_t(int64_t row)>;
   /// Where rows are: the rank of comm_ that has one, and its number there.
   struct Places {

@@ -234,8 +234,12 @@ void check(RunConfig& config) {
   if (config.warmup.epochs + config.mutual.epochs + config.finetune.epochs == 0) {
     throw ConfigError("warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them");
   }
-  if (config.run.fetch_ahead && config.run.ranks_per_node > 0) {
-    throw ConfigError("run.fetch_ahead and run.ranks_per_node exclude each other: rows are fetched ahead on one level only");
+  if (config.run.graph_tokens > 0 &&
+      (config.run.precision != "bf16" || config.run.train_backbone || config.run.device == "cpu")) {
+    throw ConfigError(
+        "run.graph_tokens = " + std::to_string(config.run.graph_tokens) +
+        " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", run.train_backbone = false and "
+        "--device=cuda, or run.graph_tokens = 0");
   }
   if (config.run.table_precision == "bf16" && config.run.precision == "fp64") {
     throw ConfigError(
@@ -286,6 +290,8 @@ RunConfig load_config(const std::string& path, std::span<const std::string> over
   };
   apply_named("loss.preset");
   apply_named("run.variant");
+  apply_named("run.device");
+  apply_device(config, config.run.device);
   apply_preset(config, config.loss.preset);
   apply_variant(config, config.run.variant);
   for (const auto& setting : settings) apply(setting, fields);

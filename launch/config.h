@@ -25,6 +25,7 @@ struct RunSection {
   std::string table_precision = "full";  // full | bf16
   bool fetch_ahead = false;
   bool recompute = false;
+  int64_t graph_tokens = 0;            // 0: nothing is recorded
   std::string user_tables = "device";  // device | host
   int64_t ranks_per_node = 0;          // 0: rows travel in one level
   int64_t threads = 0;                 // 0: cores / ranks of this host

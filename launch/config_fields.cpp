@@ -33,7 +33,7 @@ Fields run_fields(RunSection& run) {
        between(0, 4096), false, false},
       {"run.fetch_ahead",
        &run.fetch_ahead,
-       "rows of the next step travel beneath the update of this one; same results, for GPUs",
+       "rows of the next step travel beneath this one, gradients beneath the next; same results; the default of a GPU run",
        {},
        false,
        false},
@@ -43,6 +43,11 @@ Fields run_fields(RunSection& run) {
        {},
        false,
        false},
+      {"run.graph_tokens", &run.graph_tokens,
+       "the backbone's passes over up to so many tokens are recorded as CUDA graphs, once per shape, and played: for backbones "
+       "so small "
+       "that the GPU waits for the host; 0: none",
+       between(0, 1 << 30), false, false},
       {"run.user_tables", &run.user_tables,
        "where rows of users are on a GPU run; host: in memory of the host, which the GPU reads and updates over its bus",
        one_of({"device", "host"}), false, false},
@@ -232,6 +237,11 @@ void apply_preset(RunConfig& config, const std::string& preset) {
   loss.rec_prompt = "release";
   loss.content_dropout_in_finetune = false;
   loss.sample_order = "sequential";
+}
+
+void apply_device(RunConfig& config, const std::string& device) {
+  config.run.device = device;
+  config.run.fetch_ahead = device == "cuda";
 }
 
 void apply_variant(RunConfig& config, const std::string& variant) {

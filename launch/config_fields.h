@@ -41,5 +41,7 @@ std::vector<ConfigField> config_fields(RunConfig& config);
 /// The defaults of a preset (METHOD.md §5) and of a variant (METHOD.md §8). Names are checked beforehand.
 void apply_preset(RunConfig& config, const std::string& preset);
 void apply_variant(RunConfig& config, const std::string& variant);
+/// The defaults that depend on where a run computes.
+void apply_device(RunConfig& config, const std::string& device);
 
 }  // namespace cllm

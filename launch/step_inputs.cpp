@@ -13,13 +13,6 @@ const StageSection& section_of(const RunConfig& config, Stage stage) {
   return config.finetune;
 }
 
-Batch make_batch(const Workspace& workspace, const Schedule& schedule, const Communicator& comm, int64_t global_step) {
-  const Segment& segment = schedule.segments()[schedule.segment_of(global_step)];
-  const StepRef ref = schedule.at(global_step);
-  return workspace.sampler.batch({ref.kind, static_cast<int64_t>(segment.stage), segment.epoch, ref.step}, comm.rank(),
-                                 comm.world_size());
-}
-
 namespace {
 
 ItemSoftmax form_of(const OptimizerSection& optimizer) {
@@ -47,6 +40,17 @@ StepConfig step_config(const Workspace& workspace, const Segment& segment, StepK
   const DropoutRates rates = stage_dropout(config, section_of(config, segment.stage), workspace.backbone_dropout);
   out.dropout = {rates.embedding, rates.attention, rates.residual};
   return out;
+}
+
+StepInput make_input(const Workspace& workspace, const Schedule& schedule, const Communicator& comm, int64_t global_step) {
+  const Segment& segment = schedule.segments()[schedule.segment_of(global_step)];
+  const StepRef ref = schedule.at(global_step);
+  const StepConfig config = step_config(workspace, segment, ref.kind, global_step);
+  StepInput input{workspace.sampler.batch({ref.kind, static_cast<int64_t>(segment.stage), segment.epoch, ref.step}, comm.rank(),
+                                          comm.world_size()),
+                  {}};
+  input.tensors = make_tensors(input.batch, config.dropout.active(), workspace.model.collaborative.weight.device());
+  return input;
 }
 
 }  // namespace cllm

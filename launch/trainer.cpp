@@ -7,7 +7,6 @@
 #include "launch/agree.h"
 #include "launch/ranker.h"
 #include "launch/restore.h"
-#include "launch/step_inputs.h"
 #include "model/flops.h"
 
 namespace cllm {
@@ -108,8 +107,9 @@ void Trainer::start_or_resume() {
     metrics_ =
         std::make_unique<MetricsWriter>(config_.run.dir, MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
   }
-  batches_ = std::make_unique<Prefetcher>([this](int64_t step) { return make_batch(workspace_, schedule_, comm_, step); },
-                                          cursor_.global_step, schedule_.num_steps());
+  inputs_ =
+      std::make_unique<Prefetcher<StepInput>>([this](int64_t step) { return make_input(workspace_, schedule_, comm_, step); },
+                                              cursor_.global_step, schedule_.num_steps());
 }
 
 /// A stage starts with fresh optimiser state (METHOD.md §6: finetuning has its own Adam); before a new learning rate the rows that
@@ -135,25 +135,30 @@ void Trainer::begin(const Segment& segment, int64_t start) {
 void Trainer::train_step(const Segment& segment, int64_t end) {
   Failpoints& failpoints = supervision_.failpoints;
   supervision_.main.begin("training step", cursor_.global_step + 1, config_.run.deadline_s);
-  const auto take = [this] { return std::make_unique<Batch>(batches_->next().value()); };
-  batch_ = next_batch_ ? std::move(next_batch_) : take();
-  const Batch& batch = *batch_;
+  const auto take = [this] { return std::make_unique<StepInput>(inputs_->next().value()); };
+  const auto config_of = [&](const StepInput& input, int64_t step) {
+    StepConfig config = step_config(workspace_, segment, input.batch.kind, step);
+    config.tensors = &input.tensors;
+    return config;
+  };
+  input_ = next_input_ ? std::move(next_input_) : take();
+  const Batch& batch = input_->batch;
   const double begin_s = now_s(), waited_s = supervision_.main.waited_s();
   if (failpoints.at("step.before_compute")) {
     checkpoints_->before_change();
     const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
     weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
   }
-  StepConfig config = step_config(workspace_, segment, batch.kind, cursor_.global_step);
+  StepConfig config = config_of(*input_, cursor_.global_step);
   config.before_change = [this] { checkpoints_->before_change(); };
   const int64_t moved_bytes = supervision_.main.moved_bytes();
   const bool ahead = config_.run.fetch_ahead && cursor_.global_step + 1 < end;
-  if (ahead) next_batch_ = take();
-  const StepConfig next_config =
-      ahead ? step_config(workspace_, segment, next_batch_->kind, cursor_.global_step + 1) : StepConfig{};
-  const NextStep next{ahead ? *next_batch_ : batch, next_config};
+  if (ahead) next_input_ = take();
+  const StepConfig next_config = ahead ? config_of(*next_input_, cursor_.global_step + 1) : StepConfig{};
+  const NextStep next{ahead ? next_input_->batch : batch, next_config};
   const StepLosses losses = step_.run(batch, config, ahead ? &next : nullptr);
   if (workspace_.backbone_optimizer) {
+    checkpoints_->before_change();
     workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
   }
   if (failpoints.at("step.after_compute")) replicas_.flip_a_bit();
@@ -227,7 +232,7 @@ bool Trainer::meet(bool for_step) {
   supervision_.failpoints.at("step.before_meeting");
   supervision_.main.begin("meeting before the step", cursor_.global_step + 1, config_.run.deadline_s);
   const auto data_ready = [&] {
-    const bool ready = !for_step || next_batch_ || batches_->wait_for(kDataPatience);
+    const bool ready = !for_step || next_input_ || inputs_->wait_for(kDataPatience);
     if (!ready) supervision_.main.note("waiting for data");
     return ready;
   };

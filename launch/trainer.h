@@ -16,6 +16,7 @@
 #include "launch/sample_log.h"
 #include "launch/schedule.h"
 #include "launch/selection.h"
+#include "launch/step_inputs.h"
 #include "launch/step_meter.h"
 #include "launch/supervision.h"
 #include "launch/touched_rows.h"
@@ -74,12 +75,12 @@ class Trainer {
   ReplicaGuard replicas_;
   Cursor cursor_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
-  std::unique_ptr<Prefetcher> batches_;
-  std::unique_ptr<Batch> batch_, next_batch_;  // of the running step; of the next if its rows are fetched ahead
-  std::unique_ptr<MetricsWriter> metrics_;     // rank 0 only
-  std::unique_ptr<StageProgress> progress_;    // rank 0 only
-  std::unique_ptr<SampleLog> samples_;         // if log.samples
-  Stage stage_ = Stage::kWarmup;               // of progress_
+  std::unique_ptr<Prefetcher<StepInput>> inputs_;
+  std::unique_ptr<StepInput> input_, next_input_;  // of the running step; of the next if its rows are fetched ahead
+  std::unique_ptr<MetricsWriter> metrics_;         // rank 0 only
+  std::unique_ptr<StageProgress> progress_;        // rank 0 only
+  std::unique_ptr<SampleLog> samples_;             // if log.samples
+  Stage stage_ = Stage::kWarmup;                   // of progress_
   int64_t saved_step_ = -1;
   double last_save_s_, segment_start_s_;
   TouchedRows touched_;

@@ -29,6 +29,7 @@ struct PackedLayout {
 /// Dropout rates of the backbone; all 0 switches dropout off.
 struct Dropout {
   double embedding = 0, attention = 0, residual = 0;
+  bool active() const { return embedding > 0 || attention > 0 || residual > 0; }
 };
 
 /// A causal language model without its input embedding lookup and output head. Differentiable by autograd: gradients flow to the input,
@@ -45,6 +46,13 @@ class Backbone {
   /// Hidden states after the final norm. `x_TD`: token embeddings (no positions), fp32 or fp64; result [T, D] in the compute dtype, or
   /// [A, D] in the order of layout.output_rows_A.
   virtual at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const = 0;
+
+  /// Whether the two passes with these rates only start kernels and read all that differs between batches of one shape from the layout's
+  /// tensors, so that they can be recorded (dist/graph_recorder.h).
+  virtual bool can_be_recorded(const Dropout& dropout) const {
+    static_cast<void>(dropout);
+    return false;
+  }
 
   /// Word embedding [N, D] (also the text head), in the parameter dtype.
   virtual const at::Tensor& word_embedding() const = 0;

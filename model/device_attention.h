@@ -10,8 +10,12 @@
 
 namespace cllm::device {
 
+/// Whether attention of a GPU is libtorch's flash attention; otherwise it is the exact one, which runs over the sequences on the host.
+bool is_for_flash(at::ScalarType compute, int64_t head_width);
+
 /// bf16: flash attention over the packed sequences; its dropout has another mask than the site's, a function of layout.dropout_seed and
-/// the salt (so of this rank's part of the batch), drawn from libtorch's generator of the device, which is seeded here. fp32 and fp64: sequence by sequence with the whole matrix of scores, exact, with the site's mask: for tests and small models.
+/// the salt (so of this rank's part of the batch), drawn from libtorch's generator of the device, which is seeded here. Otherwise exact,
+/// with the site's mask and the whole matrix of scores of some sequences at a time (64 M scores).
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site);
 

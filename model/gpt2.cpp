@@ -12,6 +12,7 @@
 #include "model/add_norm.h"
 #include "model/attention.h"
 #include "model/compute_dtype.h"
+#include "model/device_attention.h"
 #include "model/errors.h"
 #include "model/gelu.h"
 #include "model/linear.h"
@@ -142,6 +143,12 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
     std::tie(x, n) = again ? recomputed(block, x, n) : block(x, n);
   }
   return n;
+}
+
+/// Flash attention alone reads the lengths on the device, and draws its dropout mask from a seed that the host sets.
+bool Gpt2::can_be_recorded(const Dropout& dropout) const {
+  return device::is_for_flash(options_.compute, config_.width / config_.num_heads) && dropout.attention == 0 &&
+         !word_embedding().requires_grad();
 }
 
 void Gpt2::set_trainable(bool trainable) {

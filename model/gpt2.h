@@ -35,6 +35,7 @@ class Gpt2 : public Backbone {
   int64_t num_words() const override { return config_.num_words; }
   int64_t max_positions() const override { return config_.max_positions; }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;
+  bool can_be_recorded(const Dropout& dropout) const override;
   const at::Tensor& word_embedding() const override { return parameters_.front().second; }
   const at::Tensor& text_head() const override { return text_head_; }
   Parameters parameters() const override { return parameters_; }

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/equal.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -69,20 +68,18 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
     const bool same_as_before = n > 0 && triples[n - 1][0] == row && triples[n - 1][1] == group;
     factors.back() += mr.once_per_group ? (same_as_before ? 0 : unit) : unit * count;
   }
-  return {upload(at::tensor(rows, at::kLong), device), upload(at::tensor(factors, at::kDouble), device)};
+  const at::Tensor rows_C = upload(at::tensor(rows, at::kLong), device);
+  return {std::move(rows), rows_C, upload(at::tensor(factors, at::kDouble), device)};
 }
 
-double regulariser(const CoveredShard& covered, const Table& own, const Table& fixed) {
-  if (covered.rows_C.size(0) == 0) return 0;
-  return (covered.factors_C * kernels::square_gaps(own.weight, fixed.weight, covered.rows_C)).sum().item<double>();
+at::Tensor regulariser(const CoveredShard& covered, const Table& own, const Table& fixed) {
+  return (covered.factors_C * kernels::square_gaps(own.weight, fixed.weight, covered.rows_C)).sum();
 }
 
 void add_pull(const CoveredShard& covered, const Table& fixed, double lambda, kernels::RowGradient& gradient) {
-  if (lambda == 0 || covered.rows_C.size(0) == 0) return;
+  if (lambda == 0 || covered.rows.empty()) return;
   const at::Tensor& rows_M = gradient.rows_M;
-  const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C).clamp_max(rows_M.size(0) - 1);
-  TORCH_CHECK(rows_M.size(0) > 0 && at::equal(rows_M.index_select(0, at_C), covered.rows_C),
-              "mutual regularisation covers a row that no sequence of the step reads");
+  const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C);
   const at::Tensor pull_C = (covered.factors_C * (2 * lambda)).to(gradient.parts_PD.scalar_type());
   gradient.pull_M = at::zeros({rows_M.size(0)}, pull_C.options()).index_copy_(0, at_C, pull_C);
   gradient.fixed_ND = fixed.weight;

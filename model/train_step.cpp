@@ -7,7 +7,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -31,11 +33,6 @@ at::Tensor with_graph(Work&& work) {
   return work();
 }
 
-Targets targets_of(const Batch& batch, at::Device device) {
-  return {upload(at::tensor(batch.target_offsets, at::kLong), device), upload(at::tensor(batch.targets, at::kLong), device),
-          upload(at::tensor(batch.target_weights, at::kDouble), device)};
-}
-
 bool is_trainable(const Backbone& backbone) { return backbone.word_embedding().requires_grad(); }
 
 void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient) {
@@ -52,20 +49,31 @@ bool is_finite(const at::Tensor& tensor) { return std::isfinite(tensor.sum().ite
 
 /// The tensors of a step, in its order, that are looked at when a sum of them is not finite.
 struct Seen {
-  at::Tensor own_ND, other_ND, input_TD, hidden_AD, gradients_UD;
+  at::Tensor own_ND, other_ND, input_TD, hidden_AD;
 };
 
-NonFinite first_non_finite(const Seen& seen, std::pair<double, double> loss_and_mr, bool backbone_is_finite) {
-  const auto [loss, mr] = loss_and_mr;
-  if (!std::isfinite(loss) || !is_finite(seen.gradients_UD)) {
+/// Numbers of a step in its order; sums are finite if what they are the sums of is.
+struct Numbers {
+  double loss, input_gradients, mr;
+  bool backbone_is_finite;
+};
+
+NonFinite first_non_finite(const Seen& seen, const Numbers& numbers) {
+  if (!std::isfinite(numbers.loss) || !std::isfinite(numbers.input_gradients)) {
     return !is_finite(seen.own_ND) || !is_finite(seen.other_ND) ? NonFinite::kTableRows
            : !is_finite(seen.input_TD)                          ? NonFinite::kInputRows
            : !is_finite(seen.hidden_AD)                         ? NonFinite::kHiddenStates
-           : !std::isfinite(loss)                               ? NonFinite::kLoss
+           : !std::isfinite(numbers.loss)                       ? NonFinite::kLoss
                                                                 : NonFinite::kInputGradients;
   }
-  if (!backbone_is_finite) return NonFinite::kBackboneGradients;
-  return std::isfinite(mr) ? NonFinite::kNone : NonFinite::kRowGradients;
+  if (!numbers.backbone_is_finite) return NonFinite::kBackboneGradients;
+  return std::isfinite(numbers.mr) ? NonFinite::kNone : NonFinite::kRowGradients;
+}
+
+/// Two numbers of a device on the host; it waits for them once.
+std::pair<double, double> to_host(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor both = at::stack({a.to(at::kDouble), b.to(at::kDouble)}).cpu();
+  return {both[0].item<double>(), both[1].item<double>()};
 }
 
 /// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros. False: they are not finite.
@@ -187,7 +195,7 @@ RowExchange exchange_of(const Channels& channels, TwoLevels* levels, const Table
 
 /// What a step reads of the trained side.
 struct TrainStep::Lookup {
-  TokenSources tokens;
+  BatchTensors tensors;
   AskedRows asked;
   Route route;
   at::Tensor fetched_UD;
@@ -216,9 +224,11 @@ TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimiz
 TrainStep::~TrainStep() = default;
 
 TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config, SortOn sort_on) {
+  const at::Device device = trained(batch.kind).weight.device();
   Lookup out;
-  out.tokens = split_tokens(batch, trained(batch.kind).weight.device());
-  out.asked = rows_to_ask(batch, out.tokens.rows, config, is_sampled(batch, config));
+  out.tensors =
+      upload(config.tensors != nullptr ? *config.tensors : make_tensors(batch, config.dropout.active(), device), device);
+  out.asked = rows_to_ask(batch, out.tensors.tokens.rows, config, is_sampled(batch, config));
   out.route = exchange_.route(out.asked.rows, sort_on);
   return out;
 }
@@ -254,10 +264,17 @@ std::vector<int64_t> TrainStep::rows_that_move(StepKind now, StepKind next) cons
   return rows;
 }
 
+/// Whether the step that is computed trains all these local rows, which are ascending.
+bool TrainStep::trains(const std::vector<int64_t>& rows) const {
+  const TableLayout& layout = model_.collaborative.layout;
+  const auto end = std::lower_bound(rows.begin(), rows.end(), all_items_ ? layout.num_local_users() : layout.num_local_rows());
+  return std::includes(touched_.begin(), touched_.end(), rows.begin(), end);
+}
+
 HeadResult TrainStep::predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD) {
   const Backbone& backbone = *model_.backbone;
   const Table& own = trained(batch.kind);
-  const Targets targets = targets_of(batch, own.weight.device());
+  const Targets& targets = lookup.tensors.targets;
   if (batch.kind == StepKind::kContent) {
     return text_softmax(hidden_AD, backbone.text_head().detach(), targets, is_trainable(backbone));
   }
@@ -267,9 +284,10 @@ HeadResult TrainStep::predict(const Batch& batch, const StepConfig& config, cons
 
 at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD,
                                          const at::Tensor& sampled_gradient) {
-  const auto& [tokens, asked, route, fetched_UD] = lookup;
+  const auto& [tensors, asked, route, fetched_UD] = lookup;
   at::Tensor out_UD = at::zeros_like(fetched_UD);
-  kernels::add_rows(out_UD, route.inverse_T.narrow(0, 0, asked.num_tokens), x_gradient_TD.index_select(0, tokens.row_positions));
+  kernels::add_rows(out_UD, route.inverse_T.narrow(0, 0, asked.num_tokens),
+                    x_gradient_TD.index_select(0, tensors.tokens.row_positions));
   if (sampled_gradient.defined()) {
     const int64_t rest = asked.num_negatives + asked.num_targets;
     kernels::add_rows(out_UD, route.inverse_T.narrow(0, asked.num_tokens, rest), sampled_gradient);
@@ -288,15 +306,15 @@ StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, ke
 CoveredShard TrainStep::covered_rows(const Batch& batch) {
   Table &own = trained(batch.kind), &other = fixed(batch.kind);
   CoveredShard covered = exchange_covered(channels_.exchange, own.layout, batch.mr, batch.num_groups, own.weight.device());
+  TORCH_CHECK(trains(covered.rows), "mutual regularisation covers a row that no sequence of the step reads");
   optimizer_.catch_up(own, covered.rows_C);
   optimizer_.catch_up(other, covered.rows_C);
   return covered;
 }
 
-/// All but finish(). What is left of the step before and the lookup of the next one, if that trains the other side, are done while a GPU
-/// has the forward pass to do: the host is free, and rows travel beneath the head and the backward pass.
-StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, const NextStep* next_of_other_side,
-                              Unfinished& rest) {
+/// All but finish(). What is left of the step before and the lookup of the next one are done while a GPU has the forward pass to do: the
+/// host is free, and rows travel beneath the head and the backward pass.
+StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, const NextStep* next, Unfinished& rest) {
   const at::NoGradGuard no_grad;
   const bool items_predict_items = batch.kind != StepKind::kContent;
   Backbone& backbone = *model_.backbone;
@@ -309,23 +327,24 @@ StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, cons
   if (optimizer_.moves_absent_rows()) config.before_change();  // rows are brought up to date before they are read
   const bool sampled = is_sampled(batch, config), exact_items = items_predict_items && !sampled;
   Lookup lookup = look_up(batch, config);
-  const auto& [tokens, asked, route, fetched_UD] = lookup;
+  const auto& [tensors, asked, route, fetched_UD] = lookup;
   if (exact_items) {
     optimizer_.catch_up(own, at::arange(layout.num_local_users(), layout.num_local_rows(), route.touched_local_M.options()));
   }
-  const at::Tensor x_TD = embed(tokens, backbone.word_embedding(), fetched_UD, route.inverse_T.narrow(0, 0, asked.num_tokens));
+  const at::Tensor x_TD =
+      embed(tensors.tokens, backbone.word_embedding(), fetched_UD, route.inverse_T.narrow(0, 0, asked.num_tokens));
   timer.enter(&PhaseSeconds::forward);
 
   const at::Tensor hidden_AD =
-      with_graph([&] { return hidden_states(backbone, batch, x_TD.requires_grad_(true), config.dropout); });
+      with_graph([&] { return hidden_states(backbone, tensors.layout, x_TD.requires_grad_(true), config.dropout); });
   timer.enter(&PhaseSeconds::update);
 
   Lookup of_next;  // the host sorts and sends ids before it has to wait for the forward pass
-  if (next_of_other_side != nullptr) of_next = ask(next_of_other_side->batch, next_of_other_side->config, SortOn::kHost);
+  if (next != nullptr) of_next = ask(next->batch, next->config, SortOn::kHost);
   settle(config.before_change);  // of the other side: nothing before this line reads its rows
-  if (next_of_other_side != nullptr) ahead_ = start(next_of_other_side->batch, std::move(of_next), batch.kind);
   touched_ = (route.beyond ? *route.beyond : route).distinct;
   all_items_ = exact_items;
+  if (next != nullptr) ahead_ = start(next->batch, std::move(of_next), batch.kind);
   timer.enter(&PhaseSeconds::head);
 
   const HeadResult head = predict(batch, config, lookup, hidden_AD.detach());
@@ -334,7 +353,7 @@ StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, cons
   if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
   const bool backbone_is_finite =
-      !is_trainable(backbone) || sum_backbone_gradients(channels_.world, backbone, tokens, x_gradient_TD,
+      !is_trainable(backbone) || sum_backbone_gradients(channels_.world, backbone, tensors.tokens, x_gradient_TD,
                                                         items_predict_items ? at::Tensor() : head.weight_gradient);
   timer.enter(&PhaseSeconds::give_back);
 
@@ -345,14 +364,15 @@ StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, cons
   if (exact_items) rest.item_head_gradient = head.weight_gradient;
   timer.enter(&PhaseSeconds::mr);
 
-  double mr = 0;
+  at::Tensor mr_of_shard = at::zeros({}, gradients_UD.options().dtype(at::kDouble));
   if (config.lambda != 0 || config.report_mr) {
     rest.covered = covered_rows(batch);
     rest.lambda = config.lambda;
-    mr = regulariser(rest.covered, own, fixed(batch.kind));
+    mr_of_shard = regulariser(rest.covered, own, fixed(batch.kind));
   }
-  non_finite_ = first_non_finite({own.weight, fixed(batch.kind).weight, x_TD, hidden_AD, gradients_UD}, {head.loss, mr},
-                                 backbone_is_finite);
+  const auto [mr, input_gradients] = to_host(mr_of_shard, gradients_UD.sum());
+  non_finite_ = first_non_finite({own.weight, fixed(batch.kind).weight, x_TD, hidden_AD},
+                                 {head.loss, input_gradients, mr, backbone_is_finite});
   look_at_row_gradients();
   at::Tensor sums = at::tensor(
       {head.loss, mr, static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())}, at::kDouble);
@@ -389,12 +409,11 @@ void TrainStep::settle(const std::function<void()>& before_change) {
 StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const NextStep* next) {
   const bool other_side = next != nullptr && &trained(next->batch.kind) != &trained(batch.kind);
   auto rest = std::make_unique<Unfinished>();
-  const StepLosses losses = compute(batch, config, other_side ? next : nullptr, *rest);
+  const StepLosses losses = compute(batch, config, next, *rest);
   PhaseTimer timer(phases_, trained(batch.kind).weight.device(), config.trace);
   timer.enter(&PhaseSeconds::update);
   unfinished_ = std::move(rest);
   if (!other_side) {
-    if (next != nullptr) ahead_ = start(next->batch, ask(next->batch, next->config, SortOn::kDevice), batch.kind);
     settle(config.before_change);
     look_at_row_gradients();
   }
@@ -406,7 +425,8 @@ StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const Ne
 void TrainStep::finish_ahead() {
   Table& read = trained(ahead_->batch->kind);
   optimizer_.catch_up(read, ahead_->lookup.route.touched_local_M);
-  ahead_->lookup.fetched_UD = exchange_.finish_fetch(std::move(ahead_->arriving), read.weight).to(read.compute_dtype());
+  ahead_->lookup.fetched_UD =
+      exchange_.finish_fetch(ahead_->lookup.route, std::move(ahead_->arriving), read.weight).to(read.compute_dtype());
 }
 
 }  // namespace cllm

@@ -9,6 +9,7 @@
 #include "dist/communicator.h"
 #include "dist/row_exchange.h"
 #include "model/backbone.h"
+#include "model/batch_tensors.h"
 #include "model/mutual_regularisation.h"
 #include "model/phases.h"
 #include "model/row_optimizer.h"
@@ -33,6 +34,7 @@ struct StepConfig {
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
   std::function<void()> before_change = [] {};  // called before the step first changes a table
+  const BatchTensors* tensors = nullptr;        // make_tensors() of the batch, made before; null: the step makes them
   bool trace = false;                           // phases() of a GPU too, at the price of waiting for it; ranges for a profiler
 };
 
@@ -64,9 +66,9 @@ class TrainStep {
   StepLosses gradients(const Batch& batch, const StepConfig& config, kernels::RowGradient& out);
   /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read; the results are the
   /// same bit for bit. The next call must then be of that batch, and nothing may change the tables in between.
-  ///   next trains the same side: rows that the update leaves alone travel beneath the update, the others after it;
-  ///   next trains the other side (L and C in turn): its rows travel beneath the head and the backward pass, and this step's gradients,
-  ///   on their way to the owners, beneath the forward pass of the next, which then makes this step's update.
+  ///   Rows that the update leaves alone travel beneath the head and the backward pass, the others after the update.
+  ///   next trains the other side (L and C in turn): all rows do the former, and this step's gradients travel to the owners beneath the
+  ///   forward pass of the next, which then makes this step's update.
   StepLosses run(const Batch& batch, const StepConfig& config, const NextStep* next = nullptr);
   /// Makes the update that the last run() has left to the next one. Call it before anything else reads or changes the tables. Collective.
   void settle(const std::function<void()>& before_change);
@@ -86,13 +88,14 @@ class TrainStep {
   HeadResult predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD);
   /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
   static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD, const at::Tensor& sampled_gradient);
-  StepLosses compute(const Batch& batch, const StepConfig& config, const NextStep* next_of_other_side, Unfinished& rest);
+  StepLosses compute(const Batch& batch, const StepConfig& config, const NextStep* next, Unfinished& rest);
   CoveredShard covered_rows(const Batch& batch);
   kernels::RowGradient finish(Unfinished& rest);
   void look_at_row_gradients();
   std::unique_ptr<Ahead> start(const Batch& next, Lookup lookup, StepKind now);
   void finish_ahead();
   std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
+  bool trains(const std::vector<int64_t>& rows) const;
   Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
   Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
 

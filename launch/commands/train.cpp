@@ -20,6 +20,7 @@
 #include "launch/start_print.h"
 #include "launch/trainer.h"
 #include "launch/watchdog.h"
+#include "model/graphed_backbone.h"
 
 namespace cllm {
 namespace {
@@ -74,6 +75,10 @@ std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Commun
   try {
     auto workspace = open_workspace(config, mpi, world);
     if (!config.init.run.empty()) start_from(*workspace, world, RunFolder(config.init.run));
+    if (config.run.graph_tokens > 0) {
+      std::shared_ptr<Backbone>& backbone = workspace->model.backbone;
+      backbone = std::make_shared<GraphedBackbone>(std::move(backbone), config.run.graph_tokens, workspace->device);
+    }
     return workspace;
   } catch (const AgreedFailure&) {
     if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "model/kernels/launch.cuh"
 
 namespace cllm::kernels::cuda {
@@ -8,6 +10,7 @@ namespace cllm::kernels::cuda {
 inline void check_rows(const at::Tensor& tensor, const char* name) {
   TORCH_CHECK(tensor.device().type() == kDevice && tensor.dim() == 2 && tensor.is_contiguous(), name,
               " must be a contiguous matrix on ", kDevice);
+  TORCH_CHECK(reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0, name, " must start at a 16-byte word");
   const int64_t lanes = 16 / static_cast<int64_t>(tensor.element_size());
   TORCH_CHECK(tensor.size(1) % lanes == 0, name, " has width ", tensor.size(1), ", not a multiple of ", lanes);
 }

@@ -16,8 +16,8 @@ struct RowSegments {
 
   at::Tensor order_T;           // int64 [T] positions grouped by row, ascending within a row
   at::Tensor offsets_M1;        // int64 [M+1]
-  at::Tensor piece_begin_P;     // int64 [P] first position (in order_T) of every piece; P = 0: no long row
-  at::Tensor piece_end_P;       // int64 [P]
+  at::Tensor piece_begin_P;     // int64 [P] first position (in order_T) of every piece; the last ones are empty
+  at::Tensor piece_end_P;       // int64 [P]; P is a function of T, 0 up to kLongRow
   at::Tensor piece_offsets_M1;  // int64 [M+1] pieces of row m; empty range for a row that is not long
 
   int64_t num_rows() const { return offsets_M1.size(0) - 1; }

@@ -5,17 +5,20 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "data/random.h"
 #include "model/compute_dtype.h"
+#include "model/cpu_math.h"
 #include "model/kernels/cuda.h"
 #include "model/kernels/row_update.h"
 #include "model/kernels/vector_clones.h"
 
 namespace cllm::kernels {
 namespace {
+
+// Loops over a row are CLLM_SIMD: otherwise the compiler may choose between two loops by where the memory lies, with products and sums fused
+// differently, and the same run would not give the same bits.
 
 /// What the loops need. W: type of the weights, T: of all the rest.
 template <typename W, typename T>
@@ -119,24 +122,21 @@ class RowSums {
 
   CLLM_INLINE void add(const T* __restrict part) {
     T* __restrict sum = sum_.data();
+    CLLM_SIMD
     for (int64_t d = 0; d < loop_.D; ++d) sum[d] += part[d];
   }
 
   CLLM_INLINE void add_pull(T pull, const T* __restrict w, const W* __restrict fixed) {
     T* __restrict sum = sum_.data();
+    CLLM_SIMD
     for (int64_t d = 0; d < loop_.D; ++d) sum[d] += pull * (w[d] - static_cast<T>(fixed[d]));
   }
 
-  /// In lanes of its own, since a sum in the order of d could not be computed by vectors.
   CLLM_INLINE T total(const T* __restrict g) const {
-    constexpr int64_t kLanes = 16;
-    T lanes[kLanes] = {};
-    int64_t d = 0;
-    for (; d + kLanes <= loop_.D; d += kLanes) {
-      for (int64_t k = 0; k < kLanes; ++k) lanes[k] += g[d + k];
-    }
-    for (; d < loop_.D; ++d) lanes[0] += g[d];
-    return std::accumulate(lanes, lanes + kLanes, T(0));
+    T sum = 0;
+    CLLM_SIMD_SUM(sum)
+    for (int64_t d = 0; d < loop_.D; ++d) sum += g[d];
+    return sum;
   }
 
   const RowLoop<W, T>& loop_;
@@ -182,6 +182,7 @@ CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __res
     power1 *= call.beta1;
     power2 *= call.beta2;
     const T rate = static_cast<T>(call.learning_rate / (1 - power1)), correction = static_cast<T>(1 / std::sqrt(1 - power2));
+    CLLM_SIMD
     for (int64_t d = 0; d < loop.D; ++d) {
       m[d] -= one_minus_beta1 * m[d];
       v[d] *= beta2;
@@ -191,6 +192,7 @@ CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __res
   if (rest == 0) return;
   const T shrink_m = static_cast<T>(std::pow(call.beta1, static_cast<double>(rest)));
   const T shrink_v = static_cast<T>(std::pow(call.beta2, static_cast<double>(rest)));
+  CLLM_SIMD
   for (int64_t d = 0; d < loop.D; ++d) {
     m[d] *= shrink_m;
     v[d] *= shrink_v;
@@ -231,6 +233,7 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
     T* __restrict m = loop.m + row * loop.D;
     T* __restrict v = loop.v + row * loop.D;
     const T* __restrict g = gradients.of(n, row, w);
+    CLLM_SIMD
     for (int64_t d = 0; d < loop.D; ++d) {
       m[d] += one_minus_beta1 * (g[d] - m[d]);
       v[d] = beta2 * v[d] + one_minus_beta2 * g[d] * g[d];
@@ -253,6 +256,7 @@ CLLM_INLINE void adagrad_range(const RowLoop<W, T>& loop, int64_t begin, int64_t
     T& accumulator = loop.v[loop.rows[n]];
     accumulator += static_cast<T>(square / static_cast<double>(loop.D));
     const T scale = rate / (std::sqrt(accumulator) + epsilon);
+    CLLM_SIMD
     for (int64_t d = 0; d < loop.D; ++d) w[d] -= scale * g[d];
     weights.close(loop.rows[n]);
   }
@@ -266,6 +270,7 @@ CLLM_INLINE void sgd_range(const RowLoop<W, T>& loop, int64_t begin, int64_t end
   for (int64_t n = begin; n < end; ++n) {
     T* __restrict w = weights.open(loop.rows[n]);
     const T* __restrict g = gradients.of(n, loop.rows[n], w);
+    CLLM_SIMD
     for (int64_t d = 0; d < loop.D; ++d) w[d] -= rate * g[d];
     weights.close(loop.rows[n]);
   }

@@ -48,7 +48,7 @@ TEST(Recompute, HoldsLessOnTheDevice) {
     return testing::peak_bytes_of(kDevice, [&] { forward_and_backward(*model); });
   };
   const int64_t kept = peak(false), again = peak(true);
-  EXPECT_LT(again, kept * 2 / 3) << again << " of " << kept << " bytes";
+  EXPECT_LT(again, kept * 5 / 6) << again << " of " << kept << " bytes";
 }
 
 }  // namespace

@@ -102,6 +102,12 @@ TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
   EXPECT_EQ(read_file(plain / "metrics.jsonl"), read_file(other / "metrics.jsonl"));
 }
 
+TEST(DeviceRun, RecordedPassesHaveTheLossesOfThoseThatAreNot) {
+  const std::string more = "--run.precision=bf16 --warmup.epochs=0 --finetune.epochs=0 --mutual.dropout.attention=0 ";
+  expect_same_losses(train("cuda", 1, "not_recorded", more), train("cuda", 1, "recorded", more + "--run.graph_tokens=100000 "),
+                     1e-2);
+}
+
 TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
   const std::string more =
       "--run.precision=fp32 --run.train_backbone=true --optimizer.item_softmax=sampled --optimizer.negatives=20 "
@@ -118,7 +124,7 @@ TEST(DeviceRun, TablesInBf16HaveTheLossesOfTheCpu) {
 TEST(DeviceRun, AKilledRunResumesBitForBitThoughStepsOverlap) {
   const std::string more =
       "--run.precision=bf16 --run.table_precision=bf16 --checkpoint.every_steps=1 --checkpoint.keep=2 --finetune.epochs=0 ";
-  const fs::path whole = train("cuda", 1, "whole", more), killed = fresh_dir("killed");
+  const fs::path whole = train("cuda", 1, "whole", more + "--run.fetch_ahead=false "), killed = fresh_dir("killed");
   const std::string ahead = more + "--run.fetch_ahead=true ", fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
   EXPECT_EQ(run(on("cuda", 1, train_arguments(killed, ahead + fail))).code, 137);
   const Finished resumed = run(on("cuda", 1, train_arguments(killed, ahead)));
