@@ -112,7 +112,10 @@ RowKernels cpu_row_kernels() {
             is_double ? sum_rows<double>(sums_MD, values_PD, row_of_P) : sum_rows<float>(sums_MD, values_PD, row_of_P);
             return sums_MD;
           },
-          unique_rows};
+          unique_rows,
+          [](const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD) {
+            out_ND.index_copy_(0, rows_K, source_KD);
+          }};
 }
 
 RowExchange::RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places)
@@ -229,11 +232,12 @@ at::Tensor RowExchange::finish_fetch(const Route& route, Arriving arriving, cons
     return hand_out(route, served_in_node(route, rows_of_rail));
   }
   arriving.work->wait();
-  arriving.rows_UD.index_copy_(0, arriving.early_places, arriving.early);
+  kernels_.scatter(arriving.rows_UD, arriving.early_places, arriving.early);
   const at::Tensor served = kernels_.gather(local_rows, arriving.late.local_rows);
   at::Tensor late = empty_rows(local_rows, arriving.late.places.numel());
   comm_.all_to_all(late, served, arriving.late.ask, arriving.late.serve)->wait();
-  return arriving.rows_UD.index_copy_(0, arriving.late.places, late);
+  kernels_.scatter(arriving.rows_UD, arriving.late.places, late);
+  return arriving.rows_UD;
 }
 
 Returning RowExchange::start_return(const Route& route, const at::Tensor& gradients_UD) {
@@ -250,7 +254,8 @@ GradientParts RowExchange::finish_return(const Route& route, Returning returning
   const at::Tensor sums_MD =  // of the node's ranks, in the order of route.distinct
       parts.row_of_P.defined() ? kernels_.sum(parts.values_PD, parts.row_of_P, static_cast<int64_t>(route.distinct.size()))
                                : parts.values_PD;
-  const at::Tensor asked_UD = at::empty_like(sums_MD).index_copy_(0, route.beyond->inverse_T, sums_MD);
+  const at::Tensor asked_UD = at::empty_like(sums_MD);
+  kernels_.scatter(asked_UD, route.beyond->inverse_T, sums_MD);
   return beyond_->finish_return(*route.beyond, beyond_->start_return(*route.beyond, asked_UD));
 }
 

@@ -70,6 +70,8 @@ struct RowKernels {
   std::function<at::Tensor(const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows)> sum;
   /// The list comes from the host, and its distinct rows go there.
   std::function<UniqueRows(std::span<const int32_t> rows_T)> unique;
+  /// out_ND[rows_K[k]] = source_KD[k]; the rows are distinct.
+  std::function<void(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD)> scatter;
 };
 /// Those of the CPU; fp32 and fp64. model/kernels/rows.h has those of GPUs.
 RowKernels cpu_row_kernels();

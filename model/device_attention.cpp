@@ -197,7 +197,8 @@ bool is_for_flash(at::ScalarType compute, int64_t head_width) {
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout, int64_t num_heads,
                             const DropoutSite& site) {
   const int64_t T = qkv_T3D.size(0), D = qkv_T3D.size(1) / 3;
-  const at::Tensor qkv = (qkv_T3D + bias_3D.to(qkv_T3D.scalar_type())).view({T, 3, num_heads, D / num_heads});
+  const at::Tensor qkv =
+      (bias_3D.defined() ? qkv_T3D + bias_3D.to(qkv_T3D.scalar_type()) : qkv_T3D).view({T, 3, num_heads, D / num_heads});
   if (qkv.is_cuda() && is_for_flash(qkv.scalar_type(), qkv.size(3))) return flash_attention(qkv, layout, site).reshape({T, D});
   const at::Tensor exact = qkv.to(residual_dtype(qkv.scalar_type()));
   return apply(ExactAttention(layout, site), {exact})[0].reshape({T, D}).to(qkv.scalar_type());

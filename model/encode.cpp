@@ -11,8 +11,9 @@ at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const a
                  const at::Tensor& inverse_T) {
   const int64_t T = tokens.word_positions.size(0) + tokens.row_positions.size(0);
   at::Tensor x_TD = at::empty({T, fetched_UD.size(1)}, fetched_UD.options());
-  x_TD.index_copy_(0, tokens.word_positions, kernels::gather_rows(words_ND.detach(), tokens.word_ids).to(x_TD.scalar_type()));
-  x_TD.index_copy_(0, tokens.row_positions, kernels::gather_rows(fetched_UD, inverse_T));
+  const at::Tensor words = kernels::gather_rows(words_ND.detach(), tokens.word_ids).to(x_TD.scalar_type());
+  kernels::scatter_rows(x_TD, tokens.word_positions, words);
+  kernels::scatter_rows(x_TD, tokens.row_positions, kernels::gather_rows(fetched_UD, inverse_T));
   return x_TD;
 }
 

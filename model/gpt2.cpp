@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 
@@ -13,8 +14,10 @@
 #include "model/attention.h"
 #include "model/compute_dtype.h"
 #include "model/device_attention.h"
+#include "model/differentiable.h"
 #include "model/errors.h"
 #include "model/gelu.h"
+#include "model/kernels/rows.h"
 #include "model/linear.h"
 #include "model/recompute.h"
 
@@ -100,6 +103,26 @@ struct Gpt2::Pass {
 
 namespace {
 
+/// x_TD[rows_A], whose backward knows that the rows are distinct.
+struct PickedRows : Differentiable {
+  int64_t num_rows;
+  explicit PickedRows(int64_t T) : num_rows(T) {}
+
+  Tensors forward(const Tensors& x_and_rows, Tensors& saved) const override {
+    saved = {x_and_rows[1]};
+    return {kernels::gather_rows(x_and_rows[0], x_and_rows[1])};
+  }
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    at::Tensor x_gradient_TD = at::zeros({num_rows, gradients[0].size(1)}, gradients[0].options());
+    kernels::scatter_rows(x_gradient_TD, saved.tensors[0], gradients[0].contiguous());
+    return {x_gradient_TD, {}};
+  }
+};
+
+at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A) {
+  return apply(PickedRows(x_TD.size(0)), {x_TD.contiguous(), rows_A})[0];
+}
+
 DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place) {
   return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
 }
@@ -112,11 +135,13 @@ std::pair<at::Tensor, at::Tensor> Gpt2::run_block(int64_t layer, at::Tensor x, c
   const bool last = layer + 1 == config_.num_layers;
   const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
   at::Tensor keys = pass.layout.dropout_keys_T;
-  at::Tensor attended = causal_attention(block.qkv(n), block.qkv_bias, pass.layout, config_.num_heads,
-                                         site(keys, pass.dropout.attention, layer, kAttention));
+  const bool added = !n.is_cpu();  // by the product; on the CPU attention adds the bias
+  at::Tensor attended =
+      causal_attention(added ? block.qkv.plus(n, block.qkv_bias) : block.qkv(n), added ? at::Tensor() : block.qkv_bias,
+                       pass.layout, config_.num_heads, site(keys, pass.dropout.attention, layer, kAttention));
   if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
-    attended = attended.index_select(0, pass.layout.output_rows_A);
-    x = x.index_select(0, pass.layout.output_rows_A);
+    attended = pick_rows(attended, pass.layout.output_rows_A);
+    x = pick_rows(x, pass.layout.output_rows_A);
     if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
   }
   const auto [y, m] = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,

@@ -1,6 +1,7 @@
 #include "model/linear.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 
 #include <optional>
@@ -45,6 +46,10 @@ Linear::Linear(const at::Tensor& weight, bool packed) {
   } else {
     weight_ = weight;
   }
+}
+
+at::Tensor Linear::plus(const at::Tensor& x, const at::Tensor& bias) const {
+  return at::addmm(bias.to(x.scalar_type()), x, weight_);
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {

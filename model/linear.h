@@ -14,6 +14,8 @@ class Linear {
 
   /// [T, in] -> [T, out] in the weight's dtype. Differentiable in x, and in the weight if it is not packed.
   at::Tensor operator()(const at::Tensor& x) const;
+  /// The same plus a bias [out] of any dtype, which a GPU's product adds before it rounds. Not packed.
+  at::Tensor plus(const at::Tensor& x, const at::Tensor& bias) const;
 
  private:
   at::Tensor weight_;              // [in, out]; undefined if packed

@@ -22,6 +22,9 @@ bool built();
 /// table_ND[rows_U]: [U, D], any dtype; rows_U int64.
 at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U);
 
+/// out_ND[rows_K[k]] = source_KD[k], any dtype; distinct rows.
+void scatter_rows(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD);
+
 /// |a - b|^2 of rows of two tables of one shape and dtype: [C], fp32 (fp64 of fp64 tables).
 at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C);
 

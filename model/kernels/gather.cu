@@ -32,6 +32,26 @@ __global__ void gather_kernel(int4* __restrict__ out, const int4* __restrict__ t
   }
 }
 
+/// The way back: row k of `in` goes to row rows[k] of `out`.
+__global__ void scatter_kernel(int4* __restrict__ out, const int4* __restrict__ in, const int64_t* __restrict__ rows,
+                               int64_t num_rows, int64_t num_out_rows, int words) {
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y) * kRowsPerThread;
+  const int word = static_cast<int>(threadIdx.x);
+  if (word >= words) return;
+  int4 value[kRowsPerThread];
+#pragma unroll
+  for (int k = 0; k < kRowsPerThread; ++k) {
+    if (first + k < num_rows) value[k] = __ldg(in + (first + k) * words + word);
+  }
+#pragma unroll
+  for (int k = 0; k < kRowsPerThread; ++k) {
+    if (first + k >= num_rows) break;
+    const int64_t row = rows[first + k];
+    CUDA_KERNEL_ASSERT(row >= 0 && row < num_out_rows);
+    out[row * words + word] = value[k];
+  }
+}
+
 /// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row.
 template <typename W, typename A>
 __global__ void __launch_bounds__(kMaxBlock)
@@ -67,6 +87,20 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   launch(gather_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_UD),
          pointer<const int4>(table_ND), pointer<const int64_t>(rows_U), num_rows, table_ND.size(0), static_cast<int>(words));
   return out_UD;
+}
+
+void scatter_rows(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD) {
+  check_rows(out_ND, "output");
+  check_rows(source_KD, "source");
+  check_index(rows_K, "rows");
+  const int64_t num_rows = rows_K.size(0), words = out_ND.size(1) * static_cast<int64_t>(out_ND.element_size()) / 16;
+  TORCH_CHECK(
+      source_KD.size(0) == num_rows && source_KD.size(1) == out_ND.size(1) && source_KD.scalar_type() == out_ND.scalar_type(),
+      "rows that differ in number, width or dtype from where they go");
+  const DeviceGuard guard(out_ND.device());
+  if (num_rows == 0) return;
+  launch(scatter_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_ND),
+         pointer<const int4>(source_KD), pointer<const int64_t>(rows_K), num_rows, out_ND.size(0), static_cast<int>(words));
 }
 
 at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C) {

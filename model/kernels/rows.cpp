@@ -18,6 +18,11 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   return table_ND.is_cpu() ? at::index_select(table_ND, 0, rows_U) : cuda::gather_rows(table_ND, rows_U);
 }
 
+void scatter_rows(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD) {
+  if (!out_ND.is_cpu()) return cuda::scatter_rows(out_ND, rows_K, source_KD);
+  out_ND.index_copy_(0, rows_K, source_KD);
+}
+
 at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C) {
   if (!a_ND.is_cpu()) return cuda::square_gaps(a_ND, b_ND, rows_C);
   const at::ScalarType sums = residual_dtype(a_ND.scalar_type());
@@ -44,7 +49,7 @@ RowKernels row_kernels(at::Device device) {
           [](const at::Tensor& values_PD, const at::Tensor& row_of_P, int64_t num_rows) {
             return cuda::segment_sum(values_PD, group_by_row(row_of_P, num_rows));
           },
-          [device](std::span<const int32_t> rows_T) { return unique_rows_on(device, rows_T); }};
+          [device](std::span<const int32_t> rows_T) { return unique_rows_on(device, rows_T); }, cuda::scatter_rows};
 }
 
 }  // namespace cllm::kernels

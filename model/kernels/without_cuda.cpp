@@ -14,6 +14,7 @@ namespace {
 
 bool built() { return false; }
 at::Tensor gather_rows(const at::Tensor&, const at::Tensor&) { refuse(); }
+void scatter_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor square_gaps(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }
 at::Tensor segment_sum(const at::Tensor&, const RowSegments&) { refuse(); }
 void exp_rows(const at::Tensor&, const at::Tensor&, const at::Tensor&) { refuse(); }

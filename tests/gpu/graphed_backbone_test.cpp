@@ -15,11 +15,11 @@ namespace {
 
 using namespace test;
 
-constexpr int64_t kModelWidth = 32;
+constexpr int64_t kModelWidth = 16;
 
 std::shared_ptr<Gpt2> model_in(at::ScalarType compute) {
   Gpt2Config config;
-  config.num_layers = 3;
+  config.num_layers = 2;
   config.num_heads = 2;
   config.width = kModelWidth;
   config.max_positions = 128;
@@ -57,8 +57,7 @@ void expect_equal(const TwoPasses& got, const TwoPasses& want, double tolerance)
 }
 
 // Batches that fill a shape, leave much of it empty, come back to it, and go to others.
-const std::vector<std::vector<int64_t>> kBatches{{40, 1, 30},           {64, 63},    {1},   {40, 2, 29},
-                                                 {100, 90, 80, 70, 60}, {40, 1, 30}, {5, 5}};
+const std::vector<std::vector<int64_t>> kBatches{{40, 1, 30}, {64, 63}, {1}, {40, 2, 29}, {50, 60, 40}, {40, 1, 30}, {5, 5}};
 
 TEST(GraphedBackbone, PlaysWhatTheBackboneComputes) {
   const auto model = model_in(at::kBFloat16);
