@@ -103,7 +103,7 @@ TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
 }
 
 TEST(DeviceRun, RecordedPassesHaveTheLossesOfThoseThatAreNot) {
-  const std::string more = "--run.precision=bf16 --warmup.epochs=0 --finetune.epochs=0 --mutual.dropout.attention=0 ";
+  const std::string more = "--run.precision=bf16 --warmup.epochs=0 --dropout.attention=0 ";
   expect_same_losses(train("cuda", 1, "not_recorded", more), train("cuda", 1, "recorded", more + "--run.graph_tokens=100000 "),
                      1e-2);
 }
