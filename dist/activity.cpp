@@ -27,7 +27,7 @@ void Activity::note(const std::string& work) {
 
 void Activity::end() { begin("", 0, 0); }
 
-void Activity::begin_collective(const std::string& operation, int64_t num_bytes) {
+void Activity::begin_collective(const std::string& operation, int64_t num_bytes, int64_t moved_bytes) {
   const std::scoped_lock lock(mutex_);
   CollectiveRecord& record = ring_[static_cast<size_t>(num_collectives_) % kRecent];
   record.number = ++num_collectives_;
@@ -35,7 +35,7 @@ void Activity::begin_collective(const std::string& operation, int64_t num_bytes)
   record.num_bytes = num_bytes;
   record.begin_s = now_s();
   record.end_s = 0;
-  moved_bytes_ += num_bytes;
+  moved_bytes_ += moved_bytes;
 }
 
 void Activity::end_collective() {

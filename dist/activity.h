@@ -40,11 +40,12 @@ class Activity {
   /// Nothing to watch until the next begin().
   void end();
 
-  void begin_collective(const std::string& operation, int64_t num_bytes);
+  /// `num_bytes` of its tensors, of which `moved_bytes` are other ranks'.
+  void begin_collective(const std::string& operation, int64_t num_bytes, int64_t moved_bytes);
   void end_collective();
 
   State state() const;
-  /// Seconds spent waiting in collectives so far, and the bytes of their tensors.
+  /// Seconds spent waiting in collectives so far, and the bytes of their tensors that were other ranks'.
   double waited_s() const;
   int64_t moved_bytes() const;
 

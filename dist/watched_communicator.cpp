@@ -8,8 +8,8 @@ namespace {
 /// Notes a wait from construction to destruction, also if it ends by an exception.
 class Waiting {
  public:
-  Waiting(Activity& activity, const std::string& operation, int64_t num_bytes) : activity_(activity) {
-    activity_.begin_collective(operation, num_bytes);
+  Waiting(Activity& activity, const std::string& operation, int64_t num_bytes, int world_size) : activity_(activity) {
+    activity_.begin_collective(operation, num_bytes, num_bytes - num_bytes / world_size);
   }
   ~Waiting() { activity_.end_collective(); }
   Waiting(const Waiting&) = delete;
@@ -21,11 +21,12 @@ class Waiting {
 
 class WatchedWork : public Work {
  public:
-  WatchedWork(std::unique_ptr<Work> work, Activity& activity, std::string operation, int64_t num_bytes)
-      : work_(std::move(work)), activity_(activity), operation_(std::move(operation)), num_bytes_(num_bytes) {}
+  WatchedWork(std::unique_ptr<Work> work, Activity& activity, std::string operation, int64_t num_bytes, int world_size)
+      : work_(std::move(work)), activity_(activity), operation_(std::move(operation)), num_bytes_(num_bytes),
+        world_size_(world_size) {}
 
   void wait() override {
-    const Waiting waiting(activity_, operation_, num_bytes_);
+    const Waiting waiting(activity_, operation_, num_bytes_, world_size_);
     work_->wait();
   }
 
@@ -34,6 +35,7 @@ class WatchedWork : public Work {
   Activity& activity_;
   std::string operation_;
   int64_t num_bytes_;
+  int world_size_;
 };
 
 class WatchedCommunicator : public Communicator {
@@ -49,30 +51,30 @@ class WatchedCommunicator : public Communicator {
 
   void all_reduce(at::Tensor& tensor, ReduceOp op) override {
     watch_.failpoints.at("exchange.all_reduce");
-    const Waiting waiting(watch_.activity, titles_[0], bytes(tensor));
+    const Waiting waiting = wait_in(0, bytes(tensor));
     comm_->all_reduce(tensor, op);
   }
   void all_gather(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) override {
     watch_.failpoints.at("exchange.all_gather");
-    const Waiting waiting(watch_.activity, titles_[1], bytes(out));
+    const Waiting waiting = wait_in(1, bytes(out));
     comm_->all_gather(out, in, rows);
   }
   void reduce_scatter(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> rows) override {
-    const Waiting waiting(watch_.activity, titles_[2], bytes(in));
+    const Waiting waiting = wait_in(2, bytes(in));
     comm_->reduce_scatter(out, in, rows);
   }
   std::unique_ptr<Work> all_to_all(at::Tensor& out, const at::Tensor& in, std::span<const int64_t> receive_rows,
                                    std::span<const int64_t> send_rows) override {
     watch_.failpoints.at("exchange.all_to_all");
     return std::make_unique<WatchedWork>(comm_->all_to_all(out, in, receive_rows, send_rows), watch_.activity, titles_[3],
-                                         bytes(out));
+                                         bytes(out), world_size());
   }
   void broadcast(at::Tensor& tensor, int root) override {
-    const Waiting waiting(watch_.activity, titles_[4], bytes(tensor));
+    const Waiting waiting = wait_in(4, bytes(tensor));
     comm_->broadcast(tensor, root);
   }
   void barrier() override {
-    const Waiting waiting(watch_.activity, titles_[5], 0);
+    const Waiting waiting = wait_in(5, 0);
     comm_->barrier();
   }
   std::unique_ptr<Communicator> duplicate(const std::string& name) override {
@@ -85,6 +87,9 @@ class WatchedCommunicator : public Communicator {
  private:
   static constexpr std::array<const char*, 6> kKinds = {"all_reduce", "all_gather", "reduce_scatter",
                                                         "all_to_all", "broadcast",  "barrier"};
+  Waiting wait_in(size_t kind, int64_t num_bytes) const {
+    return {watch_.activity, titles_[kind], num_bytes, comm_->world_size()};
+  }
   static int64_t bytes(const at::Tensor& tensor) { return static_cast<int64_t>(tensor.nbytes()); }
 
   std::unique_ptr<Communicator> comm_;

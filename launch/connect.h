@@ -1,21 +1,26 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "dist/mpi_session.h"
 #include "dist/watched_communicator.h"
-#include "launch/config.h"
 
 namespace cllm {
 
-/// The device of this rank for run.device = `name`: the CPU, or the GPU with the number of its local rank, which becomes the current one.
-/// Throws DeviceError.
-at::Device open_device(const MpiSession& mpi, const std::string& name);
+/// How the ranks of a command meet.
+struct ConnectOptions {
+  std::string device = "cpu";  // run.device
+  double deadline_s = 0;       // as in MpiSession::world
+};
 
-/// The communicator of a run: MPI, and for run.device = "cuda" NCCL beside it (dist/joined_communicator.h). `deadline_s` as in
-/// MpiSession::world. Throws AgreedFailure on all ranks where a rank has no GPU of its own. Collective.
-std::unique_ptr<Communicator> connect(MpiSession& mpi, const std::string& device, double deadline_s = 0);
+/// The device of this rank: the CPU, or the GPU with the number of its local rank, which becomes the current one. Throws DeviceError.
+at::Device open_device(const MpiSession& mpi, const ConnectOptions& options);
+
+/// The communicator of a command: MPI, and for run.device = "cuda" NCCL beside it (dist/joined_communicator.h). Throws AgreedFailure on all
+/// ranks where a rank has no GPU of its own. Collective.
+std::unique_ptr<Communicator> connect(MpiSession& mpi, const ConnectOptions& options);
 
 /// The communicators of a training run, all watched as its main thread's. Checkpoints duplicate `world` for their own thread (MPI alone).
 struct RunChannels {
@@ -23,9 +28,11 @@ struct RunChannels {
 
   Channels of_step() const { return {*world, *exchange, *softmax}; }
 };
-RunChannels connect_run(MpiSession& mpi, const std::string& device, double deadline_s, const TrafficWatch& traffic);
+RunChannels connect_run(MpiSession& mpi, const ConnectOptions& options, const TrafficWatch& traffic);
 
-/// Nodes of `ranks_per_node` neighbouring ranks on the same device. Throws AgreedFailure if the number does not divide the world. Collective.
-std::unique_ptr<TwoLevels> connect_levels(MpiSession& mpi, Communicator& world, const RunSection& run);
+/// Nodes of run.ranks_per_node = `ranks_per_node` neighbouring ranks, watched like the channels of a run; null for 0. Throws AgreedFailure if
+/// the number does not divide the world. Collective.
+std::unique_ptr<TwoLevels> connect_levels(MpiSession& mpi, Communicator& world, int64_t ranks_per_node,
+                                          const ConnectOptions& options, const TrafficWatch& traffic);
 
 }  // namespace cllm

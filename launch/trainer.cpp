@@ -315,7 +315,6 @@ TrainOutcome Trainer::test_best() {
 }
 
 void Trainer::count(const Batch& batch, const StepConfig& config, StepCost cost) {
-  cost.exchanged_bytes *= 1 - 1.0 / comm_.world_size();
   cost.flops = step_flops(batch, *workspace_.model.backbone, config, config_.run.train_backbone);
   cost.phases = step_.phases();
   since_record_.add(cost);

@@ -7,7 +7,6 @@
 
 #include "data/text/tokenizer.h"
 #include "launch/agree.h"
-#include "launch/connect.h"
 #include "launch/errors.h"
 #include "launch/initial_rows.h"
 #include "model/load_backbone.h"
@@ -74,14 +73,12 @@ std::shared_ptr<Backbone> open_backbone(const RunConfig& config, const Gpt2Confi
 
 }  // namespace
 
-std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world) {
+std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world, at::Device device) {
   use_threads(config, mpi);
   std::optional<Corpus> corpus;
   std::optional<Tokenizer> tokenizer;
   Gpt2Config sizes;
-  at::Device device = at::kCPU;
   collectively(world, [&] {
-    device = open_device(mpi, config.run.device);
     if (config.run.corpus.empty()) throw ConfigError("run.corpus is not set: name the folder that `cllm4rec prepare` wrote");
     if (config.run.backbone.empty()) throw ConfigError("run.backbone is not set: name a Hugging Face folder with config.json");
     corpus = Corpus::open(config.run.corpus);
@@ -101,7 +98,6 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   });
   const Vocabulary& vocabulary = corpus->vocabulary();
   const TableLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
-  auto levels = connect_levels(mpi, world, config.run);
   RecModel model;
   together(world, [&] { model.backbone = open_backbone(config, sizes, mpi, device); });
   model.collaborative = initial_table(config, *corpus, *model.backbone, layout, Side::kCollaborative);
@@ -113,7 +109,7 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   auto dense = config.run.train_backbone ? std::make_unique<DenseAdam>(model.backbone->parameters()) : nullptr;
   Sampler sampler(*corpus, compile_prompts(config, *corpus, *tokenizer), sampler_options(config, sizes.max_positions));
   const DropoutRates rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
-  return std::make_unique<Workspace>(Workspace{config, device, limits, *corpus, rates, std::move(levels), std::move(model),
+  return std::make_unique<Workspace>(Workspace{config, device, limits, *corpus, rates, /*levels=*/nullptr, std::move(model),
                                                std::move(sampler), std::move(optimizer), std::move(dense)});
 }
 

@@ -20,7 +20,7 @@ struct Workspace {
   HardwareLimits limits;  // of a GPU, or of any device of a traced run
   Corpus corpus;
   DropoutRates backbone_dropout;      // of the backbone's config.json
-  std::unique_ptr<TwoLevels> levels;  // null: one
+  std::unique_ptr<TwoLevels> levels;  // of training steps, made by the train command; null: one
   RecModel model;
   Sampler sampler;
   std::unique_ptr<RowOptimizer> optimizer;
@@ -30,7 +30,8 @@ struct Workspace {
 };
 
 /// Opens the corpus and the backbone, checks that they fit together, and starts the tables (METHOD.md §4). Collective.
+/// `device`: of this rank.
 /// Throws AgreedFailure (on all ranks) or ModelError.
-std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world);
+std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, Communicator& world, at::Device device);
 
 }  // namespace cllm

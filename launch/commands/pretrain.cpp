@@ -44,7 +44,7 @@ RecModel word_model(const Gpt2Config& sizes, uint64_t seed, const Communicator& 
 }
 
 int pretrain(CommandContext& context, PretrainArguments arguments) {
-  const auto world = connect(context.mpi, arguments.device);
+  const auto world = connect(context.mpi, {.device = arguments.device});
   std::optional<Corpus> corpus;
   std::optional<TextBlocks> blocks;
   collectively(*world, [&] {
@@ -62,7 +62,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
     }
     blocks.emplace(*corpus, arguments.blocks);
   });
-  RecModel model = word_model(arguments.sizes, arguments.blocks.seed, *world, open_device(context.mpi, arguments.device));
+  RecModel model =
+      word_model(arguments.sizes, arguments.blocks.seed, *world, open_device(context.mpi, {.device = arguments.device}));
   const auto rows = make_row_optimizer({});
   for (Table* table : {&model.collaborative, &model.content}) rows->reset(*table);
   TrainStep train_step(*world, model, *rows);

@@ -16,8 +16,9 @@ OpenRun open_run(CommandContext& context, const std::string& dir, const std::str
   collectively(*run.world, [&] { config = run.folder.load_config(); });
   config.run.dir = dir;
   if (!device.empty()) config.run.device = device;
-  if (config.run.device != "cpu") run.world = connect(context.mpi, config.run.device);
-  run.workspace = open_workspace(config, context.mpi, *run.world);
+  const ConnectOptions options{.device = config.run.device};
+  if (config.run.device != "cpu") run.world = connect(context.mpi, options);
+  run.workspace = open_workspace(config, context.mpi, *run.world, open_device(context.mpi, options));
   together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;
 }

@@ -71,9 +71,11 @@ double backstop_s(const RunSection& run) {
 }
 
 /// Opens everything; a failure that a person must mend is no crash.
-std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world) {
+std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world, const ConnectOptions& options,
+                                const TrafficWatch& traffic) {
   try {
-    auto workspace = open_workspace(config, mpi, world);
+    auto workspace = open_workspace(config, mpi, world, open_device(mpi, options));
+    workspace->levels = connect_levels(mpi, world, config.run.ranks_per_node, options, traffic);
     if (!config.init.run.empty()) start_from(*workspace, world, RunFolder(config.init.run));
     if (config.run.graph_tokens > 0) {
       std::shared_ptr<Backbone>& backbone = workspace->model.backbone;
@@ -98,9 +100,10 @@ TrainOutcome run(Trainer& trainer, int rank) {
 /// All that the ranks do together.
 TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision) {
   MpiSession& mpi = context.mpi;
-  const RunChannels channels = connect_run(mpi, config.run.device, backstop_s(config.run),
-                                           {supervision.main, supervision.background, supervision.failpoints});
-  const auto workspace = open(config, mpi, *channels.world);
+  const ConnectOptions options{.device = config.run.device, .deadline_s = backstop_s(config.run)};
+  const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
+  const RunChannels channels = connect_run(mpi, options, traffic);
+  const auto workspace = open(config, mpi, *channels.world, options, traffic);
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, channels.of_step(), context.log, supervision);
   const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), channels.of_step());

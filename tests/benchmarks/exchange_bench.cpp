@@ -75,8 +75,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(1);
 
-  const auto comm = connect(mpi, arguments.device);
-  const at::Device device = open_device(mpi, arguments.device);
+  const auto comm = connect(mpi, {.device = arguments.device});
+  const at::Device device = open_device(mpi, {.device = arguments.device});
   const int R = comm->world_size(), me = comm->rank();
   const int64_t share = arguments.rows / R, total = share * R;  // rows to each rank
   const at::Tensor in = at::ones({total, arguments.width}, at::kFloat).to(device);

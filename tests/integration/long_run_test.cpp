@@ -115,6 +115,15 @@ TEST(LongRun, AStoppedRankIsNamedByTheOthersWhichExitWith71) {
                     HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
 }
 
+TEST(LongRun, WaitsInBothLevelsOfAnExchangeAreWatched) {
+  const Finished hung =
+      train(fresh_dir("stopped_in_levels"),
+            "--run.ranks_per_node=1 --run.deadline_s=5 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
+  EXPECT_EQ(hung.code, 71) << hung.output;
+  EXPECT_THAT(hung.output,
+              AllOf(HasSubstr("training step, all_to_all on \"rail\" for "), HasSubstr("all_to_all on \"node\", 8 bytes")));
+}
+
 TEST(LongRun, ARankThatStopsAfterTheLastStepEndsTheRunTooAndTheResultIsThere) {
   const fs::path dir = fresh_dir("stopped_at_the_end");
   const Finished hung = train(dir, "--run.deadline_s=8" + fail_at("end.after_test:stop#1"));

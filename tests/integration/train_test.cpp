@@ -46,6 +46,17 @@ TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp64) { expect_same_run_on
 
 TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp32) { expect_same_run_on_all_world_sizes("fp32", 1e-4); }
 
+TEST(Train, RowsThatTravelInTwoLevelsGiveTheLossesOfOneLevel) {
+  const std::string more = "--run.precision=fp64 --mutual.epochs=1 --finetune.epochs=1 ";
+  const auto one = train_losses(4, "one_level", more), two = train_losses(4, "two_levels", more + "--run.ranks_per_node=2");
+  ASSERT_GE(one.size(), 30u);
+  ASSERT_EQ(one.size(), two.size());
+  for (size_t n = 0; n < one.size(); ++n) ASSERT_NEAR(two[n], one[n], 1e-9 * std::abs(one[n])) << "step " << n + 1;
+  const fs::path dir = small_world().root / "two_levels";
+  const Finished alone = run(cllm4rec(1, "evaluate " + dir.string()));  // whose ranks are not those of the training
+  EXPECT_EQ(alone.code, 0) << alone.output;
+}
+
 TEST(Train, TheSameSeedAndWorldSizeTwiceIsBitwiseEqualWithDropout) {
   const std::string dropout = "--dropout.embedding=0.1 --dropout.attention=0.1 --dropout.residual=0.1";
   EXPECT_EQ(train_losses(2, "twice_a", dropout), train_losses(2, "twice_b", dropout));
