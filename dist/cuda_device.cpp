@@ -18,18 +18,7 @@
 namespace cllm {
 
 at::Device device_of_rank(int local_rank, bool shared) {
-  const int num_gpus = c10::cuda::device_count();
-  const int index = shared && num_gpus > 0 ? local_rank % num_gpus : local_rank;
-  if (num_gpus == 0) {
-    throw DeviceError(
-        "device = \"cuda\", but no GPU is visible on this host: look at nvidia-smi and CUDA_VISIBLE_DEVICES, or run with "
-        "--device=cpu");
-  }
-  if (index >= num_gpus) {
-    throw DeviceError("local rank " + std::to_string(local_rank) + " finds " + std::to_string(num_gpus) +
-                      " GPUs on its host: start at most that many ranks per host, or run with --device=cpu");
-  }
-  return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+  return {at::kCUDA, static_cast<at::DeviceIndex>(gpu_of_rank(local_rank, c10::cuda::device_count(), shared))};
 }
 
 void use_device(at::Device device) {

@@ -16,6 +16,9 @@ namespace cllm {
 /// beyond the number of GPUs take one that is taken.
 at::Device device_of_rank(int local_rank, bool shared = false);
 
+/// Its number if the host has `num_gpus`, for every kind of device. Throws DeviceError.
+int gpu_of_rank(int local_rank, int num_gpus, bool shared);
+
 /// Makes it this thread's device and sets what every sum on it relies on: bf16 products are summed in fp32, and libtorch takes
 /// algorithms that give the same bits in every run. No-op for the CPU.
 void use_device(at::Device device);
