@@ -45,6 +45,11 @@ void Activity::end_collective() {
   waited_s_ += record.end_s - record.begin_s;
 }
 
+void Activity::add_stall(double seconds) {
+  const std::scoped_lock lock(mutex_);
+  stalled_s_ += seconds;
+}
+
 Activity::State Activity::state() const {
   const std::scoped_lock lock(mutex_);
   State state{work_, step_, since_s_, deadline_s_, {}, num_collectives_};
@@ -61,6 +66,11 @@ int64_t Activity::moved_bytes() const {
 double Activity::waited_s() const {
   const std::scoped_lock lock(mutex_);
   return waited_s_;
+}
+
+double Activity::stalled_s() const {
+  const std::scoped_lock lock(mutex_);
+  return stalled_s_;
 }
 
 }  // namespace cllm

@@ -43,10 +43,14 @@ class Activity {
   /// `num_bytes` of its tensors, of which `moved_bytes` are other ranks'.
   void begin_collective(const std::string& operation, int64_t num_bytes, int64_t moved_bytes);
   void end_collective();
+  /// The compute stream of a GPU stood still for so long behind a collective; known only some time after it.
+  void add_stall(double seconds);
 
   State state() const;
   /// Seconds spent waiting in collectives so far, and the bytes of their tensors that were other ranks'.
   double waited_s() const;
+  /// Seconds of add_stall() so far.
+  double stalled_s() const;
   int64_t moved_bytes() const;
 
   /// The clock of all times here.
@@ -58,7 +62,7 @@ class Activity {
   mutable std::mutex mutex_;
   std::string work_;
   int64_t step_ = 0, num_collectives_ = 0, moved_bytes_ = 0;
-  double since_s_ = 0, deadline_s_ = 0, waited_s_ = 0;
+  double since_s_ = 0, deadline_s_ = 0, waited_s_ = 0, stalled_s_ = 0;
   std::array<CollectiveRecord, kRecent> ring_;
 };
 

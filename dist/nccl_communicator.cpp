@@ -6,6 +6,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -40,12 +41,15 @@ class NcclWork : public Work {
       c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), channel_->stream());
   }
   ~NcclWork() override {
-    if (!waited_) end_->block(c10::cuda::getCurrentCUDAStream());
+    try {
+      if (!waited_) end_->block(c10::cuda::getCurrentCUDAStream());
+    } catch (const std::exception&) {  // the device has failed: nobody uses the tensors any more
+    }
   }
 
   void wait() override {
     channel_->check_health();
-    end_->block(c10::cuda::getCurrentCUDAStream());
+    channel_->block_current_stream(*end_);
     waited_ = true;
     tensors_.clear();
   }
@@ -259,7 +263,11 @@ at::Device agree_on_devices(Communicator& bootstrap, const NcclOptions& options)
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, const NcclOptions& options) {
   const at::Device device = agree_on_devices(bootstrap, options);
   use_device(device);
-  if (!options.allow_shared_gpu) refuse_shared_gpus(bootstrap, device);
+  if (options.allow_shared_gpu) {  // NCCL accepts two ranks on a GPU only if they claim different hosts
+    setenv("NCCL_HOSTID", ("rank" + std::to_string(bootstrap.rank())).c_str(), /*overwrite=*/0);
+  } else {
+    refuse_shared_gpus(bootstrap, device);
+  }
   std::string id_bytes(sizeof(ncclUniqueId), '\0');
   ncclUniqueId id;
   if (bootstrap.rank() == 0) {
@@ -268,7 +276,8 @@ std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, co
   }
   id_bytes = broadcast_string(bootstrap, id_bytes, 0);
   std::memcpy(&id, id_bytes.data(), sizeof(id));
-  auto channel = std::make_shared<NcclChannel>(id, bootstrap.rank(), bootstrap.world_size(), "world", options.deadline_s);
+  auto channel =
+      std::make_shared<NcclChannel>(id, bootstrap.rank(), bootstrap.world_size(), "world", options.deadline_s, options.stalls);
   return std::make_unique<NcclCommunicator>(std::move(channel), bootstrap.rank(), bootstrap.world_size(), device);
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "dist/activity.h"
 #include "dist/communicator.h"
 
 namespace cllm {
@@ -10,7 +11,9 @@ namespace cllm {
 struct NcclOptions {
   int local_rank = 0;             // among the ranks of this host: the GPU that this rank takes
   double deadline_s = 0;          // after which an operation ends with CommError; 0: none
-  bool allow_shared_gpu = false;  // tests only: several ranks on one GPU (NCCL then needs another NCCL_HOSTID in every process)
+  bool allow_shared_gpu = false;  // tests only: several ranks on one GPU
+  Activity* stalls =
+      nullptr;  // gets what the current streams stand still in waits; it costs two events a wait. Null: not measured
 };
 
 /// Communicator for tensors on GPUs, over the ranks of `bootstrap` (a CPU communicator, needed only during this call). Collective.

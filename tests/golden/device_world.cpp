@@ -12,7 +12,6 @@ DeviceWorld open_device_world(MpiSession& session, const std::string& name) {
   auto host = session.world();
   if (name == "cpu") return {at::kCPU, std::move(host)};
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  setenv("NCCL_HOSTID", ("rank" + std::to_string(session.rank())).c_str(), /*overwrite=*/0);  // or it refuses to share a GPU
   const NcclOptions options{.local_rank = session.local_rank(), .deadline_s = 60, .allow_shared_gpu = true};
   auto nccl = make_nccl_communicator(*host, options);
   const at::Device device = nccl->device();

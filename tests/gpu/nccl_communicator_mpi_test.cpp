@@ -2,21 +2,16 @@
 
 #include <ATen/ops/zeros.h>
 
-#include <cstdlib>
-
 #include "dist/errors.h"
 #include "tests/support/communicator_contract.h"
 #include "tests/support/mpi_world.h"
 
-// Ranks beyond the number of GPUs share one: NCCL accepts that if every process claims another host.
+// Ranks beyond the number of GPUs share one. Without a GPU the tests run over tests/gpu/on_host/nccl_over_mpi.h.
 
 namespace cllm::testing {
 namespace {
 
-NcclOptions options(double deadline_s) {
-  setenv("NCCL_HOSTID", ("rank" + std::to_string(session->rank())).c_str(), /*overwrite=*/0);
-  return {session->local_rank(), deadline_s, /*allow_shared_gpu=*/true};
-}
+NcclOptions options(double deadline_s) { return {session->local_rank(), deadline_s, /*allow_shared_gpu=*/true}; }
 
 struct NcclFactory {
   static std::unique_ptr<Communicator> make() { return make_nccl_communicator(*session->world(60), options(60)); }
