@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 
 #include "dist/device.h"
@@ -13,7 +14,12 @@
 
 namespace cllm {
 
-at::Device device_of_rank(int, bool) { return {at::kPrivateUse1, 0}; }
+/// As many of them as the environment says, all of which are fake:0.
+at::Device device_of_rank(int local_rank, bool shared) {
+  const char* const num_gpus = std::getenv("CLLM_FAKE_GPUS");  // of a test
+  if (num_gpus != nullptr) gpu_of_rank(local_rank, std::atoi(num_gpus), shared);
+  return {at::kPrivateUse1, 0};
+}
 void use_device(at::Device) {}
 int64_t peak_bytes(at::Device) { return 0; }
 void begin_range(const char*) {}
@@ -57,7 +63,10 @@ void HostCopies::wait() {
 }
 
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, const NcclOptions& options) {
-  return std::make_unique<testing::StagedCommunicator>(bootstrap.duplicate("device"), device_of_rank(options.local_rank));
+  const char* const stall_s = std::getenv("CLLM_FAKE_STALL_S");  // of a test
+  const testing::MadeUpStalls stalls{options.stalls, stall_s != nullptr ? std::atof(stall_s) : 0};
+  return std::make_unique<testing::StagedCommunicator>(bootstrap.duplicate("device"),
+                                                       device_of_rank(options.local_rank, options.allow_shared_gpu), stalls);
 }
 
 }  // namespace cllm
