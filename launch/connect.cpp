@@ -13,7 +13,10 @@ namespace cllm {
 namespace {
 
 NcclOptions nccl_options(const MpiSession& mpi, const ConnectOptions& options) {
-  return {.local_rank = mpi.local_rank(), .deadline_s = options.deadline_s};
+  return {.local_rank = mpi.local_rank(),
+          .deadline_s = options.deadline_s,
+          .allow_shared_gpu = options.share_gpus,
+          .stalls = options.stalls};
 }
 
 }  // namespace
@@ -22,7 +25,7 @@ at::Device open_device(const MpiSession& mpi, const ConnectOptions& options) {
   if (options.device == "cpu") return at::kCPU;
   // cuBLAS gives the same bits in every run only with a workspace of fixed size, which it reads from here.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  const at::Device device = device_of_rank(mpi.local_rank());
+  const at::Device device = device_of_rank(mpi.local_rank(), options.share_gpus);
   use_device(device);
   return device;
 }

@@ -13,6 +13,8 @@ namespace cllm {
 struct ConnectOptions {
   std::string device = "cpu";  // run.device
   double deadline_s = 0;       // as in MpiSession::world
+  bool share_gpus = false;     // tests only: ranks beyond the GPUs of their host take one that is taken
+  Activity* stalls = nullptr;  // NcclOptions::stalls
 };
 
 /// The device of this rank: the CPU, or the GPU with the number of its local rank, which becomes the current one. Throws DeviceError.

@@ -17,6 +17,7 @@ void StepMeter::add(const StepCost& cost) {
   ++num_steps_;
   sum_.took_s += cost.took_s;
   sum_.waited_s += cost.waited_s;
+  sum_.stalled_s += cost.stalled_s;
   sum_.exchanged_bytes += cost.exchanged_bytes;
   sum_.flops += cost.flops;
   for (const Phase& phase : kPhases) sum_.phases.*phase.seconds += cost.phases.*phase.seconds;
@@ -25,7 +26,7 @@ void StepMeter::add(const StepCost& cost) {
 std::vector<std::pair<std::string, double>> StepMeter::means(const HardwareLimits& limits) const {
   if (num_steps_ == 0 || sum_.took_s <= 0) return {};
   std::vector<std::pair<std::string, double>> out{{"exchanged_bytes", sum_.exchanged_bytes / static_cast<double>(num_steps_)},
-                                                  {"exposed_communication", sum_.waited_s / sum_.took_s}};
+                                                  {"exposed_communication", sum_.exposed_s() / sum_.took_s}};
   if (limits.flops_per_s > 0) out.emplace_back("mfu", sum_.flops / sum_.took_s / limits.flops_per_s);
   return out;
 }
@@ -37,7 +38,7 @@ std::string StepMeter::phase_table() const {
   std::string out = "time of a step, mean of " + std::to_string(num_steps_);
   for (const Phase& phase : kPhases) out += line(phase.name, sum_.phases.*phase.seconds / steps, took_s);
   out += line("rest", took_s - sum_.phases.total() / steps, took_s) + line("step", took_s, took_s);
-  return out + line("(waiting)", sum_.waited_s / steps, took_s);
+  return out + line("(waiting)", sum_.exposed_s() / steps, took_s);
 }
 
 }  // namespace cllm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -13,10 +14,14 @@ namespace cllm {
 /// What one training step cost this rank.
 struct StepCost {
   double took_s = 0;
-  double waited_s = 0;         // of it in collectives, as the host saw it: on a GPU only a traced run sees the device's waits
+  double waited_s = 0;         // of it in collectives, as the host saw it
+  double stalled_s = 0;        // of a traced run: a GPU's stream behind them; learnt in this step, some of it of the last
   double exchanged_bytes = 0;  // of the collectives' tensors, the part of other ranks
   double flops = 0;            // model/flops.h
   PhaseSeconds phases = {};
+
+  /// Communication that nothing hid, at most the whole time. Where the host waits while the stream stands still too it counts twice.
+  double exposed_s() const { return std::min(took_s, waited_s + stalled_s); }
 };
 
 /// Sums the costs of steps.

@@ -143,7 +143,7 @@ void Trainer::train_step(const Segment& segment, int64_t end) {
   };
   input_ = next_input_ ? std::move(next_input_) : take();
   const Batch& batch = input_->batch;
-  const double begin_s = now_s(), waited_s = supervision_.main.waited_s();
+  const double begin_s = now_s(), waited_s = supervision_.main.waited_s(), stalled_s = supervision_.main.stalled_s();
   if (failpoints.at("step.before_compute")) {
     checkpoints_->before_change();
     const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
@@ -167,6 +167,7 @@ void Trainer::train_step(const Segment& segment, int64_t end) {
   const NonFinite place = finite || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
   const StepCost cost{.took_s = now_s() - begin_s,
                       .waited_s = supervision_.main.waited_s() - waited_s,
+                      .stalled_s = supervision_.main.stalled_s() - stalled_s,
                       .exchanged_bytes = static_cast<double>(supervision_.main.moved_bytes() - moved_bytes)};
   control_.step_done(cost.took_s, cost.waited_s, batch.num_tokens(), place);
   count(batch, config, cost);

@@ -27,7 +27,8 @@ namespace {
 
 struct TrainArguments {
   std::string file;
-  bool fresh = false, print_config = false, help_config = false, list_failpoints = false, allow_failpoints = false;
+  bool fresh = false, print_config = false, help_config = false, list_failpoints = false, allow_failpoints = false,
+       share_gpus = false;
   double max_seconds = 0;
   std::string stop_before;
   std::vector<std::string> failpoints;
@@ -98,9 +99,12 @@ TrainOutcome run(Trainer& trainer, int rank) {
 }
 
 /// All that the ranks do together.
-TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision) {
+TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision, bool share_gpus) {
   MpiSession& mpi = context.mpi;
-  const ConnectOptions options{.device = config.run.device, .deadline_s = backstop_s(config.run)};
+  const ConnectOptions options{.device = config.run.device,
+                               .deadline_s = backstop_s(config.run),
+                               .share_gpus = share_gpus,
+                               .stalls = config.log.trace ? &supervision.main : nullptr};
   const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, *channels.world, options, traffic);
@@ -139,7 +143,7 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
   const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
                           {&supervision.main, &supervision.background});
-  const TrainOutcome outcome = train(context, config, supervision);
+  const TrainOutcome outcome = train(context, config, supervision, arguments.share_gpus);
   supervision.main.begin("end of MPI", 0, config.run.deadline_s);
   if (context.may_end_mpi) mpi.finalize();
   supervision.main.end();
@@ -170,6 +174,8 @@ void add_train_command(CLI::App& app, CommandContext& context) {
                    "For tests: NAME:ACTION[@N[+]][#RANK], fail at a named place (dist/README.md)")
       ->allow_extra_args(false);
   command->add_flag("--allow-failpoints", arguments->allow_failpoints, "Without it --failpoint is refused");
+  command->add_flag("--share-gpus", arguments->share_gpus,
+                    "For tests: with more ranks than GPUs on a host several take the same one, instead of a refusal");
   command->add_flag("--list-failpoints", arguments->list_failpoints, "List the named places and stop");
   command->add_flag("--help-config", arguments->help_config, "List all keys of the configuration and stop");
   command->allow_extras();

@@ -25,6 +25,14 @@ TEST(StepMeter, MeansArePerStepAndRatiosOverAllTime) {
   EXPECT_EQ(meter.means({}).size(), 2u);  // no limit was measured: no ratio to it
 }
 
+TEST(StepMeter, StallsOfTheDeviceAreExposedToo) {
+  StepMeter meter;
+  meter.add({.took_s = 4, .waited_s = 0.5, .stalled_s = 1.5});
+  EXPECT_THAT(meter.means({})[1], Pair("exposed_communication", 0.5));
+  meter.add({.took_s = 1, .stalled_s = 1000});  // never more than the time itself
+  EXPECT_THAT(meter.means({})[1], Pair("exposed_communication", 1));
+}
+
 TEST(StepMeter, TheTableNamesEveryPhaseAndWhatIsLeft) {
   StepMeter meter;
   meter.add(cost(1, 0.5));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -90,6 +91,65 @@ TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
   };
   expect_same_lists(best("cuda", 2), best("cpu", 1));
 }
+
+/// Runs for several tests, on a fake device with stalls of 1000 s a wait and two GPUs.
+struct SeveralRanks {
+  fs::path cpu, overlapping, in_levels;
+  std::string of_overlapping, of_in_levels;  // what they printed
+};
+const SeveralRanks& several_ranks() {
+  static const SeveralRanks runs = [] {
+    setenv("CLLM_FAKE_STALL_S", "1000", /*overwrite=*/1);
+    setenv("CLLM_FAKE_GPUS", "2", /*overwrite=*/1);
+    const std::string more =
+        "--run.precision=fp64 --mutual.schedule=interleave --mutual.epochs=2 --warmup.epochs=0 --finetune.epochs=0 ";
+    SeveralRanks out;
+    out.cpu = train("cpu", 1, "cpu_interleaved", more);
+    out.overlapping = train("cuda", 2, "overlapping", more + "--run.fetch_ahead=true --log.trace=true ", &out.of_overlapping);
+    out.in_levels = train("cuda", 4, "in_levels", more + "--run.ranks_per_node=2 --share-gpus ", &out.of_in_levels);
+    unsetenv("CLLM_FAKE_STALL_S");
+    unsetenv("CLLM_FAKE_GPUS");
+    return out;
+  }();
+  return runs;
+}
+
+TEST(DeviceRun, StepsThatOverlapHaveTheLossesOfTheCpuWhereCorporaAreInterleavedToo) {
+  expect_same_losses(several_ranks().cpu, several_ranks().overlapping, 1e-9);
+}
+
+TEST(DeviceRun, RowsInTwoLevelsAndRanksThatShareAGpuHaveTheLossesOfTheCpu) {
+  expect_same_losses(several_ranks().cpu, several_ranks().in_levels, 1e-9);
+}
+
+#ifndef CLLM_TEST_ON_GPU  // where stalls and numbers of GPUs can be made up
+
+std::vector<double> exposed_shares(const fs::path& dir) {
+  std::istringstream lines(read_file(dir / "timing.jsonl"));
+  std::vector<double> out;
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record.contains("exposed_communication")) out.push_back(record["exposed_communication"].get<double>());
+  }
+  EXPECT_GE(out.size(), 4u);
+  return out;
+}
+
+TEST(DeviceRun, StallsOfTheDeviceAreExposedCommunicationOfATracedRun) {
+  const auto& [cpu, traced, plain, of_traced, of_plain] = several_ranks();
+  for (const double share : exposed_shares(traced)) EXPECT_EQ(share, 1);
+  for (const double share : exposed_shares(plain)) EXPECT_LT(share, 1);
+}
+
+TEST(DeviceRun, RanksBeyondTheGpusAreRefusedUnlessTheyMayShare) {
+  setenv("CLLM_FAKE_GPUS", "1", /*overwrite=*/1);
+  const Finished refused = run(on("cuda", 2, train_arguments(fresh_dir("no_gpu"), "")));
+  unsetenv("CLLM_FAKE_GPUS");
+  EXPECT_EQ(refused.code, 64) << refused.output;
+  EXPECT_NE(refused.output.find("local rank 1 finds 1 GPUs on its host"), std::string::npos) << refused.output;
+}
+
+#endif
 
 TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
   const std::string more = "--run.precision=fp32 --finetune.epochs=0 ";
