@@ -69,9 +69,10 @@ StageProgress::StageProgress(std::string stage, int64_t num_steps, int64_t done_
     : line_(std::move(sink)), stage_(std::move(stage)), num_steps_(num_steps), step_(done_steps), first_step_(done_steps),
       last_s_(line_.now_s()) {}
 
-void StageProgress::step(const StepProgress& step, const std::string& note) {
+void StageProgress::step(const StepProgress& step, const std::string& note, const std::string& costs) {
   ++step_;
   note_ = note;
+  costs_ = costs;
   measure(step);
   line_.update([this] { return text(); });
 }
@@ -100,7 +101,8 @@ std::string StageProgress::text() const {
   const std::string time = step_ < num_steps_ ? "left " + format_duration(left_s) : "in " + format_duration(busy_s_);
   return padded(stage_, 9) + " " + percent(static_cast<double>(step_), static_cast<double>(std::max<int64_t>(num_steps_, 1))) +
          "  " + note_ + "  loss " + four_digits(loss_) + "  LM " + four_digits(lm_) + "  MR " + four_digits(mr_) + "  " +
-         format_count(sequences_per_s_) + " seq/s  " + format_count(tokens_per_s_) + " tok/s  " + time;
+         format_count(sequences_per_s_) + " seq/s  " + format_count(tokens_per_s_) + " tok/s  " +
+         (costs_.empty() ? "" : costs_ + "  ") + time;
 }
 
 PhaseProgress::PhaseProgress(std::string phase, double total, std::string unit, ProgressSink sink)

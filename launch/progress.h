@@ -49,15 +49,15 @@ struct StepProgress {
   int64_t sequences = 0, tokens = 0;
 };
 
-/// "mutual  12/100 epochs  34%  loss 5.213  LM 5.101  MR 0.112  1.23k seq/s  45.6k tok/s  left 12m05s". Losses are running means over
-/// about 50 steps, rates are those of the last 30 seconds or so.
+/// "mutual  12/100 epochs  34%  loss 5.213  LM 5.101  MR 0.112  1.23k seq/s  45.6k tok/s  MFU 41%  exposed 3%  1.20MB/step
+/// left 12m05s". Losses are running means over about 50 steps, rates are those of the last 30 seconds or so, costs as they were given.
 class StageProgress {
  public:
   /// `done_steps` of `num_steps` were made before (a resumed run).
   StageProgress(std::string stage, int64_t num_steps, int64_t done_steps, ProgressSink sink = standard_progress_sink());
 
-  /// `note` says where in the stage, e.g. "epoch 12/100 L".
-  void step(const StepProgress& step, const std::string& note);
+  /// `note` says where in the stage, e.g. "epoch 12/100 L", `costs` what steps cost (StepMeter::brief).
+  void step(const StepProgress& step, const std::string& note, const std::string& costs = "");
   /// Time that is no training (validation, a save) does not count in the rates.
   void pause();
   void finish();
@@ -70,7 +70,7 @@ class StageProgress {
   void measure(const StepProgress& step);
 
   ProgressLine line_;
-  std::string stage_, note_;
+  std::string stage_, note_, costs_;
   int64_t num_steps_, step_, first_step_;
   double last_s_;
   double busy_s_ = 0;  // training time of this process, without pauses

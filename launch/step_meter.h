@@ -32,6 +32,9 @@ class StepMeter {
 
   /// Means per step for the timing log: exchanged_bytes, exposed_communication (share of the time), and mfu if the limits are known.
   std::vector<std::pair<std::string, double>> means(const HardwareLimits& limits) const;
+  /// The same for a line that people watch: "MFU 41%  exposed 3%  1.20MB/step". Without what is not known; a rank alone exchanges nothing.
+  /// `stalls_known`: it computes on the CPU, or the stalls of its device are measured; otherwise "exposed >=3%".
+  std::string brief(const HardwareLimits& limits, bool stalls_known) const;
   /// The mean time of every phase, a line each; the rest is what lies between them (batch, record).
   std::string phase_table() const;
 

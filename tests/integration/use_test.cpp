@@ -24,6 +24,7 @@ const fs::path& trained() {
                             " --run.backbone=" + world.backbone.string() +
                             " --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --log.every_steps=1"));
     EXPECT_EQ(finished.code, 0) << finished.output;
+    EXPECT_NE(finished.output.find(" tok/s  exposed "), std::string::npos) << finished.output;  // rank 0's lines
     return made;
   }();
   return dir;

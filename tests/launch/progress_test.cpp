@@ -31,6 +31,14 @@ TEST(Progress, StageLineShowsLossesRatesAndTimeLeft) {
   EXPECT_EQ(fake.out.find('\n'), std::string::npos);
 }
 
+TEST(Progress, StageLineShowsWhatStepsCost) {
+  Fake fake;
+  StageProgress progress("mutual", 2, 0, fake.sink(true));
+  fake.now_s = 1;
+  progress.step({.sequences = 40, .tokens = 3000}, "", "MFU 41%  exposed 3%  1.20MB/step");
+  EXPECT_THAT(fake.out, HasSubstr(" tok/s  MFU 41%  exposed 3%  1.20MB/step  left 1s"));
+}
+
 TEST(Progress, LineOnATerminalIsEndedOnce) {
   Fake fake;
   {

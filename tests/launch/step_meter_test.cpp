@@ -33,6 +33,18 @@ TEST(StepMeter, StallsOfTheDeviceAreExposedToo) {
   EXPECT_THAT(meter.means({})[1], Pair("exposed_communication", 1));
 }
 
+TEST(StepMeter, TheBriefFormLeavesOutWhatIsNotKnown) {
+  StepMeter meter;
+  EXPECT_EQ(meter.brief({}, true), "");
+  meter.add({.took_s = 2, .waited_s = 0.1, .exchanged_bytes = 1.2e6, .flops = 3e9});
+  EXPECT_EQ(meter.brief({.flops_per_s = 6e9, .bytes_per_s = 1}, true), "MFU 25%  exposed 5%  1.20MB/step");
+  EXPECT_EQ(meter.brief({}, true), "exposed 5%  1.20MB/step");
+  EXPECT_EQ(meter.brief({}, false), "exposed >=5%  1.20MB/step");
+  StepMeter alone;
+  alone.add({.took_s = 2, .flops = 3e9});
+  EXPECT_EQ(alone.brief({}, true), "");
+}
+
 TEST(StepMeter, TheTableNamesEveryPhaseAndWhatIsLeft) {
   StepMeter meter;
   meter.add(cost(1, 0.5));

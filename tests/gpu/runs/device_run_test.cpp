@@ -139,6 +139,8 @@ TEST(DeviceRun, StallsOfTheDeviceAreExposedCommunicationOfATracedRun) {
   const auto& [cpu, traced, plain, of_traced, of_plain] = several_ranks();
   for (const double share : exposed_shares(traced)) EXPECT_EQ(share, 1);
   for (const double share : exposed_shares(plain)) EXPECT_LT(share, 1);
+  EXPECT_NE(of_traced.find(" exposed 100%  "), std::string::npos) << of_traced;
+  EXPECT_NE(of_plain.find(" exposed >="), std::string::npos) << of_plain;
 }
 
 TEST(DeviceRun, RanksBeyondTheGpusAreRefusedUnlessTheyMayShare) {
