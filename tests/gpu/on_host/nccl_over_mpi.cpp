@@ -1,5 +1,6 @@
 #include "tests/gpu/on_host/nccl_over_mpi.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -84,8 +85,9 @@ class Stream {
 
 }  // namespace on_host
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t num_bytes, cudaMemcpyKind, cudaStream_t stream) {
-  stream->add([=] { std::memcpy(to, from, num_bytes); });
+/// At once: what the current stream has written is there, and after a failure the memory may be gone.
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t num_bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memcpy(to, from, num_bytes);
   return 0;
 }
 
@@ -127,10 +129,9 @@ float CUDAEvent::elapsed_time(const CUDAEvent& later) const {
 namespace {
 
 struct Message {
-  bool leaving;
-  char* data;
-  size_t num_bytes;
   int peer;
+  char* arriving;            // where it belongs; null: it leaves
+  std::vector<char> memory;  // what leaves, taken when it was issued, or room for what arrives
 };
 
 /// What the threads of a communicator share, and keep as long as any of them needs it.
@@ -139,20 +140,17 @@ struct Traffic {
   std::atomic<bool> aborted = false;
 };
 
-/// Messages of one kernel on their way, through memory that is freed when they are through: what is aborted is left to MPI for ever.
+/// Messages of one kernel on their way. What is aborted is left to MPI for ever, with its memory.
 class Transfer {
  public:
-  Transfer(const Traffic& traffic, std::vector<Message> messages) : messages_(std::move(messages)) {
-    for (const Message& message : messages_) {
-      auto& memory = memory_.emplace_back(new std::vector<char>(message.num_bytes));
-      const int count = static_cast<int>(message.num_bytes);
-      MPI_Request& request = requests_.emplace_back();
-      if (message.leaving) {
-        std::memcpy(memory->data(), message.data, message.num_bytes);
-        MPI_Isend(memory->data(), count, MPI_BYTE, message.peer, traffic.tag, MPI_COMM_WORLD, &request);
-      } else {
-        MPI_Irecv(memory->data(), count, MPI_BYTE, message.peer, traffic.tag, MPI_COMM_WORLD, &request);
-      }
+  Transfer(const Traffic& traffic, std::vector<Message> messages)
+      : messages_(new std::vector<Message>(std::move(messages))), requests_(messages_->size()) {
+    for (size_t n = 0; n < requests_.size(); ++n) {
+      auto& [peer, arriving, memory] = (*messages_)[n];
+      const int count = static_cast<int>(memory.size());
+      const bool leaves = arriving == nullptr;
+      leaves ? MPI_Isend(memory.data(), count, MPI_BYTE, peer, traffic.tag, MPI_COMM_WORLD, &requests_[n])
+             : MPI_Irecv(memory.data(), count, MPI_BYTE, peer, traffic.tag, MPI_COMM_WORLD, &requests_[n]);
     }
   }
   /// True when all messages are through; those that came lie where they belong.
@@ -160,16 +158,15 @@ class Transfer {
     int done = 0;
     MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE);
     if (done == 0) return false;
-    for (size_t n = 0; n < messages_.size(); ++n) {
-      if (!messages_[n].leaving) std::memcpy(messages_[n].data, memory_[n]->data(), messages_[n].num_bytes);
-      delete memory_[n];
+    for (const auto& [peer, arriving, memory] : *messages_) {
+      if (arriving != nullptr) std::copy(memory.begin(), memory.end(), arriving);
     }
+    delete messages_;
     return true;
   }
 
  private:
-  std::vector<Message> messages_;
-  std::vector<std::vector<char>*> memory_;
+  std::vector<Message>* messages_;
   std::vector<MPI_Request> requests_;
 };
 
@@ -195,20 +192,21 @@ thread_local ncclComm_t grouped = nullptr;  // the communicator of this thread's
 
 ncclComm_t start(int tag, int rank, int world_size) {
   auto* const comm = new ncclComm{std::make_shared<Traffic>(tag, rank, world_size), nullptr, {}, nullptr, 0};
+  static char greeting;  // of no bytes
   std::vector<Message> greetings;
   for (int peer = 0; peer < world_size; ++peer) {
     if (peer == rank) continue;
-    greetings.push_back({true, nullptr, 0, peer});
-    greetings.push_back({false, nullptr, 0, peer});
+    greetings.push_back({peer, nullptr, {}});
+    greetings.push_back({peer, &greeting, {}});
   }
   comm->meeting = std::make_unique<Transfer>(*comm->traffic, std::move(greetings));
   return comm;
 }
 
-ncclResult_t add(ncclComm_t comm, const Message& message, cudaStream_t stream) {
+ncclResult_t add(ncclComm_t comm, Message message, cudaStream_t stream) {
   if (message.peer < 0 || message.peer >= comm->traffic->world_size) return ncclInvalidArgument;
   grouped = comm;
-  comm->group.emplace_back(message, stream);
+  comm->group.emplace_back(std::move(message), stream);
   return ncclSuccess;
 }
 
@@ -277,7 +275,7 @@ ncclResult_t ncclGroupEnd() {
   if (grouped == nullptr) return ncclSuccess;
   ncclComm& comm = *grouped;
   std::vector<Message> messages;
-  for (const auto& [message, stream] : comm.group) messages.push_back(message);
+  for (auto& [message, stream] : comm.group) messages.push_back(std::move(message));
   comm.launch = [traffic = comm.traffic, messages = std::move(messages), stream = comm.group[0].second] {
     stream->add([traffic, messages] { run_kernel(*traffic, messages); });
   };
@@ -286,11 +284,12 @@ ncclResult_t ncclGroupEnd() {
 }
 
 ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t, int peer, ncclComm_t comm, cudaStream_t stream) {
-  return add(comm, {true, static_cast<char*>(const_cast<void*>(data)), count, peer}, stream);
+  const auto* const bytes = static_cast<const char*>(data);
+  return add(comm, {peer, nullptr, {bytes, bytes + count}}, stream);
 }
 
 ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t, int peer, ncclComm_t comm, cudaStream_t stream) {
-  return add(comm, {false, static_cast<char*>(data), count, peer}, stream);
+  return add(comm, {peer, static_cast<char*>(data), std::vector<char>(count)}, stream);
 }
 
 ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
