@@ -5,7 +5,6 @@
 #include <ATen/ops/diff.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/maximum.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/zeros.h>
 
@@ -15,6 +14,7 @@
 #include "data/random.h"
 #include "model/compute_dtype.h"
 #include "model/kernels/softmax_block.h"
+#include "model/products.h"
 
 namespace cllm {
 namespace {
@@ -54,7 +54,7 @@ SampledResult sampled_softmax(const at::Tensor& hidden_AD, const SampledRows& ro
       std::max<int64_t>(64, kBlockBytes / std::max<int64_t>(1, S * static_cast<int64_t>(options.dtype().itemsize())));
   for (Block b{0, 0}; b.first < K; b.first += b.count) {
     b.count = std::min(per_block, K - b.first);
-    at::Tensor block_bS = at::mm(b.of(hidden_KD), negatives_SD.t()).to(sums) - rows.log_expected;
+    at::Tensor block_bS = product(b.of(hidden_KD), negatives_SD.t()).to(sums).sub_(rows.log_expected);
     block_bS.masked_fill_(b.of(targets.ids_K).unsqueeze(1) == rows.items_S.unsqueeze(0), kNoLogit);
     const at::Tensor maximum_b = at::empty({b.count}, options), sum_b = at::empty({b.count}, options), logit_b = b.of(logit_K);
     kernels::exp_rows(block_bS, maximum_b, sum_b);
@@ -64,8 +64,8 @@ SampledResult sampled_softmax(const at::Tensor& hidden_AD, const SampledRows& ro
     b.of(slope_K).copy_(b.of(weight_K) * ((logit_b - normaliser_b).exp() - 1));
     const at::Tensor share_b1 = (b.of(weight_K) * (maximum_b - normaliser_b).exp()).unsqueeze(1);
     const at::Tensor p_bS = (block_bS * share_b1).to(compute);
-    b.of(hidden_gradient_KD).copy_(at::mm(p_bS, negatives_SD));
-    negative_gradient_SD.add_(at::mm(p_bS.t(), b.of(hidden_KD)));
+    b.of(hidden_gradient_KD).copy_(product(p_bS, negatives_SD));
+    add_product(negative_gradient_SD, p_bS.t(), b.of(hidden_KD));
   }
   hidden_gradient_KD.add_(targets_KD.to(sums) * slope_K.unsqueeze(1));
   at::Tensor hidden_gradient_AD = at::zeros(hidden_AD.sizes(), options);

@@ -7,7 +7,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/diff.h>
@@ -28,6 +27,7 @@
 
 #include "model/compute_dtype.h"
 #include "model/kernels/softmax_block.h"
+#include "model/products.h"
 
 namespace cllm {
 namespace {
@@ -38,13 +38,13 @@ struct BlockSize {
   int64_t bytes, least_rows;
 };
 BlockSize block_size(const at::Tensor& hidden_AD) {
-  if (hidden_AD.is_cuda()) return {std::max<int64_t>(64 << 20, 16 * hidden_AD.numel()), 1024};
-  return {4 << 20, 64};
+  if (hidden_AD.is_cpu()) return {4 << 20, 64};
+  return {std::max<int64_t>(64 << 20, 16 * hidden_AD.numel()), 1024};
 }
 
 /// cuBLAS is slow on bf16 matrices whose rows are not whole 16-byte words: the head gets rows of zeros up to a multiple of 8.
 at::Tensor pad_rows(const at::Tensor& head_VD) {
-  const int64_t missing = head_VD.is_cuda() ? (8 - head_VD.size(0) % 8) % 8 : 0;
+  const int64_t missing = head_VD.is_cpu() ? 0 : (8 - head_VD.size(0) % 8) % 8;
   return missing == 0 ? head_VD : at::constant_pad_nd(head_VD, {0, 0, 0, missing});
 }
 
@@ -110,13 +110,7 @@ class BlockedSoftmax {
     if (!weight_gradient_.defined()) return;
     at::Tensor scaled_bD = at::empty({count, hidden_AD_.size(1)}, hidden_AD_.options());
     at::mul_out(scaled_bD, hidden_AD_.narrow(0, first, count), scale_b1);  // in the precision of the sums, rounded once
-    if (block_bV.scalar_type() == sums_) {
-      weight_gradient_.addmm_(block_bV.t(), scaled_bD);
-    } else if (block_bV.is_cuda()) {
-      at::addmm_out(weight_gradient_, weight_gradient_, block_bV.t(), scaled_bD, sums_);
-    } else {
-      weight_gradient_.add_(at::mm(block_bV.t(), scaled_bD));
-    }
+    add_product(weight_gradient_, block_bV.t(), scaled_bD);
   }
 
   /// Logits of the targets [K], fp64.
@@ -141,11 +135,6 @@ class BlockedSoftmax {
   at::TensorOptions sum_options() const { return hidden_AD_.options().dtype(sums_); }
 
  private:
-  /// a b in the precision of the sums. On a GPU it leaves the multiplier in that precision; on a CPU it is rounded to the compute dtype.
-  at::Tensor product(const at::Tensor& a, const at::Tensor& b) const {
-    return a.is_cuda() && a.scalar_type() != sums_ ? at::mm(a, b, sums_) : at::mm(a, b);
-  }
-
   at::Tensor hidden_AD_;
   int64_t num_rows_;  // V, without padding
   at::Tensor head_VD_;

@@ -15,6 +15,8 @@
 #include <ATen/ops/as_strided_native.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/view_native.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -123,6 +125,22 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return copy_from(from, to, false);
 }
 
+/// Products of bf16 matrices with sums in fp32, which libtorch has for GPUs only, and what it asks of them there.
+at::Tensor mm_dtype(const at::Tensor& a, const at::Tensor& b, at::ScalarType out) {
+  TORCH_CHECK(a.device() == kFake && b.device() == kFake, "Expected all tensors of mm to be on the same device");
+  TORCH_CHECK(a.scalar_type() == b.scalar_type() && (out == a.scalar_type() || (out == at::kFloat && a.itemsize() == 2)),
+              "out_dtype must be the same as input dtype or fp32 for fp16/bf16 inputs");
+  return at::mm(seen_by_cpu(a).to(out), seen_by_cpu(b).to(out)).to(kFake);
+}
+
+at::Tensor& addmm_dtype_out(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b, at::ScalarType out,
+                            const at::Scalar& beta, const at::Scalar& alpha, at::Tensor& result) {
+  TORCH_CHECK(result.scalar_type() == out && (self.scalar_type() == out || self.scalar_type() == a.scalar_type()),
+              "self dtype must match either out_dtype or mat1 dtype");
+  const at::Tensor sum = at::mul(self, beta).to(out).add_(mm_dtype(a, b, out), alpha);
+  return result.copy_(sum);
+}
+
 void refuse_mixed(const c10::OperatorHandle& op, const at::Tensor& tensor) {
   TORCH_CHECK(!tensor.defined() || tensor.dim() == 0 || tensor.device() == kFake, "Expected all tensors of ",
               op.operator_name().name, " to be on the same device, found one on ", tensor.device());
@@ -166,6 +184,8 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("as_strided", at::native::as_strided_tensorimpl);
   library.impl("view", at::native::view);
   library.impl("_reshape_alias", at::native::_reshape_alias);
+  library.impl("mm.dtype", on_host::mm_dtype);
+  library.impl("addmm.dtype_out", on_host::addmm_dtype_out);
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
