@@ -1,18 +1,18 @@
 #include "model/softmax_head.h"
 
-// Softmax over the V rows of a head, block by block of positions. With P = exp(logits - max), s = sum P and c = sum of a position's
+// Softmax over the V rows of a head, block by block. With P = exp(logits - max), s = sum P and c = sum of a position's
 // target weights, the gradients factor so that no block has to be normalised, and the targets' terms are K single rows:
 //   dH = (c / s) (P W) - sum_k weight_k W[target_k]        dW = P^T ((c / s) H) - sum_k weight_k H[position_k]
-// Letters: A positions, b positions of a block, V rows of the head here, K targets, D width, R ranks.
+// A block of a part of the rows takes the maximum of that part, m, and s is then exp(log sum exp over all rows - m).
+// Letters: A positions, V rows of the head here, b positions and v rows of a block, K targets, D width, R ranks.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/diff.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/logaddexp.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mul.h>
@@ -24,6 +24,8 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "model/compute_dtype.h"
 #include "model/kernels/softmax_block.h"
@@ -32,24 +34,17 @@
 namespace cllm {
 namespace {
 
-/// Bytes of one block of logits, and its least number of positions, below which the products starve. CPU: a block stays in the cache
-/// between the products. GPU: a block fills the chip for many waves of tiles, and is at most 4 times the fp32 hidden states.
-struct BlockSize {
-  int64_t bytes, least_rows;
-};
-BlockSize block_size(const at::Tensor& hidden_AD) {
-  if (hidden_AD.is_cpu()) return {4 << 20, 64};
-  return {std::max<int64_t>(64 << 20, 16 * hidden_AD.numel()), 1024};
+/// The head in the compute dtype. cuBLAS is slow on bf16 matrices whose rows are not whole 16-byte words: on a GPU the head gets rows of
+/// zeros up to a multiple of kWord.
+constexpr int64_t kWord = 8;
+at::Tensor padded(const at::Tensor& head_VD, at::ScalarType compute) {
+  const int64_t V = head_VD.size(0), missing = head_VD.is_cpu() ? 0 : (kWord - V % kWord) % kWord;
+  if (missing == 0) return head_VD.to(compute);
+  at::Tensor out = at::empty({V + missing, head_VD.size(1)}, head_VD.options().dtype(compute));
+  out.narrow(0, 0, V).copy_(head_VD);
+  out.narrow(0, V, missing).zero_();
+  return out;
 }
-
-/// cuBLAS is slow on bf16 matrices whose rows are not whole 16-byte words: the head gets rows of zeros up to a multiple of 8.
-at::Tensor pad_rows(const at::Tensor& head_VD) {
-  const int64_t missing = head_VD.is_cpu() ? 0 : (8 - head_VD.size(0) % 8) % 8;
-  return missing == 0 ? head_VD : at::constant_pad_nd(head_VD, {0, 0, 0, missing});
-}
-
-/// A sharded softmax keeps P between its two passes up to this many bytes, and computes it again beyond.
-constexpr int64_t kKeptBytes = 64 << 20;
 
 /// Targets as a flat list; `row` counts from the first row of the head that is here.
 struct FlatTargets {
@@ -67,50 +62,68 @@ at::Tensor weight_of_positions(const FlatTargets& targets, int64_t A) {
   return at::zeros({A}, targets.weight_K.options()).index_add_(0, targets.position_K, targets.weight_K);
 }
 
+/// Some positions, or some rows of the head.
+struct Range {
+  int64_t first, count;
+  at::Tensor of(const at::Tensor& tensor) const { return tensor.narrow(0, first, count); }
+};
+
+/// Calls `use(range)` for one range after the other of `step` of `all`.
+template <typename Use>
+void for_each_range(int64_t all, int64_t step, Use&& use) {
+  for (int64_t first = 0; first < all; first += step) use(Range{first, std::min(step, all - first)});
+}
+
+/// P of a block, and the maximum and the sum of its positions.
+struct ExpBlock {
+  Range rows;  // of the head, with its padding
+  at::Tensor p_bv, maximum_b, sum_b;
+
+  at::Tensor log_sum() const { return maximum_b.to(at::kDouble) + sum_b.to(at::kDouble).log(); }
+  /// weight / sum of exp(logit - maximum) over all rows of the head, from the log of the sum of exp(logit).
+  at::Tensor scale(const at::Tensor& weight_b, const at::Tensor& normaliser_b) const {
+    return weight_b * (maximum_b.to(at::kDouble) - normaliser_b).exp();
+  }
+};
+
 /// The head's rows on this rank and the gradients of one call.
 class BlockedSoftmax {
  public:
-  BlockedSoftmax(const at::Tensor& hidden_AD, const at::Tensor& head_VD, bool want_weight_gradient)
-      : hidden_AD_(hidden_AD.contiguous()), num_rows_(head_VD.size(0)), head_VD_(pad_rows(head_VD.to(hidden_AD.scalar_type()))),
+  BlockedSoftmax(const at::Tensor& hidden_AD, const at::Tensor& head_VD, bool want_weight_gradient,
+                 const std::optional<LogitBlocks>& blocks)
+      : hidden_AD_(hidden_AD.contiguous()), num_rows_(head_VD.size(0)), head_VD_(padded(head_VD, hidden_AD.scalar_type())),
         sums_(residual_dtype(hidden_AD.scalar_type())) {
-    const int64_t row_bytes = std::max<int64_t>(1, head_VD_.size(0)) * static_cast<int64_t>(hidden_AD_.element_size());
-    const BlockSize size = block_size(hidden_AD_);
-    rows_per_block_ = std::max(size.least_rows, size.bytes / row_bytes);
-    hidden_gradient_ = at::empty(hidden_AD_.sizes(), sum_options());
+    hidden_gradient_ = at::zeros(hidden_AD_.sizes(), sum_options());
     if (want_weight_gradient) weight_gradient_ = at::zeros(head_VD_.sizes(), sum_options());
+    cut(blocks.value_or(logit_blocks(hidden_AD_)));
   }
 
   int64_t num_positions() const { return hidden_AD_.size(0); }
-  bool may_keep() const {
-    return num_positions() * head_VD_.size(0) * static_cast<int64_t>(hidden_AD_.element_size()) <= kKeptBytes;
-  }
+  /// A block has all rows of the head.
+  bool whole_rows() const { return rows_per_block_ >= head_VD_.size(0); }
+  bool may_keep() const { return may_keep_; }
 
-  /// Calls `use(first position, number)` block after block.
+  /// Calls `use(positions)` block after block.
   template <typename Use>
   void for_each_block(Use&& use) const {
-    for (int64_t first = 0; first < num_positions(); first += rows_per_block_) {
-      use(first, std::min(rows_per_block_, num_positions() - first));
-    }
+    for_each_range(num_positions(), positions_per_block_, use);
+  }
+  /// Calls `use(ExpBlock)` for the blocks of some positions.
+  template <typename Use>
+  void for_each_exp(Range positions, Use&& use) const {
+    for_each_range(head_VD_.size(0), rows_per_block_, [&](Range rows) { use(exp_block(positions, rows)); });
   }
 
-  /// P of a block, and its row maxima and sums.
-  at::Tensor exp_block(int64_t first, int64_t count, at::Tensor maximum_b, at::Tensor sum_b) const {
-    at::Tensor block_bV = at::mm(hidden_AD_.narrow(0, first, count), head_VD_.t());
-    at::Tensor logits_bV = block_bV.narrow(1, 0, num_rows_);
-    kernels::exp_rows(logits_bV, std::move(maximum_b), std::move(sum_b));
-    return block_bV;  // padding columns hold logits 0 and meet rows of zeros
-  }
+  ExpBlock whole_exp(Range positions) const { return exp_block(positions, {0, head_VD_.size(0)}); }
 
   /// The softmax terms of the gradients of a block; scale_b: c / s.
-  void add_softmax_terms(int64_t first, const at::Tensor& block_bV, const at::Tensor& scale_b) {
-    const int64_t count = block_bV.size(0);
-    const at::Tensor scale_b1 = scale_b.to(sums_).unsqueeze(1);
-    at::Tensor hidden_gradient_bD = hidden_gradient_.narrow(0, first, count);
-    at::mul_out(hidden_gradient_bD, product(block_bV, head_VD_), scale_b1);
+  void add_softmax_terms(Range positions, const ExpBlock& block, const at::Tensor& scale_b) {
+    const at::Tensor scale_b1 = scale_b.to(sums_).unsqueeze(1), hidden_bD = positions.of(hidden_AD_);
+    positions.of(hidden_gradient_).addcmul_(product(block.p_bv, block.rows.of(head_VD_)), scale_b1);
     if (!weight_gradient_.defined()) return;
-    at::Tensor scaled_bD = at::empty({count, hidden_AD_.size(1)}, hidden_AD_.options());
-    at::mul_out(scaled_bD, hidden_AD_.narrow(0, first, count), scale_b1);  // in the precision of the sums, rounded once
-    add_product(weight_gradient_, block_bV.t(), scaled_bD);
+    at::Tensor scaled_bD = at::empty(hidden_bD.sizes(), hidden_bD.options()), gradient_vD = block.rows.of(weight_gradient_);
+    at::mul_out(scaled_bD, hidden_bD, scale_b1);  // in the precision of the sums, rounded once
+    add_product(gradient_vD, block.p_bv.t(), scaled_bD);
   }
 
   /// Logits of the targets [K], fp64.
@@ -135,27 +148,63 @@ class BlockedSoftmax {
   at::TensorOptions sum_options() const { return hidden_AD_.options().dtype(sums_); }
 
  private:
+  void cut(const LogitBlocks& blocks) {
+    const int64_t V = std::max<int64_t>(1, head_VD_.size(0)), A = std::max<int64_t>(1, num_positions());
+    const auto element = static_cast<int64_t>(hidden_AD_.element_size());
+    const int64_t least = std::min(A, blocks.least_positions);
+    if (least * V * element <= blocks.whole_row_bytes) {
+      positions_per_block_ = std::max(blocks.least_positions, blocks.bytes / (V * element));
+      rows_per_block_ = V;
+      may_keep_ = A * V * element <= blocks.kept_bytes;
+    } else {
+      positions_per_block_ = least;
+      rows_per_block_ = std::max<int64_t>(1, blocks.bytes / (least * kWord * element)) * kWord;
+    }
+  }
+
+  ExpBlock exp_block(Range positions, Range rows) const {
+    ExpBlock out{rows, at::mm(positions.of(hidden_AD_), rows.of(head_VD_).t()), at::empty({positions.count}, sum_options()),
+                 at::empty({positions.count}, sum_options())};
+    at::Tensor logits_bv = out.p_bv.narrow(1, 0, std::min(rows.count, num_rows_ - rows.first));
+    kernels::exp_rows(logits_bv, out.maximum_b, out.sum_b);
+    return out;  // padding columns hold logits 0 and meet rows of zeros
+  }
+
   at::Tensor hidden_AD_;
   int64_t num_rows_;  // V, without padding
   at::Tensor head_VD_;
   at::ScalarType sums_;  // fp64 for fp64 hidden states, otherwise fp32
-  int64_t rows_per_block_ = 0;
+  int64_t positions_per_block_ = 0, rows_per_block_ = 0;
+  bool may_keep_ = false;
   at::Tensor hidden_gradient_, weight_gradient_;  // in the precision of the sums
 };
 
-/// The whole head is here: one pass. Gradients are in the precision of the sums.
-HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, const Targets& csr, bool want_weight_gradient) {
-  BlockedSoftmax softmax(hidden_AD, head_VD, want_weight_gradient);
+/// log sum exp of some positions [b] over the rows that are here, in fp64; without rows -infinity.
+at::Tensor log_sum_exp(const BlockedSoftmax& softmax, Range positions) {
+  at::Tensor out_b = at::full({positions.count}, -INFINITY, softmax.sum_options().dtype(at::kDouble));
+  softmax.for_each_exp(positions, [&](const ExpBlock& block) { at::logaddexp_out(out_b, out_b, block.log_sum()); });
+  return out_b;
+}
+
+/// The whole head is here: one pass over blocks of whole rows, two over parts of them. Gradients are in the precision of the sums.
+HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, const Targets& csr, bool want_weight_gradient,
+                        const std::optional<LogitBlocks>& blocks) {
+  BlockedSoftmax softmax(hidden_AD, head_VD, want_weight_gradient, blocks);
   const FlatTargets targets = flatten(csr);
   const at::Tensor weight_A = weight_of_positions(targets, softmax.num_positions());
-  const auto options = softmax.sum_options();
   at::Tensor loss = -(targets.weight_K * softmax.target_logits(targets)).sum();
-  softmax.for_each_block([&](int64_t first, int64_t count) {
-    const at::Tensor maximum_b = at::empty({count}, options), sum_b = at::empty({count}, options);
-    const at::Tensor block_bV = softmax.exp_block(first, count, maximum_b, sum_b);
-    const at::Tensor weight_b = weight_A.narrow(0, first, count);
-    loss += (weight_b * (maximum_b.to(at::kDouble) + sum_b.to(at::kDouble).log())).sum();
-    softmax.add_softmax_terms(first, block_bV, weight_b / sum_b);
+  softmax.for_each_block([&](Range positions) {
+    const at::Tensor weight_b = positions.of(weight_A);
+    if (softmax.whole_rows()) {
+      const ExpBlock block = softmax.whole_exp(positions);
+      loss += (weight_b * block.log_sum()).sum();
+      return softmax.add_softmax_terms(positions, block, weight_b / block.sum_b);
+    }
+    const at::Tensor normaliser_b = log_sum_exp(softmax, positions);
+    loss += (weight_b * normaliser_b).sum();
+    softmax.for_each_exp(positions, [&](const ExpBlock& block) {
+      softmax.add_softmax_terms(positions, block, block.scale(weight_b, normaliser_b));
+    });
   });
   softmax.add_target_terms(targets);
   return {loss.item<double>(), softmax.hidden_gradient().to(hidden_AD.scalar_type()), softmax.weight_gradient()};
@@ -163,12 +212,12 @@ HeadResult softmax_here(const at::Tensor& hidden_AD, const at::Tensor& head_VD, 
 
 /// The table travels: all rows here, then the sum of the ranks' weight gradients back to the owners.
 HeadResult softmax_gathered(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD,
-                            const at::Tensor& local_items, const Targets& targets) {
+                            const at::Tensor& local_items, const Targets& targets, const std::optional<LogitBlocks>& blocks) {
   const std::vector<int64_t> sizes = items.sizes();
   const at::Tensor mine = local_items.to(hidden_AD.scalar_type()).contiguous();
   at::Tensor all_JD = at::empty({items.num_rows(), mine.size(1)}, mine.options());
   comm.all_gather(all_JD, mine, sizes);
-  HeadResult result = softmax_here(hidden_AD, all_JD, targets, /*want_weight_gradient=*/true);
+  HeadResult result = softmax_here(hidden_AD, all_JD, targets, /*want_weight_gradient=*/true, blocks);
   at::Tensor local_gradient = at::empty(mine.sizes(), result.weight_gradient.options());
   comm.reduce_scatter(local_gradient, result.weight_gradient, sizes);
   result.weight_gradient = local_gradient.to(residual_dtype(local_items.scalar_type()));
@@ -214,18 +263,18 @@ AllPositions gather_positions(Communicator& comm, const at::Tensor& hidden_AD, c
   return all;
 }
 
-/// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the maxima and sums, which one
+/// The hidden states travel: every rank scores all positions against its own rows. Pass 1 finds the log of the sums, which one
 /// all-reduce merges; pass 2 makes the gradients from P, kept or computed again.
 HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const at::Tensor& hidden_AD,
-                           const at::Tensor& local_items, const Targets& targets) {
+                           const at::Tensor& local_items, const Targets& targets, const std::optional<LogitBlocks>& blocks) {
   const AllPositions all = gather_positions(comm, hidden_AD, targets);
-  BlockedSoftmax softmax(all.hidden_AD, local_items, /*want_weight_gradient=*/true);
+  BlockedSoftmax softmax(all.hidden_AD, local_items, /*want_weight_gradient=*/true, blocks);
   const int64_t A = softmax.num_positions();
-  at::Tensor maximum_A = at::empty({A}, softmax.sum_options()), sum_A = at::empty_like(maximum_A);
-  std::vector<at::Tensor> kept;
-  softmax.for_each_block([&](int64_t first, int64_t count) {
-    at::Tensor block_bV = softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
-    if (softmax.may_keep()) kept.push_back(std::move(block_bV));
+  at::Tensor here_A = at::empty({A}, softmax.sum_options().dtype(at::kDouble));  // log sum exp over this rank's rows
+  std::vector<ExpBlock> kept;
+  softmax.for_each_block([&](Range positions) {
+    if (softmax.may_keep()) kept.push_back(softmax.whole_exp(positions));
+    positions.of(here_A).copy_(softmax.may_keep() ? kept.back().log_sum() : log_sum_exp(softmax, positions));
   });
 
   // Merge: one all-reduce over (log sum exp of every position, logit of every target). A target's logit is known to one rank and is
@@ -237,19 +286,18 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
                          all.flat.weight_K.index_select(0, here)};
   const at::Tensor logit_K = at::full({all.flat.row_K.size(0)}, -INFINITY, all.flat.weight_K.options())
                                  .index_copy_(0, here, softmax.target_logits(mine));
-  const at::Tensor top_A = maximum_A.to(at::kDouble);  // of this rank's rows
-  at::Tensor packed = at::cat({top_A + sum_A.to(at::kDouble).log(), logit_K});
+  at::Tensor packed = at::cat({here_A, logit_K});
   comm.all_reduce(packed, ReduceOp::kLogSumExp);
   const at::Tensor normaliser_A = packed.narrow(0, 0, A);
   const at::Tensor weight_A = weight_of_positions(all.flat, A);
-  const at::Tensor scale_A = weight_A * (top_A - normaliser_A).exp();
 
-  size_t block = 0;
-  softmax.for_each_block([&](int64_t first, int64_t count) {
-    const at::Tensor block_bV =
-        softmax.may_keep() ? std::move(kept[block++])
-                           : softmax.exp_block(first, count, maximum_A.narrow(0, first, count), sum_A.narrow(0, first, count));
-    softmax.add_softmax_terms(first, block_bV, scale_A.narrow(0, first, count));
+  size_t next = 0;
+  softmax.for_each_block([&](Range positions) {
+    const auto add_terms = [&](const ExpBlock& block) {
+      softmax.add_softmax_terms(positions, block, block.scale(positions.of(weight_A), positions.of(normaliser_A)));
+    };
+    if (softmax.may_keep()) return add_terms(std::exchange(kept[next++], {}));
+    softmax.for_each_exp(positions, add_terms);
   });
   softmax.add_target_terms(mine);
 
@@ -265,22 +313,30 @@ HeadResult softmax_sharded(Communicator& comm, const RowPartition& items, const 
 
 }  // namespace
 
+LogitBlocks logit_blocks(const at::Tensor& hidden_AD) {
+  constexpr int64_t kMega = 1 << 20;
+  if (hidden_AD.is_cpu())
+    return {.bytes = 4 * kMega, .least_positions = 64, .whole_row_bytes = 64 * kMega, .kept_bytes = 64 * kMega};
+  const int64_t bytes = std::max(64 * kMega, 16 * hidden_AD.numel());
+  return {.bytes = bytes, .least_positions = 1024, .whole_row_bytes = std::max(256 * kMega, bytes), .kept_bytes = 64 * kMega};
+}
+
 HeadResult item_softmax(Communicator& comm, const RowPartition& items, ItemSoftmax form, const at::Tensor& hidden_AD,
-                        const at::Tensor& local_items, const Targets& targets) {
+                        const at::Tensor& local_items, const Targets& targets, std::optional<LogitBlocks> blocks) {
   const at::NoGradGuard no_grad;
   if (comm.world_size() == 1) {
-    HeadResult result = softmax_here(hidden_AD, local_items, targets, /*want_weight_gradient=*/true);
+    HeadResult result = softmax_here(hidden_AD, local_items, targets, /*want_weight_gradient=*/true, blocks);
     result.weight_gradient = result.weight_gradient.to(residual_dtype(local_items.scalar_type()));
     return result;
   }
-  return form == ItemSoftmax::kGathered ? softmax_gathered(comm, items, hidden_AD, local_items, targets)
-                                        : softmax_sharded(comm, items, hidden_AD, local_items, targets);
+  return form == ItemSoftmax::kGathered ? softmax_gathered(comm, items, hidden_AD, local_items, targets, blocks)
+                                        : softmax_sharded(comm, items, hidden_AD, local_items, targets, blocks);
 }
 
 HeadResult text_softmax(const at::Tensor& hidden_AD, const at::Tensor& words_ND, const Targets& targets,
-                        bool want_weight_gradient) {
+                        bool want_weight_gradient, std::optional<LogitBlocks> blocks) {
   const at::NoGradGuard no_grad;
-  return softmax_here(hidden_AD, words_ND, targets, want_weight_gradient);
+  return softmax_here(hidden_AD, words_ND, targets, want_weight_gradient, blocks);
 }
 
 }  // namespace cllm

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <optional>
+
 #include "dist/communicator.h"
 #include "dist/row_partition.h"
 
@@ -13,6 +16,18 @@ struct Targets {
   at::Tensor ids_K;       // int64 [K] row of the head
   at::Tensor weights_K;   // fp64 [K] weight of each target in the loss
 };
+
+/// How the logits [A, V] of a head are cut into blocks, of which one is in memory at a time: some positions x all V rows, or, if that
+/// would be too much, x a range of the rows. The latter makes the logits twice: a product more, and memory that does not grow with V.
+struct LogitBlocks {
+  int64_t bytes;            // of a block
+  int64_t least_positions;  // with fewer the products starve, so a block of whole rows may be larger
+  int64_t whole_row_bytes;  // but not larger than this
+  int64_t kept_bytes;       // blocks of whole rows stay between the passes of the sharded item softmax if all take no more
+};
+/// For these hidden states, on their device. CPU: a block stays in the cache between the products. GPU: it fills the chip for many waves
+/// of tiles, and is at most 4 times the fp32 hidden states, or 64 MB. GPT-2's text head comes in whole rows on both.
+LogitBlocks logit_blocks(const at::Tensor& hidden_AD);
 
 /// Result of a head. Gradients are computed together with the loss, block by block, because the weights are known beforehand:
 /// logits [A, V] never exist as a whole.
@@ -29,12 +44,13 @@ enum class ItemSoftmax { kSharded, kGathered, kSampled };
 
 /// Exact softmax over all J items, head rows = the collaborative item table (METHOD.md §4). Collective.
 /// hidden_AD may be empty on some ranks. compute dtype = dtype of hidden_AD; accumulation in the table's dtype.
+/// `blocks`: logit_blocks() if not given, here and below.
 HeadResult item_softmax(Communicator& comm, const RowPartition& items, ItemSoftmax form, const at::Tensor& hidden_AD,
-                        const at::Tensor& local_items, const Targets& targets);
+                        const at::Tensor& local_items, const Targets& targets, std::optional<LogitBlocks> blocks = {});
 
 /// Softmax over the N words with the frozen head `words_ND` (dtype of hidden_AD). Local. With `want_weight_gradient` (trainable
 /// backbone) also returns the head's gradient.
 HeadResult text_softmax(const at::Tensor& hidden_AD, const at::Tensor& words_ND, const Targets& targets,
-                        bool want_weight_gradient = false);
+                        bool want_weight_gradient = false, std::optional<LogitBlocks> blocks = {});
 
 }  // namespace cllm

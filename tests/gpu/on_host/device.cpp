@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -94,6 +95,8 @@ uint64_t exchange(uint64_t word, int lane) {
 }
 
 void run(int64_t blocks, int64_t x, int64_t y, const std::function<void()>& kernel) {
+  static std::mutex one_kernel;  // at a time; the ranks of a test may be threads
+  const std::scoped_lock lock(one_kernel);
   Block& b = block();
   b.size = static_cast<size_t>(x * y);
   b.words.assign(b.size, 0);

@@ -15,9 +15,11 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "data/random.h"
 #include "tests/model/tensors.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/recording_communicator.h"
 #include "tests/support/thread_world.h"
 
@@ -67,7 +69,8 @@ int64_t first_position(int rank, int world_size, int64_t A) {
   return world_size == 1 ? (rank == 0 ? 0 : A) : A * rank * (rank - 1) / (world_size * (world_size - 1));
 }
 
-void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, double tolerance) {
+void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, double tolerance,
+                           std::optional<LogitBlocks> blocks = {}) {
   const at::Tensor hidden = normal({c.A, c.D}, 1), items = normal({c.V, c.D}, 2);
   const Targets targets = some_targets(c.A, c.V, 3);
   const HeadResult expected = plain(hidden, items, targets);
@@ -80,7 +83,7 @@ void expect_plain_formulas(const Case& c, int world_size, ItemSoftmax form, doub
                        targets.ids_K.narrow(0, first_target, last_target - first_target),
                        targets.weights_K.narrow(0, first_target, last_target - first_target)};
     const at::Tensor rows = items.narrow(0, partition.begin(comm.rank()), partition.size(comm.rank()));
-    const HeadResult result = item_softmax(comm, partition, form, hidden.narrow(0, begin, end - begin), rows, mine);
+    const HeadResult result = item_softmax(comm, partition, form, hidden.narrow(0, begin, end - begin), rows, mine, blocks);
     losses[static_cast<size_t>(comm.rank())] = result.loss;
     EXPECT_LE(gap(result.hidden_gradient, expected.hidden_gradient.narrow(0, begin, end - begin)), tolerance);
     EXPECT_LE(gap(result.weight_gradient,
@@ -111,6 +114,24 @@ TEST(ItemSoftmax, SeveralBlocksOfPositionsGiveTheSame) {
 TEST(ItemSoftmax, ComputingProbabilitiesAgainInTheSecondPassGivesTheSame) {
   expect_plain_formulas({2100, 8200, 3}, 2, ItemSoftmax::kSharded,
                         1e-11);  // 2100 x 4100 x 8 bytes on each rank: more than is kept
+}
+
+/// Blocks of 16 positions x about `rows` rows of elements of `element_bytes`, nothing kept.
+LogitBlocks small_blocks(int64_t rows, int64_t element_bytes) {
+  return {.bytes = 16 * rows * element_bytes, .least_positions = 16, .whole_row_bytes = 0, .kept_bytes = 0};
+}
+
+TEST(ItemSoftmax, RangesOfTheItemsGiveTheSame) {
+  for (const int64_t rows : {8, 104, 304, 700}) {  // many ranges, an odd end, two, and all rows at once
+    for (const int world_size : {1, 2, 3}) {
+      for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kGathered}) {
+        SCOPED_TRACE(::testing::Message() << rows << " rows, " << world_size << " ranks, form " << static_cast<int>(form));
+        expect_plain_formulas({70, 601, 5}, world_size, form, 1e-11, small_blocks(rows, 8));
+        expect_plain_formulas({5, 601, 3}, world_size, form, 1e-11, small_blocks(rows, 8));  // fewer positions than a block's
+      }
+    }
+    expect_plain_formulas({9, 2, 3}, 3, ItemSoftmax::kSharded, 1e-13, small_blocks(rows, 8));  // a rank without items
+  }
 }
 
 TEST(ItemSoftmax, NoPositionsAnywhereGivesZeroGradients) {
@@ -190,6 +211,67 @@ TEST(TextSoftmax, SinglePrecisionAndBf16StayCloseToDoublePrecision) {
   EXPECT_EQ(half.hidden_gradient.scalar_type(), at::kBFloat16);
   EXPECT_NEAR(half.loss, expected.loss, 2e-3 * expected.loss);
   EXPECT_LE(gap(half.hidden_gradient, expected.hidden_gradient), 1e-2 * scale);
+}
+
+TEST(TextSoftmax, RangesOfTheWordsGiveTheSameInEveryPrecision) {
+  const at::Tensor hidden = normal({40, 32}, 1).to(at::kBFloat16), words = (normal({701, 32}, 2) * 0.3).to(at::kBFloat16);
+  const Targets targets = some_targets(40, 701, 5);
+  const HeadResult exact = plain(hidden.to(at::kDouble), words.to(at::kDouble), targets);
+  for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-13}, {at::kFloat, 3e-6}, {at::kBFloat16, 1e-2}}) {
+    for (const int64_t rows : {8, 96, 360}) {
+      const auto blocks = small_blocks(rows, static_cast<int64_t>(at::elementSize(dtype)));
+      const HeadResult got = text_softmax(hidden.to(dtype), words.to(dtype), targets, true, blocks);
+      const auto scale = [](const at::Tensor& tensor) { return tensor.abs().max().item<double>(); };
+      EXPECT_NEAR(got.loss, exact.loss, tolerance * exact.loss) << dtype;
+      EXPECT_LE(gap(got.hidden_gradient, exact.hidden_gradient), tolerance * scale(exact.hidden_gradient)) << dtype;
+      EXPECT_LE(gap(got.weight_gradient, exact.weight_gradient), tolerance * scale(exact.weight_gradient)) << dtype;
+      const HeadResult frozen = text_softmax(hidden.to(dtype), words.to(dtype), targets, false, blocks);
+      EXPECT_TRUE(at::equal(frozen.hidden_gradient, got.hidden_gradient));
+      EXPECT_FALSE(frozen.weight_gradient.defined());
+    }
+  }
+}
+
+TEST(TextSoftmax, RangesWhoseLogitsAreFarApartDoNotOverflow) {  // the largest in the first, a middle or the last range
+  for (const int64_t top : {3, 12, 20}) {
+    at::Tensor words = at::full({21, 2}, -1, at::kFloat);
+    words[top].fill_(1);
+    const Targets target{at::tensor({0, 1}, at::kLong), at::zeros({1}, at::kLong), at::ones({1}, at::kDouble)};
+    const HeadResult result = text_softmax(at::full({1, 2}, 1e3, at::kFloat), words, target, true, small_blocks(8, 4));
+    EXPECT_NEAR(result.loss, 4000, 1e-2);
+    EXPECT_TRUE(at::allclose(result.hidden_gradient, at::full({1, 2}, 2.0, at::kFloat)));
+    EXPECT_TRUE(at::allclose(result.weight_gradient[top], at::full({2}, 1e3, at::kFloat)));
+  }
+}
+
+// A head so large that 64 positions of its logits take 77 MB, in fp32; positions and rows of 8 numbers.
+constexpr Case kLargeHead{70, 300'000, 8};
+constexpr int64_t kPositionBytes = kLargeHead.A * kLargeHead.D * 4, kHeadBytes = kLargeHead.V * kLargeHead.D * 4;
+
+TEST(TextSoftmax, MemoryIsThatOfTheRowsAndOneBlock) {
+  const at::Tensor hidden = normal({kLargeHead.A, kLargeHead.D}, 1).to(at::kFloat);
+  const at::Tensor words = normal({kLargeHead.V, kLargeHead.D}, 2).to(at::kFloat);
+  const Targets targets = some_targets(kLargeHead.A, kLargeHead.V, 5);
+  const int64_t block = logit_blocks(hidden).bytes;
+  for (const bool trained : {false, true}) {
+    const int64_t peak = testing::peak_bytes_of(at::kCPU, [&] { text_softmax(hidden, words, targets, trained); });
+    EXPECT_GT(peak, block / 2);
+    EXPECT_LT(peak, 16 * kPositionBytes + (trained ? kHeadBytes : 0) + block + block / 4);
+  }
+}
+
+TEST(ItemSoftmax, MemoryOfARankIsThatOfItsRowsAndOneBlock) {
+  testing::run_ranks(2, [&](Communicator& comm) {
+    const RowPartition partition(2 * kLargeHead.V, 2);
+    const at::Tensor hidden = normal({kLargeHead.A / 2, kLargeHead.D}, 1).to(at::kFloat);
+    const at::Tensor items = normal({kLargeHead.V, kLargeHead.D}, 2).to(at::kFloat);
+    const Targets targets = some_targets(kLargeHead.A / 2, 2 * kLargeHead.V, 5);
+    const int64_t block = logit_blocks(hidden).bytes;
+    const int64_t peak =
+        testing::peak_bytes_of(at::kCPU, [&] { item_softmax(comm, partition, ItemSoftmax::kSharded, hidden, items, targets); });
+    EXPECT_GT(peak, kHeadBytes);
+    EXPECT_LT(peak, 32 * kPositionBytes + kHeadBytes + block + block / 4);
+  });
 }
 
 TEST(TextSoftmax, HugeLogitsDoNotOverflow) {
