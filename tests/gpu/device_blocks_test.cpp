@@ -76,24 +76,38 @@ TEST(DeviceBlocks, FlashAttentionIsTheExactOneUpToBfloat16) {
   EXPECT_LT(relative_error(b.grad(), a.grad()), 2e-2);
 }
 
+/// Compute dtype, that of the residual stream, and the tolerance: in bf16 a result may round to the other side.
+struct Precision {
+  at::ScalarType compute, residual;
+  double tolerance;
+};
+constexpr Precision kPrecisions[]{
+    {at::kDouble, at::kDouble, 1e-12}, {at::kFloat, at::kFloat, 1e-5}, {at::kBFloat16, at::kFloat, 4e-3}};
+
 TEST(DeviceBlocks, AddAndNormIsTheCpuTwins) {
   const at::Tensor keys = at::randint(INT64_MAX, {16}, at::kLong);
   const DropoutSite site{keys, 0.2, 9}, site_on_device{to_device(keys), 0.2, 9};
-  const Norm norm{random({24}, at::kDouble), random({24}, at::kDouble)};
-  const Norm norm_on_device{to_device(norm.gamma), to_device(norm.beta)};
   const auto both = [](const std::pair<at::Tensor, at::Tensor>& pair) { return at::cat({pair.first, pair.second}); };
-  expect_equal(
-      {random({16, 24}, at::kDouble), random({16, 24}, at::kDouble), random({24}, at::kDouble)}, 1e-12,
-      [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm, site)); },
-      [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm_on_device, site_on_device)); });
+  for (const auto& [compute, residual, tolerance] : kPrecisions) {
+    SCOPED_TRACE(compute);
+    const Norm norm{random({24}, residual), random({24}, residual)};
+    const Norm norm_on_device{to_device(norm.gamma), to_device(norm.beta)};
+    expect_equal(
+        {random({16, 24}, residual), random({16, 24}, compute), random({24}, residual)}, tolerance,
+        [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm, site)); },
+        [&](const auto& in) { return both(add_and_norm(in[0], in[1], in[2], norm_on_device, site_on_device)); });
+  }
 }
 
 TEST(DeviceBlocks, GeluIsTheCpuTwins) {
-  for (const Activation activation : {Activation::kGeluTanh, Activation::kGeluErf}) {
-    expect_equal(
-        {random({7, 32}, at::kDouble), random({32}, at::kDouble)}, 1e-12,
-        [&](const auto& in) { return bias_gelu(in[0], in[1], activation); },
-        [&](const auto& in) { return bias_gelu(in[0], in[1], activation); });
+  for (const auto& [compute, residual, tolerance] : kPrecisions) {
+    SCOPED_TRACE(compute);
+    for (const Activation activation : {Activation::kGeluTanh, Activation::kGeluErf}) {
+      expect_equal(
+          {random({7, 32}, compute), random({32}, residual)}, tolerance,
+          [&](const auto& in) { return bias_gelu(in[0], in[1], activation); },
+          [&](const auto& in) { return bias_gelu(in[0], in[1], activation); });
+    }
   }
 }
 

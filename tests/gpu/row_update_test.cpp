@@ -215,6 +215,46 @@ TEST(Bfloat16Table, DrawsAsTheCpuTwin) {
   EXPECT_FALSE(same_bits(want, weight));
 }
 
+/// Rows of bf16 tables are rounded once, so all but the few equal the CPU's in which a last bit of fp32 decides.
+void expect_rounded_alike(const at::Tensor& got, const at::Tensor& want, const at::Tensor& before) {
+  EXPECT_GT((got.cpu() == want).to(at::kDouble).mean().item<double>(), 0.995);
+  EXPECT_LT(relative_error(got, want), 0x1p-8);
+  EXPECT_FALSE(same_bits(want, before));
+}
+
+TEST(Bfloat16Table, AdamUpdatesAndCatchesUpAsTheCpuTwin) {
+  for (const uint64_t key : {0, 11}) {  // to nearest, and drawn
+    const kernels::Rounding rounding{.key = key, .num_users = 9, .user_shift = 100, .item_shift = 5000};
+    AdamState start = AdamState::random_state(20, 40, at::kFloat);
+    start.weight = start.weight.to(at::kBFloat16);
+    AdamState got = start.on_device();
+    AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()};
+    const at::Tensor rows = some_rows(13, 20), gradients = random({13, 40});
+    kernels::adam_update(want.weight, want.m, want.v, want.row_step, {rows, gradients}, kCall, rounding);
+    device::adam_update(got.weight, got.m, got.v, got.row_step, {to_device(rows), to_device(gradients)}, kCall, rounding);
+    expect_rounded_alike(got.weight, want.weight, start.weight);
+    kernels::adam_catch_up(want.weight, want.m, want.v, want.row_step, {}, kCall, rounding);
+    device::adam_catch_up(got.weight, got.m, got.v, got.row_step, {}, kCall, rounding);
+    expect_rounded_alike(got.weight, want.weight, start.weight);
+    EXPECT_LT(relative_error(got.m, want.m), 2e-6);
+    EXPECT_LT(relative_error(got.v, want.v), 2e-6);
+    EXPECT_TRUE(same_bits(got.row_step, want.row_step));
+  }
+}
+
+TEST(Bfloat16Table, RowwiseAdagradUpdatesAsTheCpuTwin) {
+  for (const uint64_t key : {0, 11}) {
+    const kernels::Rounding rounding{.key = key, .num_users = 9, .user_shift = 100, .item_shift = 5000};
+    const at::Tensor weight = random({14, 768}).to(at::kBFloat16), sum = random({14}).square(), rows = some_rows(9, 14),
+                     gradients = random({9, 768});
+    at::Tensor want = weight.clone(), want_sum = sum.clone(), got = to_device(weight), got_sum = to_device(sum);
+    kernels::rowwise_adagrad_update(want, want_sum, {rows, gradients}, 0.1, 1e-8, rounding);
+    device::rowwise_adagrad_update(got, got_sum, {to_device(rows), to_device(gradients)}, 0.1, 1e-8, rounding);
+    expect_rounded_alike(got, want, weight);
+    EXPECT_LT(relative_error(got_sum, want_sum), 1e-6);
+  }
+}
+
 TEST(RowUpdateOnDevice, RefusesGradientsThatDoNotFit) {
   const at::Tensor weight = to_device(random({4, 8})), rows = to_device(at::arange(2, at::kLong));
   EXPECT_THROW(device::sgd_update(weight, {rows, to_device(random({3, 8}))}, 1), c10::Error);
