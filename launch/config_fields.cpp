@@ -117,7 +117,9 @@ Fields optimizer_fields(OptimizerSection& optimizer, InitSection& init) {
       {"optimizer.backbone_scale", &optimizer.backbone_scale, "learning rate of a trained backbone relative to the tables'",
        at_least(0)},
       {"optimizer.item_softmax", &optimizer.item_softmax,
-       "hidden states travel to the table's shards, the table is gathered, or the sum over the items is estimated from negatives",
+       "hidden states travel to the table's shards, the table is gathered, or the sum over the items is estimated from "
+       "negatives; "
+       "auto: sharded, or sampled where that takes more than the backbone and there are 64 items or more per negative",
        one_of({"auto", "sharded", "gathered", "sampled"})},
       {"optimizer.negatives", &optimizer.negatives, "items drawn per step for item_softmax = sampled, shared by all positions",
        between(1, 1 << 24)},

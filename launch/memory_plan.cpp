@@ -73,7 +73,11 @@ MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channe
     const StepId id{.kind = kind, .step = largest_step(workspace.sampler, kind)};
     kernels::RowGradient dropped;
     step.gradients(workspace.sampler.batch(id, comm.rank(), comm.world_size()),
-                   {.lambda = 1, .dropout = {rates.embedding, rates.attention, rates.residual}}, dropped);
+                   {.lambda = 1,
+                    .dropout = {rates.embedding, rates.attention, rates.residual},
+                    .item_softmax = workspace.item_head(kind).form,
+                    .negatives = config.optimizer.negatives},
+                   dropped);
   }
   for (const auto& [name, parameter] : model.backbone->parameters()) parameter.mutable_grad() = at::Tensor();
   const std::vector<int64_t> users = largest_block(workspace.corpus, config.evaluation.batch_users, comm);

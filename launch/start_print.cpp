@@ -21,6 +21,12 @@ std::string line(const char* format, ...) {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
+std::string describe(const ItemHead& head, int64_t negatives) {
+  if (head.form != ItemSoftmax::kSampled) return line("over all items (%.2f of the backbone's operations)", head.share);
+  return line("from %lld negatives (over all items: %.2f of the backbone's operations)", static_cast<long long>(negatives),
+              head.share);
+}
+
 }  // namespace
 
 std::string start_print(const Workspace& workspace, const Schedule& schedule, const MemoryPlan& memory, int world_size) {
@@ -37,6 +43,8 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
               static_cast<long long>(backbone.width()), static_cast<long long>(backbone.max_positions()),
               config.run.precision.c_str(), config.run.train_backbone ? "trained" : "frozen");
   if (config.run.table_precision == "bf16") out += "tables     rows in bf16, updates rounded stochastically\n";
+  out += "softmax    L " + describe(workspace.collaborative_head, config.optimizer.negatives) + "; F " +
+         describe(workspace.recommendation_head, config.optimizer.negatives) + "\n";
   out += line("ranks      %d, on %s\n", world_size, describe(workspace.device).c_str());
   if (workspace.limits.flops_per_s > 0) {
     out +=

@@ -13,20 +13,11 @@ const StageSection& section_of(const RunConfig& config, Stage stage) {
   return config.finetune;
 }
 
-namespace {
-
-ItemSoftmax form_of(const OptimizerSection& optimizer) {
-  if (optimizer.item_softmax == "sampled") return ItemSoftmax::kSampled;
-  return optimizer.item_softmax == "gathered" ? ItemSoftmax::kGathered : ItemSoftmax::kSharded;
-}
-
-}  // namespace
-
 StepConfig step_config(const Workspace& workspace, const Segment& segment, StepKind kind, int64_t global_step) {
   const RunConfig& config = workspace.config;
   StepConfig out;
   out.learning_rate = segment.learning_rate;
-  out.item_softmax = form_of(config.optimizer);
+  out.item_softmax = workspace.item_head(kind).form;
   out.trace = config.log.trace;
   out.negatives = config.optimizer.negatives;
   out.negative_key = stream_key(static_cast<uint64_t>(config.run.seed), Purpose::kNegatives, static_cast<uint64_t>(global_step));

@@ -108,9 +108,12 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   auto optimizer = make_row_optimizer(optimizer_config(config));
   auto dense = config.run.train_backbone ? std::make_unique<DenseAdam>(model.backbone->parameters()) : nullptr;
   Sampler sampler(*corpus, compile_prompts(config, *corpus, *tokenizer), sampler_options(config, sizes.max_positions));
+  const auto head = [&](StepKind kind) { return choose_item_head(config, sampler, *model.backbone, kind); };
+  const ItemHead collaborative = head(StepKind::kCollaborative), recommendation = head(StepKind::kRecommendation);
   const DropoutRates rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
   return std::make_unique<Workspace>(Workspace{config, device, limits, *corpus, rates, /*levels=*/nullptr, std::move(model),
-                                               std::move(sampler), std::move(optimizer), std::move(dense)});
+                                               std::move(sampler), collaborative, recommendation, std::move(optimizer),
+                                               std::move(dense)});
 }
 
 }  // namespace cllm

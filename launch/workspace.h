@@ -8,6 +8,7 @@
 #include "dist/mpi_session.h"
 #include "launch/config.h"
 #include "launch/hardware.h"
+#include "launch/item_head.h"
 #include "model/dense_adam.h"
 #include "model/train_step.h"
 
@@ -23,9 +24,13 @@ struct Workspace {
   std::unique_ptr<TwoLevels> levels;  // of training steps, made by the train command; null: one
   RecModel model;
   Sampler sampler;
+  ItemHead collaborative_head, recommendation_head;  // of L and of F steps
   std::unique_ptr<RowOptimizer> optimizer;
   std::unique_ptr<DenseAdam> backbone_optimizer;  // null: frozen backbone
 
+  const ItemHead& item_head(StepKind kind) const {
+    return kind == StepKind::kRecommendation ? recommendation_head : collaborative_head;
+  }
   const Vocabulary& vocabulary() const { return corpus.vocabulary(); }
 };
 

@@ -14,4 +14,7 @@ namespace cllm {
 /// What a kernel computes again (attention's and the softmax's backward) does not count, nor do masks, norms and activations.
 double step_flops(const Batch& batch, const Backbone& backbone, const StepConfig& config, bool train_backbone);
 
+/// forward + backward of it, without the head.
+double backbone_flops(const Batch& batch, const Backbone& backbone, bool train_backbone);
+
 }  // namespace cllm

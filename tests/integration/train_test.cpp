@@ -62,6 +62,30 @@ TEST(Train, TheSameSeedAndWorldSizeTwiceIsBitwiseEqualWithDropout) {
   EXPECT_EQ(train_losses(2, "twice_a", dropout), train_losses(2, "twice_b", dropout));
 }
 
+TEST(Train, AutoEstimatesTheItemSoftmaxOfTheStepsWhoseItemsCostMost) {
+  const fs::path root = fresh_dir("many_items"), data = root / "data", corpus = root / "corpus";
+  for (const std::string& arguments : {"demo-data " + data.string() + " --users 60 --items 1200",
+                                       "prepare --input " + data.string() + " --output " + corpus.string() + " --tokenizer " +
+                                           (small_world().corpus / "tokenizer").string()}) {
+    const Finished finished = run(cllm4rec(1, arguments));
+    ASSERT_EQ(finished.code, 0) << finished.output;
+  }
+  std::vector<double> losses[2];
+  for (const int ranks : {1, 2}) {
+    const fs::path dir = root / ("run_" + std::to_string(ranks));
+    const Finished finished =
+        run(cllm4rec(ranks, train_arguments(dir, "--run.corpus=" + corpus.string() +
+                                                     " --optimizer.negatives=16 --run.precision=fp64 --batch.groups=60 "
+                                                     "--warmup.epochs=0 --mutual.epochs=1 --finetune.epochs=1")));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    EXPECT_NE(finished.output.find("softmax    L from 16 negatives (over all items: "), std::string::npos) << finished.output;
+    EXPECT_NE(finished.output.find("; F over all items (0."), std::string::npos) << finished.output;
+    losses[ranks - 1] = losses_of(dir);
+  }
+  ASSERT_EQ(losses[0].size(), losses[1].size());
+  for (size_t n = 0; n < losses[0].size(); ++n) ASSERT_NEAR(losses[1][n], losses[0][n], 1e-9 * losses[0][n]) << "step " << n + 1;
+}
+
 /// Runs a command of several ranks and kills one of them once `file` has so many lines. Returns the exit code, 0 if it finished before.
 int kill_a_rank_at_line(const std::string& command, const fs::path& file, int lines) {
   return run(command + " & job=$!; while kill -0 $job 2>/dev/null && [ $(cat " + file.string() + " 2>/dev/null | wc -l) -lt " +
