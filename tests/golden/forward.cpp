@@ -31,7 +31,7 @@ Gpt2 truncated(const Gpt2& whole, int64_t blocks) {
     kept.emplace_back(name, parameter);
   }
   return Gpt2(config, std::move(kept),
-              {whole.word_embedding().scalar_type(), whole.word_embedding().scalar_type(), whole.word_embedding().device()});
+              {whole.word_embedding().scalar_type(), whole.text_head().scalar_type(), whole.word_embedding().device()});
 }
 
 at::Tensor normalised(const at::Tensor& x_TD, double epsilon) {
@@ -118,7 +118,9 @@ void check_case(const Forward& f, const std::string& std) {
   const at::Tensor mask = f.golden("mask"), x_TD = embed(f, std);
   const PackedLayout layout = make_layout(f.batch, x_TD.device(), /*dropout=*/false);
   const auto& whole = dynamic_cast<const Gpt2&>(*f.model.backbone);
-  const auto run = [&](const Backbone& backbone) { return f.batch.num_tokens() > 0 ? backbone.forward(x_TD, layout, {}) : x_TD; };
+  const auto run = [&](const Backbone& backbone) {
+    return f.batch.num_tokens() > 0 ? backbone.forward(x_TD, layout, {}) : x_TD.to(f.set.dtype());
+  };
   for (int64_t blocks = 0; blocks <= whole.config().num_layers; ++blocks) {
     const at::Tensor expected =
         normalised(unpadded(f.golden("stream")[blocks], mask, f.set.comm()), whole.config().layer_norm_epsilon);
@@ -130,7 +132,8 @@ void check_case(const Forward& f, const std::string& std) {
   const at::Tensor hidden_AD = hidden_TD.index_select(0, f.set.placed(at::tensor(f.batch.active_rows, at::kLong)));
   const at::Tensor items = f.set.placed(f.set.open("tables_std" + std + ".safetensors").tensor("l_item"));
   const at::Tensor head = f.batch.kind == StepKind::kContent ? f.model.backbone->text_head() : items;
-  f.compare("logits", at::mm(hidden_AD, head.t()), f.golden("logits").index_select(0, own_positions(f)));
+  f.compare("logits", at::mm(hidden_AD, head.to(hidden_AD.scalar_type()).t()),
+            f.golden("logits").index_select(0, own_positions(f)));
   if (f.batch.kind != StepKind::kRecommendation) compare_nll(f, hidden_AD);
 }
 
@@ -156,7 +159,7 @@ void check_arch(GoldenSet& set, ParityReport& report) {
   const at::Tensor x_TD =
       backbone->word_embedding().index_select(0, set.placed(unpadded(ids.unsqueeze(2), mask, set.comm()).flatten()));
   const PackedLayout layout = make_layout(lengths, x_TD.device());
-  const at::Tensor hidden_TD = lengths.empty() ? x_TD : backbone->forward(x_TD, layout, {});
+  const at::Tensor hidden_TD = lengths.empty() ? x_TD.to(set.dtype()) : backbone->forward(x_TD, layout, {});
   const at::Tensor hidden = io.tensor("f64.last_hidden"), logits = io.tensor("f64.logits");
   report.compare("arch/gpt2/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden, set.tolerances().value);
   report.compare("arch/gpt2/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()), logits,

@@ -1,5 +1,5 @@
 // golden_parity DIR [--device cpu|cuda] [--families losses,forward,...]: reproduces the cases of a folder of golden files with the real training path, in
-// fp64 and fp32, on any number of ranks. Prints a line per family and `N passed, N failed`; exit code 1 if anything failed.
+// fp64, fp32 and with a bf16 backbone, on any number of ranks. Prints a line per family and `N passed, N failed`; exit code 1 if anything failed.
 
 #include <cstdio>
 #include <exception>
@@ -52,9 +52,10 @@ bool run(MpiSession& session, const Arguments& arguments) {
   const DeviceWorld world = open_device_world(session, arguments.device);
   const auto host = session.host();
   ParityReport report(*world.comm);
-  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     GoldenSet set(arguments.dir, *world.comm, *host, dtype, world.device);
     for (const Family& family : all_families(session.world_size())) {
+      if (set.is_bf16() && family.name == "adam") continue;  // has no backbone
       if (!arguments.families.empty() && ("," + arguments.families + ",").find("," + family.name + ",") == std::string::npos)
         continue;
       report.begin(family.name + set.suffix());

@@ -6,6 +6,7 @@
 
 #include "data/sampling/collate.h"
 #include "data/sampling/prompt.h"
+#include "model/compute_dtype.h"
 #include "model/load_backbone.h"
 
 namespace cllm::golden {
@@ -54,11 +55,11 @@ const SafetensorsFile& GoldenSet::truth(const std::string& stem) {
 }
 
 std::shared_ptr<Backbone> GoldenSet::backbone(const std::string& folder) const {
-  return load_backbone(host_, dir_ + "/" + folder, {dtype_, dtype_, device_});
+  return load_backbone(host_, dir_ + "/" + folder, {residual_dtype(dtype_), dtype_, device_});
 }
 
 at::Tensor GoldenSet::placed(const at::Tensor& tensor) const {
-  return (tensor.is_floating_point() ? tensor.to(dtype_) : tensor).to(device_);
+  return (tensor.is_floating_point() ? tensor.to(residual_dtype(dtype_)) : tensor).to(device_);
 }
 
 RecModel GoldenSet::model(const std::string& std) const {

@@ -66,9 +66,9 @@ void check_trajectories(GoldenSet& set, ParityReport& report) {
       const StepLosses losses = step.run(set.batch(s, options), config);
 
       const std::string label = name + "/step" + std::to_string(n++);
-      report.compare(label + "/loss", losses.loss, s.at("f64").at("loss"), set.tolerances().trajectory);
-      report.compare(label + "/lm", losses.lm, s.at("f64").at("lm"), set.tolerances().trajectory);
-      report.compare(label + "/mr", losses.mr, s.at("f64").at("mr"), set.tolerances().trajectory);
+      report.compare(label + "/loss", losses.loss, s.at("f64").at("loss"), set.tolerances().loss);
+      report.compare(label + "/lm", losses.lm, s.at("f64").at("lm"), set.tolerances().loss);
+      report.compare(label + "/mr", losses.mr, s.at("f64").at("mr"), set.tolerances().loss);
       movement += 2 * config.learning_rate;
       const Table& trained = kind == StepKind::kContent ? model.content : model.collaborative;
       compare_state(set, report, label, flushed(trained, *optimizer), side_of(kind), movement);
