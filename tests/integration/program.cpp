@@ -26,8 +26,13 @@ Finished run(const std::string& command) {
   return out;
 }
 
+std::string program_path() {
+  const char* const given = std::getenv("CLLM4REC");
+  return given != nullptr ? given : std::string(CLLM_BINARY_DIR) + "/cllm4rec";
+}
+
 std::string cllm4rec(int ranks, const std::string& arguments) {
-  const std::string program = std::string(CLLM_BINARY_DIR) + "/cllm4rec ";
+  const std::string program = program_path() + " ";
   if (ranks == 1) return "OMP_NUM_THREADS=1 " + program + arguments;
   return "OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader "
          "--bind-to none -n " +

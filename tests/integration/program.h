@@ -15,6 +15,9 @@ struct Finished {
 /// Runs a shell command to its end.
 Finished run(const std::string& command);
 
+/// The program under test: $CLLM4REC, or that of the build.
+std::string program_path();
+
 /// `mpirun -n ranks cllm4rec arguments`; one rank runs without mpirun.
 std::string cllm4rec(int ranks, const std::string& arguments);
 

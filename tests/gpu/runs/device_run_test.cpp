@@ -15,16 +15,19 @@ namespace {
 namespace fs = std::filesystem;
 
 #ifdef CLLM_TEST_ON_GPU
-constexpr const char* kProgram = "/cllm4rec ";
+constexpr bool kOnGpu = true;
 #else
-constexpr const char* kProgram = "/tests/cllm4rec_on_host ";
+constexpr bool kOnGpu = false;
 #endif
 
-/// The command of `ranks` ranks on cpu or cuda.
+/// The command of `ranks` ranks on cpu or cuda. A GPU takes one rank, and a test needs no more than one GPU; ranks that share one are
+/// tested by gpu_mpi_tests and golden_parity.
 std::string on(const std::string& device, int ranks, const std::string& arguments) {
+  if (kOnGpu && device == "cuda") ranks = 1;
   std::string command = cllm4rec(ranks, arguments + (arguments.starts_with("export") ? "" : " --device=" + device));
-  const std::string cpu_program = std::string(CLLM_BINARY_DIR) + "/cllm4rec ";
-  return command.replace(command.find(cpu_program), cpu_program.size(), std::string(CLLM_BINARY_DIR) + kProgram);
+  const std::string program = program_path(),
+                    of_device = kOnGpu ? program : std::string(CLLM_BINARY_DIR) + "/tests/cllm4rec_on_host";
+  return command.replace(command.find(program), program.size(), of_device);
 }
 
 /// All stages in about 10 steps; kernels on the fake device are slow.
