@@ -1,9 +1,11 @@
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "data/random.h"
 #include "dist/device.h"
@@ -14,12 +16,13 @@
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"
 
-// Whole steps of GPT-2 small: 64 sequences of 1,024 tokens, bf16, frozen, lazy Adam, no dropout; MFU by model/flops.h.
+// Whole steps of GPT-2 small: 64 sequences of 1,024 tokens, bf16, frozen, lazy Adam, no dropout; MFU by model/flops.h. With and without
+// mutual regularisation, whose gaps and pulls cost bytes but no counted operation.
 
 namespace cllm::bench {
 namespace {
 
-constexpr int64_t kSequences = 64, kTokens = 1024, kPrompt = 5, kWidth = 768;
+constexpr int64_t kSequences = 64, kTokens = 1024, kPrompt = 5, kWidth = 768, kGroups = 4;
 constexpr Vocabulary kVocabulary{50257, 100000, 12101};  // words, users, items of amazon_beauty
 
 /// Appends a prediction of `target` to the last position, or to a new one.
@@ -31,6 +34,18 @@ void predict(Batch& batch, int32_t target, bool new_position) {
   batch.targets.push_back(target);
   batch.target_weights.push_back(1e-3);
   ++batch.target_offsets.back();
+}
+
+/// Mutual regularisation covers every user and item that the tokens of a group name, as collate() lists them.
+void cover(Batch& batch) {
+  batch.num_groups = kGroups;
+  std::map<std::pair<int32_t, int32_t>, int32_t> counts;  // (row, group)
+  for (int64_t t = 0; t < batch.num_tokens(); ++t) {
+    const int32_t token = batch.token_ids[static_cast<size_t>(t)];
+    const auto group = static_cast<int32_t>(t / kTokens / (kSequences / kGroups));
+    if (!batch.vocabulary.is_word(token)) ++counts[{batch.vocabulary.row_of(token), group}];
+  }
+  for (const auto& [place, count] : counts) batch.mr.covered.push_back({place.first, place.second, count});
 }
 
 /// Sequences of a user and random words or items. L and C predict every main token; finetuning a fifth as many items, all from the last
@@ -59,6 +74,7 @@ Batch batch_of(StepKind kind, int64_t n) {
     batch.sequence_offsets.push_back(static_cast<int32_t>(batch.num_tokens()));
     batch.sequence_keys.push_back(random.next());
   }
+  cover(batch);
   return batch;
 }
 
@@ -77,25 +93,41 @@ void add(Report& report, const Limits& limits, const std::string& name, const Ti
   report.add({name, times, flops, "TFLOP/s", limits.gemm_tflop_s, "GEMM", bar, note});
 }
 
+/// Forward alone, as in a validation, and forward and backward to the input. All tokens pass all blocks but the rest of the last one,
+/// which only the active rows (all but the prompts) pass: counted as if all did, half of step_flops() without a head each way.
 void measure_backbone(const Limits& limits, Report& report, const RecModel& model) {
   Batch batch = batch_of(StepKind::kContent, 0);
   const at::Tensor x_TD = at::randn({batch.num_tokens(), kWidth}, model.content.weight.options()).set_requires_grad(true);
   const at::Tensor gradient_AD =
       at::randn({static_cast<int64_t>(batch.active_rows.size()), kWidth}, x_TD.options()).to(at::kBFloat16);
-  const Times times = time_on_device(10, [&](int) { hidden_states(*model.backbone, batch, x_TD, {}).backward(gradient_AD); });
+  const Times forward = time_on_device(10, [&](int) {
+    const at::NoGradGuard no_grad;
+    hidden_states(*model.backbone, batch, x_TD, {});
+  });
+  const Times both = time_on_device(10, [&](int) { hidden_states(*model.backbone, batch, x_TD, {}).backward(gradient_AD); });
   batch.active_rows.clear();  // no head
   const double flops = step_flops(batch, *model.backbone, {}, false);
-  add(report, limits, "backbone, forward and dX", times, flops, 0, "");
+  add(report, limits, "backbone, forward", forward, flops / 2, 0, "");
+  char note[80];
+  std::snprintf(note, sizeof note, "the backward pass takes %.2f times the forward pass", both.median() / forward.median() - 1);
+  add(report, limits, "backbone, forward and dX", both, flops, 0, note);
 }
 
+/// A kind of step, and the weight of mutual regularisation.
+struct StepForm {
+  StepKind kind;
+  const char* name;
+  double lambda;
+
+  std::string label() const { return std::string(name) + (lambda > 0 ? " with mutual regularisation" : ""); }
+};
+
 /// Beside the measured rate of products. The bar is half of the data sheet's rate, which products do not reach.
-void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone,
-                  const std::pair<StepKind, const char*>& kind_and_name) {
+void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone, const StepForm& form) {
   constexpr double kDataSheet = 989e12;  // H200, dense bf16, FLOP/s
-  const auto& [kind, name] = kind_and_name;
   std::vector<Batch> batches;
-  for (int n = 0; n < 4; ++n) batches.push_back(batch_of(kind, n));
-  StepConfig config{.lambda = 0};
+  for (int n = 0; n < 4; ++n) batches.push_back(batch_of(form.kind, n));
+  StepConfig config{.lambda = form.lambda};
   const auto run = [&](int n) { step.run(batches[static_cast<size_t>(n) % batches.size()], config); };
   const Times times = time_on_device(12, run);
   config.trace = true;
@@ -107,11 +139,13 @@ void measure_step(const Limits& limits, Report& report, TrainStep& step, const B
     phases += text;
   }
   const double flops = step_flops(batches[0], backbone, config, false);
-  const double bar = kind == StepKind::kRecommendation ? 0 : 0.50 * kDataSheet / 1e12 / limits.gemm_tflop_s;
+  const double bar = form.kind == StepKind::kRecommendation ? 0 : 0.50 * kDataSheet / 1e12 / limits.gemm_tflop_s;
   char note[120];
   std::snprintf(note, sizeof note, "MFU %.3f of an H200's 989 TFLOP/s (data sheet), whose half is the bar; ms of a traced step",
                 flops / times.median() / kDataSheet);
-  add(report, limits, std::string(name) + ", 64 x 1,024 tokens", times, flops, bar, note + phases);
+  add(report, limits, form.label() + ", 64 x 1,024 tokens", times, flops, bar,
+      note + phases + ", pairs of a covered row and a group " +
+          std::to_string(form.lambda > 0 ? batches[0].mr.covered.size() : 0));
 }
 
 /// An L-step and a C-step with run.fetch_ahead: what their sum above spends on lookup and update lies beneath the other step here.
@@ -185,10 +219,12 @@ void measure_steps(const Limits& limits, Report& report) {
     const auto optimizer = make_row_optimizer({.name = "lazy_adam"});
     for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
     TrainStep step(comm, model, *optimizer);
-    for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "L-step"},
-                                     {StepKind::kContent, "C-step"},
-                                     {StepKind::kRecommendation, "finetuning step"}}) {
-      report.attempt(name, [&, kind = kind, name = name] { measure_step(limits, report, step, *model.backbone, {kind, name}); });
+    for (const double lambda : {0.0, 0.02}) {
+      for (const StepForm& form : {StepForm{StepKind::kCollaborative, "L-step", lambda},
+                                   {StepKind::kContent, "C-step", lambda},
+                                   {StepKind::kRecommendation, "finetuning step", lambda}}) {
+        report.attempt(form.label(), [&] { measure_step(limits, report, step, *model.backbone, form); });
+      }
     }
     report.attempt("L and C in turn",
                    [&] { measure_turns(limits, report, TrainStep(comm, model, *optimizer), *model.backbone); });
