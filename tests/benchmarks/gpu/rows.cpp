@@ -60,7 +60,7 @@ void measure_grouping(const Limits& limits, Report& report, int64_t T) {
   const Times times = time_on_device(40, [&](int) { kernels::group_by_row(c.row_of_T, c.num_rows); });
   const double bytes = 8.0 * static_cast<double>(2 * T + 2 * c.num_rows);  // the rows in, order and two lists of offsets out
   report.add({"group_by_row, T " + std::to_string(T), times, bytes, "GB/s", limits.copy_gb_s, "copy", 0,
-              "a stable sort: many passes over few bytes, and the host waits for the number of pieces"});
+              "a stable sort: many passes over few bytes"});
 }
 
 struct UpdateForm {
@@ -108,7 +108,7 @@ void measure_update(const Limits& limits, Report& report, const UpdateForm& form
   const double bytes = 4.0 * kWidth * static_cast<double>(T + 6 * M + I + C) + 8.0 * static_cast<double>(T + 2 * M) +
                        4.0 * static_cast<double>(3 * M + (form.has_head_and_pull ? M : 0));
   report.add({form.name(), times, bytes, "GB/s", limits.copy_gb_s, "copy", form.missed_updates ? 0 : 0.60,
-              "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) + " pieces of long rows"});
+              "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) + " places for pieces of long rows"});
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "data/random.h"
 #include "dist/device.h"
 #include "dist/nccl_communicator.h"
+#include "model/batch_tensors.h"
 #include "model/encode.h"
 #include "model/flops.h"
 #include "model/gpt2.h"
@@ -100,11 +101,12 @@ void measure_backbone(const Limits& limits, Report& report, const RecModel& mode
   const at::Tensor x_TD = at::randn({batch.num_tokens(), kWidth}, model.content.weight.options()).set_requires_grad(true);
   const at::Tensor gradient_AD =
       at::randn({static_cast<int64_t>(batch.active_rows.size()), kWidth}, x_TD.options()).to(at::kBFloat16);
+  const PackedLayout layout = upload(make_tensors(batch, /*dropout=*/false, x_TD.device()), x_TD.device()).layout;
   const Times forward = time_on_device(10, [&](int) {
     const at::NoGradGuard no_grad;
-    hidden_states(*model.backbone, batch, x_TD, {});
+    hidden_states(*model.backbone, layout, x_TD, {});
   });
-  const Times both = time_on_device(10, [&](int) { hidden_states(*model.backbone, batch, x_TD, {}).backward(gradient_AD); });
+  const Times both = time_on_device(10, [&](int) { hidden_states(*model.backbone, layout, x_TD, {}).backward(gradient_AD); });
   batch.active_rows.clear();  // no head
   const double flops = step_flops(batch, *model.backbone, {}, false);
   add(report, limits, "backbone, forward", forward, flops / 2, 0, "");
@@ -126,9 +128,17 @@ struct StepForm {
 void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone, const StepForm& form) {
   constexpr double kDataSheet = 989e12;  // H200, dense bf16, FLOP/s
   std::vector<Batch> batches;
-  for (int n = 0; n < 4; ++n) batches.push_back(batch_of(form.kind, n));
+  std::vector<BatchTensors> tensors;  // which a run's input thread makes before the step
+  for (int n = 0; n < 4; ++n) {
+    batches.push_back(batch_of(form.kind, n));
+    tensors.push_back(make_tensors(batches.back(), /*dropout=*/false, at::Device(at::kCUDA, 0)));
+  }
   StepConfig config{.lambda = form.lambda};
-  const auto run = [&](int n) { step.run(batches[static_cast<size_t>(n) % batches.size()], config); };
+  const auto run = [&](int n) {
+    const size_t now = static_cast<size_t>(n) % batches.size();
+    config.tensors = &tensors[now];
+    step.run(batches[now], config);
+  };
   const Times times = time_on_device(12, run);
   config.trace = true;
   run(0);
