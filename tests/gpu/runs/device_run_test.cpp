@@ -20,10 +20,10 @@ constexpr bool kOnGpu = true;
 constexpr bool kOnGpu = false;
 #endif
 
-/// The command of `ranks` ranks on cpu or cuda. A GPU takes one rank, and a test needs no more than one GPU; ranks that share one are
-/// tested by gpu_mpi_tests and golden_parity.
+/// The command of `ranks` ranks on cpu or cuda. A GPU takes one rank unless the arguments let several share it: a test needs no more
+/// than one GPU.
 std::string on(const std::string& device, int ranks, const std::string& arguments) {
-  if (kOnGpu && device == "cuda") ranks = 1;
+  if (kOnGpu && device == "cuda" && arguments.find("--share-gpus") == std::string::npos) ranks = 1;
   std::string command = cllm4rec(ranks, arguments + (arguments.starts_with("export") ? "" : " --device=" + device));
   const std::string program = program_path(),
                     of_device = kOnGpu ? program : std::string(CLLM_BINARY_DIR) + "/tests/cllm4rec_on_host";
