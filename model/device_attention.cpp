@@ -19,7 +19,6 @@
 #include "model/compute_dtype.h"
 #include "model/differentiable.h"
 #include "model/kernels/cuda.h"
-#include "model/kernels/rows.h"
 
 // Letters as in backbone.h; H heads, n tokens of one sequence, E = D / H.
 
@@ -118,7 +117,7 @@ struct ExactAttention : Differentiable {
     int64_t begin = 0;
     for_each_part(qkv, [&](const Sequences& part, const Scores& s) {
       const at::Tensor of_part = gradient.narrow(0, begin, part.num_tokens).view({-1, H * E});
-      const at::Tensor d_out = (kernels::gather_rows(of_part, part.token_of_slot) * part.real_of_slot)
+      const at::Tensor d_out = (of_part.index_select(0, part.token_of_slot) * part.real_of_slot)
                                    .view({part.count, part.n, H, E})
                                    .transpose(1, 2);  // [B, H, n, E]
       const at::Tensor d_v = at::matmul((s.mask.defined() ? s.p * s.mask : s.p).transpose(2, 3), d_out);
@@ -134,9 +133,7 @@ struct ExactAttention : Differentiable {
   }
 
  private:
-  static at::Tensor tokens(const at::Tensor& slots, const Sequences& part) {
-    return kernels::gather_rows(slots.contiguous(), part.slot_of_token);
-  }
+  static at::Tensor tokens(const at::Tensor& slots, const Sequences& part) { return slots.index_select(0, part.slot_of_token); }
 
   template <typename Work>
   void for_each_part(const at::Tensor& qkv, const Work& work) const {
@@ -152,9 +149,7 @@ struct ExactAttention : Differentiable {
   Scores scores_of(const at::Tensor& qkv, const Sequences& part, int64_t begin) const {
     const int64_t H = qkv.size(2), E = qkv.size(3);
     Scores out;
-    out.qkv = kernels::gather_rows(qkv.reshape({part.num_tokens, 3 * H * E}), part.token_of_slot)
-                  .view({part.count, part.n, 3, H, E})
-                  .permute({2, 0, 3, 1, 4});
+    out.qkv = qkv.index_select(0, part.token_of_slot).view({part.count, part.n, 3, H, E}).permute({2, 0, 3, 1, 4});
     const at::Tensor hidden = at::ones({part.n, part.n}, qkv.options().dtype(at::kBool)).triu(1);
     const at::Tensor scores = at::matmul(out.qkv[0], out.qkv[1].transpose(2, 3)) * (1 / std::sqrt(static_cast<double>(E)));
     out.p = at::softmax(scores.masked_fill(hidden, -INFINITY), -1);
