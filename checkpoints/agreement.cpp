@@ -32,7 +32,8 @@ std::vector<std::string> agree(Communicator& comm, int exit_code, const std::fun
     const char status = all[rank].front();
     all[rank].erase(0, 1);
     if (status == 0) continue;
-    throw CheckpointError(status, comm.world_size() == 1 ? all[rank] : "rank " + std::to_string(rank) + ": " + all[rank]);
+    throw CheckpointError(status,
+                          comm.world_size() == 1 ? all[rank] : "rank " + std::to_string(rank) + ": " + all[rank]);
   }
   return all;
 }

@@ -9,7 +9,7 @@
 #include <limits>
 #include <set>
 
-#include "checkpoints/dtype.h"
+#include "checkpoints/format/dtype.h"
 #include "checkpoints/row_reader.h"
 
 namespace cllm {
@@ -42,8 +42,8 @@ void compare_rows(RowReader& one, RowReader& other, const TensorEntry& a, const 
     other.read(b, first, rows, right.data());
     if (std::memcmp(left.data(), right.data(), left.size()) == 0) return;
     for (int64_t row = 0; row < rows; ++row) {
-      out.changed +=
-          std::memcmp(left.data() + row * row_bytes, right.data() + row * row_bytes, static_cast<size_t>(row_bytes)) != 0;
+      out.changed += std::memcmp(left.data() + row * row_bytes, right.data() + row * row_bytes,
+                                 static_cast<size_t>(row_bytes)) != 0;
     }
     out.largest = larger(largest_difference(a, left.data(), right.data(), rows * row_bytes), out.largest);
   });

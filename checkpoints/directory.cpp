@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-#include "checkpoints/shard_file.h"
+#include "checkpoints/format/shard_file.h"
 
 namespace cllm {
 namespace {
@@ -109,7 +109,8 @@ std::optional<path> pinned_folder(const path& parent, const std::string& name) {
   std::string target = read_text(pin);
   if (target.ends_with('\n')) target.pop_back();
   if (!step_of_name(target))
-    throw CheckpointError(CheckpointError::kUnusable, pin.string() + ": expected a step folder, found \"" + target + "\"");
+    throw CheckpointError(CheckpointError::kUnusable,
+                          pin.string() + ": expected a step folder, found \"" + target + "\"");
   return parent / target;
 }
 
@@ -157,7 +158,8 @@ std::vector<path> unfinished_saves(const path& parent) {
 void remove_leftovers(Files& files, const path& parent) {
   for (const path& draft : unfinished_saves(parent)) files.remove_tree(draft);
   for (const std::string& name : names_in(parent)) {
-    const bool of_file = name.ends_with(std::string(kPinSuffix) + kDraftMark) || name == std::string("LATEST") + kDraftMark;
+    const bool of_file =
+        name.ends_with(std::string(kPinSuffix) + kDraftMark) || name == std::string("LATEST") + kDraftMark;
     if (of_file) files.remove_tree(parent / name);
   }
 }
@@ -166,7 +168,8 @@ std::vector<path> superfluous(const path& parent, const Retention& retention) {
   const int keep = std::max(1, retention.keep_last);
   std::vector<path> out;
   int usable = 0;
-  int64_t shared = -1;  // the whole save whose files the newest one shares, as long as no other kept one is independent of them
+  int64_t shared =
+      -1;  // the whole save whose files the newest one shares, as long as no other kept one is independent of them
   for (const ListedCheckpoint& listed : list_checkpoints(parent)) {
     const bool milestone = retention.milestone_steps > 0 && listed.step % retention.milestone_steps == 0;
     const int64_t whole_step = !listed.info                           ? -1

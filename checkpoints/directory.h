@@ -1,6 +1,7 @@
 #pragma once
 
-// What lies in the folder that holds the checkpoints. Plain functions of one process: rank 0 and the command line use them.
+// What lies in the folder that holds the checkpoints. Plain functions of one process: rank 0 and the command line use
+// them.
 
 #include <ctime>
 #include <filesystem>
@@ -22,7 +23,8 @@ std::vector<std::filesystem::path> step_folders(const std::filesystem::path& par
 /// Throws CheckpointError(66): file, expected, found.
 CheckpointInfo verify_checkpoint(const std::filesystem::path& dir, VerifyLevel level);
 
-/// The folder that the pin `name` points to; nothing if there is no such pin. Pins are files `<name>.pin` with a folder name.
+/// The folder that the pin `name` points to; nothing if there is no such pin. Pins are files `<name>.pin` with a folder
+/// name.
 std::optional<std::filesystem::path> pinned_folder(const std::filesystem::path& parent, const std::string& name);
 std::vector<std::string> pin_names(const std::filesystem::path& parent);
 
@@ -48,8 +50,8 @@ struct Retention {
   int keep_last = 2;            // newest usable checkpoints that stay; at least 1
   int64_t milestone_steps = 0;  // multiples of it stay; 0: none
 };
-/// The checkpoints that `retention` lets go, newest first: never a pinned one, never the newest usable one; and if that one is incremental,
-/// never all that share no file with it, so that one damaged block cannot spoil everything.
+/// The checkpoints that `retention` lets go, newest first: never a pinned one, never the newest usable one; and if that
+/// one is incremental, never all that share no file with it, so that one damaged block cannot spoil everything.
 std::vector<std::filesystem::path> superfluous(const std::filesystem::path& parent, const Retention& retention);
 
 /// Removes a checkpoint folder; a kill meanwhile leaves no half checkpoint.

@@ -5,7 +5,8 @@
 
 namespace cllm {
 
-/// A checkpoint cannot be used (exit code 66) or cannot be written (74). The message names the file, what was expected and found.
+/// A checkpoint cannot be used (exit code 66) or cannot be written (74). The message names the file, what was expected
+/// and found.
 class CheckpointError : public std::runtime_error {
  public:
   static constexpr int kUnusable = 66;

@@ -3,7 +3,7 @@
 #include "checkpoints/agreement.h"
 #include "checkpoints/checkpoint.h"
 #include "checkpoints/directory.h"
-#include "checkpoints/shard_file.h"
+#include "checkpoints/format/shard_file.h"
 
 namespace cllm {
 namespace {
@@ -11,16 +11,18 @@ namespace {
 using nlohmann::json;
 using std::filesystem::path;
 
-/// Rank 0 reads and checks the manifest, then (kFull) every rank verifies its share of the shards. The reason why the folder cannot be used,
-/// on all ranks; "" if it can, and then `info` is set.
+/// Rank 0 reads and checks the manifest, then (kFull) every rank verifies its share of the shards. The reason why the
+/// folder cannot be used, on all ranks; "" if it can, and then `info` is set.
 std::string verify_together(Communicator& comm, const path& dir, VerifyLevel level, CheckpointInfo& info) {
   try {
-    const std::string text = agree_on_rank_0(comm, CheckpointError::kUnusable,
-                                             [&] { return to_text(*verify_checkpoint(dir, VerifyLevel::kQuick).manifest); });
+    const std::string text = agree_on_rank_0(comm, CheckpointError::kUnusable, [&] {
+      return to_text(*verify_checkpoint(dir, VerifyLevel::kQuick).manifest);
+    });
     auto manifest = std::make_shared<const Manifest>(parse_manifest(text, dir));
     agree(comm, CheckpointError::kUnusable, [&] {
       const size_t num_files = level == VerifyLevel::kFull ? manifest->shards.size() : 0;
-      for (size_t n = comm.rank(); n < num_files; n += comm.world_size()) ShardReader(dir, manifest->shards[n]).verify();
+      for (size_t n = comm.rank(); n < num_files; n += comm.world_size())
+        ShardReader(dir, manifest->shards[n]).verify();
       return std::string();
     });
     info = {dir, manifest->step, manifest->metadata_json, manifest};
@@ -57,10 +59,12 @@ std::optional<CheckpointInfo> find_latest(Communicator& comm, const path& parent
   if (reasons.empty()) return std::nullopt;
   throw CheckpointError(
       CheckpointError::kUnusable,
-      parent.string() + " holds checkpoints, but none can be used; start afresh in another folder, or restore one:" + reasons);
+      parent.string() +
+          " holds checkpoints, but none can be used; start afresh in another folder, or restore one:" + reasons);
 }
 
-std::optional<CheckpointInfo> find_pinned(Communicator& comm, const path& parent, const std::string& name, VerifyLevel level) {
+std::optional<CheckpointInfo> find_pinned(Communicator& comm, const path& parent, const std::string& name,
+                                          VerifyLevel level) {
   const std::string target = agree_on_rank_0(comm, CheckpointError::kUnusable, [&] {
     const std::optional<path> folder = pinned_folder(parent, name);
     return folder ? folder->filename().string() : std::string();

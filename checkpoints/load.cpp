@@ -2,7 +2,7 @@
 
 #include "checkpoints/agreement.h"
 #include "checkpoints/checkpoint.h"
-#include "checkpoints/dtype.h"
+#include "checkpoints/format/dtype.h"
 #include "checkpoints/row_reader.h"
 
 namespace cllm {
@@ -28,7 +28,8 @@ std::string describe(std::string_view dtype, const std::vector<int64_t>& shape) 
 Request match(const CheckpointInfo& checkpoint, const ShardedTensor& wanted) {
   const TensorEntry* const found = find_tensor(*checkpoint.manifest, wanted.name);
   const auto refuse = [&](const std::string& what) {
-    throw CheckpointError(CheckpointError::kUnusable, checkpoint.dir.string() + ": tensor \"" + wanted.name + "\": " + what);
+    throw CheckpointError(CheckpointError::kUnusable,
+                          checkpoint.dir.string() + ": tensor \"" + wanted.name + "\": " + what);
   };
   const DtypeName* dtype = find_dtype(wanted.rows.scalar_type());
   std::vector<int64_t> shape = wanted.rows.sizes().vec();
@@ -54,8 +55,8 @@ std::vector<Request> match_all(const CheckpointInfo& checkpoint, const TrainStat
 
 void fill(const Request& request, RowReader& reader) {
   const bool direct = request.target.is_contiguous() && request.target.device().is_cpu();
-  at::Tensor host =
-      direct ? request.target : at::empty(request.target.sizes(), at::TensorOptions().dtype(request.target.scalar_type()));
+  at::Tensor host = direct ? request.target
+                           : at::empty(request.target.sizes(), at::TensorOptions().dtype(request.target.scalar_type()));
   reader.read(*request.stored, request.first_row, host.size(0), static_cast<std::byte*>(host.mutable_data_ptr()));
   if (!direct) request.target.copy_(host);
 }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "checkpoints/commit.h"
 #include "checkpoints/compare.h"
 #include "checkpoints/directory.h"
-#include "checkpoints/dtype.h"
+#include "checkpoints/format/commit.h"
+#include "checkpoints/format/dtype.h"
 #include "checkpoints/row_reader.h"
 #include "dist/row_partition.h"
 
@@ -37,7 +37,8 @@ void write_shards(Files& files, const CheckpointInfo& from, const path& draft, i
   RowReader reader(from);
   for (int number = 0; number < num_shards; ++number) {
     std::vector<ShardPart> parts;
-    for (const TensorEntry& tensor : from.manifest->tensors) parts.push_back(part_of(reader, tensor, number, num_shards));
+    for (const TensorEntry& tensor : from.manifest->tensors)
+      parts.push_back(part_of(reader, tensor, number, num_shards));
     records.push_back(to_text(write_shard(files, draft / shard_name(number, num_shards), parts)));
   }
 }
@@ -50,9 +51,11 @@ CheckpointInfo reshard(const CheckpointInfo& from, const path& parent, int num_s
   const path final_dir = parent / step_name(from.step), draft = draft_of(final_dir, "reshard");
   std::error_code error;
   std::filesystem::create_directories(parent, error);
-  if (error) throw CheckpointError(CheckpointError::kCannotSave, parent.string() + ": cannot create: " + error.message());
+  if (error)
+    throw CheckpointError(CheckpointError::kCannotSave, parent.string() + ": cannot create: " + error.message());
   if (std::filesystem::equivalent(parent, from.dir.parent_path(), error)) {
-    throw CheckpointError(CheckpointError::kCannotSave, parent.string() + " holds the checkpoint itself: name another folder");
+    throw CheckpointError(CheckpointError::kCannotSave,
+                          parent.string() + " holds the checkpoint itself: name another folder");
   }
   try {
     calls.remove_tree(draft);
@@ -70,7 +73,8 @@ CheckpointInfo reshard(const CheckpointInfo& from, const path& parent, int num_s
   }
   const CheckpointInfo made = verify_checkpoint(final_dir, VerifyLevel::kQuick);
   if (content_digest(made) != content_digest(from)) {
-    throw CheckpointError(CheckpointError::kCannotSave, final_dir.string() + ": its rows are not those of " + from.dir.string());
+    throw CheckpointError(CheckpointError::kCannotSave,
+                          final_dir.string() + ": its rows are not those of " + from.dir.string());
   }
   return made;
 }

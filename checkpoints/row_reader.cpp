@@ -41,7 +41,8 @@ std::vector<int64_t> RowReader::numbers(const TensorPatch& patch, int64_t fence)
   const int64_t begin = fence * kFence;
   std::vector<int64_t> out(static_cast<size_t>(std::min(kFence, patch.rows - begin)));
   shard(patch.shard)
-      .read(patch.rows_offset + begin * 8, static_cast<int64_t>(out.size()) * 8, reinterpret_cast<std::byte*>(out.data()));
+      .read(patch.rows_offset + begin * 8, static_cast<int64_t>(out.size()) * 8,
+            reinterpret_cast<std::byte*>(out.data()));
   return out;
 }
 
@@ -66,13 +67,14 @@ const std::vector<int64_t>& RowReader::fences(const TensorEntry& tensor, const T
   return known->second;
 }
 
-void RowReader::apply(const TensorEntry& tensor, const TensorPatch& patch, int64_t first_row, int64_t end_row, std::byte* out) {
+void RowReader::apply(const TensorEntry& tensor, const TensorPatch& patch, int64_t first_row, int64_t end_row,
+                      std::byte* out) {
   const std::vector<int64_t>& starts = fences(tensor, patch);
   const int64_t row_bytes = tensor.row_bytes(), piece = rows_at_a_time(tensor);
   const auto after = std::upper_bound(starts.begin(), starts.end(), first_row) - starts.begin();
   std::vector<std::byte> bytes;
-  for (int64_t fence = std::max<int64_t>(0, after - 1); fence < static_cast<int64_t>(starts.size()) && starts[fence] < end_row;
-       ++fence) {
+  for (int64_t fence = std::max<int64_t>(0, after - 1);
+       fence < static_cast<int64_t>(starts.size()) && starts[fence] < end_row; ++fence) {
     const std::vector<int64_t> rows = numbers(patch, fence);
     const int64_t begin = std::lower_bound(rows.begin(), rows.end(), first_row) - rows.begin();
     const int64_t end = std::lower_bound(rows.begin(), rows.end(), end_row) - rows.begin();
@@ -81,7 +83,8 @@ void RowReader::apply(const TensorEntry& tensor, const TensorPatch& patch, int64
       bytes.resize(static_cast<size_t>(count * row_bytes));
       shard(patch.shard).read(patch.offset + (fence * kFence + n) * row_bytes, count * row_bytes, bytes.data());
       for (int64_t k = 0; k < count; ++k) {
-        std::memcpy(out + (rows[n + k] - first_row) * row_bytes, bytes.data() + k * row_bytes, static_cast<size_t>(row_bytes));
+        std::memcpy(out + (rows[n + k] - first_row) * row_bytes, bytes.data() + k * row_bytes,
+                    static_cast<size_t>(row_bytes));
       }
     }
   }

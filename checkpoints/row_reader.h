@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "checkpoints/checkpoint.h"
-#include "checkpoints/shard_file.h"
+#include "checkpoints/format/shard_file.h"
 
 namespace cllm {
 
-/// Reads rows of a committed checkpoint by their global numbers, from whichever files hold them; the checksum of every block that it
-/// touches is verified. Memory: a few blocks of 4 MiB, however many files there are. Throws CheckpointError(66).
+/// Reads rows of a committed checkpoint by their global numbers, from whichever files hold them; the checksum of every
+/// block that it touches is verified. Memory: a few blocks of 4 MiB, however many files there are. Throws
+/// CheckpointError(66).
 class RowReader {
  public:
   explicit RowReader(CheckpointInfo checkpoint) : checkpoint_(std::move(checkpoint)) {}
@@ -27,8 +28,9 @@ class RowReader {
   std::vector<int64_t> numbers(const TensorPatch& patch, int64_t fence);
 
   CheckpointInfo checkpoint_;
-  std::list<std::pair<int, ShardReader>> open_;                     // the last used first
-  std::map<std::pair<int, int64_t>, std::vector<int64_t>> fences_;  // by shard and rows_offset: every kFence-th row number
+  std::list<std::pair<int, ShardReader>> open_;  // the last used first
+  std::map<std::pair<int, int64_t>, std::vector<int64_t>>
+      fences_;  // by shard and rows_offset: every kFence-th row number
 };
 
 /// The tensor of that name, null if there is none.

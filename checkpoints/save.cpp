@@ -5,21 +5,23 @@
 
 #include "checkpoints/agreement.h"
 #include "checkpoints/checkpoint.h"
-#include "checkpoints/commit.h"
 #include "checkpoints/directory.h"
-#include "checkpoints/shard_file.h"
+#include "checkpoints/format/commit.h"
+#include "checkpoints/format/shard_file.h"
 
 namespace cllm {
 namespace {
 
 using std::filesystem::path;
 
-/// What this rank's shard holds: its blocks, and on rank 0 the replicated tensors (as tensors whose rows are all there).
+/// What this rank's shard holds: its blocks, and on rank 0 the replicated tensors (as tensors whose rows are all
+/// there).
 std::vector<ShardedTensor> tensors_of_rank(const TrainState& state, int rank) {
   std::vector<ShardedTensor> tensors = state.tensors;
   for (const ReplicatedTensor& tensor : state.replicated) {
     const int64_t rows = tensor.value.size(0);
-    tensors.push_back({tensor.name, rows, rank == 0 ? 0 : rows, rank == 0 ? tensor.value : tensor.value.narrow(0, 0, 0)});
+    tensors.push_back(
+        {tensor.name, rows, rank == 0 ? 0 : rows, rank == 0 ? tensor.value : tensor.value.narrow(0, 0, 0)});
   }
   return tensors;
 }
@@ -29,13 +31,15 @@ std::vector<ShardedTensor> changes_of_rank(const TrainState& state, int rank) {
   std::vector<ShardedTensor> tensors = state.tensors;
   for (const ReplicatedTensor& tensor : state.replicated) {
     const int64_t rows = rank == 0 ? tensor.value.size(0) : 0;
-    tensors.push_back({tensor.name, tensor.value.size(0), 0, tensor.value.narrow(0, 0, rows), at::arange(rows, at::kLong)});
+    tensors.push_back(
+        {tensor.name, tensor.value.size(0), 0, tensor.value.narrow(0, 0, rows), at::arange(rows, at::kLong)});
   }
   return tensors;
 }
 
 void check_finite(const std::vector<ShardedTensor>& tensors) {
-  for (const ShardedTensor& tensor : tensors) {  // a sum is finite unless an element is not: one pass at the speed of memory
+  for (const ShardedTensor& tensor :
+       tensors) {  // a sum is finite unless an element is not: one pass at the speed of memory
     if (!at::isFloatingType(tensor.rows.scalar_type()) || std::isfinite(tensor.rows.sum().item<double>())) continue;
     throw CheckpointError(CheckpointError::kCannotSave,
                           "tensor \"" + tensor.name + "\" holds a value that is not finite: nothing was saved");
@@ -44,7 +48,8 @@ void check_finite(const std::vector<ShardedTensor>& tensors) {
 
 ShardRecord write_rank(Files& files, const path& draft, const Communicator& comm, const TrainState& state) {
   const int rank = comm.rank(), world_size = comm.world_size();
-  if (!state.only_changes) return write_shard(files, draft / shard_name(rank, world_size), tensors_of_rank(state, rank));
+  if (!state.only_changes)
+    return write_shard(files, draft / shard_name(rank, world_size), tensors_of_rank(state, rank));
   return write_changes(files, draft / changes_name(rank, world_size), changes_of_rank(state, rank));
 }
 
@@ -59,7 +64,8 @@ void make_draft(Files& files, const path& draft, const CheckpointInfo* base) {
   }
 }
 
-/// Everything after the commit. A failure here leaves a good checkpoint; only a pin that cannot be written is an error of the save.
+/// Everything after the commit. A failure here leaves a good checkpoint; only a pin that cannot be written is an error
+/// of the save.
 void tidy(Files& files, const CheckpointInfo& saved, const SaveOptions& options) {
   const path parent = saved.dir.parent_path();
   const std::string target = saved.dir.filename().string() + "\n";
@@ -103,7 +109,8 @@ bool supports_incremental(Communicator& comm, const path& parent) {
           }).empty();
 }
 
-CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const TrainState& state, const SaveOptions& options) {
+CheckpointInfo save(Communicator& comm, const path& parent, int64_t step, const TrainState& state,
+                    const SaveOptions& options) {
   Files real;
   Files& files = options.files != nullptr ? *options.files : real;
   const path final_dir = parent / step_name(step);

@@ -13,7 +13,8 @@ namespace {
 /// memcpy writes past the caches; Tensor::copy_ reads the lines that it overwrites first and needs 1.7 times as long.
 void copy_bytes(std::byte* to, const std::byte* from, size_t num_bytes) {
   constexpr size_t kWorthAThread = size_t{16} << 20;
-  const size_t num_threads = std::clamp<size_t>(num_bytes / kWorthAThread, 1, static_cast<size_t>(at::get_num_threads()));
+  const size_t num_threads =
+      std::clamp<size_t>(num_bytes / kWorthAThread, 1, static_cast<size_t>(at::get_num_threads()));
   const auto begin = [&](size_t thread) { return num_bytes * thread / num_threads; };
   const auto copy = [&](size_t n) { std::memcpy(to + begin(n), from + begin(n), begin(n + 1) - begin(n)); };
   std::vector<std::jthread> others;
@@ -38,7 +39,8 @@ void copy_on_host(const at::Tensor& from, at::Tensor& to) {
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options, int64_t whole_every)
+CheckpointWriter::CheckpointWriter(Communicator& comm, std::filesystem::path parent, SaveOptions options,
+                                   int64_t whole_every)
     : comm_(comm.duplicate_on_host("checkpoint")), parent_(std::move(parent)), options_(std::move(options)),
       whole_every_(whole_every > 1 && supports_incremental(*comm_, parent_) ? whole_every : 1) {}
 
@@ -93,7 +95,8 @@ void CheckpointWriter::start(int64_t step, const TrainState& state, const std::s
   SaveOptions options = options_;
   options.pin = pin;
   options.base = &last_;
-  pending_ = std::async(std::launch::async, [this, step, options, begin_s] { return save_copy(step, options, begin_s); });
+  pending_ =
+      std::async(std::launch::async, [this, step, options, begin_s] { return save_copy(step, options, begin_s); });
 }
 
 std::optional<CheckpointInfo> CheckpointWriter::finish() {

@@ -25,7 +25,8 @@ enum class Purpose : uint64_t {
   kRounding
 };
 
-/// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA 2014).
+/// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA
+/// 2014).
 constexpr uint64_t mix64(uint64_t x) {
   x += 0x9E3779B97F4A7C15ULL;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
@@ -33,12 +34,14 @@ constexpr uint64_t mix64(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// Key of a stream: a hash of (seed, purpose, a, b), e.g. a = epoch, b = sample. Pure; the same on every rank and machine.
+/// Key of a stream: a hash of (seed, purpose, a, b), e.g. a = epoch, b = sample. Pure; the same on every rank and
+/// machine.
 constexpr uint64_t stream_key(uint64_t seed, Purpose purpose, uint64_t a = 0, uint64_t b = 0) {
   return mix64(mix64(mix64(mix64(seed) ^ static_cast<uint64_t>(purpose)) ^ a) ^ b);
 }
 
-/// Counter-based generator: draw n of stream `key` is mix64(key + n). No state but the counter, so nothing needs to be checkpointed.
+/// Counter-based generator: draw n of stream `key` is mix64(key + n). No state but the counter, so nothing needs to be
+/// checkpointed.
 class CounterRng {
  public:
   explicit constexpr CounterRng(uint64_t key) : key_(key) {}

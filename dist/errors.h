@@ -4,7 +4,8 @@
 
 namespace cllm {
 
-/// A collective failed or a peer is gone: the message names the operation, rank, bytes and elapsed seconds. Exit code 71.
+/// A collective failed or a peer is gone: the message names the operation, rank, bytes and elapsed seconds. Exit
+/// code 71.
 class CommError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

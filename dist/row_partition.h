@@ -5,8 +5,8 @@
 
 namespace cllm {
 
-/// Contiguous blocks of rows: rank r owns [n r / R, n (r+1) / R). Blocks differ by at most one row; a rank may own none.
-/// num_rows * world_size must fit in 63 bits.
+/// Contiguous blocks of rows: rank r owns [n r / R, n (r+1) / R). Blocks differ by at most one row; a rank may own
+/// none. num_rows * world_size must fit in 63 bits.
 class RowPartition {
  public:
   RowPartition() = default;
@@ -31,9 +31,9 @@ class RowPartition {
   int world_size_ = 1;
 };
 
-/// Who owns which embedding row. Global rows: user i -> i, item j -> I + j. Users and items are partitioned each on their own, so that
-/// every rank holds the same share of both; a rank's local rows are its users followed by its items. All tables (collaborative and
-/// content) use one layout, so the two rows of an id always live together.
+/// Who owns which embedding row. Global rows: user i -> i, item j -> I + j. Users and items are partitioned each on
+/// their own, so that every rank holds the same share of both; a rank's local rows are its users followed by its items.
+/// All tables (collaborative and content) use one layout, so the two rows of an id always live together.
 class TableLayout {
  public:
   TableLayout() = default;
@@ -48,7 +48,9 @@ class TableLayout {
   int64_t num_local_rows() const { return num_local_users() + num_local_items(); }
   int64_t num_rows() const { return users_.num_rows() + items_.num_rows(); }
 
-  int owner(int64_t row) const { return row < users_.num_rows() ? users_.owner(row) : items_.owner(row - users_.num_rows()); }
+  int owner(int64_t row) const {
+    return row < users_.num_rows() ? users_.owner(row) : items_.owner(row - users_.num_rows());
+  }
   /// Index into this rank's local rows; `row` must be owned by this rank.
   int64_t local(int64_t row) const {
     return row < users_.num_rows() ? row - users_.begin(rank_)

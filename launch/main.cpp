@@ -1,14 +1,15 @@
 #include <cstdio>
 #include <cstring>
 
-#include "launch/agree.h"
 #include "launch/commands/command_line.h"
-#include "launch/exit_codes.h"
-#include "launch/stop_signal.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/supervision/stop_signal.h"
 
 namespace {
 
-/// The one catch of the program. A failure that all ranks know of ends in order; any other ends the peers, who may be waiting for us.
+/// The one catch of the program. A failure that all ranks know of ends in order; any other ends the peers, who may be
+/// waiting for us.
 int run(cllm::MpiSession& mpi, int argc, char** argv) {
   std::string line;
   try {
@@ -28,7 +29,8 @@ void listen(int argc, char** argv, char** /*environment*/) {
   if (argc > 1 && std::strcmp(argv[1], "train") == 0) cllm::StopSignal::listen();
 }
 
-/// Called by the loader before the shared libraries set themselves up: those take 0.3 s, in which a signal would kill the rank.
+/// Called by the loader before the shared libraries set themselves up: those take 0.3 s, in which a signal would kill
+/// the rank.
 [[gnu::section(".preinit_array"), gnu::used]] void (*listen_first)(int, char**, char**) = listen;
 
 }  // namespace

@@ -1,10 +1,10 @@
-// main() of the multi-rank test executables: every rank runs every test; a rank other than 0 prints only its failures; the exit code
-// is non-zero on all ranks if any rank failed.
+// main() of the multi-rank test executables: every rank runs every test; a rank other than 0 prints only its failures;
+// the exit code is non-zero on all ranks if any rank failed.
 #include <gtest/gtest.h>
 
 #include <ATen/ops/scalar_tensor.h>
 
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 
 namespace cllm::testing {
 MpiSession* session = nullptr;

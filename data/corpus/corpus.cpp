@@ -30,8 +30,9 @@ struct Ragged {
   std::span<const T> row(int64_t r) const {
     const int64_t begin = offsets[static_cast<size_t>(r)], end = offsets[static_cast<size_t>(r) + 1];
     if (begin < 0 || end < begin || end > static_cast<int64_t>(values.size())) {
-      throw DataError("a row of the corpus is damaged (offsets " + std::to_string(begin) + " .. " + std::to_string(end) + " of " +
-                      std::to_string(values.size()) + "); verify the checksums of its files");
+      throw DataError("a row of the corpus is damaged (offsets " + std::to_string(begin) + " .. " +
+                      std::to_string(end) + " of " + std::to_string(values.size()) +
+                      "); verify the checksums of its files");
     }
     return values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
   }
@@ -52,12 +53,14 @@ struct IdShard : Shard {
   }
   /// Local row of the id, by binary search over the rows in the order of their bytes.
   std::optional<int64_t> find(std::string_view id) const {
-    const auto at = std::partition_point(sorted.begin(), sorted.end(), [&](int32_t r) { return raw_id(checked(r)) < id; });
+    const auto at =
+        std::partition_point(sorted.begin(), sorted.end(), [&](int32_t r) { return raw_id(checked(r)) < id; });
     if (at == sorted.end() || raw_id(checked(*at)) != id) return std::nullopt;
     return *at;
   }
   int64_t checked(int32_t row) const {
-    if (row < 0 || row >= rows) throw DataError("the id index of the corpus is damaged; verify the checksums of its files");
+    if (row < 0 || row >= rows)
+      throw DataError("the id index of the corpus is damaged; verify the checksums of its files");
     return row;
   }
 };
@@ -88,7 +91,8 @@ UserShard as_users(Shard shard, const std::string& name) {
   UserShard users{as_ids(std::move(shard), name), {}};
   for (size_t part = 0; part < kNumParts; ++part) {
     const std::string prefix(kPartNames[part]);
-    users.items[part] = {users.file.dataset<int64_t>(prefix + "_offsets"), users.file.dataset<int32_t>(prefix + "_items")};
+    users.items[part] = {users.file.dataset<int64_t>(prefix + "_offsets"),
+                         users.file.dataset<int32_t>(prefix + "_items")};
     users.items[part].check_ends(name);
   }
   return users;
@@ -109,7 +113,8 @@ template <typename S>
 const S& shard_of(const std::vector<S>& shards, int64_t row, int64_t num_rows) {
   if (row < 0 || row >= num_rows)
     throw std::out_of_range("corpus row " + std::to_string(row) + " of " + std::to_string(num_rows));
-  const auto after = std::partition_point(shards.begin(), shards.end(), [&](const S& shard) { return shard.first_row <= row; });
+  const auto after =
+      std::partition_point(shards.begin(), shards.end(), [&](const S& shard) { return shard.first_row <= row; });
   return *(after - 1);
 }
 
@@ -121,7 +126,8 @@ std::optional<int64_t> find_in(const std::vector<S>& shards, std::string_view ra
   return std::nullopt;
 }
 
-/// Signed values as unsigned: one comparison catches negative values too. No early exit, so that the loop is vectorised.
+/// Signed values as unsigned: one comparison catches negative values too. No early exit, so that the loop is
+/// vectorised.
 bool all_below(std::span<const int32_t> values, int64_t bound) {
   uint32_t largest = 0;
   for (const int32_t value : values) largest = std::max(largest, static_cast<uint32_t>(value));
@@ -147,9 +153,12 @@ struct Corpus::State {
   std::vector<TextShard> texts;
 
   void open_shards() {
-    for (const CorpusShard& e : manifest.users) users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
-    for (const CorpusShard& e : manifest.items) items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
-    for (const CorpusShard& e : manifest.texts) texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.users)
+      users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.items)
+      items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& e : manifest.texts)
+      texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
   }
   void check_totals() const {
     for (size_t part = 0; part < kNumParts; ++part) {
@@ -217,7 +226,9 @@ int64_t Corpus::num_items(int64_t user, Part part) const {
   return static_cast<int64_t>(shard.items[static_cast<size_t>(part)].row(user - shard.first_row).size());
 }
 
-int64_t Corpus::num_interactions(Part part) const { return state_->manifest.num_interactions[static_cast<size_t>(part)]; }
+int64_t Corpus::num_interactions(Part part) const {
+  return state_->manifest.num_interactions[static_cast<size_t>(part)];
+}
 
 int64_t Corpus::num_texts() const { return state_->manifest.num_texts; }
 int64_t Corpus::num_text_tokens() const { return state_->manifest.num_text_tokens; }
@@ -232,7 +243,8 @@ TextSample Corpus::text(int64_t n) const {
                     sample.item < vocabulary().num_items && sample.kind >= 0 &&
                     sample.kind < static_cast<int32_t>(text_kinds().size()) && !sample.tokens.empty() &&
                     all_below(sample.tokens, vocabulary().num_words);
-  if (!good) throw DataError(dir().string() + ": text " + std::to_string(n) + " is damaged; verify the checksums of the corpus");
+  if (!good)
+    throw DataError(dir().string() + ": text " + std::to_string(n) + " is damaged; verify the checksums of the corpus");
   return sample;
 }
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/batch.h"
+#include "data/vocabulary.h"
 
 namespace cllm {
 
@@ -25,15 +25,16 @@ struct TextSample {
   std::span<const int32_t> tokens;  // word ids, 0 .. num_words - 1; at least one
 };
 
-/// What `prepare` wrote (format: data/README.md), memory-mapped: ranks of a host share the page cache, and memory is not
-/// proportional to the corpus. Immutable and thread-safe; a copy shares the mapping. Internal ids are a seeded permutation of the
-/// input's order. Every access checks the values that it hands out, so a damaged file is a DataError and never an id out of
-/// range. An id or index argument out of range is a programmer's error: std::out_of_range.
+/// What `prepare` wrote (format: data/README.md), memory-mapped: ranks of a host share the page cache, and memory is
+/// not proportional to the corpus. Immutable and thread-safe; a copy shares the mapping. Internal ids are a seeded
+/// permutation of the input's order. Every access checks the values that it hands out, so a damaged file is a DataError
+/// and never an id out of range. An id or index argument out of range is a programmer's error: std::out_of_range.
 class Corpus {
  public:
   /// Checks the manifest, the size of every file, and the shape, type and place of every dataset against it; with
-  /// verify_checksums also the bytes of every file (reads all of it, about 7 GB/s). DataError: missing, other format version,
-  /// size or checksum mismatch. Uses HDF5, which is not thread-safe here: open no HDF5 file in another thread meanwhile.
+  /// verify_checksums also the bytes of every file (reads all of it, about 7 GB/s). DataError: missing, other format
+  /// version, size or checksum mismatch. Uses HDF5, which is not thread-safe here: open no HDF5 file in another thread
+  /// meanwhile.
   static Corpus open(const std::filesystem::path& dir, bool verify_checksums = false);
 
   const Vocabulary& vocabulary() const;  // num_words is the size of the tokenizer

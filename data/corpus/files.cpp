@@ -39,7 +39,8 @@ std::string hex(uint64_t value) {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) : MappedFile(FileDescriptor(path, O_RDONLY).get(), path.string()) {}
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : MappedFile(FileDescriptor(path, O_RDONLY).get(), path.string()) {}
 
 MappedFile::MappedFile(int descriptor, const std::string& name) {
   struct stat status {};

@@ -1,7 +1,7 @@
 #pragma once
 
-// Small file operations that both the writer and the reader of a corpus need. All errors are DataError with the path and the
-// reason.
+// Small file operations that both the writer and the reader of a corpus need. All errors are DataError with the path
+// and the reason.
 
 #include <cstddef>
 #include <cstdint>

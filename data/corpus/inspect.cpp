@@ -14,7 +14,8 @@ namespace {
 
 std::string grouped(int64_t value) {
   std::string digits = std::to_string(value);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
 }
 
@@ -35,7 +36,8 @@ class Lengths {
     char mean[32];
     std::snprintf(mean, sizeof mean, "%.1f", static_cast<double>(sum_) / static_cast<double>(count_));
     std::string out = "mean " + std::string(mean) + "; min " + std::to_string(histogram_.begin()->first);
-    for (const auto& [name, share] : {std::pair{", 25 % ", 0.25}, {", median ", 0.5}, {", 75 % ", 0.75}, {", 95 % ", 0.95}}) {
+    for (const auto& [name, share] :
+         {std::pair{", 25 % ", 0.25}, {", median ", 0.5}, {", 75 % ", 0.75}, {", 95 % ", 0.95}}) {
       out += name + std::to_string(quantile(share));
     }
     return out + ", max " + std::to_string(histogram_.rbegin()->first);
@@ -82,8 +84,10 @@ std::string describe_lengths(const Corpus& corpus) {
     out += row(std::string(kPartNames[part]) + " per user", lengths.text());
   }
   std::vector<Lengths> by_kind(corpus.text_kinds().size());
-  for (int64_t n = 0; n < corpus.num_texts(); ++n) by_kind[static_cast<size_t>(corpus.text(n).kind)].add(corpus.text_length(n));
-  for (size_t kind = 0; kind < by_kind.size(); ++kind) out += row("tokens, " + corpus.text_kinds()[kind], by_kind[kind].text());
+  for (int64_t n = 0; n < corpus.num_texts(); ++n)
+    by_kind[static_cast<size_t>(corpus.text(n).kind)].add(corpus.text_length(n));
+  for (size_t kind = 0; kind < by_kind.size(); ++kind)
+    out += row("tokens, " + corpus.text_kinds()[kind], by_kind[kind].text());
   return out;
 }
 
@@ -129,8 +133,8 @@ std::string describe_text(const Corpus& corpus, const Tokenizer& tokenizer, int6
 }  // namespace
 
 std::string describe(const Corpus& corpus, const InspectOptions& options) {
-  std::string out =
-      "corpus " + corpus.dir().string() + "\n" + describe_counts(corpus) + describe_lengths(corpus) + describe_options(corpus);
+  std::string out = "corpus " + corpus.dir().string() + "\n" + describe_counts(corpus) + describe_lengths(corpus) +
+                    describe_options(corpus);
   if (options.samples <= 0) return out;
   out += "samples\n";
   CounterRng rng(stream_key(options.seed, Purpose::kIngest));

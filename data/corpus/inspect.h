@@ -12,8 +12,8 @@ struct InspectOptions {
   uint64_t seed = 0;           // which ones
 };
 
-/// A table of counts, history and text lengths, the split and the options, and a few users and decoded texts, as lines for a
-/// terminal. Reads the lengths of all rows, the contents only of the samples.
+/// A table of counts, history and text lengths, the split and the options, and a few users and decoded texts, as lines
+/// for a terminal. Reads the lengths of all rows, the contents only of the samples.
 std::string describe(const Corpus& corpus, const InspectOptions& options = {});
 
 }  // namespace cllm

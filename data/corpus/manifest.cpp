@@ -71,8 +71,8 @@ void check_format(const Json& json) {
   if (!json.is_object() || json.value("format", "") != kCorpusFormat) throw DataError("not the manifest of a corpus");
   const int64_t version = whole_number(json.value("version", Json(0)));
   if (version != kCorpusVersion) {
-    throw DataError("format version " + std::to_string(version) + ", this program reads " + std::to_string(kCorpusVersion) +
-                    "; run `cllm4rec prepare` again");
+    throw DataError("format version " + std::to_string(version) + ", this program reads " +
+                    std::to_string(kCorpusVersion) + "; run `cllm4rec prepare` again");
   }
 }
 
@@ -87,7 +87,8 @@ CorpusManifest from_json(Json json) {
   manifest.vocabulary.num_words = count_from(counts, "words", kMaxRows);
   manifest.vocabulary.num_users = count_from(counts, "users", kMaxRows);
   manifest.vocabulary.num_items = count_from(counts, "items", kMaxRows);
-  for (int part = 0; part < kNumParts; ++part) manifest.num_interactions[part] = count_from(counts, kPartNames[part].data());
+  for (int part = 0; part < kNumParts; ++part)
+    manifest.num_interactions[part] = count_from(counts, kPartNames[part].data());
   manifest.num_texts = count_from(counts, "texts");
   manifest.num_text_tokens = count_from(counts, "text_tokens");
   manifest.text_kinds = json.at("text_kinds").get<std::vector<std::string>>();

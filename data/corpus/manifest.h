@@ -45,7 +45,8 @@ struct CorpusManifest {
 
   /// The text of corpus.json; its "fingerprint" is the digest of all the rest, file checksums included.
   std::string to_text() const;
-  /// DataError (with path) unless it is a manifest of this version, undamaged, whose shards cover their rows without a gap.
+  /// DataError (with path) unless it is a manifest of this version, undamaged, whose shards cover their rows without a
+  /// gap.
   static CorpusManifest parse(const std::string& text, const std::filesystem::path& path);
 
   std::string fingerprint;  // set by parse

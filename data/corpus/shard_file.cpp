@@ -13,7 +13,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "shards are mapped as they are: little-endian");
 
-constexpr uint64_t kAlignment = 64;  // of every dataset in the file: mapped values are aligned, and start on a cache line
+constexpr uint64_t kAlignment =
+    64;  // of every dataset in the file: mapped values are aligned, and start on a cache line
 
 class Handle {
  public:
@@ -35,8 +36,8 @@ class Handle {
 class SilentErrors {
  public:
   SilentErrors() {
-    // A damaged file can leave objects open inside the library; its exit handler would then print that it loops. Ours are closed
-    // by RAII.
+    // A damaged file can leave objects open inside the library; its exit handler would then print that it loops. Ours
+    // are closed by RAII.
     [[maybe_unused]] static const bool once = (H5dont_atexit(), true);
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -83,9 +84,10 @@ void write_dataset(hid_t file, const DatasetView& view, const std::filesystem::p
   require(ok, path, "cannot write dataset '" + view.name + "' (disk full?)");
 }
 
-/// HDF5 reads many older and optional structures, most of them without checksums; damage there has made it loop or crash. So it sees only
-/// files that begin as write_shard begins them: superblock version 3 at byte 0, 8-byte addresses from 0, no extension, the end of the
-/// file where it is, and a root group with a checksummed header ("HDF5 File Format Specification Version 3.0", II.A).
+/// HDF5 reads many older and optional structures, most of them without checksums; damage there has made it loop or
+/// crash. So it sees only files that begin as write_shard begins them: superblock version 3 at byte 0, 8-byte addresses
+/// from 0, no extension, the end of the file where it is, and a root group with a checksummed header ("HDF5 File Format
+/// Specification Version 3.0", II.A).
 bool begins_as_written(std::span<const std::byte> file) {
   constexpr size_t kBytes = 48;
   constexpr uint64_t kUndefined = ~uint64_t{0};
@@ -113,15 +115,16 @@ std::pair<uint64_t, uint64_t> locate(hid_t file, const DatasetSpec& spec, uint64
   require(type.valid() && H5Tequal(type, hdf5_type(spec.type)) > 0, path, where + "has the wrong element type");
   const Handle space(H5Dget_space(dataset), H5Sclose);
   hsize_t count = 0;
-  require(space.valid() && H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &count, nullptr) == 1, path,
-          where + "is not one-dimensional");
+  require(
+      space.valid() && H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &count, nullptr) == 1,
+      path, where + "is not one-dimensional");
   if (spec.count && count != *spec.count) {
     fail(path, where + "has " + std::to_string(count) + " elements, the manifest says " + std::to_string(*spec.count));
   }
   if (count == 0) return {0, 0};
   const Handle properties(H5Dget_create_plist(dataset), H5Pclose);
-  require(properties.valid() && H5Pget_layout(properties) == H5D_CONTIGUOUS && H5Pget_external_count(properties) == 0, path,
-          where + "is not contiguous");
+  require(properties.valid() && H5Pget_layout(properties) == H5D_CONTIGUOUS && H5Pget_external_count(properties) == 0,
+          path, where + "is not contiguous");
   const haddr_t offset = H5Dget_offset(dataset);
   const uint64_t bytes = size_of(spec.type);
   require(offset != HADDR_UNDEF && offset <= file_bytes && count <= (file_bytes - offset) / bytes, path,
@@ -145,16 +148,18 @@ void write_shard(const std::filesystem::path& path, std::span<const DatasetView>
   require(file.close(), path, "cannot close (disk full?)");
 }
 
-ShardFile ShardFile::open(const std::filesystem::path& path, uint64_t expected_bytes, std::span<const DatasetSpec> specs) {
+ShardFile ShardFile::open(const std::filesystem::path& path, uint64_t expected_bytes,
+                          std::span<const DatasetSpec> specs) {
   const SilentErrors silent;
   ShardFile shard;
   shard.file_ = MappedFile(path);
   const uint64_t file_bytes = shard.file_.bytes().size();
   if (file_bytes != expected_bytes) {
-    fail(path,
-         std::to_string(file_bytes) + " bytes, the manifest says " + std::to_string(expected_bytes) + "; copy the corpus again");
+    fail(path, std::to_string(file_bytes) + " bytes, the manifest says " + std::to_string(expected_bytes) +
+                   "; copy the corpus again");
   }
-  require(begins_as_written(shard.file_.bytes()), path, "not an HDF5 file of a corpus, or damaged; copy the corpus again");
+  require(begins_as_written(shard.file_.bytes()), path,
+          "not an HDF5 file of a corpus, or damaged; copy the corpus again");
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_file_locking(access, false, true);  // corpora lie on read-only and network file systems
   const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose);

@@ -1,6 +1,7 @@
 #pragma once
 
-// One HDF5 file of a corpus: contiguous, uncompressed, little-endian one-dimensional datasets, written whole and read by mapping.
+// One HDF5 file of a corpus: contiguous, uncompressed, little-endian one-dimensional datasets, written whole and read
+// by mapping.
 
 #include <concepts>
 #include <cstdint>
@@ -20,7 +21,9 @@ enum class ElementType { kUint8, kInt32, kInt64 };
 template <typename T>
 constexpr ElementType element_type() {
   static_assert(std::same_as<T, uint8_t> || std::same_as<T, int32_t> || std::same_as<T, int64_t>);
-  return std::same_as<T, uint8_t> ? ElementType::kUint8 : std::same_as<T, int32_t> ? ElementType::kInt32 : ElementType::kInt64;
+  return std::same_as<T, uint8_t>   ? ElementType::kUint8
+         : std::same_as<T, int32_t> ? ElementType::kInt32
+                                    : ElementType::kInt64;
 }
 
 /// A dataset to be written; a view of the caller's values.
@@ -47,7 +50,8 @@ struct DatasetSpec {
 
 class ShardFile {
  public:
-  /// Opens, checks every dataset of specs (type, shape, layout, place inside the file) and maps the file. DataError otherwise.
+  /// Opens, checks every dataset of specs (type, shape, layout, place inside the file) and maps the file. DataError
+  /// otherwise.
   static ShardFile open(const std::filesystem::path& path, uint64_t expected_bytes, std::span<const DatasetSpec> specs);
 
   /// A dataset named in specs, of the type named there.

@@ -23,8 +23,8 @@ struct Profile {
   double popularity = 0;       // of a job
 };
 
-/// How much each agreement adds to the log odds of an application. Chosen so that about 2/3 of the applications stay in the
-/// profession.
+/// How much each agreement adds to the log odds of an application. Chosen so that about 2/3 of the applications stay in
+/// the profession.
 constexpr double kSameProfession = 2.5, kSameTitle = 1.0, kSharedSkill = 0.7, kSameCity = 1.0, kPopularitySpread = 0.7;
 
 enum Stream : uint64_t { kUsers, kItems, kChoices, kTexts };
@@ -84,11 +84,14 @@ size_t draw_count(double mean, CounterRng& rng) {
 std::string listing(const Profile& profile, size_t count) {
   const auto& words = kProfessions[profile.profession].skills;
   std::string text(words[profile.skills[0]]);
-  for (size_t n = 1; n < count; ++n) text += std::string(n + 1 == count ? " and " : ", ") + std::string(words[profile.skills[n]]);
+  for (size_t n = 1; n < count; ++n)
+    text += std::string(n + 1 == count ? " and " : ", ") + std::string(words[profile.skills[n]]);
   return text;
 }
 
-std::string title(const Profile& profile) { return std::string(kProfessions[profile.profession].titles[profile.title]); }
+std::string title(const Profile& profile) {
+  return std::string(kProfessions[profile.profession].titles[profile.title]);
+}
 
 std::string with_article(const std::string& noun) {
   return (std::string_view("aeiou").find(noun[0]) == std::string_view::npos ? "a " : "an ") + noun;
@@ -103,14 +106,16 @@ std::string biography(const Profile& user, CounterRng& rng) {
 std::string job_text(const Profile& job, CounterRng& rng) {
   std::string name = title(job);
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
-  return name + " wanted in " + std::string(kCities[job.city]) + ". " + std::string(kCompanies[rng.below(kCompanies.size())]) +
-         " offers a position in " + std::string(kProfessions[job.profession].field) + ". You bring experience with " +
-         listing(job, 4) + ".";
+  return name + " wanted in " + std::string(kCities[job.city]) + ". " +
+         std::string(kCompanies[rng.below(kCompanies.size())]) + " offers a position in " +
+         std::string(kProfessions[job.profession].field) + ". You bring experience with " + listing(job, 4) + ".";
 }
 
 std::string note(const Profile& user, const Profile& job) {
-  const std::string place = user.city == job.city ? "close to where I live" : "worth moving to " + std::string(kCities[job.city]);
-  return "I applied as " + with_article(title(job)) + " because I like " + listing(job, 2) + ", and it is " + place + ".";
+  const std::string place =
+      user.city == job.city ? "close to where I live" : "worth moving to " + std::string(kCities[job.city]);
+  return "I applied as " + with_article(title(job)) + " because I like " + listing(job, 2) + ", and it is " + place +
+         ".";
 }
 
 std::string raw_id(const char* prefix, size_t number) {
@@ -122,7 +127,9 @@ std::string raw_id(const char* prefix, size_t number) {
 /// A TSV file with a header; a failed write is an error when it is closed.
 class Table {
  public:
-  Table(const std::filesystem::path& path, const std::string& header) : path_(path), out_(path) { out_ << header << '\n'; }
+  Table(const std::filesystem::path& path, const std::string& header) : path_(path), out_(path) {
+    out_ << header << '\n';
+  }
   template <typename... Fields>
   void row(const std::string& first, const Fields&... fields) {
     out_ << first;
@@ -177,7 +184,8 @@ void make_demo_data(const std::filesystem::path& dir, const DemoOptions& options
     int order = 0;
     for (const size_t job : choose_jobs(users[user], jobs, count, rng)) {
       interactions.row(raw_id("user-", user), raw_id("job-", job), order++);
-      if (rng.uniform() < options.notes) texts.row(raw_id("user-", user), raw_id("job-", job), note(users[user], jobs[job]));
+      if (rng.uniform() < options.notes)
+        texts.row(raw_id("user-", user), raw_id("job-", job), note(users[user], jobs[job]));
     }
   }
   interactions.close();

@@ -74,7 +74,8 @@ InternalIds filter_and_permute(RecordFile<Pair>& pairs, IngestFolder& work) {
   if (ids.num_users == 0 || ids.num_items == 0 || pairs.size() == 0) {
     throw DataError("no interaction is left: " + std::to_string(work.log.rows()) + " rows read, " +
                     std::to_string(work.report.below_threshold) + " below the rating threshold, " +
-                    std::to_string(work.report.filtered_interactions) + " removed by k-core and minimum history; lower these");
+                    std::to_string(work.report.filtered_interactions) +
+                    " removed by k-core and minimum history; lower these");
   }
   return ids;
 }

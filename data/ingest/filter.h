@@ -15,8 +15,8 @@ struct InternalIds {
   uint32_t num_users = 0, num_items = 0;
 };
 
-/// Iterative k-core with a minimum history of users, then a seeded random permutation of the survivors (raw order -> internal
-/// ids). Without a filter everything that is known stays, users and items without interactions included.
+/// Iterative k-core with a minimum history of users, then a seeded random permutation of the survivors (raw order ->
+/// internal ids). Without a filter everything that is known stays, users and items without interactions included.
 InternalIds filter_and_permute(RecordFile<Pair>& pairs, IngestFolder& work);
 
 }  // namespace cllm

@@ -15,7 +15,8 @@ size_t IdMap::slot_of(std::string_view id, uint64_t hash) const {
   const size_t mask = slots_.size() - 1;
   const auto tag = static_cast<uint32_t>(hash >> 32);
   size_t slot = hash & mask;
-  while (slots_[slot].number != kFree && (slots_[slot].tag != tag || name(slots_[slot].number) != id)) slot = (slot + 1) & mask;
+  while (slots_[slot].number != kFree && (slots_[slot].tag != tag || name(slots_[slot].number) != id))
+    slot = (slot + 1) & mask;
   return slot;
 }
 

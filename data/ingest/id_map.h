@@ -8,8 +8,8 @@
 
 namespace cllm {
 
-/// Raw ids <-> 0, 1, 2, ... in the order of their first appearance. About 25 bytes per id besides its characters: an arena of
-/// length-prefixed strings, their places, and an open-addressing table.
+/// Raw ids <-> 0, 1, 2, ... in the order of their first appearance. About 25 bytes per id besides its characters: an
+/// arena of length-prefixed strings, their places, and an open-addressing table.
 class IdMap {
  public:
   static constexpr size_t kMaxLength = 1024;  // bytes of an id

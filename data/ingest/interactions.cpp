@@ -75,14 +75,16 @@ class Collector : public RowSink {
  private:
   void declare(IdMap& ids, std::string_view id, Origin origin) {
     if (!is_good_id(id)) return work_.log.add(Problem::kId, origin, quoted(id));
-    if (ids.intern(id) + 1 != ids.size()) work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
+    if (ids.intern(id) + 1 != ids.size())
+      work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
     check_memory();
   }
   std::optional<uint32_t> number(IdMap& ids, std::string_view id, bool declared, Origin origin, const char* what) {
     if (declared) {
       const auto known = ids.find(id);
       if (!known)
-        work_.log.add(Problem::kUnknownId, origin, std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
+        work_.log.add(Problem::kUnknownId, origin,
+                      std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
       return known;
     }
     if (!is_good_id(id)) {
@@ -97,9 +99,10 @@ class Collector : public RowSink {
     if (++calls_ % kEvery != 0) return;
     const uint64_t used = work_.users.memory_bytes() + work_.items.memory_bytes();
     if (used > work_.options.memory_bytes / kMapShare) {
-      throw DataError("the ids of " + std::to_string(work_.users.size()) + " users and " + std::to_string(work_.items.size()) +
-                      " items need more than a third of the memory limit; allow at least " + std::to_string((used * 6) >> 20) +
-                      " MiB");
+      throw DataError("the ids of " + std::to_string(work_.users.size()) + " users and " +
+                      std::to_string(work_.items.size()) +
+                      " items need more than a third of the memory limit; allow at least " +
+                      std::to_string((used * 6) >> 20) + " MiB");
     }
   }
 
@@ -115,7 +118,8 @@ Part parse_part(std::string_view text, const TableReader& rows, const ProblemLog
   throw DataError(log.where(rows.origin()) + ": part " + quoted(text) + " of the split; expected train, val or test");
 }
 
-/// A pair of the split file that no interaction has: a bad row, unless the rating threshold may have removed the interaction.
+/// A pair of the split file that no interaction has: a bad row, unless the rating threshold may have removed the
+/// interaction.
 void no_interaction(IngestFolder& work, Origin origin, const std::string& detail) {
   if (work.options.rating_threshold) {
     ++work.report.split_rows_unused;
@@ -126,7 +130,8 @@ void no_interaction(IngestFolder& work, Origin origin, const std::string& detail
 
 void read_split_file(IngestFolder& work, PairSorter& split) {
   Intake intake{work.log, {}};
-  TableReader rows(work.options.split_file, {{{"user", "user_id"}}, {{"item", "item_id"}}, {{"part", "split"}}}, intake);
+  TableReader rows(work.options.split_file, {{{"user", "user_id"}}, {{"item", "item_id"}}, {{"part", "split"}}},
+                   intake);
   while (rows.next()) {
     Pair pair;
     const auto user = work.users.find(rows.field(0)), item = work.items.find(rows.field(1));
@@ -151,7 +156,8 @@ std::string names(const IngestFolder& work, const Pair& pair) {
 /// Hands out the distinct pairs of a sorter; the others are bad rows, or counted in merged.
 class DistinctPairs {
  public:
-  DistinctPairs(PairSorter& sorter, IngestFolder& work, uint64_t* merged) : sorter_(sorter), work_(work), merged_(merged) {
+  DistinctPairs(PairSorter& sorter, IngestFolder& work, uint64_t* merged)
+      : sorter_(sorter), work_(work), merged_(merged) {
     sorter_.finish();
     has_next_ = sorter_.next(next_);
   }
@@ -179,8 +185,12 @@ class DistinctPairs {
 
 /// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows.
 void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, RecordFile<Pair>& out) {
-  const auto before = [](const Pair& a, const Pair& b) { return std::pair(a.user, a.item) < std::pair(b.user, b.item); };
-  const auto split_only = [&](const Pair& s) { no_interaction(work, s.origin(), "no interaction of " + names(work, s)); };
+  const auto before = [](const Pair& a, const Pair& b) {
+    return std::pair(a.user, a.item) < std::pair(b.user, b.item);
+  };
+  const auto split_only = [&](const Pair& s) {
+    no_interaction(work, s.origin(), "no interaction of " + names(work, s));
+  };
   Pair pair, part;
   bool has_part = split.next(part);
   while (pairs.next(pair)) {

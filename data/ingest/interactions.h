@@ -29,8 +29,8 @@ struct IngestFolder {
   PrepareReport report;
 };
 
-/// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time stays), and
-/// parts of a split file joined to them. Throws DataError if too many rows are bad.
+/// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time
+/// stays), and parts of a split file joined to them. Throws DataError if too many rows are bad.
 RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work);
 
 }  // namespace cllm

@@ -8,8 +8,8 @@
 
 namespace cllm {
 
-/// Lines of a plain or gzip-compressed file, without their line ends (LF or CRLF); a byte order mark at the start is skipped.
-/// DataError: cannot open or read, truncated gzip, a line longer than kMaxLine.
+/// Lines of a plain or gzip-compressed file, without their line ends (LF or CRLF); a byte order mark at the start is
+/// skipped. DataError: cannot open or read, truncated gzip, a line longer than kMaxLine.
 class LineReader {
  public:
   static constexpr size_t kMaxLine = size_t{64} << 20;

@@ -10,8 +10,8 @@ namespace cllm {
 /// Well-formed UTF-8 without U+0000: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
 
-/// A point in time or an order: an integer, a decimal number (cut to its integer), or "2018-07-07[ T]22:09:11" as UTC seconds.
-/// Empty is 0. nullopt: none of these.
+/// A point in time or an order: an integer, a decimal number (cut to its integer), or "2018-07-07[ T]22:09:11" as UTC
+/// seconds. Empty is 0. nullopt: none of these.
 std::optional<int64_t> parse_time(std::string_view text);
 
 /// The whole text as a finite number.

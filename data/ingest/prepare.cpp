@@ -35,11 +35,12 @@ void check(const PrepareOptions& options) {
   require(options.memory_bytes >= kMinMemory, "prepare: the memory limit must be at least 64 MiB");
   require(options.shard_bytes > 0 && options.shard_bytes <= options.memory_bytes / 8,
           "prepare: shards of " + std::to_string(options.shard_bytes >> 20) +
-              " MiB; they may have at most an eighth of the memory limit of " + std::to_string(options.memory_bytes >> 20) +
-              " MiB");
+              " MiB; they may have at most an eighth of the memory limit of " +
+              std::to_string(options.memory_bytes >> 20) + " MiB");
   require(options.k_core >= 0 && options.min_history >= 0, "prepare: k-core and minimum history must not be negative");
   require(options.max_text_tokens > 0, "prepare: the maximum of text tokens must be positive");
-  require(options.error_limit >= 0 && options.error_limit <= 1, "prepare: the error limit is a share of the rows, 0 .. 1");
+  require(options.error_limit >= 0 && options.error_limit <= 1,
+          "prepare: the error limit is a share of the rows, 0 .. 1");
   require((options.split == SplitMethod::kFile) == !options.split_file.empty(),
           "prepare: a split file belongs to the split 'file' and only to it");
 }
@@ -62,7 +63,8 @@ void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, CorpusMan
 
 Tokenizer make_tokenizer(const PrepareOptions& options, TextSpool& spool) {
   if (!options.tokenizer.empty()) return Tokenizer::load(options.tokenizer);
-  require(spool.size() > 0, "prepare: the input has no texts to train a tokenizer on; give a folder with tokenizer files");
+  require(spool.size() > 0,
+          "prepare: the input has no texts to train a tokenizer on; give a folder with tokenizer files");
   spool.rewind();
   TextSpool::Entry entry;
   uint64_t done = 0;
@@ -87,7 +89,8 @@ Json options_as_json(const PrepareOptions& options, const Source& source) {
     if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
   }
   if (!options.split_file.empty()) files.push_back(options.split_file);
-  for (const auto& file : files) json["input"].push_back({{"file", file.filename().string()}, {"bytes", fs::file_size(file)}});
+  for (const auto& file : files)
+    json["input"].push_back({{"file", file.filename().string()}, {"bytes", fs::file_size(file)}});
   json["rating_threshold"] = options.rating_threshold ? Json(*options.rating_threshold) : Json();
   json["k_core"] = options.k_core;
   json["min_history"] = options.min_history;
@@ -188,19 +191,20 @@ std::string describe(const PrepareReport& report) {
     return count == 0 ? "" : "  " + what + ": " + std::to_string(count) + "\n";
   };
   const auto& counts = report.num_interactions;
-  std::string out = std::to_string(report.vocabulary.num_users) + " users, " + std::to_string(report.vocabulary.num_items) +
-                    " items, " + std::to_string(counts[0] + counts[1] + counts[2]) + " interactions (" +
-                    std::to_string(counts[0]) + " train, " + std::to_string(counts[1]) + " validation, " +
-                    std::to_string(counts[2]) + " test), " + std::to_string(report.num_texts) + " texts of " +
-                    std::to_string(report.num_text_tokens) + " tokens, " + std::to_string(report.vocabulary.num_words) +
-                    " words\n";
+  std::string out = std::to_string(report.vocabulary.num_users) + " users, " +
+                    std::to_string(report.vocabulary.num_items) + " items, " +
+                    std::to_string(counts[0] + counts[1] + counts[2]) + " interactions (" + std::to_string(counts[0]) +
+                    " train, " + std::to_string(counts[1]) + " validation, " + std::to_string(counts[2]) + " test), " +
+                    std::to_string(report.num_texts) + " texts of " + std::to_string(report.num_text_tokens) +
+                    " tokens, " + std::to_string(report.vocabulary.num_words) + " words\n";
   out += line("rows read", report.rows_read) + line("interactions below the rating threshold", report.below_threshold) +
          line("repeated interactions merged", report.duplicates_merged) +
          line("interactions removed by k-core and minimum history", report.filtered_interactions) +
          line("users removed", report.filtered_users) + line("items removed", report.filtered_items) +
          line("rows of the split file without use", report.split_rows_unused) +
          line("texts of held-out pairs left out", report.held_out_texts) +
-         line("texts left out (empty, or not of this corpus)", report.unused_texts) + line("texts cut", report.cut_texts);
+         line("texts left out (empty, or not of this corpus)", report.unused_texts) +
+         line("texts cut", report.cut_texts);
   for (const auto& bad : report.bad_rows) {
     out += line("bad rows left out, " + bad.problem, bad.count);
     for (const std::string& example : bad.examples) out += "    " + example + "\n";

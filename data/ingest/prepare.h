@@ -29,8 +29,8 @@ struct PrepareOptions {
   SourceOptions source;
 
   std::optional<double> rating_threshold;  // keep interactions with at least this rating
-  int64_t k_core = 0;                      // keep users and items with at least so many interactions, iterated until stable
-  int64_t min_history = 0;                 // the same, of users only
+  int64_t k_core = 0;       // keep users and items with at least so many interactions, iterated until stable
+  int64_t min_history = 0;  // the same, of users only
   SplitMethod split = SplitMethod::kRandom;
   std::filesystem::path split_file;
   uint64_t seed = 0;  // of the split and of the permutation of internal ids
@@ -69,10 +69,10 @@ struct PrepareReport {
   std::vector<std::string> notices;  // for a person to read
 };
 
-/// Reads raw files and writes a corpus. Memory stays within memory_bytes whatever the number of interactions and texts; only the
-/// maps of raw ids grow with users + items (about 60 bytes and the id's characters each; too many of them for memory_bytes is a
-/// DataError). The same input and options (memory, threads and folder names aside) give the same bytes. The corpus appears by one
-/// rename at the end.
+/// Reads raw files and writes a corpus. Memory stays within memory_bytes whatever the number of interactions and texts;
+/// only the maps of raw ids grow with users + items (about 60 bytes and the id's characters each; too many of them for
+/// memory_bytes is a DataError). The same input and options (memory, threads and folder names aside) give the same
+/// bytes. The corpus appears by one rename at the end.
 PrepareReport prepare(const PrepareOptions& options);
 
 /// The report as lines for a terminal.

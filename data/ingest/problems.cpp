@@ -47,7 +47,8 @@ void ProblemLog::check(double limit) const {
   const uint64_t bad = bad_rows();
   if (static_cast<double>(bad) <= limit * static_cast<double>(rows_)) return;
   std::string message = std::to_string(bad) + " of " + std::to_string(rows_) +
-                        " input rows are bad, more than the error limit of " + std::to_string(limit * 100).substr(0, 5) + " %: ";
+                        " input rows are bad, more than the error limit of " +
+                        std::to_string(limit * 100).substr(0, 5) + " %: ";
   for (size_t n = 0; n < kNumProblems; ++n) {
     if (tallies_[n].count == 0) continue;
     message += std::to_string(tallies_[n].count) + " x " + std::string(name(static_cast<Problem>(n))) + " (";

@@ -29,12 +29,14 @@ class ProblemLog {
     std::vector<std::string> examples;  // "file:line: detail"
   };
 
-  /// Number of a file, for Origin. Files are named by their last component; first_time is false when the file was opened before.
+  /// Number of a file, for Origin. Files are named by their last component; first_time is false when the file was
+  /// opened before.
   uint64_t open(const std::filesystem::path& file, bool* first_time = nullptr);
   void count_row() { ++rows_; }
   void add(Problem problem, Origin origin, const std::string& detail);
 
-  /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are bad.
+  /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are
+  /// bad.
   void check(double limit) const;
 
   uint64_t rows() const { return rows_; }

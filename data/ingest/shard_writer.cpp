@@ -96,8 +96,8 @@ void ShardFamily::write(int64_t rows, std::span<const DatasetView> datasets) {
   entries_.push_back({describe_file(corpus_, name), first_row, rows});
 }
 
-void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work, CorpusManifest& manifest,
-                 RecordFile<PackedPair>& held_out) {
+void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work,
+                 CorpusManifest& manifest, RecordFile<PackedPair>& held_out) {
   const std::vector<uint32_t> raw_of = inverse(ids.users, ids.num_users);
   ShardFamily family(work.folder, "users");
   pairs.finish();

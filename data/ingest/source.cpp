@@ -20,13 +20,15 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& dir, const Sour
   if (!source && (any || format == InputFormat::kYelp)) source = open_yelp(dir);
   if (!source && (any || format == InputFormat::kAmazon)) source = open_amazon(dir);
   if (source) return source;
-  throw DataError(dir.string() +
-                  ": no input found; expected interactions.tsv/.csv/.jsonl, MovieLens ratings.csv, Yelp *review.json or "
-                  "Amazon review files, each also with .gz (" +
-                  (any ? "any format was looked for)" : "only the format given was looked for)"));
+  throw DataError(
+      dir.string() +
+      ": no input found; expected interactions.tsv/.csv/.jsonl, MovieLens ratings.csv, Yelp *review.json or "
+      "Amazon review files, each also with .gz (" +
+      (any ? "any format was looked for)" : "only the format given was looked for)"));
 }
 
-void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink, Intake& intake) {
+void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink,
+                            Intake& intake) {
   TableReader rows(path, {{columns.user}, {columns.item}, {columns.time, false}, {columns.rating, false}}, intake);
   while (rows.next()) {
     InteractionRow row{rows.field(0), rows.field(1), 0, {}, rows.origin()};
@@ -67,7 +69,8 @@ void read_text_table(const std::filesystem::path& path, const TextTable& table, 
   }
 }
 
-std::vector<std::filesystem::path> files_named(const std::filesystem::path& dir, const std::vector<std::string>& extensions,
+std::vector<std::filesystem::path> files_named(const std::filesystem::path& dir,
+                                               const std::vector<std::string>& extensions,
                                                bool (*wanted)(std::string_view stem)) {
   std::vector<std::filesystem::path> found;
   for (const auto& entry : std::filesystem::directory_iterator(dir)) {

@@ -45,7 +45,7 @@ class Source {
   virtual void read_texts(RowSink& sink, Intake& intake) = 0;
   virtual std::vector<std::filesystem::path> interaction_files() const = 0;  // read by read_interactions
   virtual std::vector<std::filesystem::path> text_files() const = 0;         // read by read_texts
-  virtual const char* notice() const { return nullptr; }                     // what a person should know about the choices made
+  virtual const char* notice() const { return nullptr; }  // what a person should know about the choices made
 };
 
 enum class InputFormat { kAuto, kTsv, kCsv, kJsonl, kMovieLens, kAmazon, kYelp };
@@ -54,14 +54,16 @@ enum class UserTexts { kAuto, kYes, kNo };
 struct SourceOptions {
   InputFormat format = InputFormat::kAuto;
   UserTexts user_texts =
-      UserTexts::kAuto;         // is the second column of the users file a text? kAuto: yes if any value has a blank in it
-  std::filesystem::path texts;  // own layout: the file of review texts; empty: texts.* or explanations.* if there is one
+      UserTexts::kAuto;  // is the second column of the users file a text? kAuto: yes if any value has a blank in it
+  std::filesystem::path
+      texts;  // own layout: the file of review texts; empty: texts.* or explanations.* if there is one
 };
 
 /// DataError if the folder holds no such files, or two candidates.
 std::unique_ptr<Source> open_source(const std::filesystem::path& dir, const SourceOptions& options);
 
-std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir, const SourceOptions& options);  // null: not this layout
+std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir,
+                                        const SourceOptions& options);  // null: not this layout
 std::unique_ptr<Source> open_movielens(const std::filesystem::path& dir);
 std::unique_ptr<Source> open_amazon(const std::filesystem::path& dir);
 std::unique_ptr<Source> open_yelp(const std::filesystem::path& dir);
@@ -70,7 +72,8 @@ std::unique_ptr<Source> open_yelp(const std::filesystem::path& dir);
 struct InteractionColumns {
   std::vector<std::string> user, item, time, rating;  // names in a header or keys of an object
 };
-void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink, Intake& intake);
+void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink,
+                            Intake& intake);
 
 struct TextColumn {
   std::string kind;
@@ -84,7 +87,8 @@ struct TextTable {
 void read_text_table(const std::filesystem::path& path, const TextTable& table, RowSink& sink, Intake& intake);
 
 /// Files in the folder (sorted) whose name without .gz and extension satisfies `wanted`.
-std::vector<std::filesystem::path> files_named(const std::filesystem::path& dir, const std::vector<std::string>& extensions,
+std::vector<std::filesystem::path> files_named(const std::filesystem::path& dir,
+                                               const std::vector<std::string>& extensions,
                                                bool (*wanted)(std::string_view stem));
 
 }  // namespace cllm

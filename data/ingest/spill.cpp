@@ -28,7 +28,8 @@ void SpillFile::append(const void* data, size_t bytes) {
   while (bytes > 0) {
     const ssize_t count = ::pwrite(fd_, from, bytes, static_cast<off_t>(size_));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw DataError(std::string("cannot write a temporary file next to the output: ") + std::strerror(errno));
+    if (count < 0)
+      throw DataError(std::string("cannot write a temporary file next to the output: ") + std::strerror(errno));
     from += count;
     bytes -= static_cast<size_t>(count);
     size_ += static_cast<uint64_t>(count);
@@ -41,7 +42,8 @@ void SpillFile::read(void* data, size_t bytes, uint64_t offset) const {
     const ssize_t count = ::pread(fd_, to, bytes, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0)
-      throw DataError(std::string("cannot read a temporary file back: ") + (count < 0 ? std::strerror(errno) : "it ends early"));
+      throw DataError(std::string("cannot read a temporary file back: ") +
+                      (count < 0 ? std::strerror(errno) : "it ends early"));
     to += count;
     bytes -= static_cast<size_t>(count);
     offset += static_cast<uint64_t>(count);

@@ -81,7 +81,8 @@ class RecordFile {
     return {file_, 0, file_.size(), kBuffer * sizeof(T)};
   }
   uint64_t size() const { return file_.size() / sizeof(T) + buffer_.size(); }
-  /// All records for random access; the kernel may drop the pages at any time, so they cost no memory that is needed elsewhere.
+  /// All records for random access; the kernel may drop the pages at any time, so they cost no memory that is needed
+  /// elsewhere.
   MappedFile map() {
     flush();
     return file_.map();
@@ -97,8 +98,8 @@ class RecordFile {
   std::vector<T> buffer_;
 };
 
-/// Sorts more records than fit into memory: sorted runs are spilled and merged. Less must be a total order for a deterministic
-/// result.
+/// Sorts more records than fit into memory: sorted runs are spilled and merged. Less must be a total order for a
+/// deterministic result.
 template <typename T, typename Less = std::less<T>>
 class ExternalSorter {
  public:
@@ -107,7 +108,8 @@ class ExternalSorter {
 
   void add(const T& record) {
     if (buffer_.size() == capacity_) spill();
-    if (buffer_.empty()) buffer_.reserve(capacity_);  // at once: growing would hold two copies; untouched pages cost nothing
+    if (buffer_.empty())
+      buffer_.reserve(capacity_);  // at once: growing would hold two copies; untouched pages cost nothing
     buffer_.push_back(record);
     ++count_;
   }

@@ -34,7 +34,8 @@ void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const P
   const auto flush = [&] {
     if (history.empty()) return;
     split_history(history, options.split, stream_key(options.seed, Purpose::kSplit, history[0].user));
-    for (const Pair& pair : history) out.add(pack(ids.users[pair.user], static_cast<Part>(pair.part), ids.items[pair.item]));
+    for (const Pair& pair : history)
+      out.add(pack(ids.users[pair.user], static_cast<Part>(pair.part), ids.items[pair.item]));
     history.clear();
   };
   constexpr uint64_t kReportEvery = 1 << 16;

@@ -4,7 +4,8 @@
 
 namespace cllm {
 
-/// The folder OUT.tmp-PID that becomes the corpus OUT by a rename; gone if that never happens. A killed run leaves it behind.
+/// The folder OUT.tmp-PID that becomes the corpus OUT by a rename; gone if that never happens. A killed run leaves it
+/// behind.
 class StagingFolder {
  public:
   explicit StagingFolder(const std::filesystem::path& output);
@@ -14,8 +15,8 @@ class StagingFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// The one commit point. An older corpus of that name is moved away first and deleted last: there is no moment with a mixture
-  /// of both.
+  /// The one commit point. An older corpus of that name is moved away first and deleted last: there is no moment with a
+  /// mixture of both.
   void publish();
 
  private:

@@ -17,8 +17,8 @@ std::string extension_of(std::filesystem::path path) {
   return path.extension();
 }
 
-/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects and null:
-/// nothing.
+/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects
+/// and null: nothing.
 void append_text(const Json& value, std::string& out, int depth = 0) {
   constexpr int kMaxDepth = 8;
   if (value.is_array() && depth < kMaxDepth) {

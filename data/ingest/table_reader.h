@@ -26,9 +26,9 @@ struct Intake {
 /// Rows of a table by wanted columns, whatever the file is, told by its name (.gz allowed):
 ///   .tsv, .txt    tab-separated, no quoting          .csv   RFC 4180, quoted fields may hold commas and line ends
 ///   .jsonl, .json one JSON object per line; arrays are joined with ", "; Python literals are accepted, too
-/// A first row of a TSV or CSV file that consists of column names only is a header; without one the columns come in the wanted
-/// order, and trailing optional ones may be missing. All rows must be as wide as the first. Bad rows go to the log and are
-/// skipped.
+/// A first row of a TSV or CSV file that consists of column names only is a header; without one the columns come in the
+/// wanted order, and trailing optional ones may be missing. All rows must be as wide as the first. Bad rows go to the
+/// log and are skipped.
 class TableReader {
  public:
   TableReader(const std::filesystem::path& path, std::vector<Column> columns, Intake& intake);

@@ -15,8 +15,8 @@ constexpr size_t kBytesPerToken = 64;  // no more of a text than max_text_tokens
 
 class TextCollector : public RowSink {
  public:
-  TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, IngestFolder& work, std::vector<std::string>& kinds,
-                TextSpool& spool)
+  TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, IngestFolder& work,
+                std::vector<std::string>& kinds, TextSpool& spool)
       : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool) {}
 
   void text(const TextRow& row) override {
@@ -34,11 +34,12 @@ class TextCollector : public RowSink {
 
  private:
   /// -1: none is named; nullopt: not in the corpus.
-  std::optional<int32_t> internal_id(std::string_view raw, const IdMap& map, const std::vector<uint32_t>& internal, bool declared,
-                                     Origin origin) {
+  std::optional<int32_t> internal_id(std::string_view raw, const IdMap& map, const std::vector<uint32_t>& internal,
+                                     bool declared, Origin origin) {
     if (raw.empty()) return -1;
     const auto number = map.find(raw);
-    if (!number && declared) work_.log.add(Problem::kUnknownId, origin, "text of " + quoted(raw) + ", which is not listed");
+    if (!number && declared)
+      work_.log.add(Problem::kUnknownId, origin, "text of " + quoted(raw) + ", which is not listed");
     if (!number || internal[*number] == kDropped) return std::nullopt;
     return static_cast<int32_t>(internal[*number]);
   }
@@ -94,7 +95,8 @@ struct TextBatch {
       for (size_t n = thread; n < entries.size(); n += num_threads) tokens[n] = tokenizer.encode(entries[n].text);
     };
     std::vector<std::future<void>> others;
-    for (size_t thread = 1; thread < num_threads; ++thread) others.push_back(std::async(std::launch::async, work, thread));
+    for (size_t thread = 1; thread < num_threads; ++thread)
+      others.push_back(std::async(std::launch::async, work, thread));
     work(0);
     for (auto& other : others) other.get();
   }
@@ -120,7 +122,8 @@ struct TextColumns {
 void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, IngestFolder& work,
                    std::vector<std::string>& kinds, TextSpool& spool) {
   const MappedFile mapped = held_out.map();
-  const std::span pairs(reinterpret_cast<const PackedPair*>(mapped.bytes().data()), mapped.bytes().size() / sizeof(PackedPair));
+  const std::span pairs(reinterpret_cast<const PackedPair*>(mapped.bytes().data()),
+                        mapped.bytes().size() / sizeof(PackedPair));
   TextCollector collector(ids, pairs, work, kinds, spool);
   uint64_t total = 0, done = 0;
   for (const auto& file : source.text_files()) total += std::filesystem::file_size(file);

@@ -8,8 +8,8 @@
 
 namespace cllm {
 
-/// Reads the texts of the source and keeps those whose user and item are in the corpus, except the texts of held-out pairs.
-/// New kinds are appended to kinds. Bad rows go to the log.
+/// Reads the texts of the source and keeps those whose user and item are in the corpus, except the texts of held-out
+/// pairs. New kinds are appended to kinds. Bad rows go to the log.
 void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, IngestFolder& work,
                    std::vector<std::string>& kinds, TextSpool& spool);
 

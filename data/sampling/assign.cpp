@@ -11,7 +11,8 @@ namespace cllm {
 std::vector<int> assign_balanced(std::span<const int64_t> lengths, int num_ranks) {
   std::vector<size_t> longest_first(lengths.size());
   std::iota(longest_first.begin(), longest_first.end(), size_t{0});
-  std::stable_sort(longest_first.begin(), longest_first.end(), [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
+  std::stable_sort(longest_first.begin(), longest_first.end(),
+                   [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
 
   using Load = std::pair<int64_t, int>;  // tokens, rank
   std::priority_queue<Load, std::vector<Load>, std::greater<>> loads;

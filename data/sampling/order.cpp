@@ -11,7 +11,8 @@ namespace cllm {
 namespace {
 
 constexpr int kRounds = 6;
-// A network of very few bits reaches only a small part of the permutations; 256 values at least, at a few more walks for tiny n.
+// A network of very few bits reaches only a small part of the permutations; 256 values at least, at a few more walks
+// for tiny n.
 constexpr int kMinHalfBits = 4;
 
 }  // namespace
@@ -39,7 +40,8 @@ int64_t EpochOrder::at(int64_t position) const {
   if (position < 0 || static_cast<uint64_t>(position) >= num_samples_)
     throw std::out_of_range("EpochOrder: position " + std::to_string(position) + " of " + std::to_string(num_samples_));
   if (order_ == SampleOrder::kSequential) return position;
-  // Cycle walking (Black and Rogaway, 2002): the cycle through `position` comes back below num_samples; at most 4 n + 256 values.
+  // Cycle walking (Black and Rogaway, 2002): the cycle through `position` comes back below num_samples; at most 4 n +
+  // 256 values.
   uint64_t value = permute_once(static_cast<uint64_t>(position));
   while (value >= num_samples_) value = permute_once(value);
   return static_cast<int64_t>(value);

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "data/sampling/preset.h"
-
 namespace cllm {
+
+enum class SampleOrder { kShuffled, kSequential };
 
 /// Order of n samples in one epoch: a pseudo-random permutation in O(1) memory, or as they stand. Random access, pure.
 class EpochOrder {

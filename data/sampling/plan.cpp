@@ -6,9 +6,11 @@
 
 namespace cllm {
 
-std::vector<PlannedSample> plan_step(const EpochOrder& order, int64_t num_samples, const BatchShape& shape, int64_t step) {
+std::vector<PlannedSample> plan_step(const EpochOrder& order, int64_t num_samples, const BatchShape& shape,
+                                     int64_t step) {
   if (step < 0 || step >= shape.num_steps(num_samples))
-    throw std::out_of_range("plan: step " + std::to_string(step) + " of " + std::to_string(shape.num_steps(num_samples)));
+    throw std::out_of_range("plan: step " + std::to_string(step) + " of " +
+                            std::to_string(shape.num_steps(num_samples)));
   const int64_t first = step * shape.samples_per_step();
   const int64_t last = std::min(first + shape.samples_per_step(), num_samples);
   std::vector<PlannedSample> samples;

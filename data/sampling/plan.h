@@ -22,8 +22,9 @@ struct PlannedSample {
   int32_t group;   // 0 .. G - 1
 };
 
-/// The samples of global step `step` of an epoch. Pure, the same on every rank; the cost does not depend on num_samples.
-/// std::out_of_range for a step that the epoch does not have.
-std::vector<PlannedSample> plan_step(const EpochOrder& order, int64_t num_samples, const BatchShape& shape, int64_t step);
+/// The samples of global step `step` of an epoch. Pure, the same on every rank; the cost does not depend on
+/// num_samples. std::out_of_range for a step that the epoch does not have.
+std::vector<PlannedSample> plan_step(const EpochOrder& order, int64_t num_samples, const BatchShape& shape,
+                                     int64_t step);
 
 }  // namespace cllm

@@ -15,8 +15,8 @@
 
 namespace cllm {
 
-/// Makes the values of steps first, first + 1, ..., last - 1 in a background thread, at most `depth` ahead of next(). They are those that
-/// make() gives, in order. The destructor stops after the value in work and waits for the thread.
+/// Makes the values of steps first, first + 1, ..., last - 1 in a background thread, at most `depth` ahead of next().
+/// They are those that make() gives, in order. The destructor stops after the value in work and waits for the thread.
 template <typename Value>
 class Prefetcher {
  public:
@@ -29,8 +29,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// The next value, nullopt after the last; waits for it. What make() threw for a value is thrown here in its place, and the stream
-  /// ends with it.
+  /// The next value, nullopt after the last; waits for it. What make() threw for a value is thrown here in its place,
+  /// and the stream ends with it.
   std::optional<Value> next() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return !ready_.empty() || finished_; });

@@ -1,5 +1,6 @@
-// Tokenizer::train: byte-pair encoding (Sennrich et al., ACL 2016) over GPT-2's words. As in the Hugging Face trainer, the most
-// frequent pair is merged next and the pair of smaller ids wins a tie, so that equal texts give equal vocabularies.
+// Tokenizer::train: byte-pair encoding (Sennrich et al., ACL 2016) over GPT-2's words. As in the Hugging Face trainer,
+// the most frequent pair is merged next and the pair of smaller ids wins a tie, so that equal texts give equal
+// vocabularies.
 
 #include <algorithm>
 #include <queue>
@@ -86,7 +87,9 @@ class BpeTrainer {
   struct Candidate {
     int64_t count;
     Pair pair;
-    bool operator<(const Candidate& other) const { return count != other.count ? count < other.count : pair > other.pair; }
+    bool operator<(const Candidate& other) const {
+      return count != other.count ? count < other.count : pair > other.pair;
+    }
   };
 
   void count_pairs(size_t n) {
@@ -115,7 +118,8 @@ class BpeTrainer {
     for (const Pair& other : grown) queue_.push({counts_[other], other});
   }
 
-  /// Replaces the pair in one word. Pairs that vanish lose the word's count; those that arise gain it and are listed in `grown`.
+  /// Replaces the pair in one word. Pairs that vanish lose the word's count; those that arise gain it and are listed in
+  /// `grown`.
   void merge_in(uint32_t n, const Pair& pair, int32_t merged, std::unordered_set<Pair, PairHash>& grown) {
     Word& word = words_[n];
     std::vector<int32_t>& symbols = word.symbols;

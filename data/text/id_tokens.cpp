@@ -69,7 +69,9 @@ std::string_view strip_right(std::string_view text) {
 std::vector<int32_t> encode_with_ids(const Tokenizer& tokenizer, const Vocabulary& vocabulary, std::string_view text) {
   std::vector<int32_t> ids;
   size_t words_start = 0;
-  const auto add_words = [&](size_t end) { tokenizer.encode(strip_right(text.substr(words_start, end - words_start)), ids); };
+  const auto add_words = [&](size_t end) {
+    tokenizer.encode(strip_right(text.substr(words_start, end - words_start)), ids);
+  };
   for (size_t at = text.find('_'); at != std::string_view::npos; at = text.find('_', at)) {
     const std::optional<IdWord> word = at < words_start + 4 ? std::nullopt : id_word_at(text, at - 4);
     if (!word) {

@@ -26,6 +26,8 @@ bool MergeTable::insert(int32_t left, int32_t right, Merge merge) {
   return true;
 }
 
-MergeTable::Merge MergeTable::find(int32_t left, int32_t right) const { return slots_[slot_of(pair_of(left, right))].merge; }
+MergeTable::Merge MergeTable::find(int32_t left, int32_t right) const {
+  return slots_[slot_of(pair_of(left, right))].merge;
+}
 
 }  // namespace cllm

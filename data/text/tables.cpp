@@ -12,7 +12,8 @@ namespace {
 
 using Ids = std::unordered_map<std::string_view, int32_t>;
 
-/// A vocabulary is far below this (the largest in use have 256k tokens); it keeps a damaged file from asking for memory.
+/// A vocabulary is far below this (the largest in use have 256k tokens); it keeps a damaged file from asking for
+/// memory.
 constexpr size_t kMaxTokens = 1 << 24;
 
 Ids ids_of(const std::vector<std::string>& tokens, const std::string& where) {
@@ -54,8 +55,8 @@ std::string fingerprint_of(const Tokenizer::Tables& tables) {
 
 }  // namespace
 
-Tokenizer make_tokenizer(std::vector<std::string> tokens, const std::vector<std::pair<std::string, std::string>>& merges,
-                         const std::string& where) {
+Tokenizer make_tokenizer(std::vector<std::string> tokens,
+                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where) {
   auto tables = std::make_shared<Tokenizer::Tables>();
   tables->tokens = std::move(tokens);
   const Ids ids = ids_of(tables->tokens, where);

@@ -14,7 +14,8 @@
 
 namespace cllm {
 
-/// (left id, right id) -> rank and id of the merged token. Open addressing, because a lookup per adjacent pair is the inner loop.
+/// (left id, right id) -> rank and id of the merged token. Open addressing, because a lookup per adjacent pair is the
+/// inner loop.
 class MergeTable {
  public:
   struct Merge {
@@ -48,15 +49,15 @@ struct Tokenizer::Tables {
   std::string fingerprint;
 };
 
-/// From tokens and merges as raw bytes; `where` names the files in errors. DataError: a byte without token, a token twice, a
-/// merge that names or makes an unknown token, a merge twice.
-Tokenizer make_tokenizer(std::vector<std::string> tokens, const std::vector<std::pair<std::string, std::string>>& merges,
-                         const std::string& where);
+/// From tokens and merges as raw bytes; `where` names the files in errors. DataError: a byte without token, a token
+/// twice, a merge that names or makes an unknown token, a merge twice.
+Tokenizer make_tokenizer(std::vector<std::string> tokens,
+                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where);
 
 /// GPT-2's printable stand-ins for bytes: 0x20 is written as U+0120 and so on.
 std::string bytes_to_symbols(std::string_view bytes);
-/// The bytes of a text of stand-ins; a text with any other character (an added token such as "<|é|>" or "a b") is returned as it
-/// is.
+/// The bytes of a text of stand-ins; a text with any other character (an added token such as "<|é|>" or "a b") is
+/// returned as it is.
 std::string symbols_to_bytes(std::string_view symbols);
 /// The 256 bytes in the order of their stand-ins' code points, which is the order of GPT-2's first 256 ids.
 std::array<unsigned char, 256> bytes_in_symbol_order();

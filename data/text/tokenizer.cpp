@@ -9,11 +9,12 @@
 namespace cllm {
 namespace {
 
-/// Merges the symbols of one word: always the pair of lowest rank, the leftmost of equals. O(n log n) for n bytes, so that a word
-/// of a megabyte (one long run of letters) is no trap.
+/// Merges the symbols of one word: always the pair of lowest rank, the leftmost of equals. O(n log n) for n bytes, so
+/// that a word of a megabyte (one long run of letters) is no trap.
 class WordMerger {
  public:
-  WordMerger(const Tokenizer::Tables& tables, std::string_view word) : merges_(tables.merge_table), nodes_(word.size()) {
+  WordMerger(const Tokenizer::Tables& tables, std::string_view word)
+      : merges_(tables.merge_table), nodes_(word.size()) {
     const int32_t size = static_cast<int32_t>(word.size());
     for (int32_t n = 0; n < size; ++n) {
       const unsigned char byte = static_cast<unsigned char>(word[static_cast<size_t>(n)]);
@@ -41,7 +42,9 @@ class WordMerger {
     int32_t rank, left, left_id, right_id, merged;
   };
   struct Later {
-    bool operator()(const Candidate& a, const Candidate& b) const { return a.rank != b.rank ? a.rank > b.rank : a.left > b.left; }
+    bool operator()(const Candidate& a, const Candidate& b) const {
+      return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
+    }
   };
 
   Node& node(int32_t n) { return nodes_[static_cast<size_t>(n)]; }
@@ -144,7 +147,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   std::string bytes;
   for (const int32_t id : ids) {
-    if (id < 0 || id >= size()) throw std::out_of_range("token id " + std::to_string(id) + " of " + std::to_string(size()));
+    if (id < 0 || id >= size())
+      throw std::out_of_range("token id " + std::to_string(id) + " of " + std::to_string(size()));
     bytes += tables_->tokens[static_cast<size_t>(id)];
   }
   return bytes;

@@ -15,16 +15,16 @@ namespace cllm {
 /// Calls hand out one text after the other; nullopt ends the stream. A view stays valid until the next call.
 using TextSource = std::function<std::optional<std::string_view>()>;
 
-/// Byte-level BPE with GPT-2's word pattern, from Hugging Face files. Any bytes encode without loss: bytes that are not UTF-8
-/// become words of their own. A value: immutable, thread-safe, a copy shares the vocabulary.
+/// Byte-level BPE with GPT-2's word pattern, from Hugging Face files. Any bytes encode without loss: bytes that are not
+/// UTF-8 become words of their own. A value: immutable, thread-safe, a copy shares the vocabulary.
 class Tokenizer {
  public:
-  /// Reads tokenizer.json if the folder has one, else vocab.json + merges.txt. DataError (file, line or key, value) for anything
-  /// but a complete byte-level BPE whose ids are 0 .. size - 1.
+  /// Reads tokenizer.json if the folder has one, else vocab.json + merges.txt. DataError (file, line or key, value) for
+  /// anything but a complete byte-level BPE whose ids are 0 .. size - 1.
   static Tokenizer load(const std::filesystem::path& dir);
 
-  /// Deterministic; memory is bounded by the distinct words. Ids: 256 bytes, merges by falling count, <|endoftext|> last. The
-  /// result is smaller than vocab_size (at least 257) when no pair is left that occurs twice.
+  /// Deterministic; memory is bounded by the distinct words. Ids: 256 bytes, merges by falling count, <|endoftext|>
+  /// last. The result is smaller than vocab_size (at least 257) when no pair is left that occurs twice.
   static Tokenizer train(const TextSource& next_text, int64_t vocab_size);
 
   /// All of `text` is ordinary: neither "<|endoftext|>" nor user_3 is special here (see id_tokens.h).
@@ -36,8 +36,8 @@ class Tokenizer {
   int64_t size() const;
   /// 32 hex digits over all tokens and merges in order; the same whichever files it came from.
   const std::string& fingerprint() const;
-  /// Writes vocab.json, merges.txt and tokenizer.json, byte-identical for equal tokenizers. DataError if a file cannot be
-  /// written.
+  /// Writes vocab.json, merges.txt and tokenizer.json, byte-identical for equal tokenizers. DataError if a file cannot
+  /// be written.
   void save(const std::filesystem::path& dir) const;
 
   struct Tables;

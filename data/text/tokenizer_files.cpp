@@ -37,7 +37,8 @@ json read_json(const fs::path& path) {
 }
 
 /// Puts one entry of {"token": id} into its place.
-void place_token(std::vector<std::string>& tokens, const std::string& symbols, const json& id, const std::string& where) {
+void place_token(std::vector<std::string>& tokens, const std::string& symbols, const json& id,
+                 const std::string& where) {
   const std::string entry = where + ": token '" + symbols + "'";
   if (symbols.empty()) throw DataError(where + ": an empty token");
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
@@ -96,7 +97,8 @@ void check_is_gpt2_kind(const json& file, const std::string& where) {
   const json& model = file.at("model");
   require(model.value("type", "BPE") == "BPE", where, "model.type is " + model.value("type", ""));
   for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
-    require(!model.contains(key) || model[key].is_null() || model[key] == "", where, std::string("model.") + key + " is set");
+    require(!model.contains(key) || model[key].is_null() || model[key] == "", where,
+            std::string("model.") + key + " is set");
   require(!flag(model, "ignore_merges", false), where, "model.ignore_merges is true");
   require(!file.contains("normalizer") || file["normalizer"].is_null(), where, "a normalizer is set");
   const json& split = file.at("pre_tokenizer");
@@ -117,7 +119,8 @@ Tokenizer load_tokenizer_json(const fs::path& path) {
         merges.push_back(parse_merge(merge.get<std::string>(), here));
       } else {
         require(merge.is_array() && merge.size() == 2, here, merge.dump() + " is not a pair");
-        merges.emplace_back(symbols_to_bytes(merge[0].get<std::string>()), symbols_to_bytes(merge[1].get<std::string>()));
+        merges.emplace_back(symbols_to_bytes(merge[0].get<std::string>()),
+                            symbols_to_bytes(merge[1].get<std::string>()));
       }
     }
     const json added = file.value("added_tokens", json::array());
@@ -182,7 +185,8 @@ Tokenizer Tokenizer::load(const fs::path& dir) {
     if (!fs::exists(file))
       throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() +
                       "; a tokenizer needs one of both forms");
-  return make_tokenizer(tokens_of(read_json(vocabulary), json::array(), vocabulary.string()), read_merges(merges), dir.string());
+  return make_tokenizer(tokens_of(read_json(vocabulary), json::array(), vocabulary.string()), read_merges(merges),
+                        dir.string());
 }
 
 void Tokenizer::save(const fs::path& dir) const {

@@ -12,10 +12,11 @@
 namespace cllm {
 namespace {
 
-// White space is spelled out (Unicode White_Space), because PCRE2's \s also has U+180E, which left that property in Unicode 6.3.
+// White space is spelled out (Unicode White_Space), because PCRE2's \s also has U+180E, which left that property in
+// Unicode 6.3.
 #define CLLM_SPACE "\\x09-\\x0D\\x20\\x85\\xA0\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-constexpr char kWordPattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" CLLM_SPACE "\\p{L}\\p{N}]+|[" CLLM_SPACE
-                                "]+(?![^" CLLM_SPACE "])|[" CLLM_SPACE "]+";
+constexpr char kWordPattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" CLLM_SPACE
+                                "\\p{L}\\p{N}]+|[" CLLM_SPACE "]+(?![^" CLLM_SPACE "])|[" CLLM_SPACE "]+";
 #undef CLLM_SPACE
 
 struct FreeCode {
@@ -31,7 +32,8 @@ Code compile_word_pattern() {
   int error = 0;
   PCRE2_SIZE offset = 0;
   const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_ANCHORED;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(kWordPattern), PCRE2_ZERO_TERMINATED, options, &error, &offset, nullptr));
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(kWordPattern), PCRE2_ZERO_TERMINATED, options, &error, &offset,
+                          nullptr));
   if (!code) throw std::logic_error("PCRE2 refuses the word pattern: error " + std::to_string(error));
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without JIT pcre2_match interprets: slower, same result
   return code;
@@ -64,7 +66,8 @@ size_t contraction_length(std::string_view text) {
   return 0;
 }
 
-/// The same as the pattern for a word whose characters, and the one after it, are ASCII; 0 if one is not. About 5 times as fast.
+/// The same as the pattern for a word whose characters, and the one after it, are ASCII; 0 if one is not. About 5 times
+/// as fast.
 size_t ascii_word_end(std::string_view text, size_t start) {
   if (text[start] == '\'') {
     if (const size_t length = contraction_length(text.substr(start))) return start + length;
@@ -77,7 +80,8 @@ size_t ascii_word_end(std::string_view text, size_t start) {
   while (end < text.size() && class_of(text[end]) == kind) ++end;
   if (end == text.size()) return end;
   if (class_of(text[end]) == Class::kNotAscii) return 0;
-  return kind == Class::kSpace && end > start + 1 ? end - 1 : end;  // the last blank of several belongs to the next word
+  return kind == Class::kSpace && end > start + 1 ? end - 1
+                                                  : end;  // the last blank of several belongs to the next word
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace cllm {
 
-/// Cuts a text into the words of GPT-2's pattern and hands them out in order; together they are the text. Words never span
-/// merges. Bytes that are not UTF-8 become words of their own. Thread-safe.
+/// Cuts a text into the words of GPT-2's pattern and hands them out in order; together they are the text. Words never
+/// span merges. Bytes that are not UTF-8 become words of their own. Thread-safe.
 template <typename Use>
 void for_each_word(std::string_view text, Use&& use);
 

@@ -4,8 +4,8 @@
 #include "checkpoints/directory.h"
 #include "checkpoints/reshard.h"
 #include "launch/commands/command_line.h"
-#include "launch/exit_codes.h"
-#include "launch/inspect_run.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/run/inspect_run.h"
 
 namespace cllm {
 namespace {
@@ -64,7 +64,8 @@ int diff(const CheckpointArguments& arguments) {
 int reshard_checkpoint(const CheckpointArguments& arguments) {
   const CheckpointInfo from = verify_checkpoint(checkpoints_at(arguments.where).front(), VerifyLevel::kQuick);
   const CheckpointInfo made = reshard(from, arguments.other, arguments.ranks);
-  std::printf("%s  step %lld  %d files, all rows equal\n", made.dir.c_str(), static_cast<long long>(made.step), arguments.ranks);
+  std::printf("%s  step %lld  %d files, all rows equal\n", made.dir.c_str(), static_cast<long long>(made.step),
+              arguments.ranks);
   return kDone;
 }
 
@@ -74,7 +75,8 @@ int list(const CheckpointArguments& arguments) {
 }
 
 int show(const CheckpointArguments& arguments) {
-  for (const path& dir : checkpoints_at(arguments.where)) std::printf("%s\n%s", dir.c_str(), describe_checkpoint(dir).c_str());
+  for (const path& dir : checkpoints_at(arguments.where))
+    std::printf("%s\n%s", dir.c_str(), describe_checkpoint(dir).c_str());
   return kDone;
 }
 
@@ -103,10 +105,11 @@ void add_checkpoint_command(CLI::App& app, CommandContext& context) {
   CLI::App* const check = add("verify", "Read and check every byte; exit code 66 if a checkpoint is damaged", verify);
   check->add_flag("--quick", arguments->quick, "Manifest, names and sizes only");
   add("show", "Step, tensors and files of every checkpoint", show);
-  CLI::App* const compare = add("diff",
-                                "Rows that differ and the largest difference, tensor by tensor; exit code 1 if any; a folder of "
-                                "several stands for its newest",
-                                diff);
+  CLI::App* const compare =
+      add("diff",
+          "Rows that differ and the largest difference, tensor by tensor; exit code 1 if any; a folder of "
+          "several stands for its newest",
+          diff);
   compare->add_option("other", arguments->other, "The same for the second")->required();
   CLI::App* const split =
       add("reshard",
@@ -115,10 +118,16 @@ void add_checkpoint_command(CLI::App& app, CommandContext& context) {
           reshard_checkpoint);
   split->add_option("to", arguments->other, "Folder for the new step folder, e.g. <run.dir>/checkpoints of another run")
       ->required();
-  split->add_option("--ranks", arguments->ranks, "Files to write, one per future rank")->required()->check(CLI::Range(1, 99999));
-  CLI::App* const remove = add("prune", "Remove old checkpoints; never a pinned one (the best) and never the newest", prune);
-  remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")->required()->check(CLI::PositiveNumber);
-  remove->add_option("--milestone", arguments->milestone_steps, "Multiples of this step stay too")->check(CLI::NonNegativeNumber);
+  split->add_option("--ranks", arguments->ranks, "Files to write, one per future rank")
+      ->required()
+      ->check(CLI::Range(1, 99999));
+  CLI::App* const remove =
+      add("prune", "Remove old checkpoints; never a pinned one (the best) and never the newest", prune);
+  remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  remove->add_option("--milestone", arguments->milestone_steps, "Multiples of this step stay too")
+      ->check(CLI::NonNegativeNumber);
   remove->add_flag("--dry-run", arguments->dry_run, "Only say what would go");
 }
 

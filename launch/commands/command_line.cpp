@@ -2,9 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "launch/agree.h"
-#include "launch/errors.h"
-#include "launch/exit_codes.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/failures/exit_codes.h"
 
 namespace cllm {
 
@@ -18,8 +18,9 @@ int CommandContext::on_rank_0(const std::function<void()>& work) {
 int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi) {
   Log log(mpi.rank(), mpi.world_size());
   CommandContext context{mpi, log, may_end_mpi, {}};
-  CLI::App app("Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.",
-               "cllm4rec");
+  CLI::App app(
+      "Trains CLLM4Rec and uses what it learned. Data first: prepare. Then: train, evaluate, recommend, export.",
+      "cllm4rec");
   app.require_subcommand(1);
   app.set_version_flag("--version", CLLM_VERSION);
   for (const auto add :
@@ -27,7 +28,8 @@ int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi) {
         add_recommend_command, add_export_command, add_inspect_command, add_checkpoint_command}) {
     add(app, context);
   }
-  const auto commands = app.get_subcommands([&](const CLI::App* command) { return argc > 1 && command->check_name(argv[1]); });
+  const auto commands =
+      app.get_subcommands([&](const CLI::App* command) { return argc > 1 && command->check_name(argv[1]); });
   if (argc > 1 && argv[1][0] != '-' && commands.empty()) {
     throw AgreedFailure(kBadConfiguration,
                         mpi.rank() == 0 ? "unknown command \"" + std::string(argv[1]) + "\"; see cllm4rec --help" : "");

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "dist/mpi_session.h"
-#include "launch/log.h"
+#include "dist/communicator/mpi_session.h"
+#include "launch/output/log.h"
 
 namespace CLI {
 class App;
@@ -26,8 +26,8 @@ struct CommandContext {
   int on_rank_0(const std::function<void()>& work);
 };
 
-/// Parses the arguments, runs the command, returns the exit code; 64 with one line for a bad command line. `may_end_mpi`: nothing follows
-/// in this process, so that the command may end MPI where it watches that.
+/// Parses the arguments, runs the command, returns the exit code; 64 with one line for a bad command line.
+/// `may_end_mpi`: nothing follows in this process, so that the command may end MPI where it watches that.
 int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi = false);
 
 // One function per file of this folder: adds the subcommand and its options, and sets context.action when it is chosen.

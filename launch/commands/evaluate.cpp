@@ -3,13 +3,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "launch/agree.h"
-#include "launch/baselines.h"
 #include "launch/commands/run_use.h"
-#include "launch/errors.h"
-#include "launch/exit_codes.h"
-#include "launch/ranker.h"
-#include "launch/start_print.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/run/baselines.h"
+#include "launch/run/ranker.h"
+#include "launch/run/start_print.h"
 
 namespace cllm {
 namespace {
@@ -44,15 +44,16 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   Workspace& workspace = *run.workspace;
   const EvaluationSection& defaults = workspace.config.evaluation;
   const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
-  const EvaluationOptions options{
-      .part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
-      .prompt = run.best.prompt,
-      .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k} : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
+  const EvaluationOptions options{.part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
+                                  .prompt = run.best.prompt,
+                                  .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k}
+                                                    : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
   std::optional<PerUserFile> file;
   PerUserSink sink;
   if (!arguments.per_user.empty()) {
-    collectively(*run.world,
-                 [&] { file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.names()); });
+    collectively(*run.world, [&] {
+      file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.names());
+    });
     sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
   }
   const auto metrics = evaluate(workspace, *run.world, options, sink);
@@ -72,13 +73,18 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
 
 void add_evaluate_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<EvaluateArguments>();
-  CLI::App* const command = app.add_subcommand("evaluate", "Rank all items for the users with held-out items; print metrics");
+  CLI::App* const command =
+      app.add_subcommand("evaluate", "Rank all items for the users with held-out items; print metrics");
   command->add_option("run", arguments->run, "Run folder")->required();
   command->add_option("--part", arguments->part, "test | validation")
       ->check(CLI::IsMember({"test", "validation"}))
       ->capture_default_str();
-  command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")->delimiter(',')->check(CLI::PositiveNumber);
-  command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")->delimiter(',')->check(CLI::PositiveNumber);
+  command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
   add_device_option(*command, arguments->device);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");
   command->add_flag("--baselines,!--no-baselines", arguments->baselines, "Also popularity and item cosine");

@@ -1,16 +1,16 @@
 #include <CLI/CLI.hpp>
 
 #include "launch/commands/run_use.h"
-#include "launch/exit_codes.h"
-#include "launch/export_run.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/run/export_run.h"
 
 namespace cllm {
 
 void add_export_command(CLI::App& app, CommandContext& context) {
   auto run_dir = std::make_shared<std::string>();
   auto output = std::make_shared<std::string>();
-  CLI::App* const command =
-      app.add_subcommand("export", "Write embeddings (safetensors, .npy, raw ids) and the RecLLM in Hugging Face layout");
+  CLI::App* const command = app.add_subcommand(
+      "export", "Write embeddings (safetensors, .npy, raw ids) and the RecLLM in Hugging Face layout");
   command->add_option("run", *run_dir, "Run folder")->required();
   command->add_option("--output,-o", *output, "Folder to write; default RUN/export");
   command->callback([=, &context] {

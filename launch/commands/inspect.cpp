@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "launch/commands/command_line.h"
-#include "launch/errors.h"
-#include "launch/inspect_run.h"
+#include "launch/failures/errors.h"
+#include "launch/run/inspect_run.h"
 
 namespace cllm {
 

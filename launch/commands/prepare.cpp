@@ -4,8 +4,8 @@
 #include <map>
 
 #include "launch/commands/command_line.h"
-#include "launch/errors.h"
-#include "launch/progress.h"
+#include "launch/failures/errors.h"
+#include "launch/output/progress.h"
 
 namespace cllm {
 namespace {
@@ -51,9 +51,11 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
                                                    {"yelp", InputFormat::kYelp}};
   command->add_option("--format", options->source.format, "auto | tsv | csv | jsonl | movielens | amazon | yelp")
       ->transform(CLI::CheckedTransformer(formats));
-  const std::map<std::string, UserTexts> user_texts{{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}};
+  const std::map<std::string, UserTexts> user_texts{
+      {"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}};
   command
-      ->add_option("--user-texts", options->source.user_texts, "Is the second column of the users file a text? auto | yes | no")
+      ->add_option("--user-texts", options->source.user_texts,
+                   "Is the second column of the users file a text? auto | yes | no")
       ->transform(CLI::CheckedTransformer(user_texts));
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
   const CLI::Option* const threshold =
@@ -62,7 +64,9 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--min-history", options->min_history, "Keep users with at least so many interactions")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--split", *split, "random (80/10/10 per user) | leave-last-out | a file with the columns user, item, part")
+  command
+      ->add_option("--split", *split,
+                   "random (80/10/10 per user) | leave-last-out | a file with the columns user, item, part")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the split and of the order of internal ids")->capture_default_str();
   CLI::Option* const tokenizer =
@@ -76,7 +80,8 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--error-limit", options->error_limit, "Refuse if more than this share of the rows is bad")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_flag("--merge-duplicates", options->merge_duplicates, "Repeated user-item pairs are normal (event logs)");
+  command->add_flag("--merge-duplicates", options->merge_duplicates,
+                    "Repeated user-item pairs are normal (event logs)");
   command->add_option("--memory", options->memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
   command->add_option("--shard-bytes", options->shard_bytes, "Size of one output file, e.g. 64M")
       ->transform(CLI::AsSizeValue(false));
@@ -95,7 +100,8 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
       return context.on_rank_0([&] {
         if (options->tokenizer.empty() && options->train_tokenizer == 0) {
           throw ConfigError(
-              "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or more)");
+              "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
+              "more)");
         }
         if (options->split == SplitMethod::kFile && !std::filesystem::exists(options->split_file)) {
           throw ConfigError("--split " + options->split_file.string() +

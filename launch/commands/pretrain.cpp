@@ -1,16 +1,16 @@
 #include <CLI/CLI.hpp>
 #include <numbers>
 
-#include "data/sampling/text_blocks.h"
-#include "launch/agree.h"
 #include "launch/commands/command_line.h"
-#include "launch/connect.h"
-#include "launch/errors.h"
-#include "launch/exit_codes.h"
-#include "launch/progress.h"
-#include "model/dense_adam.h"
-#include "model/load_backbone.h"
-#include "model/train_step.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/output/progress.h"
+#include "launch/run/connect.h"
+#include "model/backbones/load_backbone.h"
+#include "model/recommenders/language_model/text_blocks.h"
+#include "model/step/train_step.h"
+#include "model/tables/dense_adam.h"
 
 namespace cllm {
 namespace {
@@ -62,8 +62,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
     }
     blocks.emplace(*corpus, arguments.blocks);
   });
-  RecModel model =
-      word_model(arguments.sizes, arguments.blocks.seed, *world, open_device(context.mpi, {.device = arguments.device}));
+  RecModel model = word_model(arguments.sizes, arguments.blocks.seed, *world,
+                              open_device(context.mpi, {.device = arguments.device}));
   const auto rows = make_row_optimizer({});
   for (Table* table : {&model.collaborative, &model.content}) rows->reset(*table);
   TrainStep train_step(*world, model, *rows);
@@ -75,8 +75,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
   const int64_t steps = arguments.epochs * blocks->steps_per_epoch();
   StageProgress progress("pretrain", steps, 0);
   for (int64_t step = 0; step < steps; ++step) {
-    const Batch batch =
-        blocks->batch(step / blocks->steps_per_epoch(), step % blocks->steps_per_epoch(), world->rank(), world->world_size());
+    const Batch batch = blocks->batch(step / blocks->steps_per_epoch(), step % blocks->steps_per_epoch(), world->rank(),
+                                      world->world_size());
     const StepLosses losses = train_step.gradients(batch, config, none);
     adam.clip_gradients(arguments.clip);
     adam.step(rate_at(arguments, step, steps));
@@ -114,7 +114,9 @@ void add_pretrain_command(CLI::App& app, CommandContext& context) {
   command->add_option("--epochs", arguments->epochs)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--learning-rate", arguments->learning_rate)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--seed", arguments->blocks.seed)->capture_default_str();
-  command->add_option("--device", arguments->device, "cpu | cuda")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+  command->add_option("--device", arguments->device, "cpu | cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   command->callback([=, &context] { context.action = [=, &context] { return pretrain(context, *arguments); }; });
 }
 

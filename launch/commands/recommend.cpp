@@ -3,11 +3,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "launch/agree.h"
 #include "launch/commands/run_use.h"
-#include "launch/errors.h"
-#include "launch/exit_codes.h"
-#include "launch/ranker.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/run/ranker.h"
 
 namespace cllm {
 namespace {
@@ -20,7 +20,8 @@ struct RecommendArguments {
 /// One raw id per line; an unknown one is refused with its line.
 std::vector<int64_t> read_users(const std::string& path, const Corpus& corpus) {
   std::ifstream in(path);
-  if (!in) throw ConfigError("--users " + path + ": cannot be read; name a file with one raw user id per line, or 'all'");
+  if (!in)
+    throw ConfigError("--users " + path + ": cannot be read; name a file with one raw user id per line, or 'all'");
   std::vector<int64_t> users;
   int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
@@ -29,7 +30,8 @@ std::vector<int64_t> read_users(const std::string& path, const Corpus& corpus) {
     if (line.empty()) continue;
     const auto user = corpus.find_user(line);
     if (!user)
-      throw ConfigError(path + ":" + std::to_string(number) + ": user \"" + line + "\" is not in the corpus; remove the line");
+      throw ConfigError(path + ":" + std::to_string(number) + ": user \"" + line +
+                        "\" is not in the corpus; remove the line");
     users.push_back(*user);
   }
   return users;
@@ -69,8 +71,8 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   });
   out.close();
   join_parts(*run.world, arguments.output);
-  context.log.info("wrote the best " + std::to_string(arguments.k) + " items of " + std::to_string(users.size()) + " users to " +
-                   arguments.output);
+  context.log.info("wrote the best " + std::to_string(arguments.k) + " items of " + std::to_string(users.size()) +
+                   " users to " + arguments.output);
   return kDone;
 }
 

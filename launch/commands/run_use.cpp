@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "launch/agree.h"
-#include "launch/connect.h"
-#include "launch/errors.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/run/connect.h"
 
 namespace cllm {
 
@@ -24,10 +24,13 @@ OpenRun open_run(CommandContext& context, const std::string& dir, const std::str
 }
 
 void add_device_option(CLI::App& command, std::string& device) {
-  command.add_option("--device", device, "cpu | cuda; default: where the run was trained")->check(CLI::IsMember({"cpu", "cuda"}));
+  command.add_option("--device", device, "cpu | cuda; default: where the run was trained")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
-std::string part_path(const Communicator& comm, const std::string& path) { return path + ".part" + std::to_string(comm.rank()); }
+std::string part_path(const Communicator& comm, const std::string& path) {
+  return path + ".part" + std::to_string(comm.rank());
+}
 
 void join_parts(Communicator& comm, const std::string& path) {
   comm.barrier();

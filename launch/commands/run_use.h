@@ -4,13 +4,14 @@
 #include <string>
 
 #include "launch/commands/command_line.h"
-#include "launch/restore.h"
-#include "launch/run_folder.h"
-#include "launch/workspace.h"
+#include "launch/run/restore.h"
+#include "launch/run/run_folder.h"
+#include "launch/run/workspace.h"
 
 namespace cllm {
 
-/// A trained run opened for use: its configuration, its best state in the tables, on `device` ("": the run's). Collective.
+/// A trained run opened for use: its configuration, its best state in the tables, on `device` ("": the run's).
+/// Collective.
 struct OpenRun {
   RunFolder folder;
   std::unique_ptr<Communicator> world;
@@ -22,7 +23,8 @@ OpenRun open_run(CommandContext& context, const std::string& dir, const std::str
 /// --device of a command that uses a run.
 void add_device_option(CLI::App& command, std::string& device);
 
-/// "pre-post" parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order; rank 0 joins. Collective.
+/// "pre-post" parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order; rank 0 joins.
+/// Collective.
 void join_parts(Communicator& comm, const std::string& path);
 std::string part_path(const Communicator& comm, const std::string& path);
 

@@ -6,21 +6,21 @@
 
 #include "checkpoints/directory.h"
 #include "checkpoints/errors.h"
-#include "launch/agree.h"
-#include "launch/baselines.h"
 #include "launch/commands/command_line.h"
-#include "launch/connect.h"
-#include "launch/errors.h"
-#include "launch/exit_codes.h"
-#include "launch/ranker.h"
-#include "launch/report.h"
-#include "launch/restart_guard.h"
-#include "launch/restore.h"
-#include "launch/run_lock.h"
-#include "launch/start_print.h"
-#include "launch/trainer.h"
-#include "launch/watchdog.h"
-#include "model/graphed_backbone.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/errors.h"
+#include "launch/failures/exit_codes.h"
+#include "launch/output/report.h"
+#include "launch/run/baselines.h"
+#include "launch/run/connect.h"
+#include "launch/run/ranker.h"
+#include "launch/run/restore.h"
+#include "launch/run/start_print.h"
+#include "launch/run/trainer.h"
+#include "launch/supervision/restart_guard.h"
+#include "launch/supervision/run_lock.h"
+#include "launch/supervision/watchdog.h"
+#include "model/backbones/graphed_backbone.h"
 
 namespace cllm {
 namespace {
@@ -36,8 +36,8 @@ struct TrainArguments {
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
-  auto rows =
-      evaluate_baselines(Corpus::open(config.run.corpus), {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+  auto rows = evaluate_baselines(Corpus::open(config.run.corpus),
+                                 {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
   write_baselines(config.run.dir, rows);
   std::printf("%s", metrics_table(rows, outcome.test).c_str());
   if (config.log.report) write_report(config.run.dir);
@@ -45,7 +45,8 @@ void present(const RunConfig& config, const TrainOutcome& outcome) {
 
 void arm(Failpoints& failpoints, const TrainArguments& arguments, int rank) {
   if (arguments.failpoints.empty()) return;
-  if (!arguments.allow_failpoints) throw ConfigError("--failpoint makes the run fail on purpose: it needs --allow-failpoints");
+  if (!arguments.allow_failpoints)
+    throw ConfigError("--failpoint makes the run fail on purpose: it needs --allow-failpoints");
   try {
     for (const std::string& text : arguments.failpoints) failpoints.arm(text, rank);
   } catch (const std::invalid_argument& error) {
@@ -53,7 +54,8 @@ void arm(Failpoints& failpoints, const TrainArguments& arguments, int rank) {
   }
 }
 
-/// What rank 0 does to the run folder before anything else: nobody else uses it, it fits the configuration, it is no crash loop.
+/// What rank 0 does to the run folder before anything else: nobody else uses it, it fits the configuration, it is no
+/// crash loop.
 void enter(const RunConfig& config, const TrainArguments& arguments, std::optional<RunLock>& lock) {
   lock.emplace(config.run.dir);
   const RunFolder folder(config.run.dir);
@@ -72,8 +74,8 @@ double backstop_s(const RunSection& run) {
 }
 
 /// Opens everything; a failure that a person must mend is no crash.
-std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world, const ConnectOptions& options,
-                                const TrafficWatch& traffic) {
+std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world,
+                                const ConnectOptions& options, const TrafficWatch& traffic) {
   try {
     auto workspace = open_workspace(config, mpi, world, open_device(mpi, options));
     workspace->levels = connect_levels(mpi, world, config.run.ranks_per_node, options, traffic);
@@ -122,7 +124,8 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   if (arguments.help_config) return context.on_rank_0([] { std::printf("%s", config_help().c_str()); });
   if (arguments.list_failpoints) {
     return context.on_rank_0([] {
-      for (const std::string_view name : Failpoints::names()) std::printf("%.*s\n", static_cast<int>(name.size()), name.data());
+      for (const std::string_view name : Failpoints::names())
+        std::printf("%.*s\n", static_cast<int>(name.size()), name.data());
     });
   }
   RunConfig config;
@@ -138,11 +141,12 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   });
   if (arguments.print_config) return kDone;
   context.log.attach_file(config.run.dir);
-  if (lock && !lock->held()) context.log.warn(config.run.dir + ": its file system has no locks; start no second job on this run");
+  if (lock && !lock->held())
+    context.log.warn(config.run.dir + ": its file system has no locks; start no second job on this run");
   supervision.failpoints.at("start.configured");
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
-  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(), context.log,
-                          {&supervision.main, &supervision.background});
+  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(),
+                          context.log, {&supervision.main, &supervision.background});
   const TrainOutcome outcome = train(context, config, supervision, arguments.share_gpus);
   supervision.main.begin("end of MPI", 0, config.run.deadline_s);
   if (context.may_end_mpi) mpi.finalize();
@@ -158,8 +162,8 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
 
 void add_train_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* const command =
-      app.add_subcommand("train", "Train, or go on with a run: mpirun -n R cllm4rec train run.toml --section.key=value");
+  CLI::App* const command = app.add_subcommand(
+      "train", "Train, or go on with a run: mpirun -n R cllm4rec train run.toml --section.key=value");
   command->add_option("config", arguments->file, "TOML file; without one all keys have their defaults");
   command->add_flag("--fresh", arguments->fresh, "Start over: remove the run folder's checkpoints");
   command->add_flag("--print-config", arguments->print_config, "Print the resolved configuration and stop");
@@ -167,8 +171,9 @@ void add_train_command(CLI::App& app, CommandContext& context) {
       ->add_option("--max-seconds", arguments->max_seconds,
                    "Save and stop in time to end within so many seconds from now (exit code 75)")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--stop-before", arguments->stop_before,
-                      "The same for a moment: SLURM_JOB_END (of the environment's SLURM_JOB_END_TIME), or seconds since 1970");
+  command->add_option(
+      "--stop-before", arguments->stop_before,
+      "The same for a moment: SLURM_JOB_END (of the environment's SLURM_JOB_END_TIME), or seconds since 1970");
   command
       ->add_option("--failpoint", arguments->failpoints,
                    "For tests: NAME:ACTION[@N[+]][#RANK], fail at a named place (dist/README.md)")

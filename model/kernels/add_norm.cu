@@ -38,8 +38,9 @@ struct Place {
   int64_t t, column, offset;
   bool active;
   __device__ __forceinline__ Place(int lanes, int64_t num_rows, int64_t width)
-      : t(static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y), column(static_cast<int64_t>(threadIdx.x) * lanes),
-        offset(t * width + column), active(t < num_rows && column < width) {}
+      : t(static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y),
+        column(static_cast<int64_t>(threadIdx.x) * lanes), offset(t * width + column),
+        active(t < num_rows && column < width) {}
 };
 
 /// A row is read and written once; mean and variance take two sums over its threads.
@@ -118,7 +119,8 @@ __global__ void __launch_bounds__(kMaxBlock) backward_kernel(Backward<R, C> args
 /// Calls body(R(), C()) for the compute dtype of `y`.
 template <typename Body>
 void dispatch(const at::Tensor& y, const Body& body) {
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y.scalar_type(), "add_norm", [&] { body(Accumulator<scalar_t>{}, scalar_t{}); });
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y.scalar_type(), "add_norm",
+                                 [&] { body(Accumulator<scalar_t>{}, scalar_t{}); });
 }
 
 void check_residual(const at::Tensor& tensor, const at::Tensor& like, const char* name) {

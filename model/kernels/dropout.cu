@@ -9,8 +9,8 @@ namespace cllm::kernels::cuda {
 namespace {
 
 template <typename T>
-__global__ void dropout_kernel(T* __restrict__ out, const T* __restrict__ in, Draw draw, Accumulator<T> scale, int64_t num_rows,
-                               int64_t width) {
+__global__ void dropout_kernel(T* __restrict__ out, const T* __restrict__ in, Draw draw, Accumulator<T> scale,
+                               int64_t num_rows, int64_t width) {
   constexpr int N = kLanes<T>;
   const int64_t t = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t column = static_cast<int64_t>(threadIdx.x) * N;

@@ -10,7 +10,7 @@
 
 namespace cllm::kernels::cuda {
 
-/// What the rows of a call share: model/dropout.h's mask. keys null: everything is kept.
+/// What the rows of a call share: model/nn/dropout.h's mask. keys null: everything is kept.
 struct Draw {
   const int64_t* keys;
   uint64_t mixed_salt, group;
@@ -22,10 +22,11 @@ inline Draw make_draw(const at::Tensor& keys_T, double rate, uint64_t salt, int6
   if (!keys_T.defined() || rate == 0) return {nullptr, 0, 0, 0};
   check_index(keys_T, "dropout keys");
   TORCH_CHECK(keys_T.size(0) == num_rows && rate > 0 && rate < 1, "dropout needs one key per row and a rate in [0, 1)");
-  return {pointer<const int64_t>(keys_T), mix64(salt), static_cast<uint64_t>(group), static_cast<uint32_t>(ldexp(rate, 32))};
+  return {pointer<const int64_t>(keys_T), mix64(salt), static_cast<uint64_t>(group),
+          static_cast<uint32_t>(ldexp(rate, 32))};
 }
 
-/// DropoutMask::Row of model/dropout.h, draw for draw.
+/// DropoutMask::Row of model/nn/dropout.h, draw for draw.
 struct MaskRow {
   uint32_t low, high, threshold;
 

@@ -12,7 +12,8 @@ namespace {
 
 constexpr int kRowsPerThread = 4;
 
-/// Rows are moved as 16-byte words, whatever their dtype. Every thread has kRowsPerThread loads in flight before its first store.
+/// Rows are moved as 16-byte words, whatever their dtype. Every thread has kRowsPerThread loads in flight before its
+/// first store.
 __global__ void gather_kernel(int4* __restrict__ out, const int4* __restrict__ table, const int64_t* __restrict__ rows,
                               int64_t num_rows, int64_t num_table_rows, int words) {
   const int64_t first = (static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y) * kRowsPerThread;
@@ -55,8 +56,8 @@ __global__ void scatter_kernel(int4* __restrict__ out, const int4* __restrict__ 
 /// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row.
 template <typename W, typename A>
 __global__ void __launch_bounds__(kMaxBlock)
-    square_gap_kernel(A* __restrict__ out, const W* __restrict__ a, const W* __restrict__ b, const int64_t* __restrict__ rows,
-                      int64_t num_rows, int64_t width) {
+    square_gap_kernel(A* __restrict__ out, const W* __restrict__ a, const W* __restrict__ b,
+                      const int64_t* __restrict__ rows, int64_t num_rows, int64_t width) {
   constexpr int N = kLanes<W>;
   __shared__ A scratch[kWarp];
   const int64_t c = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -81,11 +82,13 @@ at::Tensor gather_rows(const at::Tensor& table_ND, const at::Tensor& rows_U) {
   check_rows(table_ND, "table");
   check_index(rows_U, "rows");
   const DeviceGuard guard(table_ND.device());
-  const int64_t num_rows = rows_U.size(0), words = table_ND.size(1) * static_cast<int64_t>(table_ND.element_size()) / 16;
+  const int64_t num_rows = rows_U.size(0),
+                words = table_ND.size(1) * static_cast<int64_t>(table_ND.element_size()) / 16;
   at::Tensor out_UD = at::empty({num_rows, table_ND.size(1)}, table_ND.options());
   if (num_rows == 0) return out_UD;
   launch(gather_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_UD),
-         pointer<const int4>(table_ND), pointer<const int64_t>(rows_U), num_rows, table_ND.size(0), static_cast<int>(words));
+         pointer<const int4>(table_ND), pointer<const int64_t>(rows_U), num_rows, table_ND.size(0),
+         static_cast<int>(words));
   return out_UD;
 }
 
@@ -94,28 +97,32 @@ void scatter_rows(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::
   check_rows(source_KD, "source");
   check_index(rows_K, "rows");
   const int64_t num_rows = rows_K.size(0), words = out_ND.size(1) * static_cast<int64_t>(out_ND.element_size()) / 16;
-  TORCH_CHECK(
-      source_KD.size(0) == num_rows && source_KD.size(1) == out_ND.size(1) && source_KD.scalar_type() == out_ND.scalar_type(),
-      "rows that differ in number, width or dtype from where they go");
+  TORCH_CHECK(source_KD.size(0) == num_rows && source_KD.size(1) == out_ND.size(1) &&
+                  source_KD.scalar_type() == out_ND.scalar_type(),
+              "rows that differ in number, width or dtype from where they go");
   const DeviceGuard guard(out_ND.device());
   if (num_rows == 0) return;
   launch(scatter_kernel, row_grid(divide_up(num_rows, kRowsPerThread), words), pointer<int4>(out_ND),
-         pointer<const int4>(source_KD), pointer<const int64_t>(rows_K), num_rows, out_ND.size(0), static_cast<int>(words));
+         pointer<const int4>(source_KD), pointer<const int64_t>(rows_K), num_rows, out_ND.size(0),
+         static_cast<int>(words));
 }
 
 at::Tensor square_gaps(const at::Tensor& a_ND, const at::Tensor& b_ND, const at::Tensor& rows_C) {
   check_rows(a_ND, "table");
   check_rows(b_ND, "other table");
   check_index(rows_C, "rows");
-  TORCH_CHECK(a_ND.sizes() == b_ND.sizes() && a_ND.scalar_type() == b_ND.scalar_type(), "tables differ in shape or dtype");
+  TORCH_CHECK(a_ND.sizes() == b_ND.sizes() && a_ND.scalar_type() == b_ND.scalar_type(),
+              "tables differ in shape or dtype");
   const DeviceGuard guard(a_ND.device());
   const int64_t num_rows = rows_C.size(0), width = a_ND.size(1);
-  at::Tensor out_C = at::empty({num_rows}, a_ND.options().dtype(a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  at::Tensor out_C =
+      at::empty({num_rows}, a_ND.options().dtype(a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
   if (num_rows == 0) return out_C;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, a_ND.scalar_type(), "square_gaps", [&] {
     using A = Accumulator<scalar_t>;
     launch(square_gap_kernel<scalar_t, A>, row_grid(num_rows, width / kLanes<scalar_t>), pointer<A>(out_C),
-           pointer<const scalar_t>(a_ND), pointer<const scalar_t>(b_ND), pointer<const int64_t>(rows_C), num_rows, width);
+           pointer<const scalar_t>(a_ND), pointer<const scalar_t>(b_ND), pointer<const int64_t>(rows_C), num_rows,
+           width);
   });
   return out_C;
 }

@@ -9,7 +9,8 @@
 namespace cllm::kernels::cuda {
 namespace {
 
-// As model/gelu.cpp: 0.5 x (1 + tanh u) = x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016).
+// As model/nn/gelu.cpp: 0.5 x (1 + tanh u) = x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel
+// 2016).
 constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715, kRootHalf = 0.70710678118654752440,
                  kDensity = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 
@@ -74,8 +75,9 @@ at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, bool tanh
                 "gelu's bias does not fit");
     const int64_t num_words = h_TF.numel() / kLanes<scalar_t>;
     const auto kernel = tanh_form ? gelu_kernel<TanhGelu, scalar_t, R> : gelu_kernel<ErfGelu, scalar_t, R>;
-    launch(kernel, Grid{divide_up(num_words, kBlock), kBlock, 1}, pointer<scalar_t>(out_TF), pointer<const scalar_t>(h_TF),
-           pointer<const R>(bias_F), pointer<const scalar_t>(gradient_TF), num_words, h_TF.size(1));
+    launch(kernel, Grid{divide_up(num_words, kBlock), kBlock, 1}, pointer<scalar_t>(out_TF),
+           pointer<const scalar_t>(h_TF), pointer<const R>(bias_F), pointer<const scalar_t>(gradient_TF), num_words,
+           h_TF.size(1));
   });
   return out_TF;
 }

@@ -22,7 +22,8 @@ struct Grid {
 /// One thread per 16-byte word of a row, whole warps per row.
 inline Grid row_grid(int64_t num_rows, int64_t words_per_row) {
   const int64_t x = divide_up(words_per_row, kWarp) * kWarp;
-  TORCH_CHECK(x <= kMaxBlock, "a row of ", words_per_row, " 16-byte words is wider than one block of threads (", kMaxBlock, ")");
+  TORCH_CHECK(x <= kMaxBlock, "a row of ", words_per_row, " 16-byte words is wider than one block of threads (",
+              kMaxBlock, ")");
   const int64_t y = x >= kBlock ? 1 : kBlock / x;
   const int64_t blocks = divide_up(num_rows, y);
   TORCH_CHECK(blocks < (int64_t{1} << 31), "too many rows for one launch: ", num_rows);

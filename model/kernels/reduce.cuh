@@ -17,8 +17,9 @@ struct Max {
   }
 };
 
-/// Combines the values of the threads of one row (equal threadIdx.y; blockDim.x whole warps), in the same order in every run, and
-/// returns the result to all of them. Every thread of the block calls it. scratch: one value per warp of the block.
+/// Combines the values of the threads of one row (equal threadIdx.y; blockDim.x whole warps), in the same order in
+/// every run, and returns the result to all of them. Every thread of the block calls it. scratch: one value per warp of
+/// the block.
 template <typename A, typename Op>
 __device__ __forceinline__ A combine_row(A value, A* scratch, Op op) {
 #pragma unroll

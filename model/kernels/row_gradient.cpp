@@ -1,6 +1,6 @@
 #include "model/kernels/row_gradient.h"
 
-#include "model/compute_dtype.h"
+#include "model/kernels/compute_dtype.h"
 
 namespace cllm::kernels {
 
@@ -11,7 +11,8 @@ void check_parts(const RowGradient& gradient, const at::Tensor& weight) {
     return rows.is_contiguous() && rows.scalar_type() == residual_dtype(weight.scalar_type()) && rows.dim() == 2 &&
            rows.size(1) == weight.size(1);
   };
-  TORCH_CHECK(fits(parts_PD), "gradients are rows of the table's width, fp64 for an fp64 table and fp32 for all others");
+  TORCH_CHECK(fits(parts_PD),
+              "gradients are rows of the table's width, fp64 for an fp64 table and fp32 for all others");
   const int64_t num_sums = segments ? segments->num_rows() : parts_PD.size(0);
   TORCH_CHECK(num_sums == M, "one gradient per touched row: ", num_sums, " for ", M, " rows");
   TORCH_CHECK(!head_ID.defined() || (fits(head_ID) && head_ID.size(0) <= M),

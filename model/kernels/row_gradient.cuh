@@ -31,7 +31,8 @@ Contributions<A> contributions(const at::Tensor& values, const RowSegments* segm
   return from;
 }
 
-/// sum += over t in [begin, end) of values[order[t]] (order null: values[t]), in that order; `values` points at this thread's columns.
+/// sum += over t in [begin, end) of values[order[t]] (order null: values[t]), in that order; `values` points at this
+/// thread's columns.
 template <int N, typename A>
 __device__ __forceinline__ void accumulate(A (&sum)[N], const A* __restrict__ values, const int64_t* __restrict__ order,
                                            int64_t begin, int64_t end, int64_t width) {
@@ -57,12 +58,14 @@ __device__ __forceinline__ void accumulate(A (&sum)[N], const A* __restrict__ va
 
 /// g += the gradient of row m at columns [column, column + N).
 template <int N, typename A>
-__device__ __forceinline__ void add_gradient(A (&g)[N], const Contributions<A>& from, int64_t m, int64_t width, int64_t column) {
-  if (!from.offsets) return accumulate<N>(g, from.values + column, static_cast<const int64_t*>(nullptr), m, m + 1, width);
+__device__ __forceinline__ void add_gradient(A (&g)[N], const Contributions<A>& from, int64_t m, int64_t width,
+                                             int64_t column) {
+  if (!from.offsets)
+    return accumulate<N>(g, from.values + column, static_cast<const int64_t*>(nullptr), m, m + 1, width);
   const int64_t begin = from.offsets[m], end = from.offsets[m + 1];
   if (end - begin > RowSegments::kLongRow) {
-    accumulate<N>(g, from.pieces + column, static_cast<const int64_t*>(nullptr), from.piece_offsets[m], from.piece_offsets[m + 1],
-                  width);
+    accumulate<N>(g, from.pieces + column, static_cast<const int64_t*>(nullptr), from.piece_offsets[m],
+                  from.piece_offsets[m + 1], width);
   } else {
     accumulate<N>(g, from.values + column, from.order, begin, end, width);
   }

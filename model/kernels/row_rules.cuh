@@ -1,6 +1,7 @@
 #pragma once
 
-// The row optimisers as rules for registers. A rule holds what a call shares; its State<N> holds the moments of N columns of one row.
+// The row optimisers as rules for registers. A rule holds what a call shares; its State<N> holds the moments of N
+// columns of one row.
 
 #include <cmath>
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace cllm::kernels::cuda {
 
-/// fp32 -> bf16, up with the probability of the dropped part: 16 random bits are added below the kept ones. NaN and Inf pass.
+/// fp32 -> bf16, up with the probability of the dropped part: 16 random bits are added below the kept ones. NaN and Inf
+/// pass.
 __device__ __forceinline__ c10::BFloat16 round_stochastically(float value, uint32_t random16) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof(bits));
@@ -26,8 +28,8 @@ __device__ __forceinline__ void store_weight(W* to, const A (&w)[N], const Round
 }
 
 template <int N>
-__device__ __forceinline__ void store_weight(c10::BFloat16* to, const float (&w)[N], const Rounding& rounding, int64_t row,
-                                             int64_t width, int64_t column) {
+__device__ __forceinline__ void store_weight(c10::BFloat16* to, const float (&w)[N], const Rounding& rounding,
+                                             int64_t row, int64_t width, int64_t column) {
   if (rounding.key == 0) return store<N>(to, w);
   const int64_t global = row + (row < rounding.num_users ? rounding.user_shift : rounding.item_shift);
   const uint64_t key = rounding.key + static_cast<uint64_t>(global * width + column);
@@ -76,8 +78,9 @@ struct AdamRule {
       seen = rule.row_step ? rule.row_step[row] : rule.catch_up_to;
     }
 
-    /// Updates seen + 1 .. catch_up_to with gradient 0. The step of a row that gets no gradient shrinks by beta1 / sqrt(beta2) and
-    /// more each time, so once a step is lost in rounding all later ones are: the rest only decays the moments.
+    /// Updates seen + 1 .. catch_up_to with gradient 0. The step of a row that gets no gradient shrinks by beta1 /
+    /// sqrt(beta2) and more each time, so once a step is lost in rounding all later ones are: the rest only decays the
+    /// moments.
     __device__ __forceinline__ void catch_up(const AdamRule& rule, A (&w)[N]) {
       if (seen >= rule.catch_up_to) return;
       const bool shrinks = rule.beta1 * rule.beta1 <= rule.beta2;

@@ -17,7 +17,9 @@ namespace cllm::kernels {
 namespace {
 
 /// [n] counts -> [n+1] offsets.
-at::Tensor offsets_of(const at::Tensor& counts) { return at::cat({at::zeros({1}, counts.options()), counts.cumsum(0)}); }
+at::Tensor offsets_of(const at::Tensor& counts) {
+  return at::cat({at::zeros({1}, counts.options()), counts.cumsum(0)});
+}
 
 }  // namespace
 

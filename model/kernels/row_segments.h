@@ -9,8 +9,9 @@
 
 namespace cllm::kernels {
 
-/// Contributions of row m: order_T[offsets_M1[m] .. offsets_M1[m+1]), ascending. A row with more than kLongRow contributions (a very
-/// popular item) is cut into pieces of kLongRow, which are summed first, so that no row waits for one block of threads.
+/// Contributions of row m: order_T[offsets_M1[m] .. offsets_M1[m+1]), ascending. A row with more than kLongRow
+/// contributions (a very popular item) is cut into pieces of kLongRow, which are summed first, so that no row waits for
+/// one block of threads.
 struct RowSegments {
   static constexpr int64_t kLongRow = 256;
 
@@ -24,7 +25,8 @@ struct RowSegments {
   int64_t num_pieces() const { return piece_begin_P.size(0); }
 };
 
-/// `row_of_T`: int64 [T], row 0 .. num_rows-1 of every contribution (Route::inverse_T), any device. Rows without contributions are fine.
+/// `row_of_T`: int64 [T], row 0 .. num_rows-1 of every contribution (Route::inverse_T), any device. Rows without
+/// contributions are fine.
 RowSegments group_by_row(const at::Tensor& row_of_T, int64_t num_rows);
 
 }  // namespace cllm::kernels

@@ -26,8 +26,8 @@ struct RowArgs {
   Rounding rounding;
 };
 
-/// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row. The whole update of a row happens in registers: every
-/// part of its gradient, weight and moment is read once, every weight and moment written once.
+/// One block works on blockDim.y rows, one thread on kLanes<W> columns of a row. The whole update of a row happens in
+/// registers: every part of its gradient, weight and moment is read once, every weight and moment written once.
 template <typename W, typename A, typename Rule>
 __global__ void __launch_bounds__(1024) update_kernel(RowArgs<W, A> args, Rule rule) {
   constexpr int N = kLanes<W>;
@@ -133,7 +133,8 @@ void check(const at::Tensor& weight, const RowGradient& gradient) {
 
 /// Launches update_kernel with the rule that `make_rule(W(), A())` builds.
 template <typename MakeRule>
-void run_update(const at::Tensor& weight, const RowGradient& gradient, const Rounding& rounding, const MakeRule& make_rule) {
+void run_update(const at::Tensor& weight, const RowGradient& gradient, const Rounding& rounding,
+                const MakeRule& make_rule) {
   check(weight, gradient);
   if (gradient.rows_M.size(0) == 0) return;
   const DeviceGuard guard(weight.device());
@@ -143,7 +144,8 @@ void run_update(const at::Tensor& weight, const RowGradient& gradient, const Rou
     using A = decltype(a);
     const auto args = row_args<W, A>(weight, gradient, pieces_PD, rounding);
     const auto rule = make_rule(a);
-    launch(update_kernel<W, A, std::decay_t<decltype(rule)>>, row_grid(args.num_rows, args.width / kLanes<W>), args, rule);
+    launch(update_kernel<W, A, std::decay_t<decltype(rule)>>, row_grid(args.num_rows, args.width / kLanes<W>), args,
+           rule);
   });
 }
 
@@ -186,7 +188,8 @@ void rowwise_adagrad_update(const at::Tensor& weight, const at::Tensor& accumula
 }
 
 void sgd_update(const at::Tensor& weight, const RowGradient& gradient, double learning_rate, const Rounding& rounding) {
-  run_update(weight, gradient, rounding, [&](auto a) { return SgdRule<decltype(a)>{static_cast<decltype(a)>(learning_rate)}; });
+  run_update(weight, gradient, rounding,
+             [&](auto a) { return SgdRule<decltype(a)>{static_cast<decltype(a)>(learning_rate)}; });
 }
 
 }  // namespace cllm::kernels::cuda

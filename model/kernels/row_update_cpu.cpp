@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "data/random.h"
-#include "model/compute_dtype.h"
-#include "model/cpu_math.h"
+#include "model/kernels/compute_dtype.h"
+#include "model/kernels/cpu_math.h"
 #include "model/kernels/cuda.h"
 #include "model/kernels/row_update.h"
 #include "model/kernels/vector_clones.h"
@@ -17,8 +17,8 @@
 namespace cllm::kernels {
 namespace {
 
-// Loops over a row are CLLM_SIMD: otherwise the compiler may choose between two loops by where the memory lies, with products and sums fused
-// differently, and the same run would not give the same bits.
+// Loops over a row are CLLM_SIMD: otherwise the compiler may choose between two loops by where the memory lies, with
+// products and sums fused differently, and the same run would not give the same bits.
 
 /// What the loops need. W: type of the weights, T: of all the rest.
 template <typename W, typename T>
@@ -40,7 +40,8 @@ struct RowLoop {
   Rounding rounding;
 };
 
-/// fp32 -> bf16, up with the probability of the dropped part: 16 random bits are added below the kept ones. NaN and Inf pass.
+/// fp32 -> bf16, up with the probability of the dropped part: 16 random bits are added below the kept ones. NaN and Inf
+/// pass.
 CLLM_INLINE at::BFloat16 round_stochastically(float value, uint64_t random16) {
   const auto bits = std::bit_cast<uint32_t>(value);
   if ((bits & 0x7F800000U) == 0x7F800000U) return at::BFloat16(value);
@@ -108,7 +109,9 @@ class RowSums {
   CLLM_INLINE const T* add_up(int64_t n, int64_t row, const T* w) {
     const int64_t begin = loop_.offsets != nullptr ? loop_.offsets[n] : n,
                   end = loop_.offsets != nullptr ? loop_.offsets[n + 1] : n + 1;
-    const auto part = [this](int64_t p) { return loop_.parts + (loop_.order != nullptr ? loop_.order[p] : p) * loop_.D; };
+    const auto part = [this](int64_t p) {
+      return loop_.parts + (loop_.order != nullptr ? loop_.order[p] : p) * loop_.D;
+    };
     const T* const head = n >= loop_.first_of_head ? loop_.head + (n - loop_.first_of_head) * loop_.D : nullptr;
     const T pull = loop_.pull != nullptr ? loop_.pull[n] : T(0);
     if (pull == 0 && head == nullptr && end - begin == 1) return part(begin);
@@ -143,10 +146,11 @@ class RowSums {
   std::vector<T> sum_;
 };
 
-/// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves a coordinate by
-/// at most c lr rho^n, c = (1 - b1) / sqrt((1 - b2)(1 - b1^2 / b2)) (Cauchy-Schwarz on |m| / sqrt(v)), and all from n on by at most
-/// c lr rho^n / (1 - rho). n is where this falls below lr 2^-30 in fp32 (240 for the usual constants) and lr 2^-60 in fp64 (438): less
-/// than half a unit in the last place of every weight above lr / 50. Later updates only shrink m and v, in closed form.
+/// After how many updates without gradient a row has stopped to move. With rho = b1 / sqrt(b2), update n of them moves
+/// a coordinate by at most c lr rho^n, c = (1 - b1) / sqrt((1 - b2)(1 - b1^2 / b2)) (Cauchy-Schwarz on |m| / sqrt(v)),
+/// and all from n on by at most c lr rho^n / (1 - rho). n is where this falls below lr 2^-30 in fp32 (240 for the usual
+/// constants) and lr 2^-60 in fp64 (438): less than half a unit in the last place of every weight above lr / 50. Later
+/// updates only shrink m and v, in closed form.
 int64_t count_visible_updates(const AdamCall& call, int digits) {
   const double rho = call.beta1 / std::sqrt(call.beta2);
   if (rho >= 1) return std::numeric_limits<int64_t>::max();
@@ -161,7 +165,8 @@ CLLM_INLINE bool is_zero(const T* x, int64_t D) {
   return zero;
 }
 
-/// False for a row that never had a gradient: missed updates leave it where it is, and its pages of zeros stay untouched.
+/// False for a row that never had a gradient: missed updates leave it where it is, and its pages of zeros stay
+/// untouched.
 template <typename Loop>
 CLLM_INLINE bool has_moments(const Loop& loop, int64_t row) {
   return !is_zero(loop.m + row * loop.D, loop.D) || !is_zero(loop.v + row * loop.D, loop.D);
@@ -181,7 +186,8 @@ CLLM_INLINE void missed_updates(const RowLoop<W, T>& loop, int64_t row, T* __res
   for (int64_t n = 0; n < moving; ++n) {
     power1 *= call.beta1;
     power2 *= call.beta2;
-    const T rate = static_cast<T>(call.learning_rate / (1 - power1)), correction = static_cast<T>(1 / std::sqrt(1 - power2));
+    const T rate = static_cast<T>(call.learning_rate / (1 - power1)),
+            correction = static_cast<T>(1 / std::sqrt(1 - power2));
     CLLM_SIMD
     for (int64_t d = 0; d < loop.D; ++d) {
       m[d] -= one_minus_beta1 * m[d];
@@ -221,7 +227,8 @@ CLLM_INLINE void update_range(const RowLoop<W, T>& loop, int64_t begin, int64_t 
   const double step = static_cast<double>(call.step);
   const T one_minus_beta1 = static_cast<T>(1 - call.beta1), beta2 = static_cast<T>(call.beta2),
           one_minus_beta2 = static_cast<T>(1 - call.beta2);
-  const T rate = static_cast<T>(call.learning_rate / (1 - std::pow(call.beta1, step))), epsilon = static_cast<T>(call.epsilon);
+  const T rate = static_cast<T>(call.learning_rate / (1 - std::pow(call.beta1, step))),
+          epsilon = static_cast<T>(call.epsilon);
   const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(call.beta2, step)));
   for (int64_t n = begin; n < end; ++n) {
     const int64_t row = loop.rows[n];
@@ -338,7 +345,8 @@ void run(Algorithm algorithm, const Arguments& a, const AdamCall& call, const Ro
                            .call = call,
                            .visible_updates = count_visible_updates(call, sizeof(T) == 4 ? 30 : 60),
                            .rounding = rounding};
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece
+  const int64_t grain =
+      std::max<int64_t>(1, 16384 / std::max<int64_t>(1, loop.D));  // rows: 64 KB of fp32 weights per piece
   at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { run_range(algorithm, loop, begin, end); });
 }
 

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include "dist/device.h"
-#include "model/compute_dtype.h"
+#include "dist/device/device.h"
+#include "model/kernels/compute_dtype.h"
 #include "model/kernels/cuda.h"
 
 namespace cllm::kernels {
@@ -35,7 +35,8 @@ namespace {
 UniqueRows unique_rows_on(at::Device device, std::span<const int32_t> rows_T) {
   at::Tensor on_host_T = at::empty({static_cast<int64_t>(rows_T.size())}, at::kInt);
   std::copy(rows_T.begin(), rows_T.end(), on_host_T.mutable_data_ptr<int32_t>());
-  const auto [rows_U, position_T, unused] = at::_unique2(upload(on_host_T, device), /*sorted=*/true, /*return_inverse=*/true);
+  const auto [rows_U, position_T, unused] =
+      at::_unique2(upload(on_host_T, device), /*sorted=*/true, /*return_inverse=*/true);
   const at::Tensor distinct = rows_U.cpu();
   const int32_t* const first = distinct.const_data_ptr<int32_t>();
   return {{first, first + distinct.numel()}, position_T};

@@ -83,7 +83,8 @@ __global__ void __launch_bounds__(kMaxBlock)
 
 template <int N, typename A, typename S>
 __global__ void __launch_bounds__(kMaxBlock)
-    scaled_segment_kernel(A* __restrict__ out, Scaled<A, S> from, Contributions<A> segments, int64_t num_rows, int64_t width) {
+    scaled_segment_kernel(A* __restrict__ out, Scaled<A, S> from, Contributions<A> segments, int64_t num_rows,
+                          int64_t width) {
   const int64_t m = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t column = static_cast<int64_t>(threadIdx.x) * N;
   if (m >= num_rows || column >= width) return;
@@ -110,7 +111,8 @@ void run_scaled(const at::Tensor& out_ND, const RowSegments& segments, const Sca
   if (num_pieces > 0) {
     pieces_PD = at::empty({num_pieces, width}, out_ND.options());
     launch(scaled_piece_kernel<kN, A, S>, row_grid(num_pieces, width / kN), pointer<A>(pieces_PD), from,
-           pointer<const int64_t>(segments.piece_begin_P), pointer<const int64_t>(segments.piece_end_P), num_pieces, width);
+           pointer<const int64_t>(segments.piece_begin_P), pointer<const int64_t>(segments.piece_end_P), num_pieces,
+           width);
   }
   launch(scaled_segment_kernel<kN, A, S>, row_grid(num_rows, width / kN), pointer<A>(out_ND), from,
          contributions<A>(at::Tensor(), &segments, pieces_PD), num_rows, width);
@@ -144,7 +146,8 @@ at::Tensor sum_pieces(const at::Tensor& values_TD, const RowSegments& segments) 
     constexpr int kN = kLanes<scalar_t>;
     launch(piece_kernel<kN, scalar_t>, row_grid(num_pieces, width / kN), pointer<scalar_t>(out_PD),
            pointer<const scalar_t>(values_TD), pointer<const int64_t>(segments.order_T),
-           pointer<const int64_t>(segments.piece_begin_P), pointer<const int64_t>(segments.piece_end_P), num_pieces, width);
+           pointer<const int64_t>(segments.piece_begin_P), pointer<const int64_t>(segments.piece_end_P), num_pieces,
+           width);
   });
   return out_PD;
 }

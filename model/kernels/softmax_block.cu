@@ -12,11 +12,12 @@
 namespace cllm::kernels::cuda {
 namespace {
 
-/// Words of a row that a thread keeps in registers between the passes: rows of up to 8 * 1024 words (65,536 bf16 logits) are read from
-/// memory once; the rest of a longer row is read again.
+/// Words of a row that a thread keeps in registers between the passes: rows of up to 8 * 1024 words (65,536 bf16
+/// logits) are read from memory once; the rest of a longer row is read again.
 constexpr int kKeptWords = 8;
 
-/// A row as 16-byte words, and the elements before the first and after the last border, of which a thread has at most one.
+/// A row as 16-byte words, and the elements before the first and after the last border, of which a thread has at most
+/// one.
 template <typename T>
 struct Row {
   static constexpr int N = kLanes<T>;
@@ -110,8 +111,8 @@ __global__ void __launch_bounds__(kMaxBlock)
 /// Threads as for row_grid.
 template <typename T>
 __global__ void __launch_bounds__(kMaxBlock)
-    dot_kernel(double* __restrict__ out, const T* __restrict__ a, const int64_t* __restrict__ a_rows, const T* __restrict__ b,
-               const int64_t* __restrict__ b_rows, int64_t count, int64_t width) {
+    dot_kernel(double* __restrict__ out, const T* __restrict__ a, const int64_t* __restrict__ a_rows,
+               const T* __restrict__ b, const int64_t* __restrict__ b_rows, int64_t count, int64_t width) {
   using A = Accumulator<T>;
   constexpr int N = kLanes<T>;
   __shared__ A scratch[kWarp];
@@ -131,7 +132,8 @@ __global__ void __launch_bounds__(kMaxBlock)
 
 }  // namespace
 
-at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD, const at::Tensor& b_rows_K) {
+at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD,
+                    const at::Tensor& b_rows_K) {
   check_rows(a_ND, "a");
   check_rows(b_VD, "b");
   check_index(a_rows_K, "rows of a");
@@ -143,8 +145,9 @@ at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at
   at::Tensor out_K = at::empty({count}, a_ND.options().dtype(at::kDouble));
   if (count == 0) return out_K;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, a_ND.scalar_type(), "row_dots", [&] {
-    launch(dot_kernel<scalar_t>, row_grid(count, width / kLanes<scalar_t>), pointer<double>(out_K), pointer<const scalar_t>(a_ND),
-           pointer<const int64_t>(a_rows_K), pointer<const scalar_t>(b_VD), pointer<const int64_t>(b_rows_K), count, width);
+    launch(dot_kernel<scalar_t>, row_grid(count, width / kLanes<scalar_t>), pointer<double>(out_K),
+           pointer<const scalar_t>(a_ND), pointer<const int64_t>(a_rows_K), pointer<const scalar_t>(b_VD),
+           pointer<const int64_t>(b_rows_K), count, width);
   });
   return out_K;
 }
@@ -153,14 +156,16 @@ void exp_rows(const at::Tensor& logits_bV, const at::Tensor& maximum_b, const at
   const int64_t num_rows = logits_bV.size(0), width = logits_bV.size(1);
   TORCH_CHECK(logits_bV.device().type() == kDevice && logits_bV.dim() == 2 && (width <= 1 || logits_bV.stride(1) == 1),
               "logits must be a matrix with dense rows on ", kDevice);
-  TORCH_CHECK(maximum_b.is_contiguous() && sum_b.is_contiguous() && maximum_b.numel() == num_rows && sum_b.numel() == num_rows,
-              "one maximum and one sum per row");
+  TORCH_CHECK(
+      maximum_b.is_contiguous() && sum_b.is_contiguous() && maximum_b.numel() == num_rows && sum_b.numel() == num_rows,
+      "one maximum and one sum per row");
   if (num_rows == 0) return;
   const DeviceGuard guard(logits_bV.device());
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, logits_bV.scalar_type(), "softmax", [&] {
     using A = Accumulator<scalar_t>;
-    TORCH_CHECK(maximum_b.scalar_type() == c10::CppTypeToScalarType<A>::value && sum_b.scalar_type() == maximum_b.scalar_type(),
-                "maxima and sums of ", logits_bV.scalar_type(), " logits are ", c10::CppTypeToScalarType<A>::value);
+    TORCH_CHECK(
+        maximum_b.scalar_type() == c10::CppTypeToScalarType<A>::value && sum_b.scalar_type() == maximum_b.scalar_type(),
+        "maxima and sums of ", logits_bV.scalar_type(), " logits are ", c10::CppTypeToScalarType<A>::value);
     const int64_t words = divide_up(width, kLanes<scalar_t>) + 1;
     const int64_t threads =
         std::min<int64_t>(kMaxBlock, std::max<int64_t>(divide_up(divide_up(words, kKeptWords / 2), kWarp), 1) * kWarp);

@@ -16,7 +16,8 @@ namespace {
 
 constexpr int64_t kLanes = 16;  // independent partial sums: one AVX-512 register of fp32
 
-/// exp(x) for x <= 0, relative error below 2e-7; 0x1p-126 instead of anything smaller. Cephes' expf: x = n ln 2 + r, degree 5 in r.
+/// exp(x) for x <= 0, relative error below 2e-7; 0x1p-126 instead of anything smaller. Cephes' expf: x = n ln 2 + r,
+/// degree 5 in r.
 CLLM_INLINE float exp_nonpositive(float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
   x = x < -87.0f ? -87.0f : x;
@@ -47,7 +48,8 @@ CLLM_INLINE void store(uint16_t* x, float value) {  // round to nearest even; va
 
 constexpr int64_t kPiece = 256;  // elements in registers' reach at a time, in the precision of the arithmetic
 
-/// A piece of a row in the precision of the arithmetic, filled up with -infinity, which changes neither the maximum nor the sum.
+/// A piece of a row in the precision of the arithmetic, filled up with -infinity, which changes neither the maximum nor
+/// the sum.
 template <typename T, typename S>
 CLLM_INLINE void load_piece(const T* __restrict x, int64_t count, S* __restrict piece) {
   for (int64_t n = 0; n < count; ++n) piece[n] = load(x + n);
@@ -100,7 +102,8 @@ void exp_block(T* logits, const at::Tensor& logits_bV, const at::Tensor& maximum
   const int64_t V = logits_bV.size(1);
   S* const maximum = maximum_b.mutable_data_ptr<S>();
   S* const sum = sum_b.mutable_data_ptr<S>();
-  at::parallel_for(0, logits_bV.size(0), 4, [&](int64_t begin, int64_t end) { exp_range(logits, V, maximum, sum, begin, end); });
+  at::parallel_for(0, logits_bV.size(0), 4,
+                   [&](int64_t begin, int64_t end) { exp_range(logits, V, maximum, sum, begin, end); });
 }
 
 template <typename T>
@@ -109,14 +112,15 @@ void add_rows_typed(at::Tensor& out, const at::Tensor& index_K, const at::Tensor
   const int64_t* const index = index_K.const_data_ptr<int64_t>();
   const T* const source = source_KD.const_data_ptr<T>();
   T* const target = out.mutable_data_ptr<T>();
-  at::parallel_for(0, D, 128,
-                   [&](int64_t begin, int64_t end) {  // over columns: the order of the sums does not depend on the threads
-                     for (int64_t k = 0; k < K; ++k) {
-                       T* __restrict to = target + index[k] * D;
-                       const T* __restrict from = source + k * D;
-                       for (int64_t d = begin; d < end; ++d) to[d] += from[d];
-                     }
-                   });
+  at::parallel_for(
+      0, D, 128,
+      [&](int64_t begin, int64_t end) {  // over columns: the order of the sums does not depend on the threads
+        for (int64_t k = 0; k < K; ++k) {
+          T* __restrict to = target + index[k] * D;
+          const T* __restrict from = source + k * D;
+          for (int64_t d = begin; d < end; ++d) to[d] += from[d];
+        }
+      });
 }
 
 }  // namespace
@@ -126,15 +130,17 @@ void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
   TORCH_CHECK(logits_bV.is_cpu() && logits_bV.is_contiguous() && maximum_b.is_contiguous() && sum_b.is_contiguous());
   switch (logits_bV.scalar_type()) {
     case at::kFloat: return exp_block<float, float>(logits_bV.mutable_data_ptr<float>(), logits_bV, maximum_b, sum_b);
-    case at::kDouble: return exp_block<double, double>(logits_bV.mutable_data_ptr<double>(), logits_bV, maximum_b, sum_b);
+    case at::kDouble:
+      return exp_block<double, double>(logits_bV.mutable_data_ptr<double>(), logits_bV, maximum_b, sum_b);
     case at::kBFloat16:
-      return exp_block<uint16_t, float>(reinterpret_cast<uint16_t*>(logits_bV.mutable_data_ptr<at::BFloat16>()), logits_bV,
-                                        maximum_b, sum_b);
+      return exp_block<uint16_t, float>(reinterpret_cast<uint16_t*>(logits_bV.mutable_data_ptr<at::BFloat16>()),
+                                        logits_bV, maximum_b, sum_b);
     default: TORCH_CHECK(false, "softmax of ", logits_bV.scalar_type());
   }
 }
 
-at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD, const at::Tensor& b_rows_K) {
+at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at::Tensor& b_VD,
+                    const at::Tensor& b_rows_K) {
   if (!a_ND.is_cpu()) return cuda::row_dots(a_ND, a_rows_K, b_VD, b_rows_K);
   const at::ScalarType sums = a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   return (a_ND.index_select(0, a_rows_K).to(sums) * b_VD.index_select(0, b_rows_K).to(sums)).sum(1).to(at::kDouble);

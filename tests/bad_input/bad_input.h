@@ -8,9 +8,9 @@
 
 namespace cllm::testing {
 
-/// A row of the table. The command runs in a folder of its own that holds good copies of raw/ (interaction files), corpus/, backbone/
-/// and run/ (a finished run); `damage` makes one thing bad. It must end with `code` and one line that contains every piece of `message`:
-/// what is wrong, where, the value, what to do.
+/// A row of the table. The command runs in a folder of its own that holds good copies of raw/ (interaction files),
+/// corpus/, backbone/ and run/ (a finished run); `damage` makes one thing bad. It must end with `code` and one line
+/// that contains every piece of `message`: what is wrong, where, the value, what to do.
 struct BadInput {
   std::string name;
   std::function<void()> damage;

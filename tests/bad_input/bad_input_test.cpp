@@ -6,9 +6,9 @@
 
 #include <sstream>
 
-#include "launch/agree.h"
 #include "launch/commands/command_line.h"
-#include "launch/exit_codes.h"
+#include "launch/failures/agree.h"
+#include "launch/failures/exit_codes.h"
 #include "tests/bad_input/bad_input.h"
 #include "tests/integration/program.h"
 
@@ -46,8 +46,8 @@ Ended run_here(const std::string& arguments) {
 
 Rows all_rows() {
   Rows all;
-  for (const Rows& rows : {bad_command_lines(), bad_configurations(), bad_interactions(), bad_corpora(), bad_tokenizers(),
-                           bad_backbones(), bad_runs()}) {
+  for (const Rows& rows : {bad_command_lines(), bad_configurations(), bad_interactions(), bad_corpora(),
+                           bad_tokenizers(), bad_backbones(), bad_runs()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;
@@ -70,14 +70,15 @@ TEST_P(Refused, with_its_exit_code_and_one_clear_line) {
   for (const std::string& piece : row.message) EXPECT_THAT(ended.line, HasSubstr(piece));
 }
 
-INSTANTIATE_TEST_SUITE_P(Inputs, Refused, ::testing::ValuesIn(all_rows()), [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Inputs, Refused, ::testing::ValuesIn(all_rows()),
+                         [](const auto& test) { return test.param.name; });
 
 TEST(Table, has_at_least_120_rows) { EXPECT_GE(all_rows().size(), 120u); }
 
 /// Rows of every kind once more as real processes.
-const std::vector<std::string> kAsProcess = {"unknown_command",        "config_seed_is_text",      "interactions_bad_utf8",
-                                             "corpus_missing",         "tokenizer_no_json",        "backbone_no_weights",
-                                             "checkpoint_all_damaged", "config_device_without_gpu"};
+const std::vector<std::string> kAsProcess = {
+    "unknown_command",   "config_seed_is_text", "interactions_bad_utf8",  "corpus_missing",
+    "tokenizer_no_json", "backbone_no_weights", "checkpoint_all_damaged", "config_device_without_gpu"};
 
 int lines_of_program(const std::string& output) {
   std::istringstream in(output);

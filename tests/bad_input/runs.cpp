@@ -6,7 +6,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const std::string kSame = "--run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 ";
+const std::string kSame =
+    "--run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 ";
 const std::string kGoOn = "train --run.dir=run " + kSame;
 
 /// Damages every checkpoint of the run, so that there is none to fall back to.
@@ -23,9 +24,10 @@ void each_shard(const std::function<void(const std::string&)>& damage) {
 
 int64_t newest_step() { return json::parse(read(checkpoint_manifest())).at("step"); }
 
-BadInput manifest_row(const std::string& name, const std::function<void(json&)>& change, std::vector<std::string> message) {
-  return {"checkpoint_" + name, [change] { forge_checkpoint(checkpoint_manifest(), change); }, "checkpoint verify run", 66,
-          std::move(message)};
+BadInput manifest_row(const std::string& name, const std::function<void(json&)>& change,
+                      std::vector<std::string> message) {
+  return {"checkpoint_" + name, [change] { forge_checkpoint(checkpoint_manifest(), change); }, "checkpoint verify run",
+          66, std::move(message)};
 }
 
 }  // namespace
@@ -35,7 +37,11 @@ Rows bad_runs() {
       {"run_missing", nothing, "evaluate nowhere", 64, {"nowhere is no run folder", "config.toml"}},
       {"run_is_a_corpus", nothing, "recommend corpus", 64, {"corpus is no run folder"}},
       {"run_config_damaged", [] { write("run/config.toml", "[run"); }, "evaluate run", 64, {"run/config.toml:1"}},
-      {"run_of_other_configuration", nothing, kGoOn + "--loss.lambda=7", 64, {"another configuration", "lambda", "--fresh"}},
+      {"run_of_other_configuration",
+       nothing,
+       kGoOn + "--loss.lambda=7",
+       64,
+       {"another configuration", "lambda", "--fresh"}},
       {"start_from_a_run_of_another_optimizer",
        nothing,
        kTrain + "--init.run=run --optimizer.name=sgd",
@@ -91,7 +97,11 @@ Rows bad_runs() {
        "checkpoint verify run",
        66,
        {"manifest.json", "expected checksum"}},
-      {"checkpoint_manifest_empty", [] { write(checkpoint_manifest(), ""); }, "checkpoint verify run", 66, {"manifest.json"}},
+      {"checkpoint_manifest_empty",
+       [] { write(checkpoint_manifest(), ""); },
+       "checkpoint verify run",
+       66,
+       {"manifest.json"}},
       manifest_row("of_the_future", [](json& j) { j["version"] = 99; }, {"manifest.json", "format version 99"}),
       manifest_row("step_beyond_64_bits", [](json& j) { j["step"] = 1e30; }, {"expected a whole number, found 1e+30"}),
       manifest_row("of_other_program", [](json& j) { j["format"] = "x"; }, {"not a cllm4rec checkpoint"}),
@@ -101,7 +111,8 @@ Rows bad_runs() {
                      j["tensors"][0]["shape"] = {int64_t{1} << 62, 16};
                    },
                    {"out of range"}),
-      manifest_row("rows_missing", [](json& j) { j["tensors"][0]["parts"][0]["first_row"] = 1; }, {"should begin at row 0"}),
+      manifest_row("rows_missing", [](json& j) { j["tensors"][0]["parts"][0]["first_row"] = 1; },
+                   {"should begin at row 0"}),
       manifest_row("outside_its_shard", [](json& j) { j["tensors"][0]["parts"][0]["offset"] = int64_t{1} << 50; },
                    {"lies outside its shard"}),
       manifest_row("unknown_shard", [](json& j) { j["tensors"][0]["parts"][0]["shard"] = 9; },
@@ -111,30 +122,34 @@ Rows bad_runs() {
       manifest_row("unknown_dtype", [](json& j) { j["tensors"][0]["dtype"] = "int3"; }, {"unknown dtype", "int3"}),
       {"checkpoint_manifest_nested_deeply",
        [] {
-         write(checkpoint_manifest(), R"({"format": "cllm4rec checkpoint", "version": 1, "x": )" + std::string(300000, '[') +
-                                          std::string(300000, ']') + "}");
+         write(checkpoint_manifest(), R"({"format": "cllm4rec checkpoint", "version": 1, "x": )" +
+                                          std::string(300000, '[') + std::string(300000, ']') + "}");
        },
        "checkpoint verify run",
        66,
        {"manifest.json"}},
       {"checkpoint_tensor_renamed",
        [] {
-         each_manifest(
-             [](const std::string& path) { forge_checkpoint(path, [](json& j) { j["tensors"][0]["name"] = "other"; }); });
+         each_manifest([](const std::string& path) {
+           forge_checkpoint(path, [](json& j) { j["tensors"][0]["name"] = "other"; });
+         });
        },
        kGoOn,
        66,
        {"tensor \"", "expected float32", "found none"}},
       {"checkpoint_metadata_damaged",
        [] {
-         each_manifest([](const std::string& path) { forge_checkpoint(path, [](json& j) { j["metadata"] = {{"x", 1}}; }); });
+         each_manifest([](const std::string& path) {
+           forge_checkpoint(path, [](json& j) { j["metadata"] = {{"x", 1}}; });
+         });
        },
        kGoOn,
        66,
        {"metadata"}},
       {"checkpoint_metadata_wrong_types",
        [] {
-         each_manifest([](const std::string& path) { forge_checkpoint(path, [](json& j) { j["metadata"]["sums"] = "x"; }); });
+         each_manifest(
+             [](const std::string& path) { forge_checkpoint(path, [](json& j) { j["metadata"]["sums"] = "x"; }); });
        },
        kGoOn,
        66,

@@ -21,12 +21,15 @@ World::World(const std::function<int(const std::string&)>& run_command)
   fs::create_directories(root_ / "good");
   fs::current_path(root_ / "good");
   for (const char* arguments :
-       {"demo-data raw --users 24 --items 12 --applications 5", "prepare --input raw --output corpus --train-tokenizer 280",
-        "pretrain-backbone --corpus corpus --output backbone --layers 1 --heads 2 --width 16 --positions 96 --context 32 "
+       {"demo-data raw --users 24 --items 12 --applications 5",
+        "prepare --input raw --output corpus --train-tokenizer 280",
+        "pretrain-backbone --corpus corpus --output backbone --layers 1 --heads 2 --width 16 --positions 96 --context "
+        "32 "
         "--blocks 4 --epochs 1",
         "train --run.dir=run --run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=1 "
         "--finetune.epochs=1"}) {
-    if (run_command(arguments) != 0) throw std::runtime_error(std::string("the good world cannot be made: ") + arguments);
+    if (run_command(arguments) != 0)
+      throw std::runtime_error(std::string("the good world cannot be made: ") + arguments);
   }
 }
 
@@ -87,7 +90,8 @@ void forge_checkpoint(const std::string& path, const std::function<void(nlohmann
   json.erase("checksum");
   const std::string text = json.dump();
   char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+  std::snprintf(digits, sizeof digits, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
   json["checksum"] = digits;
   write(path, json.dump(1) + "\n");
 }

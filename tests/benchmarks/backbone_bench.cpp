@@ -1,5 +1,5 @@
-// Times the frozen backbone on packed batches like those of reference/speed_baseline.py: tokens/s, the share of the matrix-product rate
-// measured in the same run, and where the time goes.
+// Times the frozen backbone on packed batches like those of reference/speed_baseline.py: tokens/s, the share of the
+// matrix-product rate measured in the same run, and where the time goes.
 //
 //   backbone_bench [gpt2-small|gpt2-mini] [fp32|bf16] [dropout rate] [repeats]      (threads: OMP_NUM_THREADS)
 
@@ -18,11 +18,11 @@
 #include <random>
 
 #include "data/random.h"
-#include "model/add_norm.h"
-#include "model/attention.h"
-#include "model/gelu.h"
-#include "model/gpt2.h"
-#include "model/packed_layout.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/nn/add_norm.h"
+#include "model/nn/attention.h"
+#include "model/nn/gelu.h"
+#include "model/nn/packed_layout.h"
 
 namespace cllm {
 namespace {
@@ -54,7 +54,9 @@ Times seconds(int repeats, const std::function<void()>& run) {
     times.push_back(now() - start);
   }
   std::sort(times.begin(), times.end());
-  const auto at = [&](double share) { return times[static_cast<size_t>(share * static_cast<double>(times.size() - 1) + 0.5)]; };
+  const auto at = [&](double share) {
+    return times[static_cast<size_t>(share * static_cast<double>(times.size() - 1) + 0.5)];
+  };
   return {at(0.1), at(0.5), at(0.9)};
 }
 
@@ -64,7 +66,8 @@ double peak_rss_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-/// 20 sequences as the baseline draws them: L prompt 4 + history up to 128, C prompt 8 + text of about 60, F prompt with a visible history.
+/// 20 sequences as the baseline draws them: L prompt 4 + history up to 128, C prompt 8 + text of about 60, F prompt
+/// with a visible history.
 std::vector<int64_t> lengths_of(char kind) {
   std::mt19937_64 random(7);
   std::exponential_distribution<double> history(1.0 / 42);
@@ -81,7 +84,8 @@ PackedLayout layout_of(char kind, double dropout) {
   PackedLayout layout = make_layout(lengths_of(kind), at::kCPU);
   if (dropout == 0) return layout;
   at::Tensor keys = at::empty_like(layout.positions_T);
-  for (int64_t t = 0; t < layout.num_tokens(); ++t) keys.mutable_data_ptr<int64_t>()[t] = static_cast<int64_t>(mix64(t));
+  for (int64_t t = 0; t < layout.num_tokens(); ++t)
+    keys.mutable_data_ptr<int64_t>()[t] = static_cast<int64_t>(mix64(t));
   layout.dropout_keys_T = keys;
   return layout;
 }
@@ -93,7 +97,8 @@ double linear_flops(const Gpt2Config& c) {
 
 double gemm_rate(const Options& o, int64_t tokens) {
   const at::TensorOptions type = at::TensorOptions().dtype(o.compute);
-  const at::Tensor a = at::randn({tokens, o.config.width}, type), b = at::randn({o.config.width, o.config.mlp_width()}, type);
+  const at::Tensor a = at::randn({tokens, o.config.width}, type),
+                   b = at::randn({o.config.width, o.config.mlp_width()}, type);
   const Times t = seconds(3 * o.repeats, [&] { at::mm(a, b); });
   return 2.0 * static_cast<double>(a.numel() * b.size(1)) / t.p50;
 }
@@ -160,14 +165,16 @@ void bench(const Options& o) {
       leaf.mutable_grad() = at::Tensor();
     });
     const double rate = gemm_rate(o, T), work = linear_flops(o.config) * static_cast<double>(T);
-    std::printf("%c: 20 sequences, %ld tokens, longest %ld; matrix products run at %.0f GFLOP/s\n", kind, T, layout.longest,
-                rate / 1e9);
-    std::printf("  forward       p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
-                forward.p10 * 1e3, forward.p50 * 1e3, forward.p90 * 1e3, static_cast<double>(T) / forward.p50,
-                work / forward.p50 / 1e9, work / forward.p50 / rate);
-    std::printf("  forward + dX  p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
-                both.p10 * 1e3, both.p50 * 1e3, both.p90 * 1e3, static_cast<double>(T) / both.p50, 2 * work / both.p50 / 1e9,
-                2 * work / both.p50 / rate);
+    std::printf("%c: 20 sequences, %ld tokens, longest %ld; matrix products run at %.0f GFLOP/s\n", kind, T,
+                layout.longest, rate / 1e9);
+    std::printf(
+        "  forward       p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
+        forward.p10 * 1e3, forward.p50 * 1e3, forward.p90 * 1e3, static_cast<double>(T) / forward.p50,
+        work / forward.p50 / 1e9, work / forward.p50 / rate);
+    std::printf(
+        "  forward + dX  p10 %.1f p50 %.1f p90 %.1f ms, %.0f tokens/s, %.0f GFLOP/s = %.3f of the product rate\n",
+        both.p10 * 1e3, both.p50 * 1e3, both.p90 * 1e3, static_cast<double>(T) / both.p50, 2 * work / both.p50 / 1e9,
+        2 * work / both.p50 / rate);
     if (kind != 'F') phases(o, layout, both.p50);
   }
   std::printf("peak resident %.0f MiB\n", peak_rss_mib());
@@ -181,8 +188,10 @@ int main(int argc, char** argv) {
   const auto argument = [&](size_t n, const char* otherwise) {
     return n < arguments.size() ? arguments[n] : std::string(otherwise);
   };
-  cllm::Options options{
-      {}, argument(1, "fp32") == "bf16" ? at::kBFloat16 : at::kFloat, std::stod(argument(2, "0.1")), std::stoi(argument(3, "5"))};
+  cllm::Options options{{},
+                        argument(1, "fp32") == "bf16" ? at::kBFloat16 : at::kFloat,
+                        std::stod(argument(2, "0.1")),
+                        std::stoi(argument(3, "5"))};
   if (argument(0, "gpt2-small") == "gpt2-mini") {
     options.config.num_layers = 4;
     options.config.num_heads = 4;

@@ -1,7 +1,10 @@
-// Times a save, its stall in the background, and a load, of MIB mebibytes of state spread over the ranks, in DIR. One JSON line.
+// Times a save, its stall in the background, and a load, of MIB mebibytes of state spread over the ranks, in DIR. One
+// JSON line.
 //   mpirun -n 2 checkpoint_bench DIR [--mib 1024 --rounds 3]
-//   mpirun -n 3 checkpoint_bench DIR --load-only     loads what other ranks left in DIR; prints the most memory that a rank ever had
-// The pages that a save writes are synced by the save itself; before the load they are dropped from the cache (posix_fadvise).
+//   mpirun -n 3 checkpoint_bench DIR --load-only     loads what other ranks left in DIR; prints the most memory that a
+//   rank ever had
+// The pages that a save writes are synced by the save itself; before the load they are dropped from the cache
+// (posix_fadvise).
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
@@ -15,8 +18,8 @@
 
 #include "checkpoints/checkpoint.h"
 #include "checkpoints/writer.h"
-#include "dist/mpi_session.h"
-#include "model/phases.h"
+#include "dist/communicator/mpi_session.h"
+#include "model/step/phases.h"
 
 namespace {
 
@@ -44,14 +47,14 @@ void load_only(Communicator& comm, const fs::path& dir, TrainState& state) {
   load(comm, find_latest(comm, dir, nullptr).value(), state);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  at::Tensor peak_and_own =
-      at::tensor({static_cast<double>(usage.ru_maxrss) / 1024, static_cast<double>(state.tensors[0].rows.nbytes()) / (1 << 20)},
-                 at::kDouble);
+  at::Tensor peak_and_own = at::tensor(
+      {static_cast<double>(usage.ru_maxrss) / 1024, static_cast<double>(state.tensors[0].rows.nbytes()) / (1 << 20)},
+      at::kDouble);
   comm.all_reduce(peak_and_own, ReduceOp::kMax);
   if (comm.rank() != 0) return;
   const double peak_mib = peak_and_own[0].item<double>(), own_mib = peak_and_own[1].item<double>();
-  std::printf("{\"ranks\": %d, \"peak_rss_mib\": %.0f, \"own_shard_mib\": %.0f, \"allowed_mib\": %.0f}\n", comm.world_size(),
-              peak_mib, own_mib, 1.3 * own_mib + 256);
+  std::printf("{\"ranks\": %d, \"peak_rss_mib\": %.0f, \"own_shard_mib\": %.0f, \"allowed_mib\": %.0f}\n",
+              comm.world_size(), peak_mib, own_mib, 1.3 * own_mib + 256);
 }
 
 double median(std::vector<double> values) {

@@ -1,5 +1,6 @@
-// Times the all-to-all of rows between ranks beside two limits of the same run: one message of the same bytes from every rank to its
-// neighbour (the line rate; of a world of one, loop-back, a copy) and, for a whole fetch, the all-to-all alone. One JSON line each.
+// Times the all-to-all of rows between ranks beside two limits of the same run: one message of the same bytes from
+// every rank to its neighbour (the line rate; of a world of one, loop-back, a copy) and, for a whole fetch, the
+// all-to-all alone. One JSON line each.
 //   mpirun -n R exchange_bench [--device cpu|cuda --rows 65536 --width 768 --repeats 20]
 
 #include <ATen/Parallel.h>
@@ -13,12 +14,12 @@
 #include <functional>
 
 #include "data/random.h"
-#include "dist/device.h"
-#include "dist/mpi_session.h"
-#include "dist/row_exchange.h"
-#include "launch/connect.h"
+#include "dist/communicator/mpi_session.h"
+#include "dist/device/device.h"
+#include "dist/rows/row_exchange.h"
+#include "launch/run/connect.h"
 #include "model/kernels/rows.h"
-#include "model/phases.h"
+#include "model/step/phases.h"
 
 namespace {
 
@@ -30,7 +31,8 @@ struct Arguments {
 };
 
 /// Seconds of the slowest rank, sorted.
-std::vector<double> time(const Arguments& arguments, Communicator& comm, at::Device device, const std::function<void()>& work) {
+std::vector<double> time(const Arguments& arguments, Communicator& comm, at::Device device,
+                         const std::function<void()>& work) {
   std::vector<double> seconds;
   for (int64_t n = -3; n < arguments.repeats; ++n) {
     synchronize(device);
@@ -57,8 +59,8 @@ void print(const char* what, const Communicator& comm, double bytes, const std::
   std::printf(
       "{\"what\": \"%s\", \"ranks\": %d, \"mib_per_rank\": %.1f, \"p10_s\": %.6f, \"p50_s\": %.6f, \"p90_s\": %.6f, "
       "\"gb_per_s\": %.2f, \"limit\": \"%s\", \"limit_gb_per_s\": %.2f, \"ratio\": %.3f}\n",
-      what, comm.world_size(), bytes / (1 << 20), percentile(seconds, 0.1), p50, percentile(seconds, 0.9), bytes / p50 / 1e9,
-      limit_name, bytes / best / 1e9, best / p50);
+      what, comm.world_size(), bytes / (1 << 20), percentile(seconds, 0.1), p50, percentile(seconds, 0.9),
+      bytes / p50 / 1e9, limit_name, bytes / best / 1e9, best / p50);
   std::fflush(stdout);
 }
 

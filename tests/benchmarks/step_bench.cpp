@@ -1,16 +1,19 @@
-// Times whole training steps (L, C, finetuning) the way ../shared/reference/speed_baseline.py does: batches of 20, histories capped, texts
-// of about 60 random words, random frozen weights, Adam. One JSON line per step kind, and where its time goes.
-//   step_bench CORPUS [--layers 12 --heads 12 --width 768 --vocab 50257 --precision fp32|bf16 --steps 8 --warmup 2 --threads 2
+// Times whole training steps (L, C, finetuning) the way ../shared/reference/speed_baseline.py does: batches of 20,
+// histories capped, texts of about 60 random words, random frozen weights, Adam. One JSON line per step kind, and where
+// its time goes.
+//   step_bench CORPUS [--layers 12 --heads 12 --width 768 --vocab 50257 --precision fp32|bf16 --steps 8 --warmup 2
+//   --threads 2
 //              --max-items 128 --text-tokens 60 --users 0 --only l_step|c_step|finetune_step]
-// --users N [N ...]: tables of so many user rows, of which the steps touch as many as without it, spread over all of them; with several
-// sizes, steps of all sizes take turns, so that their ratio is free of what differs between two runs.
+// --users N [N ...]: tables of so many user rows, of which the steps touch as many as without it, spread over all of
+// them; with several sizes, steps of all sizes take turns, so that their ratio is free of what differs between two
+// runs.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
 
 #include <cstdio>
 
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 #include "tests/benchmarks/step_subject.h"
 
 namespace {
@@ -27,7 +30,8 @@ void print(const Arguments& arguments, const char* name, const Subject& subject)
   std::printf(
       "{\"step\": \"%s\", \"users\": %lld, \"median_s\": %.4f, \"sequences_per_s\": %.2f, \"tokens_per_s\": %.1f, "
       "\"peak_rss_mib\": %ld, "
-      "\"phase_share\": {\"lookup\": %.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, \"mr\": "
+      "\"phase_share\": {\"lookup\": %.3f, \"forward\": %.3f, \"head\": %.3f, \"backward\": %.3f, \"return\": %.3f, "
+      "\"mr\": "
       "%.3f, \"update\": %.3f}}\n",
       name, static_cast<long long>(subject.vocabulary.num_users), median(subject.seconds),
       static_cast<double>(arguments.batch * arguments.steps) / total, static_cast<double>(subject.tokens) / total,
@@ -36,8 +40,8 @@ void print(const Arguments& arguments, const char* name, const Subject& subject)
   std::fflush(stdout);
 }
 
-void time_steps(const Arguments& arguments, const char* name, StepKind kind, std::vector<std::unique_ptr<Subject>>& subjects,
-                Communicator& comm) {
+void time_steps(const Arguments& arguments, const char* name, StepKind kind,
+                std::vector<std::unique_ptr<Subject>>& subjects, Communicator& comm) {
   const StepConfig config = step_config();
   for (auto& subject : subjects) {
     subject->seconds.clear();
@@ -77,7 +81,8 @@ int main(int argc, char** argv) {
   const Corpus corpus = Corpus::open(arguments.corpus);
   if (arguments.users.empty()) arguments.users = {corpus.vocabulary().num_users};
   std::vector<std::unique_ptr<Subject>> subjects;
-  for (const int64_t users : arguments.users) subjects.push_back(std::make_unique<Subject>(arguments, corpus, users, *comm));
+  for (const int64_t users : arguments.users)
+    subjects.push_back(std::make_unique<Subject>(arguments, corpus, users, *comm));
   for (const auto& [name, kind] : {std::pair{"l_step", StepKind::kCollaborative},
                                    {"c_step", StepKind::kContent},
                                    {"finetune_step", StepKind::kRecommendation}}) {

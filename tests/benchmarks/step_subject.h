@@ -1,6 +1,7 @@
 #pragma once
 
-// What the benchmarks of steps share: batches like those of ../shared/reference/speed_baseline.py, and a model of any size to train on them.
+// What the benchmarks of steps share: batches like those of ../shared/reference/speed_baseline.py, and a model of any
+// size to train on them.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,10 +9,10 @@
 #include "data/corpus/corpus.h"
 #include "data/random.h"
 #include "data/sampling/assign.h"
-#include "data/sampling/collate.h"
-#include "dist/communicator.h"
-#include "model/gpt2.h"
-#include "model/train_step.h"
+#include "dist/communicator/communicator.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/recommenders/cllm4rec/collate.h"
+#include "model/step/train_step.h"
 
 namespace cllm::bench {
 
@@ -31,7 +32,8 @@ class Sequences {
     for (int64_t user = 0; user < num_histories; ++user) {
       const auto items = corpus.items(user, Part::kTrain);
       if (!items.empty())
-        histories_.emplace_back(user * spread, items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
+        histories_.emplace_back(user * spread,
+                                items.first(std::min(items.size(), static_cast<size_t>(arguments.max_items))));
     }
   }
 
@@ -45,10 +47,11 @@ class Sequences {
     Sequence out{.prompt = {vocabulary_.user_token(user)}, .key = rng.next()};
     if (kind == StepKind::kContent) {
       words(out.prompt, 5);
-      out.prompt.push_back(vocabulary_.item_token(static_cast<int64_t>(rng.below(static_cast<uint64_t>(vocabulary_.num_items)))));
+      out.prompt.push_back(
+          vocabulary_.item_token(static_cast<int64_t>(rng.below(static_cast<uint64_t>(vocabulary_.num_items)))));
       words(out.prompt, 1);
-      words(out.main, std::max<int64_t>(
-                          2, arguments_.text_tokens + static_cast<int64_t>(rng.normal() * std::sqrt(arguments_.text_tokens))));
+      words(out.main, std::max<int64_t>(2, arguments_.text_tokens +
+                                               static_cast<int64_t>(rng.normal() * std::sqrt(arguments_.text_tokens))));
       return out;
     }
     words(out.prompt, 3);
@@ -90,7 +93,8 @@ class Sequences {
 
 inline RecModel make_model(const Arguments& arguments, const Vocabulary& vocabulary, const Communicator& comm) {
   RecModel model;
-  model.backbone = make_gpt2(arguments.sizes, 1, {at::kFloat, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat});
+  model.backbone =
+      make_gpt2(arguments.sizes, 1, {at::kFloat, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat});
   const TableLayout layout(vocabulary.num_users, vocabulary.num_items, comm.rank(), comm.world_size());
   model.collaborative = make_random_table(layout, arguments.sizes.width, at::kFloat, 1, Side::kCollaborative);
   model.content = make_random_table(layout, arguments.sizes.width, at::kFloat, 1, Side::kContent);
@@ -105,8 +109,9 @@ inline double median(std::vector<double> values) {
 /// One size of tables, with what steps on it.
 struct Subject {
   Subject(const Arguments& arguments, const Corpus& corpus, int64_t num_users, Communicator& comm)
-      : vocabulary{arguments.sizes.num_words, num_users, corpus.vocabulary().num_items}, sequences(arguments, corpus, vocabulary),
-        model(make_model(arguments, vocabulary, comm)), optimizer(make_row_optimizer({})), step(comm, model, *optimizer) {
+      : vocabulary{arguments.sizes.num_words, num_users, corpus.vocabulary().num_items},
+        sequences(arguments, corpus, vocabulary), model(make_model(arguments, vocabulary, comm)),
+        optimizer(make_row_optimizer({})), step(comm, model, *optimizer) {
     for (Table* table : {&model.collaborative, &model.content}) optimizer->reset(*table);
   }
 

@@ -1,6 +1,7 @@
-// What supervision costs a step that nothing disturbs: steps with and without it, in turn, in one process. With: the watched communicator,
-// all failpoints of a step (off), the meeting before it, the heartbeat, and the digests of what all ranks hold alike, every 100 steps.
-// One JSON line per step kind, with the medians, and what digests and meeting take alone.
+// What supervision costs a step that nothing disturbs: steps with and without it, in turn, in one process. With: the
+// watched communicator, all failpoints of a step (off), the meeting before it, the heartbeat, and the digests of what
+// all ranks hold alike, every 100 steps. One JSON line per step kind, with the medians, and what digests and meeting
+// take alone.
 //   mpirun -n 2 supervision_bench CORPUS DIR [options of step_bench]
 
 #include <ATen/Parallel.h>
@@ -9,13 +10,13 @@
 #include <filesystem>
 
 #include "checkpoints/writer.h"
-#include "dist/mpi_session.h"
-#include "dist/watched_communicator.h"
-#include "launch/log.h"
-#include "launch/replica_guard.h"
-#include "launch/run_control.h"
-#include "launch/train_state.h"
-#include "launch/watchdog.h"
+#include "dist/communicator/mpi_session.h"
+#include "dist/communicator/watched_communicator.h"
+#include "launch/output/log.h"
+#include "launch/run/train_state.h"
+#include "launch/supervision/replica_guard.h"
+#include "launch/supervision/run_control.h"
+#include "launch/supervision/watchdog.h"
 #include "tests/benchmarks/step_subject.h"
 
 namespace {
@@ -33,8 +34,8 @@ class Supervised {
         subject_(arguments, corpus, corpus.vocabulary().num_users, *comm_), control_(*comm_, log, supervision_, 0),
         replicas_(
             *comm_, [this] { return view_replicas(subject_.model, nullptr); }, kCheckSteps),
-        writer_(*comm_, dir, {}),
-        watchdog_(HeartbeatBoard(dir), mpi.rank(), mpi.world_size(), log, {&supervision_.main, &supervision_.background}) {}
+        writer_(*comm_, dir, {}), watchdog_(HeartbeatBoard(dir), mpi.rank(), mpi.world_size(), log,
+                                            {&supervision_.main, &supervision_.background}) {}
 
   Subject& subject() { return subject_; }
 
@@ -106,7 +107,8 @@ void compare(const Arguments& arguments, const char* name, StepKind kind, Subjec
   if (comm.rank() != 0) return;
   const double plain_s = median(without), check_s = median(checks) / kCheckSteps, supervised_s = median(with) + check_s;
   std::printf(
-      "{\"step\": \"%s\", \"without_s\": %.6f, \"with_s\": %.6f, \"digests_s\": %.6f, \"meeting_s\": %.6f, \"cost\": %.4f}\n",
+      "{\"step\": \"%s\", \"without_s\": %.6f, \"with_s\": %.6f, \"digests_s\": %.6f, \"meeting_s\": %.6f, \"cost\": "
+      "%.4f}\n",
       name, plain_s, supervised_s, check_s, meet_s, supervised_s / plain_s - 1);
   std::fflush(stdout);
 }

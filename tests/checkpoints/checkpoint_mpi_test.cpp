@@ -33,7 +33,8 @@ TEST(CheckpointMpi, EveryDtypeComesBack) {
   const std::unique_ptr<Communicator> comm = session->world(60);
   const SharedFolder folder(*comm);
   prepare(*comm, folder.path());
-  for (const int64_t step : {1, 2}) save(*comm, folder.path(), step, make_state(step, comm->rank(), comm->world_size()));
+  for (const int64_t step : {1, 2})
+    save(*comm, folder.path(), step, make_state(step, comm->rank(), comm->world_size()));
   const std::optional<CheckpointInfo> latest = find_latest(*comm, folder.path(), nullptr);
   ASSERT_TRUE(latest.has_value());
   EXPECT_EQ(latest->step, 2);

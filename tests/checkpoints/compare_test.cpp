@@ -27,7 +27,8 @@ CheckpointInfo save_changed(const std::filesystem::path& parent, int world_size,
 /// Adds `value` to element (row, 2) of "l_user.weight" on the rank that owns the row.
 void add_to_row(TrainState& state, int64_t row, double value) {
   const ShardedTensor& tensor = state.tensors[0];
-  if (row >= tensor.first_row && row < tensor.first_row + tensor.rows.size(0)) tensor.rows[row - tensor.first_row][2].add_(value);
+  if (row >= tensor.first_row && row < tensor.first_row + tensor.rows.size(0))
+    tensor.rows[row - tensor.first_row][2].add_(value);
 }
 
 TEST(Compare, EqualContentIsEqualWhateverTheNumberOfRanks) {
@@ -81,9 +82,9 @@ TEST(Compare, TensorsOfOnlyOneAndOtherShapesAreNamed) {
   for (const TensorDifference& tensor : compare_checkpoints(a, b)) {
     if (!tensor.other.empty()) found[tensor.name] = tensor.other;
   }
-  EXPECT_EQ(found,
-            (std::map<std::string, std::string>{
-                {"l_user.weight", "only in the first"}, {"renamed", "only in the second"}, {"l_item.weight", "other dtype"}}));
+  EXPECT_EQ(found, (std::map<std::string, std::string>{{"l_user.weight", "only in the first"},
+                                                       {"renamed", "only in the second"},
+                                                       {"l_item.weight", "other dtype"}}));
 }
 
 TEST(Digest, DependsOnTheOrderOfRowsAndOnTheTensorThatHoldsThem) {
@@ -92,7 +93,8 @@ TEST(Digest, DependsOnTheOrderOfRowsAndOnTheTensorThatHoldsThem) {
   EXPECT_NE(plain, content_digest(save_changed(two.path(), 1, [](TrainState& state) {
               state.tensors[0].rows = state.tensors[0].rows.flip(0).contiguous();
             })));
-  EXPECT_NE(plain, content_digest(save_changed(three.path(), 1, [](TrainState& state) { state.tensors[0].name = "other"; })));
+  EXPECT_NE(plain,
+            content_digest(save_changed(three.path(), 1, [](TrainState& state) { state.tensors[0].name = "other"; })));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Whatever is changed in a committed checkpoint, it is refused with a message that names the file, and the step before it is used.
+// Whatever is changed in a committed checkpoint, it is refused with a message that names the file, and the step before
+// it is used.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <xxhash.h>
@@ -114,8 +115,8 @@ TEST_F(Corruption, TruncatedFilesAreRefused) {
 TEST_F(Corruption, ALongerShardIsRefused) {
   const std::string good = read(dir(20) / shard1);
   write(dir(20) / shard1, good + "x");
-  expect_fallback(
-      HasSubstr(shard1 + ": expected " + std::to_string(good.size()) + " bytes, found " + std::to_string(good.size() + 1)));
+  expect_fallback(HasSubstr(shard1 + ": expected " + std::to_string(good.size()) + " bytes, found " +
+                            std::to_string(good.size() + 1)));
 }
 
 TEST_F(Corruption, AMissingShardIsRefused) {
@@ -211,7 +212,8 @@ TEST_F(Corruption, NothingUsableIsAnErrorAndNeverAFreshStart) {
       ADD_FAILURE() << "not refused";
     } catch (const CheckpointError& error) {
       EXPECT_EQ(error.exit_code(), CheckpointError::kUnusable);
-      EXPECT_THAT(error.what(), AllOf(HasSubstr("none can be used"), HasSubstr(step_name(10)), HasSubstr(step_name(20))));
+      EXPECT_THAT(error.what(),
+                  AllOf(HasSubstr("none can be used"), HasSubstr(step_name(10)), HasSubstr(step_name(20))));
     }
   });
 }
@@ -234,7 +236,9 @@ TEST_F(Corruption, QuickVerificationLeavesTheBlocksToLoadWhichRefusesThem) {
     EXPECT_THROW(load(comm, latest, into), CheckpointError);
   });
   std::filesystem::resize_file(dir(20) / shard0, 100);  // sizes are checked
-  run_ranks(2, [&](Communicator& comm) { EXPECT_EQ(find_latest(comm, folder.path(), nullptr, VerifyLevel::kQuick)->step, 10); });
+  run_ranks(2, [&](Communicator& comm) {
+    EXPECT_EQ(find_latest(comm, folder.path(), nullptr, VerifyLevel::kQuick)->step, 10);
+  });
 }
 
 TEST_F(Corruption, AByteChangedAfterVerificationIsStillNotLoaded) {

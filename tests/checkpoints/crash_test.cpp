@@ -11,7 +11,7 @@
 
 #include "checkpoints/directory.h"
 #include "checkpoints/writer.h"
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 #include "tests/support/checkpoint_state.h"
 #include "tests/support/command.h"
 #include "tests/support/crash_files.h"
@@ -28,7 +28,8 @@ constexpr int kRanks = 2;
 void save_step(const path& parent, int64_t step, Files* files = nullptr) {
   SaveOptions options;
   options.files = files;
-  run_ranks(kRanks, [&](Communicator& comm) { save(comm, parent, step, make_state(step, comm.rank(), kRanks), options); });
+  run_ranks(kRanks,
+            [&](Communicator& comm) { save(comm, parent, step, make_state(step, comm.rank(), kRanks), options); });
 }
 
 /// The step that a restarted run finds; it must load rightly, and the run must be able to save again.

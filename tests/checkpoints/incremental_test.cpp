@@ -1,4 +1,5 @@
-// Incremental saves: only changed rows are written, and what is loaded is the state of the moment, on any number of ranks.
+// Incremental saves: only changed rows are written, and what is loaded is the state of the moment, on any number of
+// ranks.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -69,7 +70,8 @@ CheckpointInfo save_whole(const path& parent, int64_t step, int world_size) {
   return verify_checkpoint(parent / step_name(step), VerifyLevel::kFull);
 }
 
-CheckpointInfo save_changes(const CheckpointInfo& base, int64_t step, int64_t since, int world_size, Files* files = nullptr) {
+CheckpointInfo save_changes(const CheckpointInfo& base, int64_t step, int64_t since, int world_size,
+                            Files* files = nullptr) {
   const path parent = base.dir.parent_path();
   run_ranks(world_size, [&](Communicator& comm) {
     SaveOptions options;
@@ -96,7 +98,8 @@ TEST(Incremental, LoadsTheStateOfItsStepOnAnyNumberOfRanks) {
     std::filesystem::create_directories(parent);
     const CheckpointInfo whole = save_whole(parent, 1, saved_by);
     const CheckpointInfo first = save_changes(whole, 2, 1, saved_by);
-    const CheckpointInfo second = save_changes(first, 3, 1, saved_by);  // on top of an incremental one, relative to the whole one
+    const CheckpointInfo second =
+        save_changes(first, 3, 1, saved_by);  // on top of an incremental one, relative to the whole one
     EXPECT_EQ(second.manifest->whole_step, 1);
     EXPECT_EQ(second.manifest->shards.size(), 2 * static_cast<size_t>(saved_by));
     for (const int loaded_by : {1, 2, 3, 4}) {
@@ -231,7 +234,8 @@ TEST(Incremental, TheWriterSavesWholeEveryNthTime) {
     for (int64_t step = 1; step <= 7; ++step) {
       EXPECT_EQ(writer.next_is_whole(), step % 3 == 1) << step;
       if (writer.next_is_whole()) whole_step = step;
-      writer.start(step, whole_step == step ? state_at(step, comm.rank(), 2) : changes_at(step, whole_step, comm.rank(), 2));
+      writer.start(step,
+                   whole_step == step ? state_at(step, comm.rank(), 2) : changes_at(step, whole_step, comm.rank(), 2));
     }
     writer.finish();
   });
@@ -249,7 +253,8 @@ TEST(Incremental, RetentionKeepsOneCheckpointThatSharesNoFileWithTheNewest) {
   EXPECT_EQ(steps, (std::vector<int64_t>{5, 4, 1}));
 }
 
-/// How golden/version-2 was written: CLLM_TEST_ARGUMENT=<folder> checkpoints_tests --gtest_also_run_disabled_tests --gtest_filter=Golden.*Write
+/// How golden/version-2 was written: CLLM_TEST_ARGUMENT=<folder> checkpoints_tests --gtest_also_run_disabled_tests
+/// --gtest_filter=Golden.*Write
 TEST(Golden, DISABLED_Write) {
   const path parent = program_argument();
   std::filesystem::create_directories(parent);
@@ -266,7 +271,8 @@ TEST(Golden, DISABLED_Write) {
   std::filesystem::remove_all(parent / step_name(11));
 }
 
-/// tests/checkpoints/golden/version-<n> was written by the program of that time: make_state(12) by two ranks. It must stay readable.
+/// tests/checkpoints/golden/version-<n> was written by the program of that time: make_state(12) by two ranks. It must
+/// stay readable.
 TEST(Golden, CheckpointsOfEveryFormatVersionLoad) {
   for (int version = 1; version <= kManifestVersion; ++version) {
     const path golden = path(CLLM_SOURCE_DIR) / "tests/checkpoints/golden" / ("version-" + std::to_string(version));

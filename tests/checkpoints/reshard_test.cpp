@@ -11,7 +11,7 @@
 #include "checkpoints/compare.h"
 #include "checkpoints/directory.h"
 #include "checkpoints/reshard.h"
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 #include "tests/support/checkpoint_state.h"
 #include "tests/support/command.h"
 #include "tests/support/crash_files.h"
@@ -94,7 +94,8 @@ TrainState big_state(int rank, int world_size, bool filled) {
   const RowPartition partition(kBigRows, world_size);
   TrainState state;
   const at::Tensor rows = at::empty({partition.size(rank), kBigColumns}, at::kFloat);
-  for (int64_t row = 0; filled && row < rows.size(0); ++row) rows[row].fill_(static_cast<double>(partition.begin(rank) + row));
+  for (int64_t row = 0; filled && row < rows.size(0); ++row)
+    rows[row].fill_(static_cast<double>(partition.begin(rank) + row));
   state.tensors.push_back({"big", kBigRows, partition.begin(rank), rows});
   return state;
 }
@@ -128,7 +129,8 @@ TEST(Memory, LoadingTakesTheOwnShardAndReshardingOnlyBlocks) {
   const path folder = std::filesystem::temp_directory_path() / ("cllm_memory_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   for (const auto& [ranks, act] : std::vector<std::pair<int, std::string>>{{3, "save"}, {2, "load"}, {1, "reshard"}}) {
-    const CommandResult result = run_test_as_program(ranks, "Memory.DISABLED_Program", act + " " + folder.string() + " 1");
+    const CommandResult result =
+        run_test_as_program(ranks, "Memory.DISABLED_Program", act + " " + folder.string() + " 1");
     EXPECT_EQ(result.exit_code, 0) << result.output;
     EXPECT_THAT(result.output, HasSubstr("peak")) << act;
     EXPECT_THAT(result.output, ::testing::Not(HasSubstr("over the bound"))) << act;

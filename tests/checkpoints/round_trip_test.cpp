@@ -66,8 +66,8 @@ TEST(Checkpoint, LargeTensorsSpanManyChecksumBlocks) {
   const auto state_of = [](int rank, int world_size) {
     const RowPartition partition(400001, world_size);
     TrainState state;
-    state.tensors.push_back(
-        {"table", 400001, partition.begin(rank), stored_rows(1, 0, partition.begin(rank), partition.size(rank), 16, at::kFloat)});
+    state.tensors.push_back({"table", 400001, partition.begin(rank),
+                             stored_rows(1, 0, partition.begin(rank), partition.size(rank), 16, at::kFloat)});
     return state;
   };
   run_ranks(2, [&](Communicator& comm) { save(comm, folder.path(), 1, state_of(comm.rank(), 2)); });
@@ -90,7 +90,8 @@ TEST(Checkpoint, NothingIsFoundInAnEmptyOrMissingFolder) {
 
 TEST(Checkpoint, StepsAreOrderedAsNumbers) {
   const ScratchFolder folder("order");
-  for (const int64_t step : {int64_t{9}, int64_t{10}, int64_t{12345678901}}) save_step(folder.path(), 1, step, {.keep_last = 3});
+  for (const int64_t step : {int64_t{9}, int64_t{10}, int64_t{12345678901}})
+    save_step(folder.path(), 1, step, {.keep_last = 3});
   EXPECT_EQ(steps_in(folder.path()), (std::vector<int64_t>{12345678901, 10, 9}));
   EXPECT_FALSE(step_of_name("step-10").has_value());
   EXPECT_FALSE(step_of_name("step-0000000010.tmp-run").has_value());
@@ -122,7 +123,8 @@ TEST(Checkpoint, PruningNeverNamesPinnedOnesNorTheNewestUsableOne) {
   const ScratchFolder folder("prune");
   save_step(folder.path(), 1, 1, {.keep_last = 9, .pin = "best"});
   for (int64_t step = 2; step <= 6; ++step) save_step(folder.path(), 1, step, {.keep_last = 9});
-  std::filesystem::remove(folder.path() / step_name(6) / "shard-00000-of-00001.h5");  // damaged: 5 is the newest that can be used
+  std::filesystem::remove(folder.path() / step_name(6) /
+                          "shard-00000-of-00001.h5");  // damaged: 5 is the newest that can be used
   const auto steps = [&](const Retention& retention) {
     std::vector<int64_t> out;
     for (const path& dir : superfluous(folder.path(), retention)) out.push_back(*step_of_name(dir.filename()));

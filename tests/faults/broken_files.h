@@ -11,7 +11,7 @@
 #include <string>
 
 #include "checkpoints/directory.h"
-#include "checkpoints/files.h"
+#include "checkpoints/format/files.h"
 
 namespace cllm::testing {
 

@@ -1,5 +1,5 @@
-// Saves and finds small checkpoints of two ranks (threads) on request, for tests/fault: what a promise about files needs, without the
-// rest of a run. One command a line on standard input, one JSON object a line on standard output:
+// Saves and finds small checkpoints of two ranks (threads) on request, for tests/fault: what a promise about files
+// needs, without the rest of a run. One command a line on standard input, one JSON object a line on standard output:
 //   save FOLDER STEP [PIN]    a whole checkpoint of the state of STEP
 //   changes FOLDER STEP       an incremental one on top of the newest
 //   fail CALL:ERRNO:N         from now on the N-th such call fails (shim.c, which must be preloaded); "fail none"
@@ -51,7 +51,8 @@ json save_step(const path& parent, int64_t step, const std::string& pin, bool ch
 
 bool equal(const TrainState& found, const TrainState& expected) {
   bool same = found.metadata_json == expected.metadata_json;
-  for (size_t n = 0; n < expected.tensors.size(); ++n) same = same && at::equal(found.tensors[n].rows, expected.tensors[n].rows);
+  for (size_t n = 0; n < expected.tensors.size(); ++n)
+    same = same && at::equal(found.tensors[n].rows, expected.tensors[n].rows);
   for (size_t n = 0; n < expected.replicated.size(); ++n) {
     same = same && at::equal(found.replicated[n].value, expected.replicated[n].value);
   }

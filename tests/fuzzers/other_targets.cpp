@@ -4,20 +4,20 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoints/errors.h"
-#include "checkpoints/manifest.h"
-#include "checkpoints/shard_file.h"
-#include "launch/config.h"
-#include "launch/errors.h"
+#include "checkpoints/format/manifest.h"
+#include "checkpoints/format/shard_file.h"
+#include "launch/config/config.h"
+#include "launch/failures/errors.h"
+#include "model/backbones/gpt2/gpt2_config.h"
+#include "model/backbones/safetensors.h"
 #include "model/errors.h"
-#include "model/gpt2_config.h"
-#include "model/safetensors.h"
 #include "tests/fuzzers/targets.h"
 
 namespace cllm::fuzz {
 namespace {
 
 /// Runs `parse`; only an Error may leave it, and it must be one line (of a ConfigError, which quotes the command line,
-/// launch/exit_codes.cpp makes one).
+/// launch/failures/exit_codes.cpp makes one).
 template <typename Error, typename Parse>
 void attempt(const Parse& parse) {
   try {
@@ -29,7 +29,8 @@ void attempt(const Parse& parse) {
 
 void use(const RunConfig& config) {
   const std::string text = to_toml(config);
-  require(to_toml(load_config(as_file("printed.toml", text).string(), {})) == text, "a printed configuration reads back");
+  require(to_toml(load_config(as_file("printed.toml", text).string(), {})) == text,
+          "a printed configuration reads back");
   require(config_digest(config).size() == 16, "a digest has 16 digits");
 }
 
@@ -76,7 +77,8 @@ namespace {
 void parse_checkpoint_manifest(const std::string& text) {
   attempt<CheckpointError>([&] {
     const std::string printed = to_text(parse_manifest(text, "manifest.json"));
-    require(to_text(parse_manifest(printed, "manifest.json")) == printed, "a manifest that is written reads back the same");
+    require(to_text(parse_manifest(printed, "manifest.json")) == printed,
+            "a manifest that is written reads back the same");
   });
 }
 
@@ -90,7 +92,8 @@ void checkpoint_manifest(std::string_view bytes) {
   json.erase("checksum");
   const std::string text = json.dump();
   char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+  std::snprintf(digits, sizeof digits, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
   json["checksum"] = digits;
   parse_checkpoint_manifest(json.dump(1) + "\n");
 }

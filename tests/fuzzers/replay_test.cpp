@@ -27,7 +27,8 @@ TEST_P(Inputs, breaks_no_promise_of_its_parser) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fuzz, Inputs, ::testing::ValuesIn(targets()), [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Fuzz, Inputs, ::testing::ValuesIn(targets()),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace cllm::fuzz

@@ -63,7 +63,9 @@ void tsv(std::string_view bytes) { read_folder(bytes, own_layout(".tsv"), InputF
 void csv(std::string_view bytes) { read_folder(bytes, own_layout(".csv"), InputFormat::kCsv); }
 void jsonl(std::string_view bytes) { read_folder(bytes, own_layout(".jsonl"), InputFormat::kJsonl); }
 void gzip(std::string_view bytes) { read_folder(bytes, {"interactions.tsv.gz"}, InputFormat::kTsv); }
-void movielens(std::string_view bytes) { read_folder(bytes, {"ratings.csv", "movies.csv", "tags.csv"}, InputFormat::kMovieLens); }
+void movielens(std::string_view bytes) {
+  read_folder(bytes, {"ratings.csv", "movies.csv", "tags.csv"}, InputFormat::kMovieLens);
+}
 void amazon(std::string_view bytes) { read_folder(bytes, {"reviews.json", "meta.json"}, InputFormat::kAmazon); }
 void yelp(std::string_view bytes) { read_folder(bytes, {"review.json", "business.json"}, InputFormat::kYelp); }
 

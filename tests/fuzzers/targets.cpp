@@ -33,8 +33,8 @@ const std::vector<Target>& targets() {
 
 fs::path scratch() {
   struct Folder {
-    fs::path path =
-        fs::path(fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path()) / ("cllm_fuzz_" + std::to_string(getpid()));
+    fs::path path = fs::path(fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path()) /
+                    ("cllm_fuzz_" + std::to_string(getpid()));
     Folder() { fs::create_directories(path); }
     ~Folder() {
       std::error_code ignored;
@@ -48,7 +48,8 @@ fs::path scratch() {
 fs::path as_file(const std::string& name, std::string_view bytes) {
   const fs::path path = scratch() / name;
   fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   return path;
 }
 

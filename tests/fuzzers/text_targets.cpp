@@ -40,8 +40,9 @@ void scalars(std::string_view bytes) {
   require(trimmed(bytes).size() <= bytes.size(), "trimming adds nothing");
   require(quoted(bytes).find('\n') == std::string::npos, "a quoted value is one line");
   const std::string text = '"' + std::string(bytes) + '"';
-  const bool plain = bytes.find_first_of("\\\"") == std::string_view::npos &&
-                     std::none_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  const bool plain =
+      bytes.find_first_of("\\\"") == std::string_view::npos &&
+      std::none_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
   if (plain) require(is_utf8(bytes) == nlohmann::json::accept(text), "UTF-8 is what the JSON library takes for it");
   python_literal_to_json(bytes);
 }

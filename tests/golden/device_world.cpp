@@ -2,9 +2,9 @@
 
 #include <cstdlib>
 
-#include "dist/device.h"
-#include "dist/joined_communicator.h"
-#include "dist/nccl_communicator.h"
+#include "dist/communicator/joined_communicator.h"
+#include "dist/communicator/nccl_communicator.h"
+#include "dist/device/device.h"
 
 namespace cllm::golden {
 

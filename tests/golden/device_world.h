@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 
 namespace cllm::golden {
 

@@ -8,15 +8,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/gpt2.h"
-#include "model/packed_layout.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/nn/packed_layout.h"
 #include "tests/golden/families.h"
 
 namespace cllm::golden {
 namespace {
 
-/// The first `blocks` blocks of a backbone with a plain final norm: its output is the normalised residual stream after them, which is
-/// all of the stream that any later layer can see. For blocks = 0, one block that adds nothing.
+/// The first `blocks` blocks of a backbone with a plain final norm: its output is the normalised residual stream after
+/// them, which is all of the stream that any later layer can see. For blocks = 0, one block that adds nothing.
 Gpt2 truncated(const Gpt2& whole, int64_t blocks) {
   Gpt2Config config = whole.config();
   config.num_layers = std::max<int64_t>(blocks, 1);
@@ -39,7 +39,8 @@ at::Tensor normalised(const at::Tensor& x_TD, double epsilon) {
   return centred / (centred.square().mean(-1, true) + epsilon).sqrt();
 }
 
-/// The rows of a padded golden tensor [B, T, ...] that are no padding, for the sequences of this rank (every world_size-th).
+/// The rows of a padded golden tensor [B, T, ...] that are no padding, for the sequences of this rank (every
+/// world_size-th).
 at::Tensor unpadded(const at::Tensor& padded, const at::Tensor& mask_BT, const Communicator& comm) {
   std::vector<at::Tensor> rows;
   for (int64_t b = comm.rank(); b < mask_BT.size(0); b += comm.world_size()) {
@@ -74,10 +75,12 @@ void compare_collation(const Forward& f) {
   std::vector<int64_t> active;
   const at::Tensor own = own_positions(f);
   for (int64_t n = 0; n < own.size(0); ++n) {
-    const int64_t a = own[n].item<int64_t>(), b = f.golden("active_rows")[a].item<int64_t>() / f.set.comm().world_size();
+    const int64_t a = own[n].item<int64_t>(),
+                  b = f.golden("active_rows")[a].item<int64_t>() / f.set.comm().world_size();
     active.push_back(f.batch.sequence_offsets[static_cast<size_t>(b)] + f.golden("active_columns")[a].item<int64_t>());
   }
-  f.report.expect(f.name + "/active", at::equal(at::tensor(f.batch.active_rows, at::kLong), at::tensor(active, at::kLong)));
+  f.report.expect(f.name + "/active",
+                  at::equal(at::tensor(f.batch.active_rows, at::kLong), at::tensor(active, at::kLong)));
   if (f.batch.kind == StepKind::kRecommendation) return;  // targets are sets of items, checked by the losses
   f.report.expect(f.name + "/targets",
                   at::equal(at::tensor(f.batch.targets, at::kLong), f.golden("targets").index_select(0, own)));
@@ -92,7 +95,8 @@ at::Tensor embed(const Forward& f, const std::string& std) {
   return all.index_select(0, f.set.placed(at::tensor(f.batch.token_ids, at::kLong)));
 }
 
-/// NLL of every active position of the whole batch, one head call each: the rank that has it passes one position, the others none.
+/// NLL of every active position of the whole batch, one head call each: the rank that has it passes one position, the
+/// others none.
 void compare_nll(const Forward& f, const at::Tensor& hidden_AD) {
   const at::Tensor own = own_positions(f), nll = f.golden("nll");
   const bool content = f.batch.kind == StepKind::kContent;
@@ -102,12 +106,12 @@ void compare_nll(const Forward& f, const at::Tensor& hidden_AD) {
     const bool mine = next < own.size(0) && own[next].item<int64_t>() == a;
     const int64_t count = mine ? 1 : 0;
     const at::Tensor ones = at::ones({count}, at::TensorOptions().dtype(at::kDouble).device(f.set.device()));
-    const Targets target{f.set.placed(at::arange(count + 1, at::kLong)), f.set.placed(f.golden("targets").narrow(0, a, count)),
-                         ones};
+    const Targets target{f.set.placed(at::arange(count + 1, at::kLong)),
+                         f.set.placed(f.golden("targets").narrow(0, a, count)), ones};
     const at::Tensor hidden = hidden_AD.narrow(0, mine ? next++ : 0, count);
-    const HeadResult result =
-        content ? text_softmax(hidden, f.model.backbone->text_head(), target)
-                : item_softmax(f.set.comm(), f.set.layout().items(), ItemSoftmax::kSharded, hidden, f.table().items(), target);
+    const HeadResult result = content ? text_softmax(hidden, f.model.backbone->text_head(), target)
+                                      : item_softmax(f.set.comm(), f.set.layout().items(), ItemSoftmax::kSharded,
+                                                     hidden, f.table().items(), target);
     if (mine) actual.push_back(result.loss);
   }
   f.compare("nll", at::tensor(actual, at::kDouble), nll.index_select(0, own));
@@ -124,8 +128,8 @@ void check_case(const Forward& f, const std::string& std) {
   for (int64_t blocks = 0; blocks <= whole.config().num_layers; ++blocks) {
     const at::Tensor expected =
         normalised(unpadded(f.golden("stream")[blocks], mask, f.set.comm()), whole.config().layer_norm_epsilon);
-    f.report.compare(f.name + "/stream" + std::to_string(blocks) + " (normalised)", run(truncated(whole, blocks)), expected,
-                     expected, f.set.tolerances().value);
+    f.report.compare(f.name + "/stream" + std::to_string(blocks) + " (normalised)", run(truncated(whole, blocks)),
+                     expected, expected, f.set.tolerances().value);
   }
   const at::Tensor hidden_TD = run(whole);
   f.compare("hidden", hidden_TD, unpadded(f.golden("hidden"), mask, f.set.comm()));
@@ -145,7 +149,9 @@ void check_forward(GoldenSet& set, ParityReport& report) {
     const size_t size = set.index().at("batches").at(c.at("batch").get<std::string>()).size();
     c["groups"] = Json::array({Json::array()});
     for (size_t n = 0; n < size; ++n) c["groups"][0].push_back(n);
-    check_case({set, report, c.at("name"), set.batch(c, parse_preset(c.at("preset").get<std::string>())), set.model(std)}, std);
+    check_case(
+        {set, report, c.at("name"), set.batch(c, parse_preset(c.at("preset").get<std::string>())), set.model(std)},
+        std);
   }
 }
 
@@ -161,9 +167,10 @@ void check_arch(GoldenSet& set, ParityReport& report) {
   const PackedLayout layout = make_layout(lengths, x_TD.device());
   const at::Tensor hidden_TD = lengths.empty() ? x_TD.to(set.dtype()) : backbone->forward(x_TD, layout, {});
   const at::Tensor hidden = io.tensor("f64.last_hidden"), logits = io.tensor("f64.logits");
-  report.compare("arch/gpt2/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden, set.tolerances().value);
-  report.compare("arch/gpt2/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()), logits,
+  report.compare("arch/gpt2/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden,
                  set.tolerances().value);
+  report.compare("arch/gpt2/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()),
+                 logits, set.tolerances().value);
 }
 
 }  // namespace cllm::golden

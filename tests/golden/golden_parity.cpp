@@ -1,12 +1,13 @@
-// golden_parity DIR [--device cpu|cuda] [--families losses,forward,...]: reproduces the cases of a folder of golden files with the real training path, in
-// fp64, fp32 and with a bf16 backbone, on any number of ranks. Prints a line per family and `N passed, N failed`; exit code 1 if anything failed.
+// golden_parity DIR [--device cpu|cuda] [--families losses,forward,...]: reproduces the cases of a folder of golden
+// files with the real training path, in fp64, fp32 and with a bf16 backbone, on any number of ranks. Prints a line per
+// family and `N passed, N failed`; exit code 1 if anything failed.
 
 #include <cstdio>
 #include <exception>
 #include <functional>
 #include <string>
 
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 #include "tests/golden/device_world.h"
 #include "tests/golden/families.h"
 
@@ -21,9 +22,11 @@ struct Family {
 };
 
 std::vector<Family> all_families(int world_size) {
-  std::vector<Family> out{{"losses", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kSharded); }}};
+  std::vector<Family> out{
+      {"losses", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kSharded); }}};
   if (world_size > 1)
-    out.push_back({"losses-gathered", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kGathered); }});
+    out.push_back(
+        {"losses-gathered", [](auto& set, auto& report) { check_losses(set, report, ItemSoftmax::kGathered); }});
   out.insert(out.end(), {{"forward", check_forward},
                          {"trajectories", check_trajectories},
                          {"adam", check_adam},
@@ -56,7 +59,8 @@ bool run(MpiSession& session, const Arguments& arguments) {
     GoldenSet set(arguments.dir, *world.comm, *host, dtype, world.device);
     for (const Family& family : all_families(session.world_size())) {
       if (set.is_bf16() && family.name == "adam") continue;  // has no backbone
-      if (!arguments.families.empty() && ("," + arguments.families + ",").find("," + family.name + ",") == std::string::npos)
+      if (!arguments.families.empty() &&
+          ("," + arguments.families + ",").find("," + family.name + ",") == std::string::npos)
         continue;
       report.begin(family.name + set.suffix());
       family.check(set, report);
@@ -73,9 +77,9 @@ int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
     if (session.rank() == 0) {
-      std::fprintf(
-          stderr,
-          "usage: golden_parity DIR [--device cpu|cuda] [--families losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
+      std::fprintf(stderr,
+                   "usage: golden_parity DIR [--device cpu|cuda] [--families "
+                   "losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
     }
     return 64;
   }

@@ -4,10 +4,10 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "data/sampling/collate.h"
-#include "data/sampling/prompt.h"
-#include "model/compute_dtype.h"
-#include "model/load_backbone.h"
+#include "data/text/prompt.h"
+#include "model/backbones/load_backbone.h"
+#include "model/kernels/compute_dtype.h"
+#include "model/recommenders/cllm4rec/collate.h"
 
 namespace cllm::golden {
 namespace {
@@ -40,7 +40,8 @@ StepKind kind_of(const Json& batch_case) {
 
 std::string side_of(StepKind kind) { return kind == StepKind::kContent ? "c" : "l"; }
 
-GoldenSet::GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype, at::Device device)
+GoldenSet::GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype,
+                     at::Device device)
     : dir_(dir), comm_(comm), host_(host), dtype_(dtype), device_(device), index_(read_index(dir)) {
   const Json& sizes = index_.at("sizes");
   vocabulary_ = {sizes.at("n_words"), sizes.at("n_users"), sizes.at("n_items")};
@@ -110,7 +111,8 @@ Batch GoldenSet::batch(const Json& batch_case, const LossOptions& options) const
   GroupTotals totals{std::vector<int64_t>(batch_case.at("groups").size(), 0)};
   std::vector<Sequence> mine;
   for (size_t n = 0; n < all.size(); ++n) {
-    totals.terms[static_cast<size_t>(all[n].group)] += num_loss_terms(kind, options, static_cast<int64_t>(all[n].main.size()));
+    totals.terms[static_cast<size_t>(all[n].group)] +=
+        num_loss_terms(kind, options, static_cast<int64_t>(all[n].main.size()));
     if (n % static_cast<size_t>(comm_.world_size()) == static_cast<size_t>(comm_.rank())) mine.push_back(all[n]);
   }
   return collate(mine, kind, totals, vocabulary_, options);

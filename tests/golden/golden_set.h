@@ -1,6 +1,7 @@
 #pragma once
 
-// A folder that reference/make_golden.py wrote; see reference/README.md for its layout. Nothing about the sizes is built in.
+// A folder that reference/make_golden.py wrote; see reference/README.md for its layout. Nothing about the sizes is
+// built in.
 
 #include <ATen/core/Tensor.h>
 
@@ -10,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "data/batch.h"
-#include "data/sampling/preset.h"
-#include "data/sampling/sequence.h"
-#include "dist/communicator.h"
-#include "model/backbone.h"
-#include "model/safetensors.h"
-#include "model/train_step.h"
+#include "data/sampling/batch.h"
+#include "dist/communicator/communicator.h"
+#include "model/backbones/backbone.h"
+#include "model/backbones/safetensors.h"
+#include "model/recommenders/cllm4rec/preset.h"
+#include "model/recommenders/cllm4rec/sequence.h"
+#include "model/step/train_step.h"
 
 namespace cllm::golden {
 
@@ -29,11 +30,12 @@ struct Tolerances {
   double trajectory;  // tables and moments
 };
 
-/// The set as one rank uses it: its inputs in one precision, split over the ranks. `dtype` bf16 is what run.precision = "bf16" trains with:
-/// the backbone and the heads multiply in bf16, tables and sums are fp32.
+/// The set as one rank uses it: its inputs in one precision, split over the ranks. `dtype` bf16 is what run.precision =
+/// "bf16" trains with: the backbone and the heads multiply in bf16, tables and sums are fp32.
 class GoldenSet {
  public:
-  GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype, at::Device device = at::kCPU);
+  GoldenSet(const std::string& dir, Communicator& comm, Communicator& host, at::ScalarType dtype,
+            at::Device device = at::kCPU);
 
   const Json& index() const { return index_; }
   Communicator& comm() const { return comm_; }
@@ -44,7 +46,8 @@ class GoldenSet {
   TableLayout layout() const;
   Tolerances tolerances() const {
     if (dtype_ == at::kDouble) return {1e-9, 1e-9, 1e-9};
-    // A bf16 number is within 2^-9 = 0.002 of what it rounds; a value passes a dozen roundings. Largest gaps here: 0.004, 0.03, 0.06.
+    // A bf16 number is within 2^-9 = 0.002 of what it rounds; a value passes a dozen roundings. Largest gaps here:
+    // 0.004, 0.03, 0.06.
     if (is_bf16()) return {1e-2, 5e-2, 1e-1};
     return device_.is_cpu() ? Tolerances{2e-5, 2e-5, 5e-5} : Tolerances{1e-4, 1e-4, 1e-4};
   }
@@ -69,7 +72,8 @@ class GoldenSet {
   /// This rank's part of them (every world_size-th) as a Batch.
   Batch batch(const Json& batch_case, const LossOptions& options) const;
   /// Recommendation prompt of a user.
-  std::vector<int32_t> recommendation_prompt(const LossOptions& options, int64_t user, const std::vector<int32_t>& visible) const;
+  std::vector<int32_t> recommendation_prompt(const LossOptions& options, int64_t user,
+                                             const std::vector<int32_t>& visible) const;
   /// The rows of a whole table [I or J, D] that this rank owns.
   at::Tensor own_users(const at::Tensor& users) const;
   at::Tensor own_items(const at::Tensor& items) const;

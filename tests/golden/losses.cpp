@@ -15,7 +15,8 @@ void compare_tables(GoldenSet& set, ParityReport& report, const std::string& nam
                     const at::Tensor& local, const SafetensorsFile& truth) {
   const int64_t num_users = set.layout().num_local_users(), num_items = set.layout().num_local_items();
   const at::Tensor users = truth.tensor(name + "/" + side + "_user"), items = truth.tensor(name + "/" + side + "_item");
-  report.compare(name + "/" + side + "_user", local.narrow(0, 0, num_users), set.own_users(users), users, set.tolerances().value);
+  report.compare(name + "/" + side + "_user", local.narrow(0, 0, num_users), set.own_users(users), users,
+                 set.tolerances().value);
   report.compare(name + "/" + side + "_item", local.narrow(0, num_users, num_items), set.own_items(items), items,
                  set.tolerances().value);
 }
@@ -36,7 +37,8 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
   const auto optimizer = make_row_optimizer({});
   for (const Json& c : set.index().at("losses")) {
     const auto name = c.at("name").get<std::string>();
-    const bool also_backbone = c.at("also_backbone").get<bool>() && !set.is_bf16();  // a trained backbone computes in fp32
+    const bool also_backbone =
+        c.at("also_backbone").get<bool>() && !set.is_bf16();  // a trained backbone computes in fp32
     RecModel model = set.model(c.at("tables"));
     optimizer->reset(model.collaborative);
     optimizer->reset(model.content);
@@ -52,8 +54,8 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     report.compare(name + "/lm", losses.lm, expected.at("lm"), set.tolerances().loss);
     report.compare(name + "/mr", losses.mr, expected.at("mr"), set.tolerances().loss);
     const bool content = batch.kind == StepKind::kContent;
-    compare_tables(set, report, name, side_of(batch.kind), dense(gradients, content ? model.content : model.collaborative),
-                   truth);
+    compare_tables(set, report, name, side_of(batch.kind),
+                   dense(gradients, content ? model.content : model.collaborative), truth);
     if (also_backbone) compare_backbone(set, report, name, *model.backbone, truth);
   }
 }

@@ -59,7 +59,8 @@ void ParityReport::end() {
   at::Tensor counts = at::tensor({counted_, coordinates_}, at::kDouble);
   comm_.all_reduce(counts, ReduceOp::kSum);
   const double counted = counts[0].item<double>();
-  expect("coordinates within Adam's movement: at most one in a thousand", counted <= kCountedShare * counts[1].item<double>());
+  expect("coordinates within Adam's movement: at most one in a thousand",
+         counted <= kCountedShare * counts[1].item<double>());
 
   at::Tensor gaps = at::empty({static_cast<int64_t>(comparisons_.size())}, at::kDouble);
   for (size_t n = 0; n < comparisons_.size(); ++n) gaps[static_cast<int64_t>(n)] = comparisons_[n].gap;

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "dist/communicator.h"
+#include "dist/communicator/communicator.h"
 
 namespace cllm::golden {
 
-/// Collects comparisons of one family after the other and prints a line for each. Every rank makes the same comparisons in the same
-/// order, each on its own part of the values; a comparison's gap is the largest of all ranks. gap = max|a - b| / max(1e-3, max|b|),
-/// b the whole golden tensor.
+/// Collects comparisons of one family after the other and prints a line for each. Every rank makes the same comparisons
+/// in the same order, each on its own part of the values; a comparison's gap is the largest of all ranks. gap = max|a -
+/// b| / max(1e-3, max|b|), b the whole golden tensor.
 class ParityReport {
  public:
   explicit ParityReport(Communicator& comm) : comm_(comm) {}
@@ -22,11 +22,12 @@ class ParityReport {
                double tolerance);
   void compare(const std::string& label, double actual, double expected, double tolerance);
   /// As compare, for a table that Adam moved: elements beyond the tolerance but within `movement` are only counted.
-  void compare_moved(const std::string& label, const at::Tensor& actual, const at::Tensor& expected, const at::Tensor& whole,
-                     double tolerance, double movement);
+  void compare_moved(const std::string& label, const at::Tensor& actual, const at::Tensor& expected,
+                     const at::Tensor& whole, double tolerance, double movement);
   /// A condition that must hold on every rank.
   void expect(const std::string& label, bool condition);
-  /// Joins the ranks and prints the family's line. At most one coordinate in a thousand may have been merely counted. Collective.
+  /// Joins the ranks and prints the family's line. At most one coordinate in a thousand may have been merely counted.
+  /// Collective.
   void end();
 
   /// Prints the closing line; false if anything failed.

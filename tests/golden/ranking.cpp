@@ -1,4 +1,4 @@
-#include "model/ranking.h"
+#include "model/evaluation/ranking.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "model/packed_layout.h"
-#include "model/scoring.h"
+#include "model/evaluation/scoring.h"
+#include "model/nn/packed_layout.h"
 #include "tests/golden/families.h"
 
 namespace cllm::golden {
@@ -32,18 +32,20 @@ MetricChoice choice_of(const Json& mean) {
   return choice;
 }
 
-/// Lists of this rank's users (every world_size-th) from the model: hidden state at the end of a prompt with all training items.
+/// Lists of this rank's users (every world_size-th) from the model: hidden state at the end of a prompt with all
+/// training items.
 std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityReport& report, const Json& c) {
   const auto R = static_cast<size_t>(set.comm().world_size()), rank = static_cast<size_t>(set.comm().rank());
   const LossOptions options = parse_preset(c.at("preset").get<std::string>());
   const RecModel model = set.model(c.at("tables"));
   const SafetensorsFile tables = set.open("tables_std" + c.at("tables").get<std::string>() + ".safetensors");
-  const at::Tensor rows =
-      at::cat({model.backbone->word_embedding(), set.placed(tables.tensor("l_user")), set.placed(tables.tensor("l_item"))});
+  const at::Tensor rows = at::cat(
+      {model.backbone->word_embedding(), set.placed(tables.tensor("l_user")), set.placed(tables.tensor("l_item"))});
   std::vector<int64_t> lengths, ids, last, users;
   std::vector<std::vector<int32_t>> masked;
   for (size_t n = rank; n < c.at("users").size(); n += R) {
-    const auto prompt = set.recommendation_prompt(options, c.at("users")[n], c.at("train")[n].get<std::vector<int32_t>>());
+    const auto prompt =
+        set.recommendation_prompt(options, c.at("users")[n], c.at("train")[n].get<std::vector<int32_t>>());
     lengths.push_back(static_cast<int64_t>(prompt.size()));
     ids.insert(ids.end(), prompt.begin(), prompt.end());
     last.push_back(static_cast<int64_t>(ids.size()) - 1);
@@ -65,8 +67,8 @@ std::vector<std::vector<ScoredItem>> lists_from_model(GoldenSet& set, ParityRepo
       expected.push_back(truth[users[n]][item.item].item<double>());
     }
   }
-  report.compare(c.at("name").get<std::string>() + "/scores", at::tensor(actual, at::kDouble), at::tensor(expected, at::kDouble),
-                 truth, set.tolerances().value);
+  report.compare(c.at("name").get<std::string>() + "/scores", at::tensor(actual, at::kDouble),
+                 at::tensor(expected, at::kDouble), truth, set.tolerances().value);
   return lists;
 }
 
@@ -116,7 +118,8 @@ void check_case(GoldenSet& set, ParityReport& report, const Json& c) {
   report.compare(name + "/per_user", largest, 0, kMetricTolerance);
   mean.all_reduce(set.comm());
   for (size_t n = 0; n < metrics.size(); ++n) {
-    report.compare(name + "/mean/" + metrics[n], mean.values()[n], c.at("mean").at(metrics[n]).get<double>(), kMetricTolerance);
+    report.compare(name + "/mean/" + metrics[n], mean.values()[n], c.at("mean").at(metrics[n]).get<double>(),
+                   kMetricTolerance);
   }
 }
 

@@ -19,10 +19,10 @@ struct Parts {
   const char* name;
 };
 
-/// Tables and moments of one side after a step. Adam divides by sqrt(v), so in fp32 a coordinate whose gradient is near rounding may
-/// differ by up to 2 lr per step; `movement` is their sum so far.
-void compare_state(GoldenSet& set, ParityReport& report, const std::string& name, const Table& table, const std::string& side,
-                   double movement) {
+/// Tables and moments of one side after a step. Adam divides by sqrt(v), so in fp32 a coordinate whose gradient is near
+/// rounding may differ by up to 2 lr per step; `movement` is their sum so far.
+void compare_state(GoldenSet& set, ParityReport& report, const std::string& name, const Table& table,
+                   const std::string& side, double movement) {
   const SafetensorsFile& truth = set.truth("trajectory");
   const double tolerance = set.tolerances().trajectory;
   const int64_t num_users = table.layout.num_local_users(), num_items = table.layout.num_local_items();
@@ -31,8 +31,10 @@ void compare_state(GoldenSet& set, ParityReport& report, const std::string& name
     const std::string users_name = name + "/" + side + "_user/" + part.name,
                       items_name = name + "/" + side + "_item/" + part.name;
     const at::Tensor users = truth.tensor(users_name), items = truth.tensor(items_name);
-    report.compare_moved(users_name, part.local.narrow(0, 0, num_users), set.own_users(users), users, tolerance, excused);
-    report.compare_moved(items_name, part.local.narrow(0, num_users, num_items), set.own_items(items), items, tolerance, excused);
+    report.compare_moved(users_name, part.local.narrow(0, 0, num_users), set.own_users(users), users, tolerance,
+                         excused);
+    report.compare_moved(items_name, part.local.narrow(0, num_users, num_items), set.own_items(items), items, tolerance,
+                         excused);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "model/add_norm.h"
+#include "model/nn/add_norm.h"
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/randint.h>
@@ -6,12 +6,13 @@
 
 #include <gtest/gtest.h>
 
-#include "model/attention.h"
-#include "model/device_attention.h"
-#include "model/gelu.h"
+#include "model/nn/attention.h"
+#include "model/nn/device_attention.h"
+#include "model/nn/gelu.h"
 #include "tests/gpu/test_device.h"
 
-// The device's parts of a transformer block against the CPU's, values and gradients. T = 1 + 9 + 6 tokens, H = 2, D = 16.
+// The device's parts of a transformer block against the CPU's, values and gradients. T = 1 + 9 + 6 tokens, H = 2, D
+// = 16.
 
 namespace cllm {
 namespace {
@@ -30,7 +31,8 @@ at::Tensor leaf(const at::Tensor& tensor, at::Device device) {
   return tensor.detach().to(device).clone().set_requires_grad(true);
 }
 
-/// Runs `twin` on the CPU and `device` on the device over the same inputs; compares the outputs and all input gradients.
+/// Runs `twin` on the CPU and `device` on the device over the same inputs; compares the outputs and all input
+/// gradients.
 template <typename Twin, typename Device>
 void expect_equal(const std::vector<at::Tensor>& inputs, double tolerance, Twin twin, Device device) {
   std::vector<at::Tensor> on_cpu, on_device;

@@ -1,4 +1,4 @@
-#include "model/dropout.h"
+#include "model/nn/dropout.h"
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randint.h>

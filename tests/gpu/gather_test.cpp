@@ -32,14 +32,16 @@ TEST(ScatterOnDevice, WritesTheRowsAndLeavesOthersAlone) {
     for (const int64_t width : {8, 24, 768}) {
       for (const int64_t count : {0, 1, 4, 5, 31}) {
         const at::Tensor start = random({37, width}, dtype), source = random({count, width}, dtype);
-        const at::Tensor rows = at::randperm(37, at::kLong).narrow(0, 0, count).contiguous(), got = to_device(start.clone());
+        const at::Tensor rows = at::randperm(37, at::kLong).narrow(0, 0, count).contiguous(),
+                         got = to_device(start.clone());
         device::scatter_rows(got, to_device(rows), to_device(source));
         EXPECT_TRUE(same_bits(got, start.index_copy(0, rows, source))) << dtype << " D=" << width << " K=" << count;
       }
     }
   }
-  EXPECT_THROW(device::scatter_rows(to_device(random({4, 8})), to_device(at::zeros({1}, at::kLong)), to_device(random({2, 8}))),
-               c10::Error);
+  EXPECT_THROW(
+      device::scatter_rows(to_device(random({4, 8})), to_device(at::zeros({1}, at::kLong)), to_device(random({2, 8}))),
+      c10::Error);
 }
 
 TEST(GatherOnDevice, ReachesRowsBeyondTwoToThe31Elements) {

@@ -1,4 +1,4 @@
-#include "model/graphed_backbone.h"
+#include "model/backbones/graphed_backbone.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "data/random.h"
-#include "model/gpt2.h"
-#include "model/packed_layout.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/nn/packed_layout.h"
 #include "tests/gpu/test_device.h"
 
 namespace cllm {
@@ -57,7 +57,8 @@ void expect_equal(const TwoPasses& got, const TwoPasses& want, double tolerance)
 }
 
 // Batches that fill a shape, leave much of it empty, come back to it, and go to others.
-const std::vector<std::vector<int64_t>> kBatches{{40, 1, 30}, {64, 63}, {1}, {40, 2, 29}, {50, 60, 40}, {40, 1, 30}, {5, 5}};
+const std::vector<std::vector<int64_t>> kBatches{{40, 1, 30},  {64, 63},    {1},   {40, 2, 29},
+                                                 {50, 60, 40}, {40, 1, 30}, {5, 5}};
 
 TEST(GraphedBackbone, PlaysWhatTheBackboneComputes) {
   const auto model = model_in(at::kBFloat16);

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "dist/device.h"
-#include "model/row_optimizer.h"
+#include "dist/device/device.h"
+#include "model/tables/row_optimizer.h"
 #include "tests/gpu/test_device.h"
 #include "tests/support/peak_memory.h"
 
@@ -54,7 +54,8 @@ TEST(UsersOnTheHost, TheDeviceHoldsOnlyTheItems) {
 }
 
 TEST(UsersOnTheHost, TheBytesOfBothKindsOfRowsAreKnown) {
-  for (const auto& [name, numbers] : {std::pair{"adam", 3 * kWidth + 1}, {"rowwise_adagrad", kWidth + 2}, {"sgd", kWidth + 1}}) {
+  for (const auto& [name, numbers] :
+       {std::pair{"adam", 3 * kWidth + 1}, {"rowwise_adagrad", kWidth + 2}, {"sgd", kWidth + 1}}) {
     const RowBytes bytes = bytes_of_rows(table_on_device(*make_row_optimizer({.name = name}), true));
     EXPECT_EQ(bytes.users, kUsers * numbers * 4) << name;
     EXPECT_EQ(bytes.items, kItems * numbers * 4) << name;

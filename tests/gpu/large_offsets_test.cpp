@@ -10,9 +10,9 @@
 #include "model/kernels/cuda.h"
 #include "tests/gpu/test_device.h"
 
-// Elements beyond the 2^31st of a tensor. Each test does the same to a few rows of large tensors, at both ends, and to these rows alone: the
-// bits are the same. On a GPU they take up to 40 GB (fp32 rows of 8.6 GB each); elsewhere the tensors stay small, which proves only the tests.
-// R large rows, D width, three rows are looked at.
+// Elements beyond the 2^31st of a tensor. Each test does the same to a few rows of large tensors, at both ends, and to
+// these rows alone: the bits are the same. On a GPU they take up to 40 GB (fp32 rows of 8.6 GB each); elsewhere the
+// tensors stay small, which proves only the tests. R large rows, D width, three rows are looked at.
 
 namespace cllm {
 namespace {
@@ -39,7 +39,9 @@ class OffsetsBeyondTwoToThe31 : public ::testing::Test {
     return at::empty(sizes, three.options()).index_copy_(0, rows_, three);
   }
   at::Tensor small(const at::Tensor& of_large) const { return of_large.index_select(0, rows_); }
-  void expect_same(const at::Tensor& of_large, const at::Tensor& three) const { EXPECT_TRUE(same_bits(small(of_large), three)); }
+  void expect_same(const at::Tensor& of_large, const at::Tensor& three) const {
+    EXPECT_TRUE(same_bits(small(of_large), three));
+  }
 
   static at::Tensor three_rows(at::ScalarType dtype) { return to_device(random({3, kLargeWidth}, dtype)); }
 };
@@ -95,7 +97,8 @@ TEST_F(OffsetsBeyondTwoToThe31, ContributionsThereAreSummed) {
 }
 
 TEST_F(OffsetsBeyondTwoToThe31, ExponentialsOfABlockOfLogits) {
-  constexpr int64_t kLogits = kLargeWidth;  // a row takes whole 16-byte words, so that both tensors are read in the same order
+  constexpr int64_t kLogits =
+      kLargeWidth;  // a row takes whole 16-byte words, so that both tensors are read in the same order
   const at::Tensor three = to_device(random({3, kLogits}, at::kBFloat16)), logits = large(three);
   const at::Tensor maximum = at::empty({kLargeRows}, of(at::kFloat)), sum = at::empty({kLargeRows}, of(at::kFloat));
   const at::Tensor maximum_3 = at::empty({3}, of(at::kFloat)), sum_3 = at::empty({3}, of(at::kFloat));
@@ -115,8 +118,9 @@ TEST_F(OffsetsBeyondTwoToThe31, ResidualStreamAndNorm) {
   device::NormCall of_large = call;
   of_large.keys_T = large(keys);
   const auto outputs = [&](int64_t T) {
-    return device::NormTensors{at::empty({T, kLargeWidth}, of(at::kFloat)), at::empty({T, kLargeWidth}, of(at::kBFloat16)),
-                               at::empty({T}, of(at::kFloat)), at::empty({T}, of(at::kFloat))};
+    return device::NormTensors{at::empty({T, kLargeWidth}, of(at::kFloat)),
+                               at::empty({T, kLargeWidth}, of(at::kBFloat16)), at::empty({T}, of(at::kFloat)),
+                               at::empty({T}, of(at::kFloat))};
   };
   device::NormTensors out = outputs(3), large_out = outputs(kLargeRows);
   device::add_norm(out, x, y, bias, call);

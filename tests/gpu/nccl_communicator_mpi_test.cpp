@@ -1,4 +1,4 @@
-#include "dist/nccl_communicator.h"
+#include "dist/communicator/nccl_communicator.h"
 
 #include <ATen/ops/zeros.h>
 
@@ -38,7 +38,8 @@ TEST(NcclCommunicator, RefusesALocalRankWithoutGpuOnAllRanks) {
 
 TEST(NcclCommunicator, AMissingPeerEndsAnOperationAtItsDeadline) {
   if (session->world_size() == 1) GTEST_SKIP() << "needs two ranks";
-  const std::unique_ptr<Communicator> bootstrap = session->world(60), comm = make_nccl_communicator(*bootstrap, options(2));
+  const std::unique_ptr<Communicator> bootstrap = session->world(60),
+                                      comm = make_nccl_communicator(*bootstrap, options(2));
   comm->barrier();
   if (session->rank() == 0) {
     at::Tensor tensor = at::zeros({1000}, at::TensorOptions().device(comm->device()));

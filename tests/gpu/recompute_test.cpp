@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "data/random.h"
-#include "model/gpt2.h"
-#include "model/packed_layout.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/nn/packed_layout.h"
 #include "tests/gpu/test_device.h"
 #include "tests/support/peak_memory.h"
 
@@ -30,7 +30,8 @@ std::pair<at::Tensor, at::Tensor> forward_and_backward(const Gpt2& model) {
   std::vector<int64_t> keys(static_cast<size_t>(layout.num_tokens()));
   for (size_t t = 0; t < keys.size(); ++t) keys[t] = static_cast<int64_t>(mix64(t));
   layout.dropout_keys_T = to_device(at::tensor(keys, at::kLong));
-  at::Tensor x = to_device(at::arange(layout.num_tokens() * 16, at::kFloat).sin().view({-1, 16})).set_requires_grad(true);
+  at::Tensor x =
+      to_device(at::arange(layout.num_tokens() * 16, at::kFloat).sin().view({-1, 16})).set_requires_grad(true);
   const at::Tensor out = model.forward(x, layout, {0.1, 0.2, 0.3});
   out.backward(to_device(at::arange(out.numel(), at::kFloat).cos().view(out.sizes())));
   return {out.detach(), x.grad()};

@@ -65,7 +65,8 @@ TEST(AdamOnDevice, CatchesUpSomeRowsOrAllAsTheCpuTwin) {
   for (const int64_t step : {59, 60, 5000}) {
     for (const bool all : {true, false}) {
       const AdamState start = AdamState::random_state(21, 40, at::kFloat);
-      AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()}, got = start.on_device();
+      AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()},
+          got = start.on_device();
       AdamCall call = kCall;
       call.step = step;
       const at::Tensor rows = all ? at::Tensor() : some_rows(6, 21);
@@ -78,7 +79,8 @@ TEST(AdamOnDevice, CatchesUpSomeRowsOrAllAsTheCpuTwin) {
 
 TEST(AdamOnDevice, LazyAdamMissesNothing) {
   const AdamState start = AdamState::random_state(12, 16, at::kFloat);
-  AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()}, got = start.on_device();
+  AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()},
+      got = start.on_device();
   const at::Tensor rows = some_rows(5, 12), gradients = random({5, 16});
   kernels::adam_update(want.weight, want.m, want.v, {}, {rows, gradients}, kCall);
   device::adam_update(got.weight, got.m, got.v, {}, {to_device(rows), to_device(gradients)}, kCall);
@@ -101,7 +103,8 @@ TEST(AdamOnDevice, SumsContributionsInTheSamePass) {
   EXPECT_TRUE(same_bits(one_pass.v, two_passes.v));
 }
 
-/// A gradient with all its kinds of parts: rows without, with one and with many contributions, a head, a pull on some rows.
+/// A gradient with all its kinds of parts: rows without, with one and with many contributions, a head, a pull on some
+/// rows.
 kernels::RowGradient all_parts(int64_t N, int64_t M, int64_t D, at::ScalarType weights) {
   const at::ScalarType sums = weights == at::kDouble ? at::kDouble : at::kFloat;
   const int64_t T = 900;
@@ -168,7 +171,8 @@ TEST(SquareGapsOnDevice, AreThoseOfTheCpuTwin) {
 
 TEST(RowwiseAdagradOnDevice, UpdatesAsTheCpuTwin) {
   for (const int64_t D : {8, 128, 768, 2048}) {
-    const at::Tensor weight = random({14, D}), sum = random({14}).square(), rows = some_rows(9, 14), gradients = random({9, D});
+    const at::Tensor weight = random({14, D}), sum = random({14}).square(), rows = some_rows(9, 14),
+                     gradients = random({9, D});
     at::Tensor want = weight.clone(), want_sum = sum.clone(), got = to_device(weight), got_sum = to_device(sum);
     kernels::rowwise_adagrad_update(want, want_sum, {rows, gradients}, 0.1, 1e-8);
     device::rowwise_adagrad_update(got, got_sum, {to_device(rows), to_device(gradients)}, 0.1, 1e-8);
@@ -188,12 +192,15 @@ TEST(SgdOnDevice, UpdatesAsTheCpuTwin) {
 TEST(Bfloat16Table, RoundsToNearestOrStochasticallyWithoutBias) {
   const int64_t N = 64, D = 512;
   const at::Tensor start = at::ones({N, D}, at::kBFloat16), rows = to_device(at::arange(N, at::kLong));
-  const at::Tensor gradients = to_device(at::full({N, D}, -0.25f));  // 1 + 0.25 * 2^-7: a quarter of the way to the next bf16
+  const at::Tensor gradients =
+      to_device(at::full({N, D}, -0.25f));  // 1 + 0.25 * 2^-7: a quarter of the way to the next bf16
   const double rate = 0x1p-7;
   at::Tensor nearest = to_device(start), drawn = to_device(start), again = to_device(start), other = to_device(start);
   device::sgd_update(nearest, {rows, gradients}, rate);
   EXPECT_TRUE(same_bits(nearest, start));
-  const auto draw = [&](at::Tensor& weight, uint64_t key) { device::sgd_update(weight, {rows, gradients}, rate, {.key = key}); };
+  const auto draw = [&](at::Tensor& weight, uint64_t key) {
+    device::sgd_update(weight, {rows, gradients}, rate, {.key = key});
+  };
   draw(drawn, 7);
   draw(again, 7);
   draw(other, 8);
@@ -231,7 +238,8 @@ TEST(Bfloat16Table, AdamUpdatesAndCatchesUpAsTheCpuTwin) {
     AdamState want{start.weight.clone(), start.m.clone(), start.v.clone(), start.row_step.clone()};
     const at::Tensor rows = some_rows(13, 20), gradients = random({13, 40});
     kernels::adam_update(want.weight, want.m, want.v, want.row_step, {rows, gradients}, kCall, rounding);
-    device::adam_update(got.weight, got.m, got.v, got.row_step, {to_device(rows), to_device(gradients)}, kCall, rounding);
+    device::adam_update(got.weight, got.m, got.v, got.row_step, {to_device(rows), to_device(gradients)}, kCall,
+                        rounding);
     expect_rounded_alike(got.weight, want.weight, start.weight);
     kernels::adam_catch_up(want.weight, want.m, want.v, want.row_step, {}, kCall, rounding);
     device::adam_catch_up(got.weight, got.m, got.v, got.row_step, {}, kCall, rounding);

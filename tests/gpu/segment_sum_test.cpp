@@ -25,7 +25,8 @@ TEST(SegmentSumOnDevice, AddsTheContributionsOfEveryRow) {
       const at::Tensor values = random({num_values, width}, dtype);
       const at::Tensor row_of = num_values ? at::randint(num_rows, {num_values}, at::kLong) : at::empty({0}, at::kLong);
       const at::Tensor got = device::segment_sum(to_device(values), kernels::group_by_row(to_device(row_of), num_rows));
-      EXPECT_LT(relative_error(got, reference(values, row_of, num_rows)), dtype == at::kFloat ? 1e-6 : 1e-14) << num_values;
+      EXPECT_LT(relative_error(got, reference(values, row_of, num_rows)), dtype == at::kFloat ? 1e-6 : 1e-14)
+          << num_values;
     }
   }
 }

@@ -20,13 +20,15 @@ at::ScalarType sum_dtype(at::ScalarType dtype) { return dtype == at::kDouble ? a
 
 TEST(SoftmaxBlockOnDevice, GivesMaximumSumAndExponentialsOfEveryRow) {
   for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
-    for (const auto& [num_rows, width] : {std::pair{0, 8}, {3, 1}, {2, 7}, {5, 8}, {4, 33}, {3, 1000}, {2, 5003}, {2, 70001}}) {
+    for (const auto& [num_rows, width] :
+         {std::pair{0, 8}, {3, 1}, {2, 7}, {5, 8}, {4, 33}, {3, 1000}, {2, 5003}, {2, 70001}}) {
       const at::Tensor logits = random({num_rows, width}, dtype) * 5;
       at::Tensor block = to_device(logits);
       at::Tensor maximum = at::full({num_rows}, NAN, block.options().dtype(sum_dtype(dtype))), sum = maximum.clone();
       device::exp_rows(block, maximum, sum);
       if (num_rows == 0) continue;
-      const at::Tensor exact = logits.to(at::kDouble), top = std::get<0>(exact.max(1)), p = (exact - top.unsqueeze(1)).exp();
+      const at::Tensor exact = logits.to(at::kDouble), top = std::get<0>(exact.max(1)),
+                       p = (exact - top.unsqueeze(1)).exp();
       EXPECT_TRUE(same_bits(maximum.to(at::kDouble), top)) << dtype << " V=" << width;
       EXPECT_LT(relative_error(sum, p.sum(1)), dtype == at::kDouble ? 1e-14 : 1e-6) << dtype << " V=" << width;
       EXPECT_LT(relative_error(block, p), dtype == at::kDouble  ? 1e-14
@@ -74,7 +76,8 @@ TEST(TargetRowsOnDevice, ProductsOfRowsAreTheCpuTwins) {
       const auto [a_rows, b_rows] = pick(count, 11, 23);
       const at::Tensor got = device::row_dots(to_device(a), to_device(a_rows), to_device(b), to_device(b_rows));
       EXPECT_EQ(got.scalar_type(), at::kDouble);
-      EXPECT_LT(relative_error(got, kernels::row_dots(a, a_rows, b, b_rows)), dtype == at::kDouble ? 1e-14 : 1e-5) << dtype;
+      EXPECT_LT(relative_error(got, kernels::row_dots(a, a_rows, b, b_rows)), dtype == at::kDouble ? 1e-14 : 1e-5)
+          << dtype;
     }
   }
 }
@@ -88,7 +91,8 @@ TEST(TargetRowsOnDevice, ScaledRowsAreAddedInTheOrderOfTheCpuTwin) {
       const auto [index, rows] = pick(count, 29, 23);
       const kernels::ScaledRows source{random({23, 40}, values), rows, random({count}, sums)};
       kernels::add_scaled_rows(want, index, source);
-      device::add_scaled_rows(got, to_device(index), {to_device(source.values_VD), to_device(rows), to_device(source.scale_K)});
+      device::add_scaled_rows(got, to_device(index),
+                              {to_device(source.values_VD), to_device(rows), to_device(source.scale_K)});
       EXPECT_LT(relative_error(got, want), sums == at::kDouble ? 1e-14 : 1e-6) << values << " K=" << count;
       if (!kOnGpu) {  // which multiplies and adds in one rounding
         EXPECT_TRUE(same_bits(got, want)) << values << " K=" << count;
@@ -100,8 +104,8 @@ TEST(TargetRowsOnDevice, ScaledRowsAreAddedInTheOrderOfTheCpuTwin) {
 
 TEST(TargetRowsOnDevice, ATargetOfAllPositionsIsSummedInPieces) {
   at::Tensor want = at::zeros({3, 8}, at::kDouble), got = to_device(at::zeros({3, 8}));
-  const at::Tensor index = at::ones({5000}, at::kLong), rows = at::randint(7, {5000}, at::kLong), values = random({7, 8}),
-                   scale = random({5000});
+  const at::Tensor index = at::ones({5000}, at::kLong), rows = at::randint(7, {5000}, at::kLong),
+                   values = random({7, 8}), scale = random({5000});
   kernels::add_scaled_rows(want, index, {values.to(at::kDouble), rows, scale.to(at::kDouble)});
   device::add_scaled_rows(got, to_device(index), {to_device(values), to_device(rows), to_device(scale)});
   EXPECT_LT(relative_error(got, want), 1e-5);
@@ -112,7 +116,8 @@ TEST(TargetRowsOnDevice, WhatDoesNotFitIsRefused) {
   const at::Tensor one = to_device(at::zeros({1}, at::kLong));
   EXPECT_THROW(device::add_scaled_rows(out, one, {to_device(random({2, 8})), one, to_device(random({1}, at::kDouble))}),
                c10::Error);
-  EXPECT_THROW(device::add_scaled_rows(out, one, {to_device(random({2, 16})), one, to_device(random({1}))}), c10::Error);
+  EXPECT_THROW(device::add_scaled_rows(out, one, {to_device(random({2, 16})), one, to_device(random({1}))}),
+               c10::Error);
   EXPECT_THROW(device::row_dots(out, one, to_device(random({2, 8}, at::kBFloat16)), one), c10::Error);
 }
 

@@ -1,4 +1,4 @@
-#include "model/softmax_head.h"
+#include "model/losses/softmax_head.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -14,16 +14,16 @@
 #include <memory>
 #include <vector>
 
-#include "dist/joined_communicator.h"
-#include "model/products.h"
-#include "model/sampled_softmax.h"
+#include "dist/communicator/joined_communicator.h"
+#include "model/losses/sampled_softmax.h"
+#include "model/nn/products.h"
 #include "tests/gpu/on_host/staged_communicator.h"
 #include "tests/gpu/test_device.h"
 #include "tests/support/peak_memory.h"
 #include "tests/support/thread_world.h"
 
-// The heads on a device against the CPU's in fp64, which tests/model/softmax compares with the formulas. Letters: A positions, K targets,
-// V rows of a head, S negatives, D width.
+// The heads on a device against the CPU's in fp64, which tests/model/softmax compares with the formulas. Letters: A
+// positions, K targets, V rows of a head, S negatives, D width.
 
 namespace cllm {
 namespace {
@@ -40,7 +40,8 @@ HeadProblem head_problem(int64_t A, int64_t V, int64_t D) {
   at::Tensor counts_A = at::arange(A, at::kLong).remainder(3);
   const at::Tensor offsets_A1 = at::cat({at::zeros({1}, at::kLong), counts_A.cumsum(0)});
   const int64_t K = offsets_A1[A].item<int64_t>();
-  return {random({A, D}), random({V, D}) * 0.4, {offsets_A1, at::randint(V, {K}, at::kLong), at::rand({K}, at::kDouble)}};
+  return {
+      random({A, D}), random({V, D}) * 0.4, {offsets_A1, at::randint(V, {K}, at::kLong), at::rand({K}, at::kDouble)}};
 }
 
 Targets on_device(const Targets& targets) {
@@ -70,14 +71,16 @@ std::vector<LogitBlocks> ways_to_cut(const at::Tensor& hidden_AD) {
 
 /// What the device reads in this precision, but in fp64 on the CPU.
 HeadResult in_fp64(const HeadProblem& p, at::ScalarType compute) {
-  return text_softmax(exact(p.hidden_AD.to(compute)), exact(p.head_VD.to(compute)), p.targets, /*want_weight_gradient=*/true);
+  return text_softmax(exact(p.hidden_AD.to(compute)), exact(p.head_VD.to(compute)), p.targets,
+                      /*want_weight_gradient=*/true);
 }
 
 TEST(TextSoftmaxOnDevice, IsTheCpusInFp64) {
   const HeadProblem p = head_problem(50, 301, 24);
   for (const HeadPrecision& precision : kHeadPrecisions) {
     const HeadResult want = in_fp64(p, precision.compute);
-    const at::Tensor hidden = to_device(p.hidden_AD.to(precision.compute)), words = to_device(p.head_VD.to(precision.compute));
+    const at::Tensor hidden = to_device(p.hidden_AD.to(precision.compute)),
+                     words = to_device(p.head_VD.to(precision.compute));
     for (const LogitBlocks& blocks : ways_to_cut(hidden)) {
       SCOPED_TRACE(::testing::Message() << precision.compute << ", blocks of " << blocks.bytes << " bytes");
       const HeadResult got = text_softmax(hidden, words, on_device(p.targets), true, blocks);
@@ -98,18 +101,19 @@ HeadProblem part_of(const HeadProblem& p, int64_t first, int64_t last) {
   const int64_t first_target = offset(first), count = offset(last) - first_target;
   return {p.hidden_AD.narrow(0, first, last - first),
           p.head_VD,
-          {p.targets.offsets_A1.narrow(0, first, last - first + 1) - first_target, p.targets.ids_K.narrow(0, first_target, count),
-           p.targets.weights_K.narrow(0, first_target, count)}};
+          {p.targets.offsets_A1.narrow(0, first, last - first + 1) - first_target,
+           p.targets.ids_K.narrow(0, first_target, count), p.targets.weights_K.narrow(0, first_target, count)}};
 }
 
 /// item_softmax on `world_size` ranks that share the device, of which the last has most positions, put together again.
-HeadResult on_ranks(int world_size, ItemSoftmax form, const HeadProblem& p, const HeadPrecision& precision, size_t cut) {
+HeadResult on_ranks(int world_size, ItemSoftmax form, const HeadProblem& p, const HeadPrecision& precision,
+                    size_t cut) {
   const int64_t A = p.hidden_AD.size(0), V = p.head_VD.size(0);
   std::vector<HeadResult> of_rank(static_cast<size_t>(world_size));
   testing::run_ranks(world_size, [&](Communicator& host) {
     const at::NoGradGuard no_grad;
-    const auto comm = join(host.duplicate("host"),
-                           std::make_unique<testing::StagedCommunicator>(host.duplicate("device"), at::Device(kDevice, 0)));
+    const auto comm = join(host.duplicate("host"), std::make_unique<testing::StagedCommunicator>(
+                                                       host.duplicate("device"), at::Device(kDevice, 0)));
     const RowPartition items(V, world_size);
     const int64_t first = host.rank() * (A / 5), last = host.rank() + 1 == world_size ? A : first + A / 5;
     const HeadProblem mine = part_of(p, first, last);
@@ -194,14 +198,16 @@ struct SampledCase {
 
 /// Reads what a device of this precision reads, but in fp64 on the CPU.
 SampledResult sampled_in_fp64(const HeadProblem& p, const SampledRows& rows, at::ScalarType dtype) {
-  return sampled_softmax(exact(p.hidden_AD.to(dtype)),
-                         {rows.items_S, exact(rows.negatives_SD.to(dtype)), exact(rows.targets_KD.to(dtype)), rows.log_expected},
-                         p.targets);
+  return sampled_softmax(
+      exact(p.hidden_AD.to(dtype)),
+      {rows.items_S, exact(rows.negatives_SD.to(dtype)), exact(rows.targets_KD.to(dtype)), rows.log_expected},
+      p.targets);
 }
 
 TEST(SampledSoftmaxOnDevice, IsTheCpusInFp64) {
   // In bf16 the probabilities are rounded before they are multiplied; logits and sums are not.
-  for (const SampledCase& c : {SampledCase{at::kDouble, 1e-13, 1e-12}, {at::kFloat, 1e-6, 1e-5}, {at::kBFloat16, 1e-6, 5e-3}}) {
+  for (const SampledCase& c :
+       {SampledCase{at::kDouble, 1e-13, 1e-12}, {at::kFloat, 1e-6, 1e-5}, {at::kBFloat16, 1e-6, 5e-3}}) {
     SCOPED_TRACE(c.dtype);
     const HeadProblem p = head_problem(50, 301, 24);
     const at::Tensor items_S = at::cat({at::randint(301, {37}, at::kLong), p.targets.ids_K.narrow(0, 0, 4)});
@@ -209,10 +215,10 @@ TEST(SampledSoftmaxOnDevice, IsTheCpusInFp64) {
                            std::log(41.0 / 301)};
     const at::ScalarType table = c.dtype == at::kDouble ? at::kDouble : at::kFloat;
     const SampledResult want = sampled_in_fp64(p, rows, c.dtype);
-    const SampledResult got = sampled_softmax(
-        to_device(p.hidden_AD.to(c.dtype)),
-        {to_device(items_S), to_device(rows.negatives_SD.to(table)), to_device(rows.targets_KD.to(table)), rows.log_expected},
-        on_device(p.targets));
+    const SampledResult got = sampled_softmax(to_device(p.hidden_AD.to(c.dtype)),
+                                              {to_device(items_S), to_device(rows.negatives_SD.to(table)),
+                                               to_device(rows.targets_KD.to(table)), rows.log_expected},
+                                              on_device(p.targets));
     EXPECT_NEAR(got.loss, want.loss, c.loss * want.loss);
     EXPECT_EQ(got.hidden_gradient.scalar_type(), c.dtype);
     EXPECT_EQ(got.negative_gradient.scalar_type(), table);

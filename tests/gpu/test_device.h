@@ -18,8 +18,12 @@ inline constexpr c10::DeviceType kDevice = c10::DeviceType::PrivateUse1;
 
 inline constexpr bool kOnGpu = kDevice == c10::DeviceType::CUDA;
 
-inline at::Tensor to_device(const at::Tensor& tensor) { return tensor.to(kDevice, /*non_blocking=*/false, /*copy=*/true); }
-inline at::Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) { return at::randn(shape).to(dtype); }
+inline at::Tensor to_device(const at::Tensor& tensor) {
+  return tensor.to(kDevice, /*non_blocking=*/false, /*copy=*/true);
+}
+inline at::Tensor random(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) {
+  return at::randn(shape).to(dtype);
+}
 
 /// ||a - b|| / ||b|| in fp64; 0 for two empty tensors, NaN if either holds one.
 inline double relative_error(const at::Tensor& a, const at::Tensor& b) {

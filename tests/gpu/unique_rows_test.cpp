@@ -9,7 +9,8 @@ namespace {
 using namespace test;
 
 void expect_the_twins_answer(const std::vector<int32_t>& rows) {
-  const UniqueRows want = cpu_row_kernels().unique(rows), got = kernels::row_kernels(at::Device(kDevice, 0)).unique(rows);
+  const UniqueRows want = cpu_row_kernels().unique(rows),
+                   got = kernels::row_kernels(at::Device(kDevice, 0)).unique(rows);
   EXPECT_EQ(got.rows, want.rows) << rows.size() << " rows";
   EXPECT_EQ(got.position_T.device().type(), kDevice);
   EXPECT_EQ(got.position_T.scalar_type(), at::kLong);

@@ -1,5 +1,5 @@
-// What becomes of long runs: signals anywhere, time limits, hangs, crash loops, numbers that are none, failed saves. Faults come from
-// named failpoints, so that they happen where the test says.
+// What becomes of long runs: signals anywhere, time limits, hangs, crash loops, numbers that are none, failed saves.
+// Faults come from named failpoints, so that they happen where the test says.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,12 +22,14 @@ constexpr int kRanks = 2;
 /// Some 45 steps in all three stages, with dropout, a checkpoint every 4 steps and three validations.
 Finished train(const fs::path& dir, const std::string& more = "") {
   const SmallWorld& world = small_world();
-  return run("timeout -s KILL 120 env " +
-             cllm4rec(kRanks, "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
-                                  " --run.backbone=" + world.backbone.string() +
-                                  " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"
-                                  " --checkpoint.every_steps=4 --log.every_steps=1 --log.report=false --log.tensorboard=false " +
-                                  more));
+  return run(
+      "timeout -s KILL 120 env " +
+      cllm4rec(kRanks,
+               "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
+                   " --run.backbone=" + world.backbone.string() +
+                   " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1"
+                   " --checkpoint.every_steps=4 --log.every_steps=1 --log.report=false --log.tensorboard=false " +
+                   more));
 }
 
 std::string fail_at(const std::string& failpoint) { return " --allow-failpoints --failpoint=" + failpoint; }
@@ -47,10 +49,10 @@ TEST(LongRun, ASignalToOneRankAnywhereSavesExits75AndLosesNothing) {
   const fs::path dir = fresh_dir("signals");
   for (const char* place :
        {"start.opened:usr1#1", "load.after_read:term#1", "step.after_compute:usr1@3#1", "save.before_rename:term#0",
-        "save.before_sync_shard:usr1#1", "segment.before_finish:term#0", "validation.batch:usr1#1", "validation.batch:term@2#0",
-        "end.before_save:usr1#1", "end.before_test:term#1"}) {
-    const Finished stopped =
-        train(dir, fail_at(place) + (std::string(place).starts_with("save") ? fail_at("step.after_record:usr1@2#1") : ""));
+        "save.before_sync_shard:usr1#1", "segment.before_finish:term#0", "validation.batch:usr1#1",
+        "validation.batch:term@2#0", "end.before_save:usr1#1", "end.before_test:term#1"}) {
+    const Finished stopped = train(
+        dir, fail_at(place) + (std::string(place).starts_with("save") ? fail_at("step.after_record:usr1@2#1") : ""));
     EXPECT_EQ(stopped.code, 75) << place << "\n" << stopped.output;
     EXPECT_EQ(run(cllm4rec(1, "checkpoint verify " + dir.string())).code, 0) << place;
   }
@@ -96,7 +98,8 @@ TEST(LongRun, EveryFailpointIsPassed) {
   output += train(dir, fail_at("all:log")).output;
   std::istringstream names(run(cllm4rec(1, "train --list-failpoints")).output);
   int count = 0;
-  for (std::string name; std::getline(names, name); ++count) EXPECT_THAT(output, HasSubstr("failpoint " + name + " passed"));
+  for (std::string name; std::getline(names, name); ++count)
+    EXPECT_THAT(output, HasSubstr("failpoint " + name + " passed"));
   EXPECT_GE(count, 25);
 }
 
@@ -107,21 +110,21 @@ TEST(LongRun, FailpointsAreRefusedUnlessAllowed) {
 }
 
 TEST(LongRun, AStoppedRankIsNamedByTheOthersWhichExitWith71) {
-  const Finished hung =
-      train(fresh_dir("stopped"), "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
+  const Finished hung = train(
+      fresh_dir("stopped"), "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
-  EXPECT_THAT(hung.output,
-              AllOf(HasSubstr("deadline of 8.0 s passed: rank 0 is in step 6, training step"),
-                    HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"), HasSubstr("on \"world\"")));
+  EXPECT_THAT(hung.output, AllOf(HasSubstr("deadline of 8.0 s passed: rank 0 is in step 6, training step"),
+                                 HasSubstr("rank 1 is missing: no heartbeat any more; last seen in step"),
+                                 HasSubstr("on \"world\"")));
 }
 
 TEST(LongRun, WaitsInBothLevelsOfAnExchangeAreWatched) {
   const Finished hung =
-      train(fresh_dir("stopped_in_levels"),
-            "--run.ranks_per_node=1 --run.deadline_s=5 --checkpoint.every_steps=0" + fail_at("step.before_compute:stop@6#1"));
+      train(fresh_dir("stopped_in_levels"), "--run.ranks_per_node=1 --run.deadline_s=5 --checkpoint.every_steps=0" +
+                                                fail_at("step.before_compute:stop@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
-  EXPECT_THAT(hung.output,
-              AllOf(HasSubstr("training step, all_to_all on \"rail\" for "), HasSubstr("all_to_all on \"node\", 8 bytes")));
+  EXPECT_THAT(hung.output, AllOf(HasSubstr("training step, all_to_all on \"rail\" for "),
+                                 HasSubstr("all_to_all on \"node\", 8 bytes")));
 }
 
 TEST(LongRun, ARankThatStopsAfterTheLastStepEndsTheRunTooAndTheResultIsThere) {
@@ -136,11 +139,12 @@ TEST(LongRun, ARankThatStopsAfterTheLastStepEndsTheRunTooAndTheResultIsThere) {
 }
 
 TEST(LongRun, ARankThatHangsInItsOwnWorkIsNamedAsBehind) {
-  const Finished hung = train(fresh_dir("behind"),
-                              "--run.deadline_s=8 --checkpoint.every_steps=0" + fail_at("step.before_compute:delay100000@6#1"));
+  const Finished hung = train(fresh_dir("behind"), "--run.deadline_s=8 --checkpoint.every_steps=0" +
+                                                       fail_at("step.before_compute:delay100000@6#1"));
   EXPECT_EQ(hung.code, 71) << hung.output;
-  EXPECT_THAT(hung.output, AllOf(HasSubstr("rank 0 is in step 6"), HasSubstr("rank 1 is in step 6, training step, computing"),
-                                 HasSubstr("rank 1 is behind")));
+  EXPECT_THAT(hung.output,
+              AllOf(HasSubstr("rank 0 is in step 6"), HasSubstr("rank 1 is in step 6, training step, computing"),
+                    HasSubstr("rank 1 is behind")));
 }
 
 TEST(LongRun, AHungSaveEndsTheRunToo) {
@@ -155,38 +159,41 @@ TEST(LongRun, StopsItselfBeforeATimeLimit) {
   const Finished stopped = train(dir, "--max-seconds 12 --finetune.epochs=100000");
   EXPECT_EQ(stopped.code, 75) << stopped.output;
   EXPECT_THAT(stopped.output, HasSubstr("the time limit is near: saving after step"));
-  const Finished slurm = run("SLURM_JOB_END_TIME=$(( $(date +%s) + 10 )) timeout -s KILL 120 env " +
-                             cllm4rec(1, "train --run.dir=" + dir.string() +
-                                             " --stop-before SLURM_JOB_END --run.corpus=" + small_world().corpus.string() +
-                                             " --run.backbone=" + small_world().backbone.string() +
-                                             " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1"
-                                             " --finetune.epochs=100000"));
+  const Finished slurm =
+      run("SLURM_JOB_END_TIME=$(( $(date +%s) + 10 )) timeout -s KILL 120 env " +
+          cllm4rec(1, "train --run.dir=" + dir.string() + " --stop-before SLURM_JOB_END --run.corpus=" +
+                          small_world().corpus.string() + " --run.backbone=" + small_world().backbone.string() +
+                          " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1"
+                          " --finetune.epochs=100000"));
   EXPECT_EQ(slurm.code, 75) << slurm.output;
 }
 
 TEST(LongRun, ACrashLoopEndsWith78BeforeTraining) {
   const fs::path dir = fresh_dir("loop");
-  for (int start = 0; start < 3; ++start) EXPECT_EQ(train(dir, fail_at("step.before_compute:kill@2#1")).code, 137) << start;
+  for (int start = 0; start < 3; ++start)
+    EXPECT_EQ(train(dir, fail_at("step.before_compute:kill@2#1")).code, 137) << start;
   const Finished refused = train(dir);
   EXPECT_EQ(refused.code, 78) << refused.output;
-  EXPECT_THAT(refused.output,
-              AllOf(HasSubstr("no progress: started 3 times"), HasSubstr("run.max_restarts=0"), Not(HasSubstr("resumed"))));
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("no progress: started 3 times"), HasSubstr("run.max_restarts=0"),
+                                    Not(HasSubstr("resumed"))));
   EXPECT_EQ(train(dir, "--run.max_restarts=0").code, 0);
 }
 
 TEST(LongRun, AValueThatIsNotFiniteStopsAllRanksAndIsNeverCommitted) {
-  // Step 14 is an L-step, whose softmax sees every item: the step itself notices. Step 6 is a C-step, which does not read that row: the save
-  // notices.
+  // Step 14 is an L-step, whose softmax sees every item: the step itself notices. Step 6 is a C-step, which does not
+  // read that row: the save notices.
   const std::pair<std::string, std::string> cases[] = {{"14", "step 14: table rows of rank 1: a value is not finite"},
                                                        {"6", "rank 1: tensor \"l_item.weight\""}};
   for (const auto& [step, says] : cases) {
     const fs::path dir = fresh_dir("nan");
-    const Finished stopped = train(dir, "--checkpoint.every_steps=1" + fail_at("step.before_compute:nan@" + step + "#1"));
+    const Finished stopped =
+        train(dir, "--checkpoint.every_steps=1" + fail_at("step.before_compute:nan@" + step + "#1"));
     EXPECT_EQ(stopped.code, step == "14" ? 64 : 74) << stopped.output;
     EXPECT_THAT(stopped.output, AllOf(HasSubstr(says), HasSubstr("not finite")));
     const std::string last = "step-00000000" + std::string(step == "14" ? "13" : "05");
     EXPECT_FALSE(fs::exists(dir / "checkpoints" / ("step-00000000" + std::string(step == "14" ? "14" : "06"))));
-    const Finished difference = run(cllm4rec(1, "checkpoint diff " + (dir / "checkpoints" / last).string() + " " + dir.string()));
+    const Finished difference =
+        run(cllm4rec(1, "checkpoint diff " + (dir / "checkpoints" / last).string() + " " + dir.string()));
     EXPECT_EQ(difference.code, 0) << difference.output;  // the newest one is that of the step before
     EXPECT_THAT(difference.output, Not(HasSubstr("nan"))) << difference.output;
   }

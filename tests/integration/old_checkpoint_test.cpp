@@ -1,4 +1,5 @@
-// A run goes on from a checkpoint of before tables counted the steps of their rows, where its optimiser does not need the counts.
+// A run goes on from a checkpoint of before tables counted the steps of their rows, where its optimiser does not need
+// the counts.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +7,7 @@
 
 #include "checkpoints/checkpoint.h"
 #include "checkpoints/directory.h"
-#include "checkpoints/dtype.h"
+#include "checkpoints/format/dtype.h"
 #include "tests/integration/program.h"
 #include "tests/support/thread_world.h"
 
@@ -36,7 +37,8 @@ fs::path old_run(const std::string& optimizer) {
     TrainState state;
     for (const TensorEntry& tensor : latest->manifest->tensors) {
       if (tensor.name.ends_with(".row_step")) continue;
-      state.tensors.push_back({tensor.name, tensor.shape[0], 0, at::empty(tensor.shape, find_dtype(tensor.dtype)->type)});
+      state.tensors.push_back(
+          {tensor.name, tensor.shape[0], 0, at::empty(tensor.shape, find_dtype(tensor.dtype)->type)});
     }
     load(comm, *latest, state);
     save(comm, parent, latest->step, state);

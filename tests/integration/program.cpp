@@ -34,7 +34,8 @@ std::string program_path() {
 std::string cllm4rec(int ranks, const std::string& arguments) {
   const std::string program = program_path() + " ";
   if (ranks == 1) return "OMP_NUM_THREADS=1 " + program + arguments;
-  return "OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader "
+  return "OMP_NUM_THREADS=1 mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl "
+         "self,vader "
          "--bind-to none -n " +
          std::to_string(ranks) + " " + program + arguments;
 }
@@ -90,7 +91,8 @@ std::string read_file(const fs::path& path) {
 std::string fingerprint(const fs::path& dir) {
   const Finished exported = run(cllm4rec(1, "export " + dir.string()));
   EXPECT_EQ(exported.code, 0) << exported.output;
-  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") + read_file(dir / "export" / "embeddings.safetensors");
+  return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") +
+         read_file(dir / "export" / "embeddings.safetensors");
 }
 
 }  // namespace cllm::testing

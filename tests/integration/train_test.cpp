@@ -1,4 +1,5 @@
-// What a user sees of training: the same run on any number of ranks, bitwise repeatable, resumable after any kill, stoppable by signals.
+// What a user sees of training: the same run on any number of ranks, bitwise repeatable, resumable after any kill,
+// stoppable by signals.
 
 #include <gtest/gtest.h>
 
@@ -18,7 +19,8 @@ std::string train_arguments(const fs::path& dir, const std::string& more = "") {
   const SmallWorld& world = small_world();
   return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
          " --run.backbone=" + world.backbone.string() +
-         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=2 --finetune.epochs=2 --dropout.embedding=0 --dropout.attention=0"
+         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=2 --finetune.epochs=2 --dropout.embedding=0 "
+         "--dropout.attention=0"
          " --dropout.residual=0 --log.every_steps=1 " +
          more;
 }
@@ -48,7 +50,8 @@ TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp32) { expect_same_run_on
 
 TEST(Train, RowsThatTravelInTwoLevelsGiveTheLossesOfOneLevel) {
   const std::string more = "--run.precision=fp64 --mutual.epochs=1 --finetune.epochs=1 ";
-  const auto one = train_losses(4, "one_level", more), two = train_losses(4, "two_levels", more + "--run.ranks_per_node=2");
+  const auto one = train_losses(4, "one_level", more),
+             two = train_losses(4, "two_levels", more + "--run.ranks_per_node=2");
   ASSERT_GE(one.size(), 30u);
   ASSERT_EQ(one.size(), two.size());
   for (size_t n = 0; n < one.size(); ++n) ASSERT_NEAR(two[n], one[n], 1e-9 * std::abs(one[n])) << "step " << n + 1;
@@ -65,8 +68,8 @@ TEST(Train, TheSameSeedAndWorldSizeTwiceIsBitwiseEqualWithDropout) {
 TEST(Train, AutoEstimatesTheItemSoftmaxOfTheStepsWhoseItemsCostMost) {
   const fs::path root = fresh_dir("many_items"), data = root / "data", corpus = root / "corpus";
   for (const std::string& arguments : {"demo-data " + data.string() + " --users 60 --items 1200",
-                                       "prepare --input " + data.string() + " --output " + corpus.string() + " --tokenizer " +
-                                           (small_world().corpus / "tokenizer").string()}) {
+                                       "prepare --input " + data.string() + " --output " + corpus.string() +
+                                           " --tokenizer " + (small_world().corpus / "tokenizer").string()}) {
     const Finished finished = run(cllm4rec(1, arguments));
     ASSERT_EQ(finished.code, 0) << finished.output;
   }
@@ -78,18 +81,22 @@ TEST(Train, AutoEstimatesTheItemSoftmaxOfTheStepsWhoseItemsCostMost) {
                                                      " --optimizer.negatives=16 --run.precision=fp64 --batch.groups=60 "
                                                      "--warmup.epochs=0 --mutual.epochs=1 --finetune.epochs=1")));
     EXPECT_EQ(finished.code, 0) << finished.output;
-    EXPECT_NE(finished.output.find("softmax    L from 16 negatives (over all items: "), std::string::npos) << finished.output;
+    EXPECT_NE(finished.output.find("softmax    L from 16 negatives (over all items: "), std::string::npos)
+        << finished.output;
     EXPECT_NE(finished.output.find("; F over all items (0."), std::string::npos) << finished.output;
     losses[ranks - 1] = losses_of(dir);
   }
   ASSERT_EQ(losses[0].size(), losses[1].size());
-  for (size_t n = 0; n < losses[0].size(); ++n) ASSERT_NEAR(losses[1][n], losses[0][n], 1e-9 * losses[0][n]) << "step " << n + 1;
+  for (size_t n = 0; n < losses[0].size(); ++n)
+    ASSERT_NEAR(losses[1][n], losses[0][n], 1e-9 * losses[0][n]) << "step " << n + 1;
 }
 
-/// Runs a command of several ranks and kills one of them once `file` has so many lines. Returns the exit code, 0 if it finished before.
+/// Runs a command of several ranks and kills one of them once `file` has so many lines. Returns the exit code, 0 if it
+/// finished before.
 int kill_a_rank_at_line(const std::string& command, const fs::path& file, int lines) {
-  return run(command + " & job=$!; while kill -0 $job 2>/dev/null && [ $(cat " + file.string() + " 2>/dev/null | wc -l) -lt " +
-             std::to_string(lines) + " ]; do sleep 0.01; done; kill -KILL $(pgrep -P $job | head -n 1) 2>/dev/null; wait $job")
+  return run(command + " & job=$!; while kill -0 $job 2>/dev/null && [ $(cat " + file.string() +
+             " 2>/dev/null | wc -l) -lt " + std::to_string(lines) +
+             " ]; do sleep 0.01; done; kill -KILL $(pgrep -P $job | head -n 1) 2>/dev/null; wait $job")
       .code;
 }
 
@@ -103,14 +110,16 @@ size_t distinct_samples(const fs::path& log) {
     std::string key;
     words >> key;
     EXPECT_EQ(key, std::to_string(++steps));
-    while (words >> key) EXPECT_TRUE(known.insert(key).second) << "step " << steps << " takes sample " << key << " again";
+    while (words >> key)
+      EXPECT_TRUE(known.insert(key).second) << "step " << steps << " takes sample " << key << " again";
   }
   return known.size();
 }
 
 TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
   const std::string more =
-      "--checkpoint.every_steps=7 --mutual.epochs=30 --log.samples=true";  // some 600 steps: no run ends before it is killed
+      "--checkpoint.every_steps=7 --mutual.epochs=30 --log.samples=true";  // some 600 steps: no run ends before it is
+                                                                           // killed
   const fs::path whole = fresh_dir("whole"), killed = fresh_dir("killed");
   ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
   for (const int lines : {1, 40, 130, 220, 310}) {  // at the start, between checkpoints, in two stages
@@ -127,8 +136,10 @@ TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
 }
 
 TEST(Train, TablesInBf16TrainAsWellAndSurviveAKill) {
-  const std::string more = "--run.table_precision=bf16 --checkpoint.every_steps=7 --mutual.epochs=6 --optimizer.name=lazy_adam ";
-  const fs::path full = fresh_dir("table_full"), whole = fresh_dir("table_bf16"), killed = fresh_dir("table_bf16_killed");
+  const std::string more =
+      "--run.table_precision=bf16 --checkpoint.every_steps=7 --mutual.epochs=6 --optimizer.name=lazy_adam ";
+  const fs::path full = fresh_dir("table_full"), whole = fresh_dir("table_bf16"),
+                 killed = fresh_dir("table_bf16_killed");
   ASSERT_EQ(run(cllm4rec(2, train_arguments(full, more + "--run.table_precision=full"))).code, 0);
   ASSERT_EQ(run(cllm4rec(2, train_arguments(whole, more))).code, 0);
   EXPECT_NE(kill_a_rank_at_line(cllm4rec(2, train_arguments(killed, more)), killed / "metrics.jsonl", 60), 0);

@@ -51,8 +51,8 @@ TEST(Use, EvaluatePrintsAnyCutOffAndWritesOneLinePerUserWhateverTheNumberOfRanks
   std::string tables[2];
   for (const int ranks : {1, 2}) {
     const fs::path file = small_world().root / ("per_user_" + std::to_string(ranks) + ".jsonl");
-    const Finished finished =
-        run(cllm4rec(ranks, "evaluate " + trained().string() + " --recall-k 5,7 --ndcg-k 9 --per-user " + file.string()));
+    const Finished finished = run(
+        cllm4rec(ranks, "evaluate " + trained().string() + " --recall-k 5,7 --ndcg-k 9 --per-user " + file.string()));
     ASSERT_EQ(finished.code, 0) << finished.output;
     EXPECT_NE(finished.output.find("recall@7"), std::string::npos);
     auto lines = read_lines(file);
@@ -67,7 +67,8 @@ TEST(Use, RecommendStreamsRawIdsWithoutSeenItemsWhateverTheNumberOfRanks) {
   std::string files[2];
   for (const int ranks : {1, 3}) {
     const fs::path file = small_world().root / ("top_" + std::to_string(ranks) + ".jsonl");
-    const Finished finished = run(cllm4rec(ranks, "recommend " + trained().string() + " --k 5 --output " + file.string()));
+    const Finished finished =
+        run(cllm4rec(ranks, "recommend " + trained().string() + " --k 5 --output " + file.string()));
     ASSERT_EQ(finished.code, 0) << finished.output;
     files[ranks == 3] = read_file(file);
   }
@@ -75,7 +76,8 @@ TEST(Use, RecommendStreamsRawIdsWithoutSeenItemsWhateverTheNumberOfRanks) {
 
   std::map<std::string, std::set<std::string>> seen;
   std::ifstream interactions(small_world().root / "data" / "interactions.tsv");
-  for (std::string user, item, rest; std::getline(interactions, user, '\t') && std::getline(interactions, item, '\t');) {
+  for (std::string user, item, rest;
+       std::getline(interactions, user, '\t') && std::getline(interactions, item, '\t');) {
     std::getline(interactions, rest);
     seen[user].insert(item);
   }
@@ -119,7 +121,8 @@ fs::path unknown_user() {
 
 std::vector<BadInput> bad_inputs() {
   const SmallWorld& world = small_world();
-  const std::string corpus = " --run.corpus=" + world.corpus.string(), backbone = " --run.backbone=" + world.backbone.string();
+  const std::string corpus = " --run.corpus=" + world.corpus.string(),
+                    backbone = " --run.backbone=" + world.backbone.string();
   const std::string dir = " --run.dir=" + (world.root / "bad").string();
   return {{"no corpus", "train" + backbone + dir, 64, "run.corpus"},
           {"unknown key", "train --mutual.epoch=3", 64, "epochs"},
@@ -166,7 +169,8 @@ TEST(Use, CheckpointListDiffAndPruneSayWhatTheyFindAndKeepTheBestAndTheNewest) {
   fs::copy(copy / "checkpoints" / best, copy / "checkpoints" / "step-0000000001",
            fs::copy_options::recursive);  // a wrong step: refused
   EXPECT_NE(checkpoint("list " + copy.string()).output.find("refused: "), std::string::npos);
-  EXPECT_NE(checkpoint("prune --keep-last 1 --dry-run " + copy.string()).output.find("would remove"), std::string::npos);
+  EXPECT_NE(checkpoint("prune --keep-last 1 --dry-run " + copy.string()).output.find("would remove"),
+            std::string::npos);
   EXPECT_TRUE(fs::exists(copy / "checkpoints" / "step-0000000001"));
   EXPECT_EQ(checkpoint("prune --keep-last 1 " + copy.string()).code, 0);
   EXPECT_FALSE(fs::exists(copy / "checkpoints" / "step-0000000001"));
@@ -186,12 +190,13 @@ TEST(Use, WrongInputGetsOneLineAndItsExitCode) {
 }
 
 TEST(Use, WrongInputUnderMpirunEndsAllRanksWithTheSameCode) {
-  const Finished finished =
-      run(cllm4rec(3, "train --run.corpus=/nowhere --run.backbone=/nowhere --run.dir=" + (small_world().root / "bad").string()));
+  const Finished finished = run(cllm4rec(
+      3, "train --run.corpus=/nowhere --run.backbone=/nowhere --run.dir=" + (small_world().root / "bad").string()));
   EXPECT_EQ(finished.code, 65) << finished.output;
   const auto first = finished.output.find("cllm4rec: ");
   EXPECT_NE(first, std::string::npos) << finished.output;
-  EXPECT_EQ(finished.output.find("cllm4rec: ", first + 1), std::string::npos) << "more than one line: " << finished.output;
+  EXPECT_EQ(finished.output.find("cllm4rec: ", first + 1), std::string::npos)
+      << "more than one line: " << finished.output;
 }
 
 }  // namespace

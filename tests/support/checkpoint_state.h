@@ -1,7 +1,7 @@
 #pragma once
 
-// A small training state whose every element is a closed form of (step, tensor, global row, column), so that what was loaded can be
-// checked without a copy of what was saved.
+// A small training state whose every element is a closed form of (step, tensor, global row, column), so that what was
+// loaded can be checked without a copy of what was saved.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 #include <filesystem>
 
 #include "checkpoints/checkpoint.h"
-#include "checkpoints/dtype.h"
+#include "checkpoints/format/dtype.h"
 #include "dist/row_partition.h"
 
 namespace cllm::testing {
@@ -27,13 +27,14 @@ inline at::Tensor stored_rows(int64_t step, int64_t tensor, int64_t first_row, i
   return row.add(column).add(7 * step + 11 * tensor).remainder(type == at::kBool ? 2 : 97).to(type).contiguous();
 }
 
-/// The blocks of one rank: a user and an item table, one tensor of every dtype, a tensor without rows, a vector, replicated scalars.
+/// The blocks of one rank: a user and an item table, one tensor of every dtype, a tensor without rows, a vector,
+/// replicated scalars.
 inline TrainState make_state(int64_t step, int rank, int world_size, int64_t num_users = 23, int64_t num_items = 3) {
   TrainState state;
   const auto add = [&](const std::string& name, int64_t rows, int64_t columns, at::ScalarType type) {
     const RowPartition partition(rows, world_size);
-    at::Tensor block =
-        stored_rows(step, static_cast<int64_t>(state.tensors.size()), partition.begin(rank), partition.size(rank), columns, type);
+    at::Tensor block = stored_rows(step, static_cast<int64_t>(state.tensors.size()), partition.begin(rank),
+                                   partition.size(rank), columns, type);
     if (columns == 1) block = block.reshape({-1});
     state.tensors.push_back({name, rows, partition.begin(rank), block});
   };
@@ -79,7 +80,8 @@ class ScratchFolder {
  public:
   explicit ScratchFolder(const std::string& name) {
     const std::filesystem::path memory = "/dev/shm";
-    const std::filesystem::path parent = std::filesystem::exists(memory) ? memory : std::filesystem::path(::testing::TempDir());
+    const std::filesystem::path parent =
+        std::filesystem::exists(memory) ? memory : std::filesystem::path(::testing::TempDir());
     path_ = parent / ("cllm_test_" + name + "_" + std::to_string(::getpid()));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);

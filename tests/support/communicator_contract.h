@@ -2,7 +2,8 @@
 
 // What every Communicator must do, whatever carries the bytes. A test file of an implementation defines a factory
 //   struct Factory { static std::unique_ptr<Communicator> make(); };   // collective: the world of the running ranks
-// and instantiates the suite with it. All expected values are closed forms of (rank, element), so no second implementation is needed.
+// and instantiates the suite with it. All expected values are closed forms of (rank, element), so no second
+// implementation is needed.
 
 #include <gtest/gtest.h>
 
@@ -17,7 +18,7 @@
 #include <numeric>
 #include <thread>
 
-#include "dist/communicator.h"
+#include "dist/communicator/communicator.h"
 
 namespace cllm::testing {
 
@@ -57,7 +58,8 @@ TYPED_TEST_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize)
         max = max.maximum(part);
         min = min.minimum(part);
       }
-      const std::pair<ReduceOp, at::Tensor> cases[] = {{ReduceOp::kSum, sum}, {ReduceOp::kMax, max}, {ReduceOp::kMin, min}};
+      const std::pair<ReduceOp, at::Tensor> cases[] = {
+          {ReduceOp::kSum, sum}, {ReduceOp::kMax, max}, {ReduceOp::kMin, min}};
       for (const auto& [op, expected] : cases) {
         at::Tensor tensor = pattern(size, this->rank, type, this->device);
         this->comm->all_reduce(tensor, op);
@@ -68,22 +70,26 @@ TYPED_TEST_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize)
 }
 
 TYPED_TEST_P(CommunicatorContract, LogSumExpAddsExponentialsAndLeavesALonePartAsItIs) {
-  for (const int64_t size : {int64_t{30}, int64_t{100000}}) {  // element n: huge on all ranks, known to one rank, to none
+  for (const int64_t size :
+       {int64_t{30}, int64_t{100000}}) {  // element n: huge on all ranks, known to one rank, to none
     at::Tensor tensor = at::full({size}, -INFINITY, at::kDouble), expected = tensor.clone();
     for (int64_t n = 0; n < size; ++n) {
       double sum = 0;
       for (int r = 0; r < this->world_size; ++r) sum += 1 + static_cast<double>((n + r) % 7);
       if (n % 3 == 0) expected.mutable_data_ptr<double>()[n] = 5000 + std::log(sum);
       if (n % 3 == 1) expected.mutable_data_ptr<double>()[n] = -0.1 * static_cast<double>(n);
-      if (n % 3 == 0) tensor.mutable_data_ptr<double>()[n] = 5000 + std::log(1 + static_cast<double>((n + this->rank) % 7));
-      if (n % 3 == 1 && n % this->world_size == this->rank) tensor.mutable_data_ptr<double>()[n] = -0.1 * static_cast<double>(n);
+      if (n % 3 == 0)
+        tensor.mutable_data_ptr<double>()[n] = 5000 + std::log(1 + static_cast<double>((n + this->rank) % 7));
+      if (n % 3 == 1 && n % this->world_size == this->rank)
+        tensor.mutable_data_ptr<double>()[n] = -0.1 * static_cast<double>(n);
     }
     tensor = tensor.to(this->device);
     this->comm->all_reduce(tensor, ReduceOp::kLogSumExp);
     const at::Tensor got = tensor.cpu();
     for (int64_t n = 0; n < size; ++n) {
       const double want = expected.const_data_ptr<double>()[n], found = got.const_data_ptr<double>()[n];
-      ASSERT_TRUE(found == want || (n % 3 == 0 && std::abs(found - want) < 1e-11)) << n << ": " << found << ", not " << want;
+      ASSERT_TRUE(found == want || (n % 3 == 0 && std::abs(found - want) < 1e-11))
+          << n << ": " << found << ", not " << want;
     }
   }
 }
@@ -94,7 +100,8 @@ TYPED_TEST_P(CommunicatorContract, SumsAreTakenInRankOrder) {
   float expected = 0;
   for (int r = 0; r < this->world_size; ++r) expected += of_rank[r];
   for (const int64_t size : {int64_t{10}, int64_t{1000000}}) {
-    at::Tensor tensor = at::full({size}, of_rank[this->rank], at::TensorOptions().dtype(at::kFloat).device(this->device));
+    at::Tensor tensor =
+        at::full({size}, of_rank[this->rank], at::TensorOptions().dtype(at::kFloat).device(this->device));
     this->comm->all_reduce(tensor, ReduceOp::kSum);
     EXPECT_TRUE(tensor.eq(expected).all().template item<bool>()) << size << " elements";
   }
@@ -130,7 +137,8 @@ TYPED_TEST_P(CommunicatorContract, ReduceScatterSumsTheOwnBlock) {
     for (int r = 0; r < this->world_size; ++r) expected.add_(pattern(total, r, at::kLong, at::kCPU));
     at::Tensor out = this->empty(rows[this->rank], at::kFloat);
     this->comm->reduce_scatter(out, pattern(total, this->rank, at::kFloat, this->device), rows);
-    EXPECT_TRUE(at::equal(out.cpu().to(at::kLong), expected.narrow(0, begin, rows[this->rank]))) << total << " elements";
+    EXPECT_TRUE(at::equal(out.cpu().to(at::kLong), expected.narrow(0, begin, rows[this->rank])))
+        << total << " elements";
   }
 }
 
@@ -230,8 +238,9 @@ TYPED_TEST_P(CommunicatorContract, NobodyLeavesABarrierBeforeTheLastEnters) {
 
 REGISTER_TYPED_TEST_SUITE_P(CommunicatorContract, AllReduceGivesSumMaxAndMinInEveryTypeAndSize,
                             LogSumExpAddsExponentialsAndLeavesALonePartAsItIs, SumsAreTakenInRankOrder,
-                            AllGatherConcatenatesUnequalBlocks, ReduceScatterSumsTheOwnBlock, AllToAllSendsEveryBlockToItsRank,
-                            TwoStartedExchangesKeepApart, BroadcastCopiesFromAnyRoot, StringsOfAllRanksArriveInRankOrder,
-                            DuplicatesServeTwoThreadsAtOnce, NobodyLeavesABarrierBeforeTheLastEnters);
+                            AllGatherConcatenatesUnequalBlocks, ReduceScatterSumsTheOwnBlock,
+                            AllToAllSendsEveryBlockToItsRank, TwoStartedExchangesKeepApart, BroadcastCopiesFromAnyRoot,
+                            StringsOfAllRanksArriveInRankOrder, DuplicatesServeTwoThreadsAtOnce,
+                            NobodyLeavesABarrierBeforeTheLastEnters);
 
 }  // namespace cllm::testing

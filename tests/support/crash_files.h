@@ -8,15 +8,15 @@
 #include <set>
 
 #include "checkpoints/errors.h"
-#include "checkpoints/files.h"
+#include "checkpoints/format/files.h"
 
 namespace cllm::testing {
 
 /// The process is gone: deliberately no std::exception, so that nothing handles it.
 struct Crash {};
 
-/// Ends the process at its n-th call (from all ranks together), and knows what a power failure at that moment would take away:
-/// content that was not synced, names that were not synced with their folder, and renames likewise.
+/// Ends the process at its n-th call (from all ranks together), and knows what a power failure at that moment would
+/// take away: content that was not synced, names that were not synced with their folder, and renames likewise.
 class CrashingFiles : public Files {
  public:
   using Path = std::filesystem::path;
@@ -80,7 +80,8 @@ class CrashingFiles : public Files {
     }
   }
 
-  /// Takes away what was not durable. A rename that was not synced may have reached the disk or not: `keep_renames` decides.
+  /// Takes away what was not durable. A rename that was not synced may have reached the disk or not: `keep_renames`
+  /// decides.
   void lose_power(const Path& parent, bool keep_renames) {
     for (auto rename = renames_.rbegin(); rename != renames_.rend() && !keep_renames; ++rename) {
       if (std::filesystem::exists(rename->second) && !std::filesystem::exists(rename->first)) {

@@ -5,7 +5,7 @@
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/zeros.h>
 
-#include "dist/row_exchange.h"
+#include "dist/rows/row_exchange.h"
 #include "model/kernels/row_gradient.h"
 
 namespace cllm::testing {
@@ -19,9 +19,12 @@ inline at::Tensor gradient_sum(const kernels::RowGradient& gradient, const at::T
     sum_MD = at::zeros({M, weight.size(1)}, gradient.parts_PD.options());
     sum_MD.index_add_(0, at::repeat_interleave(offsets_M1.diff()), gradient.parts_PD.index_select(0, order_T));
   }
-  if (gradient.head_ID.defined()) sum_MD.narrow(0, M - gradient.head_ID.size(0), gradient.head_ID.size(0)).add_(gradient.head_ID);
+  if (gradient.head_ID.defined())
+    sum_MD.narrow(0, M - gradient.head_ID.size(0), gradient.head_ID.size(0)).add_(gradient.head_ID);
   if (gradient.fixed_ND.defined()) {
-    const auto rows_of = [&](const at::Tensor& table) { return table.index_select(0, gradient.rows_M).to(sum_MD.scalar_type()); };
+    const auto rows_of = [&](const at::Tensor& table) {
+      return table.index_select(0, gradient.rows_M).to(sum_MD.scalar_type());
+    };
     sum_MD += gradient.pull_M.unsqueeze(1) * (rows_of(weight) - rows_of(gradient.fixed_ND));
   }
   return sum_MD;

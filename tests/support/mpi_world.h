@@ -1,6 +1,6 @@
 #pragma once
 
-#include "dist/mpi_session.h"
+#include "dist/communicator/mpi_session.h"
 
 namespace cllm::testing {
 /// The session of the running multi-rank test executable (tests/mpi_main.cpp).

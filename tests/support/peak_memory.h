@@ -10,7 +10,8 @@
 
 namespace cllm::testing {
 
-/// Counts the memory of one kind of device that libtorch's allocators hand out to a thread and to the backward passes that it starts.
+/// Counts the memory of one kind of device that libtorch's allocators hand out to a thread and to the backward passes
+/// that it starts.
 class MemoryCounter : public c10::MemoryReportingInfoBase {
  public:
   explicit MemoryCounter(c10::DeviceType device) : device_(device) {}

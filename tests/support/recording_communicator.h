@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "dist/communicator.h"
+#include "dist/communicator/communicator.h"
 
 namespace cllm::testing {
 

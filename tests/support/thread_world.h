@@ -1,7 +1,7 @@
 #pragma once
 
-// Ranks as threads of one process, for tests that need several world sizes, or faults, in one test. Header only, because not every
-// test executable links to dist/.
+// Ranks as threads of one process, for tests that need several world sizes, or faults, in one test. Header only,
+// because not every test executable links to dist/.
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
@@ -13,13 +13,14 @@
 #include <mutex>
 #include <thread>
 
-#include "dist/communicator.h"
+#include "dist/communicator/communicator.h"
+#include "dist/communicator/ordered_reduce.h"
 #include "dist/errors.h"
-#include "dist/ordered_reduce.h"
 
 namespace cllm::testing {
 
-/// What the threads of a world share: a barrier that breaks when a rank leaves by an exception, and one pointer per rank.
+/// What the threads of a world share: a barrier that breaks when a rank leaves by an exception, and one pointer per
+/// rank.
 class SharedWorld {
  public:
   explicit SharedWorld(int size) : published(size), size_(size) {}
@@ -128,7 +129,8 @@ class ThreadCommunicator : public Communicator {
   int rank_;
 };
 
-/// Runs `body` on `world_size` ranks and waits for all. Rethrows what a rank threw first; an exception breaks the world for the others.
+/// Runs `body` on `world_size` ranks and waits for all. Rethrows what a rank threw first; an exception breaks the world
+/// for the others.
 inline void run_ranks(int world_size, const std::function<void(Communicator&)>& body) {
   const auto world = std::make_shared<SharedWorld>(world_size);
   std::exception_ptr first;

@@ -1,5 +1,5 @@
-// gpu_bench [results.json]: the GPU bars of one device, each beside a limit measured in the same run. What fails is reported and the rest
-// goes on; exit code 70 then.
+// gpu_bench [results.json]: the GPU bars of one device, each beside a limit measured in the same run. What fails is
+// reported and the rest goes on; exit code 70 then.
 
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/core/InferenceMode.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <exception>
 
-#include "dist/device.h"
+#include "dist/device/device.h"
 #include "tests/benchmarks/gpu/measure.h"
 
 int main(int argc, char** argv) try {

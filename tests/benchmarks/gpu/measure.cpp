@@ -34,7 +34,8 @@ void Report::add(Row row) {
   const double ratio = row.limit > 0 ? row.rate() / row.limit : 1;
   std::printf("%-44s P10 %9.3f  P50 %9.3f  P90 %9.3f ms  %9.1f %-8s %5.3f of %s%s%s\n", row.name.c_str(),
               row.times.percentile(0.1) * 1e3, row.times.median() * 1e3, row.times.percentile(0.9) * 1e3, row.rate(),
-              row.unit.c_str(), ratio, row.limit_name.c_str(), row.bar > 0 ? (ratio >= row.bar ? "  meets " : "  BELOW ") : "",
+              row.unit.c_str(), ratio, row.limit_name.c_str(),
+              row.bar > 0 ? (ratio >= row.bar ? "  meets " : "  BELOW ") : "",
               row.bar > 0 ? std::to_string(row.bar).substr(0, 4).c_str() : "");
   if (!row.note.empty()) std::printf("    %s\n", row.note.c_str());
   std::fflush(stdout);
@@ -85,7 +86,8 @@ Limits measure_limits(Report& report) {
     at::Tensor to = at::empty_like(from);
     const Times times = time_on_device(20, [&](int) { to.copy_(from); });
     limits.copy_gb_s = 2.0 * static_cast<double>(from.nbytes()) / times.median() / 1e9;
-    report.add({"copy of 4.3 GB", times, 2.0 * static_cast<double>(from.nbytes()), "GB/s", limits.copy_gb_s, "itself", 0, ""});
+    report.add(
+        {"copy of 4.3 GB", times, 2.0 * static_cast<double>(from.nbytes()), "GB/s", limits.copy_gb_s, "itself", 0, ""});
   }
   for (const auto& [dtype, name, limit] : {std::tuple(at::kBFloat16, "bf16 product 8192^3", &limits.gemm_tflop_s),
                                            {at::kFloat, "fp32 product 8192^3", &limits.fp32_gemm_tflop_s}}) {

@@ -15,12 +15,14 @@ namespace cllm::bench {
 struct Times {
   std::vector<double> sorted_s;
 
-  double percentile(double p) const { return sorted_s[static_cast<size_t>(p * static_cast<double>(sorted_s.size() - 1))]; }
+  double percentile(double p) const {
+    return sorted_s[static_cast<size_t>(p * static_cast<double>(sorted_s.size() - 1))];
+  }
   double median() const { return percentile(0.5); }
 };
 
-/// Runs `work(n)` for n = 0 .. repeats-1 after three warm-ups; n lets it rotate among inputs, so that caches do not help. `prepare(n)`
-/// runs before each, outside the measured time.
+/// Runs `work(n)` for n = 0 .. repeats-1 after three warm-ups; n lets it rotate among inputs, so that caches do not
+/// help. `prepare(n)` runs before each, outside the measured time.
 Times time_on_device(int repeats, const std::function<void(int)>& work, const std::function<void(int)>& prepare = {});
 
 /// One line of the table and one object of the JSON file.

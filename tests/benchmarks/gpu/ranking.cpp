@@ -1,6 +1,6 @@
 #include <ATen/ops/randn.h>
 
-#include "model/scoring.h"
+#include "model/evaluation/scoring.h"
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"
 
@@ -19,8 +19,8 @@ void measure(const Limits& limits, Report& report, int64_t J) {
     const ItemScorer scorer(comm, RowPartition(J, 1), items_JD);
     const Times times = time_on_device(8, [&](int) { scorer.top_items(hidden_bD, masked, kBest); });
     report.add({"top 100 of " + std::to_string(J) + " items, " + std::to_string(kUsers) + " users", times,
-                2.0 * static_cast<double>(kUsers * J * kWidth), "TFLOP/s", limits.fp32_gemm_tflop_s, "fp32 product 8192^3", 0.70,
-                "lists on the host"});
+                2.0 * static_cast<double>(kUsers * J * kWidth), "TFLOP/s", limits.fp32_gemm_tflop_s,
+                "fp32 product 8192^3", 0.70, "lists on the host"});
   });
 }
 

@@ -36,12 +36,12 @@ void measure_gather(const Limits& limits, Report& report, at::ScalarType dtype, 
   const std::vector<at::Tensor> rows = random_rows(count);
   const Times times = time_on_device(40, [&](int n) { device::gather_rows(table, rows[n % kSets]); });
   const double bytes = static_cast<double>(count) * (2.0 * kWidth * static_cast<double>(table.element_size()) + 8);
-  report.add({"gather of " + std::to_string(count) + " rows, " + (dtype == at::kFloat ? "fp32" : "bf16"), times, bytes, "GB/s",
-              limits.copy_gb_s, "copy", 0.85, ""});
+  report.add({"gather of " + std::to_string(count) + " rows, " + (dtype == at::kFloat ? "fp32" : "bf16"), times, bytes,
+              "GB/s", limits.copy_gb_s, "copy", 0.85, ""});
 }
 
-/// What one update of training is made of: T contributions to M rows in the proportions of a popularity list (a few rows get thousands),
-/// and where they belong.
+/// What one update of training is made of: T contributions to M rows in the proportions of a popularity list (a few
+/// rows get thousands), and where they belong.
 struct Contributions {
   at::Tensor values_TD, row_of_T;
   int64_t num_rows;
@@ -51,14 +51,16 @@ struct Contributions {
 Contributions random_contributions(int64_t T) {
   const auto options = at::TensorOptions().device(at::kCUDA);
   const at::Tensor popularity = at::rand({T}, options).pow(3.0);  // density ~ x^(-2/3): about 0.43 T distinct rows
-  const auto [rows, inverse, counts] = at::_unique2((popularity * static_cast<double>(T)).to(at::kLong), true, true, false);
+  const auto [rows, inverse, counts] =
+      at::_unique2((popularity * static_cast<double>(T)).to(at::kLong), true, true, false);
   return {at::randn({T, kWidth}, options), inverse, rows.size(0), random_rows(rows.size(0))};
 }
 
 void measure_grouping(const Limits& limits, Report& report, int64_t T) {
   const Contributions c = random_contributions(T);
   const Times times = time_on_device(40, [&](int) { kernels::group_by_row(c.row_of_T, c.num_rows); });
-  const double bytes = 8.0 * static_cast<double>(2 * T + 2 * c.num_rows);  // the rows in, order and two lists of offsets out
+  const double bytes =
+      8.0 * static_cast<double>(2 * T + 2 * c.num_rows);  // the rows in, order and two lists of offsets out
   report.add({"group_by_row, T " + std::to_string(T), times, bytes, "GB/s", limits.copy_gb_s, "copy", 0,
               "a stable sort: many passes over few bytes"});
 }
@@ -76,16 +78,19 @@ struct UpdateForm {
   }
 };
 
-/// One update as training makes it: contributions, head and pull of a RowGradient are summed while Adam runs, and the sums are reported.
+/// One update as training makes it: contributions, head and pull of a RowGradient are summed while Adam runs, and the
+/// sums are reported.
 void measure_update(const Limits& limits, Report& report, const UpdateForm& form) {
   const auto options = at::TensorOptions().device(at::kCUDA);
-  const at::Tensor weight = at::randn({kTableRows, kWidth}, options), m = at::zeros_like(weight), v = at::zeros_like(weight);
+  const at::Tensor weight = at::randn({kTableRows, kWidth}, options), m = at::zeros_like(weight),
+                   v = at::zeros_like(weight);
   at::Tensor row_step = at::zeros({kTableRows}, options.dtype(at::kInt));
   const Contributions c = random_contributions(form.T);
   const int64_t T = form.T, M = c.num_rows, I = form.has_head_and_pull ? M / 2 : 0,
                 C = form.has_head_and_pull ? device::divide_up(M, 4) : 0;
   const kernels::RowSegments segments = kernels::group_by_row(c.row_of_T, M);
-  kernels::RowGradient gradient{.rows_M = {}, .parts_PD = c.values_TD, .segments = segments, .sum_M = at::empty({M}, options)};
+  kernels::RowGradient gradient{
+      .rows_M = {}, .parts_PD = c.values_TD, .segments = segments, .sum_M = at::empty({M}, options)};
   if (form.has_head_and_pull) {
     gradient.head_ID = at::randn({I, kWidth}, options);
     gradient.fixed_ND = at::randn({kTableRows, kWidth}, options);
@@ -102,13 +107,15 @@ void measure_update(const Limits& limits, Report& report, const UpdateForm& form
     device::adam_update(weight, m, v, row_step, gradient, call);
   };
   const Times times = time_on_device(40, work, prepare);
-  // Rows of 4 D bytes: T contributions read; weight, m and v of M rows read and written; I rows of the head and C of the other side read.
-  // Beside them: an int64 per contribution (order) and two per row (offsets, place), a counter read and written, pull and sum. What the
-  // pieces of long rows write and read again is the kernel's own affair, and so is the sort: neither counts.
+  // Rows of 4 D bytes: T contributions read; weight, m and v of M rows read and written; I rows of the head and C of
+  // the other side read. Beside them: an int64 per contribution (order) and two per row (offsets, place), a counter
+  // read and written, pull and sum. What the pieces of long rows write and read again is the kernel's own affair, and
+  // so is the sort: neither counts.
   const double bytes = 4.0 * kWidth * static_cast<double>(T + 6 * M + I + C) + 8.0 * static_cast<double>(T + 2 * M) +
                        4.0 * static_cast<double>(3 * M + (form.has_head_and_pull ? M : 0));
   report.add({form.name(), times, bytes, "GB/s", limits.copy_gb_s, "copy", form.missed_updates ? 0 : 0.60,
-              "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) + " places for pieces of long rows"});
+              "M " + std::to_string(M) + " rows, " + std::to_string(segments.num_pieces()) +
+                  " places for pieces of long rows"});
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "model/softmax_head.h"
+#include "model/losses/softmax_head.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
@@ -15,7 +15,7 @@
 #include <tuple>
 
 #include "model/kernels/rows.h"
-#include "model/sampled_softmax.h"
+#include "model/losses/sampled_softmax.h"
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"
 
@@ -56,8 +56,9 @@ Targets random_targets(int64_t A, int64_t V) {
           at::full({A}, 1.0 / static_cast<double>(A), options.dtype(at::kDouble))};
 }
 
-/// The item softmax as a training step calls it: bf16 hidden states, an fp32 shard of the table that is rounded once per call, its fp32
-/// gradient; and the text softmax with its frozen bf16 head. Of the peak, V rows are the shard in bf16 and its gradient (6 V D bytes).
+/// The item softmax as a training step calls it: bf16 hidden states, an fp32 shard of the table that is rounded once
+/// per call, its fp32 gradient; and the text softmax with its frozen bf16 head. Of the peak, V rows are the shard in
+/// bf16 and its gradient (6 V D bytes).
 void measure(const Limits& limits, Report& report, int64_t A, int64_t V, bool trained) {
   const auto options = at::TensorOptions().device(at::kCUDA);
   const at::Tensor hidden = at::randn({A, kWidth}, options).to(at::kBFloat16),
@@ -68,30 +69,32 @@ void measure(const Limits& limits, Report& report, int64_t A, int64_t V, bool tr
   Times times;
   if (trained) {
     testing::run_ranks(1, [&](Communicator& comm) {
-      times =
-          time_on_device(10, [&](int) { item_softmax(comm, RowPartition(V, 1), ItemSoftmax::kSharded, hidden, head, targets); });
+      times = time_on_device(
+          10, [&](int) { item_softmax(comm, RowPartition(V, 1), ItemSoftmax::kSharded, hidden, head, targets); });
     });
   } else {
     times = time_on_device(10, [&](int) { text_softmax(hidden, head, targets); });
   }
-  const double unit = 4.0 * static_cast<double>(A) * kWidth, of_rows = trained ? 6.0 * static_cast<double>(V) * kWidth : 0;
+  const double unit = 4.0 * static_cast<double>(A) * kWidth,
+               of_rows = trained ? 6.0 * static_cast<double>(V) * kWidth : 0;
   const double extra = static_cast<double>(peak_bytes() - before);
   const double alone = rate_of_products(A, V, std::min<int64_t>(A, 8192), trained);
   const double flops = flops_of(A, V, trained);
   char note[200];
-  std::snprintf(
-      note, sizeof(note),
-      "%.3f of the products alone at these shapes (%.0f TFLOP/s); peak extra memory %.2f x fp32 [A, D], %.2f of it [V, D]",
-      flops / times.median() / 1e12 / alone, alone, extra / unit, of_rows / unit);
+  std::snprintf(note, sizeof(note),
+                "%.3f of the products alone at these shapes (%.0f TFLOP/s); peak extra memory %.2f x fp32 [A, D], %.2f "
+                "of it [V, D]",
+                flops / times.median() / 1e12 / alone, alone, extra / unit, of_rows / unit);
   report.add({name_of(A, V, trained), times, flops, "TFLOP/s", limits.gemm_tflop_s, "product 8192^3", 0.85, note});
 }
 
-/// S shared negatives instead of J items, with the rows that a step has fetched: three products of A positions with S rows, and for each
-/// position's own target a dot product and two scaled rows (6 D).
+/// S shared negatives instead of J items, with the rows that a step has fetched: three products of A positions with S
+/// rows, and for each position's own target a dot product and two scaled rows (6 D).
 void measure_sampled(const Limits& limits, Report& report, int64_t A, int64_t S) {
   constexpr int64_t J = 1 << 20;
   const auto options = at::TensorOptions().device(at::kCUDA);
-  const at::Tensor hidden = at::randn({A, kWidth}, options).to(at::kBFloat16), items = at::randn({J, kWidth}, options).mul_(0.02);
+  const at::Tensor hidden = at::randn({A, kWidth}, options).to(at::kBFloat16),
+                   items = at::randn({J, kWidth}, options).mul_(0.02);
   const Targets targets = random_targets(A, J);
   const at::Tensor negatives = at::randint(J, {S}, options.dtype(at::kLong));
   const Times times = time_on_device(10, [&](int) {
@@ -103,7 +106,8 @@ void measure_sampled(const Limits& limits, Report& report, int64_t A, int64_t S)
   const double flops = flops_of(A, S, true) + 6.0 * static_cast<double>(A) * kWidth;
   const double alone = rate_of_products(A, S, std::min<int64_t>(A, 8192), true);
   char note[120];
-  std::snprintf(note, sizeof(note), "%.3f of the products alone at these shapes (%.0f TFLOP/s); the gather of the rows is in it",
+  std::snprintf(note, sizeof(note),
+                "%.3f of the products alone at these shapes (%.0f TFLOP/s); the gather of the rows is in it",
                 flops / times.median() / 1e12 / alone, alone);
   report.add({"sampled softmax, A " + std::to_string(A) + ", S " + std::to_string(S), times, flops, "TFLOP/s",
               limits.gemm_tflop_s, "product 8192^3", 0, note});
@@ -116,7 +120,8 @@ void measure_softmax(const Limits& limits, Report& report) {
                                       {65536, 131072, true},
                                       {8192, 131072, true},
                                       {65536, 50257, false}}) {  // GPT-2's words
-    report.attempt(name_of(A, V, trained), [&, A = A, V = V, trained = trained] { measure(limits, report, A, V, trained); });
+    report.attempt(name_of(A, V, trained),
+                   [&, A = A, V = V, trained = trained] { measure(limits, report, A, V, trained); });
   }
   report.attempt("sampled softmax", [&] { measure_sampled(limits, report, 65536, 4096); });
 }

@@ -8,17 +8,17 @@
 #include <map>
 
 #include "data/random.h"
-#include "dist/device.h"
-#include "dist/nccl_communicator.h"
-#include "model/batch_tensors.h"
-#include "model/encode.h"
-#include "model/flops.h"
-#include "model/gpt2.h"
+#include "dist/communicator/nccl_communicator.h"
+#include "dist/device/device.h"
+#include "model/backbones/gpt2/gpt2.h"
+#include "model/step/batch_tensors.h"
+#include "model/step/encode.h"
+#include "model/step/flops.h"
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"
 
-// Whole steps of GPT-2 small: 64 sequences of 1,024 tokens, bf16, frozen, lazy Adam, no dropout; MFU by model/flops.h. With and without
-// mutual regularisation, whose gaps and pulls cost bytes but no counted operation.
+// Whole steps of GPT-2 small: 64 sequences of 1,024 tokens, bf16, frozen, lazy Adam, no dropout; MFU by
+// model/step/flops.h. With and without mutual regularisation, whose gaps and pulls cost bytes but no counted operation.
 
 namespace cllm::bench {
 namespace {
@@ -49,8 +49,8 @@ void cover(Batch& batch) {
   for (const auto& [place, count] : counts) batch.mr.covered.push_back({place.first, place.second, count});
 }
 
-/// Sequences of a user and random words or items. L and C predict every main token; finetuning a fifth as many items, all from the last
-/// position.
+/// Sequences of a user and random words or items. L and C predict every main token; finetuning a fifth as many items,
+/// all from the last position.
 Batch batch_of(StepKind kind, int64_t n) {
   CounterRng random(stream_key(3, Purpose::kDemoData, static_cast<uint64_t>(n), static_cast<uint64_t>(kind)));
   const auto below = [&](int64_t count) { return static_cast<int64_t>(random.below(static_cast<uint64_t>(count))); };
@@ -94,11 +94,13 @@ void add(Report& report, const Limits& limits, const std::string& name, const Ti
   report.add({name, times, flops, "TFLOP/s", limits.gemm_tflop_s, "GEMM", bar, note});
 }
 
-/// Forward alone, as in a validation, and forward and backward to the input. All tokens pass all blocks but the rest of the last one,
-/// which only the active rows (all but the prompts) pass: counted as if all did, half of step_flops() without a head each way.
+/// Forward alone, as in a validation, and forward and backward to the input. All tokens pass all blocks but the rest of
+/// the last one, which only the active rows (all but the prompts) pass: counted as if all did, half of step_flops()
+/// without a head each way.
 void measure_backbone(const Limits& limits, Report& report, const RecModel& model) {
   Batch batch = batch_of(StepKind::kContent, 0);
-  const at::Tensor x_TD = at::randn({batch.num_tokens(), kWidth}, model.content.weight.options()).set_requires_grad(true);
+  const at::Tensor x_TD =
+      at::randn({batch.num_tokens(), kWidth}, model.content.weight.options()).set_requires_grad(true);
   const at::Tensor gradient_AD =
       at::randn({static_cast<int64_t>(batch.active_rows.size()), kWidth}, x_TD.options()).to(at::kBFloat16);
   const PackedLayout layout = upload(make_tensors(batch, /*dropout=*/false, x_TD.device()), x_TD.device()).layout;
@@ -106,12 +108,14 @@ void measure_backbone(const Limits& limits, Report& report, const RecModel& mode
     const at::NoGradGuard no_grad;
     hidden_states(*model.backbone, layout, x_TD, {});
   });
-  const Times both = time_on_device(10, [&](int) { hidden_states(*model.backbone, layout, x_TD, {}).backward(gradient_AD); });
+  const Times both =
+      time_on_device(10, [&](int) { hidden_states(*model.backbone, layout, x_TD, {}).backward(gradient_AD); });
   batch.active_rows.clear();  // no head
   const double flops = step_flops(batch, *model.backbone, {}, false);
   add(report, limits, "backbone, forward", forward, flops / 2, 0, "");
   char note[80];
-  std::snprintf(note, sizeof note, "the backward pass takes %.2f times the forward pass", both.median() / forward.median() - 1);
+  std::snprintf(note, sizeof note, "the backward pass takes %.2f times the forward pass",
+                both.median() / forward.median() - 1);
   add(report, limits, "backbone, forward and dX", both, flops, 0, note);
 }
 
@@ -125,7 +129,8 @@ struct StepForm {
 };
 
 /// Beside the measured rate of products. The bar is half of the data sheet's rate, which products do not reach.
-void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone, const StepForm& form) {
+void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone,
+                  const StepForm& form) {
   constexpr double kDataSheet = 989e12;  // H200, dense bf16, FLOP/s
   std::vector<Batch> batches;
   std::vector<BatchTensors> tensors;  // which a run's input thread makes before the step
@@ -151,14 +156,16 @@ void measure_step(const Limits& limits, Report& report, TrainStep& step, const B
   const double flops = step_flops(batches[0], backbone, config, false);
   const double bar = form.kind == StepKind::kRecommendation ? 0 : 0.50 * kDataSheet / 1e12 / limits.gemm_tflop_s;
   char note[120];
-  std::snprintf(note, sizeof note, "MFU %.3f of an H200's 989 TFLOP/s (data sheet), whose half is the bar; ms of a traced step",
+  std::snprintf(note, sizeof note,
+                "MFU %.3f of an H200's 989 TFLOP/s (data sheet), whose half is the bar; ms of a traced step",
                 flops / times.median() / kDataSheet);
   add(report, limits, form.label() + ", 64 x 1,024 tokens", times, flops, bar,
       note + phases + ", pairs of a covered row and a group " +
           std::to_string(form.lambda > 0 ? batches[0].mr.covered.size() : 0));
 }
 
-/// An L-step and a C-step with run.fetch_ahead: what their sum above spends on lookup and update lies beneath the other step here.
+/// An L-step and a C-step with run.fetch_ahead: what their sum above spends on lookup and update lies beneath the other
+/// step here.
 void measure_turns(const Limits& limits, Report& report, TrainStep step, const Backbone& backbone) {
   constexpr size_t kBatches = 4;
   std::vector<Batch> l, c;
@@ -178,7 +185,8 @@ void measure_turns(const Limits& limits, Report& report, TrainStep step, const B
   add(report, limits, "L and C in turn, fetched ahead", times, flops, 0, "");
 }
 
-/// A checkpoint's copy of a table into the host's memory, alone; and how much longer a step takes that begins beside it.
+/// A checkpoint's copy of a table into the host's memory, alone; and how much longer a step takes that begins beside
+/// it.
 void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) {
   HostCopies copies(table.device());
   const at::Tensor host = copies.buffer(table.sizes(), table.scalar_type());
@@ -188,8 +196,8 @@ void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) 
     copies.start({{table, host}});
     copies.before_change();
   });
-  report.add({"checkpoint snapshot of " + std::to_string(static_cast<int64_t>(bytes / 1e6)) + " MB", alone, bytes, "GB/s",
-              bytes / fastest.median() / 1e9, "copy to pinned memory", 0, ""});
+  report.add({"checkpoint snapshot of " + std::to_string(static_cast<int64_t>(bytes / 1e6)) + " MB", alone, bytes,
+              "GB/s", bytes / fastest.median() / 1e9, "copy to pinned memory", 0, ""});
   const Batch batch = batch_of(StepKind::kCollaborative, 9);
   StepConfig config{.lambda = 0};
   const Times plain = time_on_device(5, [&](int) { step.run(batch, config); });
@@ -198,8 +206,8 @@ void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) 
     copies.start({{table, host}});
     step.run(batch, config);
   });
-  report.add({"L-step that begins beside that snapshot", beside, bytes, "GB/s", bytes / plain.median() / 1e9, "L-step alone", 0,
-              "lazy_adam: only the update waits for the copy"});
+  report.add({"L-step that begins beside that snapshot", beside, bytes, "GB/s", bytes / plain.median() / 1e9,
+              "L-step alone", 0, "lazy_adam: only the update waits for the copy"});
 }
 
 /// Rows to all ranks of a world of one: what the exchange costs beyond a copy.
@@ -212,8 +220,8 @@ void measure_loop_back(Report& report, at::Device device) {
     const std::vector<int64_t> rows{in.size(0)};
     const Times copy = time_on_device(20, [&](int) { out.copy_(in); });
     const Times exchange = time_on_device(20, [&](int) { comm->all_to_all(out, in, rows, rows)->wait(); });
-    report.add({"all-to-all of 805 MB, loop-back", exchange, 2 * bytes, "GB/s", 2 * bytes / copy.median() / 1e9, "copy", 0,
-                "several ranks: exchange_bench --device cuda"});
+    report.add({"all-to-all of 805 MB, loop-back", exchange, 2 * bytes, "GB/s", 2 * bytes / copy.median() / 1e9, "copy",
+                0, "several ranks: exchange_bench --device cuda"});
   });
 }
 

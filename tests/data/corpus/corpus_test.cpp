@@ -37,7 +37,9 @@ class CorpusFiles : public ::testing::Test {
   }
 
   std::string text_of(const std::string& name) const { return read_small_file(dir / name, 1 << 24); }
-  void replace(const std::string& name, const std::string& text) const { std::ofstream(dir / name, std::ios::binary) << text; }
+  void replace(const std::string& name, const std::string& text) const {
+    std::ofstream(dir / name, std::ios::binary) << text;
+  }
   std::string open_error(bool verify = false) const {
     return error_of([&] { Corpus::open(dir, verify); });
   }
@@ -106,7 +108,8 @@ TEST_F(CorpusFiles, are_read_by_several_threads_and_copies_outlive_the_original)
 
 TEST_F(CorpusFiles, without_a_manifest_are_not_a_corpus) {
   std::filesystem::remove(dir / "corpus.json");
-  EXPECT_THAT(open_error(), HasSubstr("corpus.json: no such file; is this a folder that `cllm4rec prepare` wrote to the end?"));
+  EXPECT_THAT(open_error(),
+              HasSubstr("corpus.json: no such file; is this a folder that `cllm4rec prepare` wrote to the end?"));
 }
 
 TEST_F(CorpusFiles, of_another_version_or_format_are_refused) {
@@ -145,9 +148,12 @@ TEST_F(CorpusFiles, with_a_forged_manifest_are_refused) {
   EXPECT_THAT(forged([](auto& j) { j["counts"]["train"] = 1; }), HasSubstr("train interactions, the manifest says 1"));
   EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][1]["first_row"] = 0; }),
               HasSubstr("does not continue the rows before it"));
-  EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["name"] = "../in/items.tsv"; }), HasSubstr("leaves the corpus"));
+  EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["name"] = "../in/items.tsv"; }),
+              HasSubstr("leaves the corpus"));
   EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["name"] = "/etc/passwd"; }), HasSubstr("leaves the corpus"));
-  EXPECT_THAT(forged([](auto& j) { j["shards"]["users"][0]["rows"] = j["shards"]["users"][0]["rows"].template get<int>() + 1; }),
+  EXPECT_THAT(forged([](auto& j) {
+                j["shards"]["users"][0]["rows"] = j["shards"]["users"][0]["rows"].template get<int>() + 1;
+              }),
               AnyOf(HasSubstr("does not continue"), HasSubstr("elements, the manifest says")));
   EXPECT_THAT(forged([](auto& j) { j.erase("shards"); }), HasSubstr("shards"));
   EXPECT_THAT(forged([](auto& j) { j["text_kinds"] = 5; }), HasSubstr("damaged"));
@@ -158,8 +164,8 @@ TEST_F(CorpusFiles, with_missing_short_or_swapped_shards_are_refused) {
   std::filesystem::remove(dir / "users-000001.h5");
   EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: cannot open: No such file or directory"));
   replace("users-000001.h5", shard.substr(0, shard.size() - 1));
-  EXPECT_THAT(open_error(),
-              HasSubstr(std::to_string(shard.size() - 1) + " bytes, the manifest says " + std::to_string(shard.size())));
+  EXPECT_THAT(open_error(), HasSubstr(std::to_string(shard.size() - 1) + " bytes, the manifest says " +
+                                      std::to_string(shard.size())));
   replace("users-000001.h5", std::string(shard.size(), '\0'));
   EXPECT_THAT(open_error(), HasSubstr("users-000001.h5: not an HDF5 file of a corpus, or damaged"));
   replace("users-000001.h5", shard);
@@ -191,10 +197,13 @@ TEST(ShardFile, refuses_datasets_that_are_not_what_is_expected) {
   const auto file = scratch.path() / "a.h5";
   write_shard(file, std::vector<DatasetView>{{"values", std::span(values)}});
   const uint64_t bytes = std::filesystem::file_size(file);
-  const auto error = [&](const DatasetSpec& spec) { return error_of([&] { ShardFile::open(file, bytes, std::vector{spec}); }); };
+  const auto error = [&](const DatasetSpec& spec) {
+    return error_of([&] { ShardFile::open(file, bytes, std::vector{spec}); });
+  };
   EXPECT_THAT(error({"other", ElementType::kInt32, {}}), HasSubstr("dataset 'other' is missing or damaged"));
   EXPECT_THAT(error({"values", ElementType::kInt64, {}}), HasSubstr("dataset 'values' has the wrong element type"));
-  EXPECT_THAT(error({"values", ElementType::kInt32, 4}), HasSubstr("dataset 'values' has 3 elements, the manifest says 4"));
+  EXPECT_THAT(error({"values", ElementType::kInt32, 4}),
+              HasSubstr("dataset 'values' has 3 elements, the manifest says 4"));
   const std::vector<DatasetSpec> specs = {{"values", ElementType::kInt32, 3}};
   EXPECT_THAT(ShardFile::open(file, bytes, specs).dataset<int32_t>("values"), ::testing::ElementsAre(1, 2, 3));
   EXPECT_THAT(error_of([&] { write_shard(file, {}); }), HasSubstr("a.h5: cannot create"));

@@ -83,8 +83,9 @@ std::array<size_t, kNumParts> sizes(const std::vector<Pair>& pairs) {
 
 TEST(Split, random_holds_out_a_tenth_each_and_at_least_one) {
   using Sizes = std::array<size_t, kNumParts>;
-  const std::vector<std::pair<uint32_t, Sizes>> cases = {{1, {1, 0, 0}},   {2, {2, 0, 0}},   {3, {1, 1, 1}},     {10, {8, 1, 1}},
-                                                         {19, {17, 1, 1}}, {20, {16, 2, 2}}, {105, {85, 10, 10}}};
+  const std::vector<std::pair<uint32_t, Sizes>> cases = {{1, {1, 0, 0}},     {2, {2, 0, 0}},   {3, {1, 1, 1}},
+                                                         {10, {8, 1, 1}},    {19, {17, 1, 1}}, {20, {16, 2, 2}},
+                                                         {105, {85, 10, 10}}};
   for (const auto& [count, expected] : cases) {
     auto pairs = history(count);
     split_history(pairs, SplitMethod::kRandom, 5);

@@ -52,7 +52,8 @@ TEST(DemoData, ties_texts_to_behaviour) {
     std::ifstream in(scratch.in() / file);
     for (std::string line; std::getline(in, line);) {
       const size_t at = line.find(" in ", line.find(file == "users.tsv" ? " years" : " position"));
-      fields[line.substr(0, line.find('\t'))] = at == std::string::npos ? "" : line.substr(at + 4, line.find('.', at) - at - 4);
+      fields[line.substr(0, line.find('\t'))] =
+          at == std::string::npos ? "" : line.substr(at + 4, line.find('.', at) - at - 4);
     }
     return fields;
   };
@@ -72,7 +73,8 @@ TEST(DemoData, ties_texts_to_behaviour) {
 TEST(DemoData, does_not_write_into_a_folder_with_files) {
   const Scratch scratch;
   scratch.write("mine.txt", "x");
-  EXPECT_THAT(error_of([&] { make_demo_data(scratch.in(), {}); }), ::testing::EndsWith("in: exists already and is not empty"));
+  EXPECT_THAT(error_of([&] { make_demo_data(scratch.in(), {}); }),
+              ::testing::EndsWith("in: exists already and is not empty"));
 }
 
 TEST(Inspect, shows_counts_lengths_options_and_decoded_samples) {
@@ -83,8 +85,9 @@ TEST(Inspect, shows_counts_lengths_options_and_decoded_samples) {
   make_demo_data(scratch.in(), demo);
   prepare(scratch.options());
   const std::string text = describe(Corpus::open(scratch.options().output));
-  for (const char* part : {"users             50\n", "items             30\n", "density", "train per user    mean ",
-                           "tokens, biography mean ", "split             \"random\"", "(biography, user user-0000", "I am a"}) {
+  for (const char* part :
+       {"users             50\n", "items             30\n", "density", "train per user    mean ",
+        "tokens, biography mean ", "split             \"random\"", "(biography, user user-0000", "I am a"}) {
     EXPECT_THAT(text, ::testing::HasSubstr(part));
   }
 }

@@ -8,8 +8,8 @@ namespace {
 using namespace std::string_literals;
 
 TEST(Parse, accepts_every_shape_of_utf8) {
-  for (const std::string& text : {""s, "plain ascii, longer than a word"s, "caf\xC3\xA9"s, "\xE2\x82\xAC 5"s, "\xF0\x9F\x98\x80"s,
-                                  "\xED\x9F\xBF"s, "\xF4\x8F\xBF\xBF"s, "12345678\xC3\xA9"s}) {
+  for (const std::string& text : {""s, "plain ascii, longer than a word"s, "caf\xC3\xA9"s, "\xE2\x82\xAC 5"s,
+                                  "\xF0\x9F\x98\x80"s, "\xED\x9F\xBF"s, "\xF4\x8F\xBF\xBF"s, "12345678\xC3\xA9"s}) {
     EXPECT_TRUE(is_utf8(text)) << cllm::quoted(text);
   }
 }
@@ -29,7 +29,8 @@ TEST(Parse, reads_times_as_numbers_and_dates) {
   EXPECT_EQ(parse_time("1970-01-02"), 86400);
   EXPECT_EQ(parse_time("2018-07-07 22:09:11"), 1531001351);
   EXPECT_EQ(parse_time("2018-07-07T22:09:11"), 1531001351);
-  for (const char* text : {"soon", "12 ", "2018-02-30", "2018-13-01", "2018/07/07", "2018-07-07 25:00:00", "1e300", "nan"}) {
+  for (const char* text :
+       {"soon", "12 ", "2018-02-30", "2018-13-01", "2018/07/07", "2018-07-07 25:00:00", "1e300", "nan"}) {
     EXPECT_EQ(parse_time(text), std::nullopt) << text;
   }
 }

@@ -23,8 +23,8 @@ void write_grid(const Scratch& scratch, int users, int items) {
     user_list += "u" + std::to_string(user) + "\tI am number " + std::to_string(user) + "\n";
     for (int item = 0; item < items; ++item) {
       if (item == user) continue;
-      interactions +=
-          "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\t" + std::to_string((item * 7 + user) % 13) + "\n";
+      interactions += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\t" +
+                      std::to_string((item * 7 + user) % 13) + "\n";
       texts += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\twords of " + std::to_string(user) + "\n";
     }
   }
@@ -115,7 +115,8 @@ TEST(Prepare, follows_a_split_file) {
   scratch.write("interactions.tsv", "u\ta\nu\tb\nu\tc\nv\ta\n");
   PrepareOptions options = scratch.options();
   options.split = SplitMethod::kFile;
-  options.split_file = scratch.write("split.tsv", "user\titem\tpart\nv\ta\ttest\nu\tc\tval\nu\ta\ttrain\nu\tb\tvalidation\n");
+  options.split_file =
+      scratch.write("split.tsv", "user\titem\tpart\nv\ta\ttest\nu\tc\tval\nu\ta\ttrain\nu\tb\tvalidation\n");
   prepare(options);
   const Corpus corpus = Corpus::open(options.output);
   EXPECT_THAT(pairs_of(corpus, Part::kTrain), ElementsAre("u a"));
@@ -133,8 +134,9 @@ TEST(Prepare, counts_and_refuses_pairs_that_the_split_file_and_the_interactions_
   const std::string error = error_of([&] { prepare(options); });
   EXPECT_THAT(error, HasSubstr("1 x duplicate (split.tsv:5: user 'u' and item 'a' again, first at split.tsv:2)"));
   EXPECT_THAT(error, HasSubstr("1 x not in the split file (interactions.tsv:2: user 'u' and item 'b')"));
-  EXPECT_THAT(error,
-              HasSubstr("2 x in the split file only (split.tsv:3: no interaction of user 'u' and item 'z'; split.tsv:4: "));
+  EXPECT_THAT(
+      error,
+      HasSubstr("2 x in the split file only (split.tsv:3: no interaction of user 'u' and item 'z'; split.tsv:4: "));
   options.split_file = scratch.write("wrong.tsv", "user\titem\tpart\nu\ta\tdev\n");
   EXPECT_THAT(error_of([&] { prepare(options); }),
               HasSubstr("wrong.tsv:2: part 'dev' of the split; expected train, val or test"));
@@ -142,7 +144,8 @@ TEST(Prepare, counts_and_refuses_pairs_that_the_split_file_and_the_interactions_
 
 TEST(Prepare, iterates_the_k_core_until_it_is_stable) {
   const Scratch scratch;
-  // A 2-core of {u, v} x {a, b}; w-c, w-d hang on it as a chain that only repeated passes remove: d has one, then w, then c.
+  // A 2-core of {u, v} x {a, b}; w-c, w-d hang on it as a chain that only repeated passes remove: d has one, then w,
+  // then c.
   scratch.write("items.tsv", "a\tone item\nb\t\nc\t\nd\t\n");
   scratch.write("interactions.tsv", "u\ta\nu\tb\nv\ta\nv\tb\nv\tc\nw\tc\nw\td\n");
   PrepareOptions options = scratch.options();
@@ -190,8 +193,9 @@ TEST(Prepare, reports_every_kind_of_bad_row_with_its_place) {
   const PrepareReport report = prepare(options);
   std::map<std::string, std::vector<std::string>> bad;
   for (const auto& kind : report.bad_rows) bad[kind.problem] = kind.examples;
-  EXPECT_THAT(bad["duplicate"], ElementsAre("users.tsv:3: id 'u' is listed again",
-                                            "interactions.tsv:2: user 'u' and item 'a' again, first at interactions.tsv:1"));
+  EXPECT_THAT(bad["duplicate"],
+              ElementsAre("users.tsv:3: id 'u' is listed again",
+                          "interactions.tsv:2: user 'u' and item 'a' again, first at interactions.tsv:1"));
   EXPECT_THAT(bad["empty or overlong id"], ElementsAre("users.tsv:4: ''"));
   EXPECT_THAT(bad["not UTF-8"], ElementsAre("items.tsv:2: 'b\\x09\\xC3'"));
   EXPECT_THAT(bad["unknown id"], ElementsAre("interactions.tsv:3: user 'x' is not in the users file",
@@ -201,7 +205,8 @@ TEST(Prepare, reports_every_kind_of_bad_row_with_its_place) {
   EXPECT_THAT(bad["wrong column count"], ElementsAre("interactions.tsv:6: 2 columns instead of 3"));
   options.overwrite = true;
   options.error_limit = 0.01;
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("of 12 input rows are bad, more than the error limit of 1.000 %"));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("of 12 input rows are bad, more than the error limit of 1.000 %"));
 }
 
 TEST(Prepare, merges_repeated_events_if_told_so) {
@@ -221,7 +226,8 @@ TEST(Prepare, needs_ratings_if_there_is_a_threshold) {
   scratch.write("interactions.tsv", "u\ta\t2\n");
   PrepareOptions options = scratch.options();
   options.rating_threshold = 3;
-  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("interactions.tsv:1: no rating, but a rating threshold is set"));
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("interactions.tsv:1: no rating, but a rating threshold is set"));
 }
 
 TEST(Prepare, cuts_long_texts) {
@@ -252,8 +258,8 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
 TEST(Prepare, killed_in_any_phase_leaves_no_corpus) {
   const Scratch scratch;
   write_grid(scratch, 70, 70);  // enough rows for progress in every phase
-  for (const std::string fatal :
-       {"reading interactions", "filtering (passes)", "splitting", "writing users", "training the tokenizer", "tokenising"}) {
+  for (const std::string fatal : {"reading interactions", "filtering (passes)", "splitting", "writing users",
+                                  "training the tokenizer", "tokenising"}) {
     PrepareOptions options = scratch.options();
     options.k_core = 2;
     options.progress = [&](const char* phase, uint64_t, uint64_t) {
@@ -282,7 +288,8 @@ TEST(Prepare, checks_its_options_before_it_reads) {
     change(options);
     return error_of([&] { prepare(options); });
   };
-  EXPECT_THAT(error_with([](auto& o) { o.train_tokenizer = 0; }), HasSubstr("either a folder with tokenizer files or the size"));
+  EXPECT_THAT(error_with([](auto& o) { o.train_tokenizer = 0; }),
+              HasSubstr("either a folder with tokenizer files or the size"));
   EXPECT_THAT(error_with([](auto& o) { o.train_tokenizer = 10; }), HasSubstr("a size of at least 257"));
   EXPECT_THAT(error_with([](auto& o) { o.memory_bytes = 1000; }), HasSubstr("at least 64 MiB"));
   EXPECT_THAT(error_with([](auto& o) { o.shard_bytes = o.memory_bytes; }),

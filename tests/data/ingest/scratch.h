@@ -91,15 +91,16 @@ inline std::set<std::string> all_pairs(const Corpus& corpus) {
   return pairs;
 }
 
-/// All texts as "kind user item length", by raw ids; "-" where none is named. With the byte tokenizer the length is in bytes, if
-/// few pairs of bytes are merged (size 257: none).
+/// All texts as "kind user item length", by raw ids; "-" where none is named. With the byte tokenizer the length is in
+/// bytes, if few pairs of bytes are merged (size 257: none).
 inline std::multiset<std::string> texts_of(const Corpus& corpus) {
   std::multiset<std::string> texts;
   for (int64_t n = 0; n < corpus.num_texts(); ++n) {
     const TextSample text = corpus.text(n);
     texts.insert(corpus.text_kinds()[static_cast<size_t>(text.kind)] + " " +
                  (text.user < 0 ? "-" : std::string(corpus.user_raw_id(text.user))) + " " +
-                 (text.item < 0 ? "-" : std::string(corpus.item_raw_id(text.item))) + " " + std::to_string(text.tokens.size()));
+                 (text.item < 0 ? "-" : std::string(corpus.item_raw_id(text.item))) + " " +
+                 std::to_string(text.tokens.size()));
   }
   return texts;
 }

@@ -27,7 +27,8 @@ class SharedData : public ::testing::TestWithParam<DataSet> {};
 TEST_P(SharedData, enters_the_corpus_completely_and_with_its_split) {
   const DataSet& set = GetParam();
   const std::filesystem::path input = shared() / "data" / set.name;
-  ASSERT_TRUE(std::filesystem::exists(input)) << input << " is missing; set CLLM_SHARED to the folder with the shared data";
+  ASSERT_TRUE(std::filesystem::exists(input))
+      << input << " is missing; set CLLM_SHARED to the folder with the shared data";
   const Scratch scratch;
   PrepareOptions options = scratch.options();
   options.input = input;

@@ -39,7 +39,8 @@ TEST(TableReader, follows_a_header_in_any_order_with_foreign_columns) {
 TEST(TableReader, skips_byte_order_mark_blank_lines_and_carriage_returns) {
   const Scratch scratch;
   ProblemLog log;
-  EXPECT_EQ(read_all(scratch.write("a.csv", "\xEF\xBB\xBFuser,item,time\r\n\r\nu,i,3\r\n\n"), log), (Rows{{"u", "i", "3"}}));
+  EXPECT_EQ(read_all(scratch.write("a.csv", "\xEF\xBB\xBFuser,item,time\r\n\r\nu,i,3\r\n\n"), log),
+            (Rows{{"u", "i", "3"}}));
   EXPECT_EQ(log.bad_rows(), 0u);
 }
 
@@ -107,15 +108,19 @@ TEST(TableReader, refuses_files_that_it_cannot_understand) {
               ::testing::HasSubstr("1 columns and no header that names 'user'"));
   EXPECT_THAT(error_of([&] { read_all(scratch.write("b.tsv", "a\tb\tc\td\n"), log); }),
               ::testing::HasSubstr("4 columns and no header"));
-  EXPECT_THAT(error_of([&] { read_all(scratch.write("c.parquet", "PAR1"), log); }), ::testing::HasSubstr("unknown kind of file"));
-  EXPECT_THAT(error_of([&] { read_all(scratch.in() / "none.tsv", log); }), ::testing::HasSubstr("cannot open: No such file"));
+  EXPECT_THAT(error_of([&] { read_all(scratch.write("c.parquet", "PAR1"), log); }),
+              ::testing::HasSubstr("unknown kind of file"));
+  EXPECT_THAT(error_of([&] { read_all(scratch.in() / "none.tsv", log); }),
+              ::testing::HasSubstr("cannot open: No such file"));
 }
 
 TEST(TableReader, survives_hostile_nesting) {
   const Scratch scratch;
   ProblemLog log;
   const std::string deep = std::string(100000, '[') + std::string(100000, ']');
-  EXPECT_EQ(read_all(scratch.write("a.jsonl", "{\"user\": \"u\", \"item\": \"i\", \"time\": " + deep + "}\n"), log).size(), 1u);
+  EXPECT_EQ(
+      read_all(scratch.write("a.jsonl", "{\"user\": \"u\", \"item\": \"i\", \"time\": " + deep + "}\n"), log).size(),
+      1u);
 }
 
 TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
@@ -132,9 +137,11 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
   EXPECT_NO_THROW(log.check(0.01));
   log.add(Problem::kNumber, at(77), "time 'x' is no number or date");
   EXPECT_EQ(error_of([&] { log.check(0.01); }),
-            "11 of 1000 input rows are bad, more than the error limit of 1.000 %: 1 x bad number (interactions.tsv:77: time 'x' "
+            "11 of 1000 input rows are bad, more than the error limit of 1.000 %: 1 x bad number (interactions.tsv:77: "
+            "time 'x' "
             "is no number or "
-            "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); mend the "
+            "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); "
+            "mend the "
             "files or raise "
             "the error limit (repeated events are normal? merge duplicates)");
 }

@@ -59,8 +59,10 @@ TEST(EpochOrder, HugeEpochsNeedNoMemory) {
 }
 
 TEST(EpochOrder, KeysGiveOtherOrdersAndSequentialKeepsThem) {
-  EXPECT_NE(listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50), listed(EpochOrder(50, SampleOrder::kShuffled, 2), 50));
-  EXPECT_EQ(listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50), listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50));
+  EXPECT_NE(listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50),
+            listed(EpochOrder(50, SampleOrder::kShuffled, 2), 50));
+  EXPECT_EQ(listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50),
+            listed(EpochOrder(50, SampleOrder::kShuffled, 1), 50));
   EXPECT_EQ(EpochOrder(50, SampleOrder::kSequential, 1).at(17), 17);
 }
 

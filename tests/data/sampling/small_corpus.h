@@ -11,8 +11,8 @@ namespace cllm::testing {
 
 constexpr int kSmallUsers = 43, kSmallItems = 30;
 
-/// 43 users x 30 items, histories of 1 to 12 training items, one test item each; users 5 and 17 have the test item only. Texts: a
-/// biography per user, a text per item, a review of every user's first training item.
+/// 43 users x 30 items, histories of 1 to 12 training items, one test item each; users 5 and 17 have the test item
+/// only. Texts: a biography per user, a text per item, a review of every user's first training item.
 class SmallCorpus {
  public:
   SmallCorpus() : corpus_(make()) {}

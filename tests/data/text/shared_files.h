@@ -22,7 +22,9 @@ inline std::filesystem::path shared(const std::string& path) {
   return file;
 }
 
-inline nlohmann::json shared_json(const std::string& path) { return nlohmann::json::parse(std::ifstream(shared(path))); }
+inline nlohmann::json shared_json(const std::string& path) {
+  return nlohmann::json::parse(std::ifstream(shared(path)));
+}
 
 inline const Tokenizer& gpt2() {
   static const Tokenizer tokenizer = Tokenizer::load(shared("tokenizers/gpt2"));

@@ -58,7 +58,8 @@ TEST(Tokenizer, EveryByteStringSurvivesEncodingAndDecoding) {
   std::string all_bytes;
   for (int round = 0; round < 3; ++round)
     for (int byte = 0; byte < 256; ++byte) all_bytes += static_cast<char>(byte * (2 * round + 1));
-  for (const std::string& text : {all_bytes, std::string("caf\xC3"), std::string("\xE2\x82 \xF0\x9F\x8C"), std::string(3, '\0')})
+  for (const std::string& text :
+       {all_bytes, std::string("caf\xC3"), std::string("\xE2\x82 \xF0\x9F\x8C"), std::string(3, '\0')})
     EXPECT_EQ(gpt2().decode(gpt2().encode(text)), text);
 }
 

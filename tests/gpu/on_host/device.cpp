@@ -17,8 +17,8 @@ namespace {
 constexpr size_t kStackBytes = 64 << 10;
 constexpr size_t kWarp = 32;
 
-/// Runs one kernel after the other on a stack of its own. swapcontext asks the system twice for every change of fibres, which costs more
-/// than a kernel; so a fibre starts by its context and goes on by jumps.
+/// Runs one kernel after the other on a stack of its own. swapcontext asks the system twice for every change of fibres,
+/// which costs more than a kernel; so a fibre starts by its context and goes on by jumps.
 struct Fibre {
   ucontext_t context;
   jmp_buf here;
@@ -74,8 +74,8 @@ void resume(Fibre& fibre) {
   setcontext(&fibre.context);
 }
 
-/// Runs all fibres from barrier to barrier until all are done, the last one first if `reversed`: a missing barrier shows in one of the
-/// two orders.
+/// Runs all fibres from barrier to barrier until all are done, the last one first if `reversed`: a missing barrier
+/// shows in one of the two orders.
 void run_block(bool reversed) {
   Block& b = block();
   for (size_t left = b.size; left > 0;) {

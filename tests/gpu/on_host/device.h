@@ -1,8 +1,9 @@
 #pragma once
 
-// CUDA's kernel language for a C++ compiler: the .cu files of model/kernels, compiled with this header in front and this folder before
-// the source folder in the include path, run on the CPU. Every thread of a block is a fibre; a barrier hands over to the next one.
-// So indexing, tails, barriers and the order of sums are tested without a GPU. Not modelled: speed, memory coherence between blocks.
+// CUDA's kernel language for a C++ compiler: the .cu files of model/kernels, compiled with this header in front and
+// this folder before the source folder in the include path, run on the CPU. Every thread of a block is a fibre; a
+// barrier hands over to the next one. So indexing, tails, barriers and the order of sums are tested without a GPU. Not
+// modelled: speed, memory coherence between blocks.
 
 #include <math.h>
 #include <algorithm>

@@ -1,7 +1,7 @@
-// A GPU for machines without one, to libtorch the device "fake:0". Its memory is the host's; the kernels of model/kernels run
-// on it as fibres (device.h), every other operator on CPU copies. As on a GPU, tensors must be moved to it and back, an operator
-// refuses tensors of two devices, and backward passes run on a thread of their own. So a whole training step proves without a GPU that
-// nothing of it reads the wrong memory.
+// A GPU for machines without one, to libtorch the device "fake:0". Its memory is the host's; the kernels of
+// model/kernels run on it as fibres (device.h), every other operator on CPU copies. As on a GPU, tensors must be moved
+// to it and back, an operator refuses tensors of two devices, and backward passes run on a thread of their own. So a
+// whole training step proves without a GPU that nothing of it reads the wrong memory.
 
 #include <ATen/Context.h>
 #include <ATen/EmptyTensor.h>
@@ -98,10 +98,10 @@ at::Tensor seen_by_cpu(const at::Tensor& tensor) {
                        at::TensorOptions().dtype(tensor.scalar_type()));
 }
 
-at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> dtype, std::optional<at::Layout>, std::optional<at::Device>,
-                 std::optional<bool>, std::optional<at::MemoryFormat> format) {
-  return at::detail::empty_generic(sizes, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), dtype.value_or(at::kFloat),
-                                   format);
+at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+                 std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  return at::detail::empty_generic(sizes, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                   dtype.value_or(at::kFloat), format);
 }
 
 at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides, std::optional<at::ScalarType> dtype,
@@ -128,8 +128,9 @@ at::Tensor copy_from_and_resize(const at::Tensor& from, const at::Tensor& to) {
 /// Products of bf16 matrices with sums in fp32, which libtorch has for GPUs only, and what it asks of them there.
 at::Tensor mm_dtype(const at::Tensor& a, const at::Tensor& b, at::ScalarType out) {
   TORCH_CHECK(a.device() == kFake && b.device() == kFake, "Expected all tensors of mm to be on the same device");
-  TORCH_CHECK(a.scalar_type() == b.scalar_type() && (out == a.scalar_type() || (out == at::kFloat && a.itemsize() == 2)),
-              "out_dtype must be the same as input dtype or fp32 for fp16/bf16 inputs");
+  TORCH_CHECK(
+      a.scalar_type() == b.scalar_type() && (out == a.scalar_type() || (out == at::kFloat && a.itemsize() == 2)),
+      "out_dtype must be the same as input dtype or fp32 for fp16/bf16 inputs");
   return at::mm(seen_by_cpu(a).to(out), seen_by_cpu(b).to(out)).to(kFake);
 }
 
@@ -160,7 +161,8 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, FakeGuard);
 
-at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device, int64_t rows_on_host) {
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device,
+                                   int64_t rows_on_host) {
   const auto options = at::TensorOptions().dtype(dtype).device(device);
   if (sizes[0] == 0) return at::zeros(sizes, options);
   const auto num_bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(dtype);

@@ -1,5 +1,5 @@
-// dist/device.h and dist/nccl_communicator.h for the fake device. Linked into a program, this takes the place of dist/without_nccl.cpp, so
-// that --device=cuda runs everything above them on fake_device.cpp.
+// dist/device/device.h and dist/communicator/nccl_communicator.h for the fake device. Linked into a program, this takes
+// the place of dist/communicator/without_nccl.cpp, so that --device=cuda runs everything above them on fake_device.cpp.
 
 #include <ATen/ops/empty.h>
 
@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "dist/device.h"
-#include "dist/nccl_communicator.h"
+#include "dist/communicator/nccl_communicator.h"
+#include "dist/device/device.h"
 #include "tests/gpu/on_host/fake_memory.h"
 #include "tests/gpu/on_host/staged_communicator.h"
 
@@ -26,7 +26,8 @@ void begin_range(const char*) {}
 void end_range() {}
 std::string describe(at::Device device) { return device.str(); }
 
-at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device, int64_t rows_on_host) {
+at::Tensor zeros_with_rows_on_host(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device,
+                                   int64_t rows_on_host) {
   return on_host::zeros_with_rows_on_host(sizes, dtype, device, rows_on_host);
 }
 
@@ -65,8 +66,8 @@ void HostCopies::wait() {
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& bootstrap, const NcclOptions& options) {
   const char* const stall_s = std::getenv("CLLM_FAKE_STALL_S");  // of a test
   const testing::MadeUpStalls stalls{options.stalls, stall_s != nullptr ? std::atof(stall_s) : 0};
-  return std::make_unique<testing::StagedCommunicator>(bootstrap.duplicate("device"),
-                                                       device_of_rank(options.local_rank, options.allow_shared_gpu), stalls);
+  return std::make_unique<testing::StagedCommunicator>(
+      bootstrap.duplicate("device"), device_of_rank(options.local_rank, options.allow_shared_gpu), stalls);
 }
 
 }  // namespace cllm

@@ -1,6 +1,7 @@
-// What becomes of a channel over NCCL when something fails: over nccl_over_mpi.h, whose faults a GPU does not have at hand.
+// What becomes of a channel over NCCL when something fails: over nccl_over_mpi.h, whose faults a GPU does not have at
+// hand.
 
-#include "dist/nccl_channel.h"
+#include "dist/communicator/nccl_channel.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +10,8 @@
 
 #include <thread>
 
+#include "dist/communicator/nccl_communicator.h"
 #include "dist/errors.h"
-#include "dist/nccl_communicator.h"
 #include "tests/support/mpi_world.h"
 
 namespace cllm::testing {
@@ -20,7 +21,8 @@ using on_host::nccl_faults;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// All ranks have a communicator and rank 0 gets into trouble; the others wait for it at the end, so that its operations have no peers.
+/// All ranks have a communicator and rank 0 gets into trouble; the others wait for it at the end, so that its
+/// operations have no peers.
 class NcclTrouble : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -63,7 +65,8 @@ TEST_F(NcclTrouble, APeerThatDisappearsEndsAnOperationAtItsDeadlineAndTheDestruc
   auto comm = connect(1);
   if (!in_trouble()) return;
   const int aborted = nccl_faults().aborted;
-  EXPECT_THAT(failure_of(*comm), AllOf(HasSubstr("barrier on \"world\""), HasSubstr("rank 0 of "), HasSubstr("deadline")));
+  EXPECT_THAT(failure_of(*comm),
+              AllOf(HasSubstr("barrier on \"world\""), HasSubstr("rank 0 of "), HasSubstr("deadline")));
   EXPECT_THAT(failure_of(*comm), HasSubstr("deadline"));
   comm.reset();
   EXPECT_EQ(nccl_faults().aborted, aborted + 1);
@@ -107,7 +110,8 @@ TEST_F(NcclTrouble, AStartWithoutPeersEndsAtItsDeadline) {
     const NcclChannel alone(id, 0, session->world_size(), "alone", 1);
     ADD_FAILURE() << "it started without its peers";
   } catch (const CommError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("start of communicator \"alone\""), HasSubstr("peers did not answer within 1")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("start of communicator \"alone\""), HasSubstr("peers did not answer within 1")));
   }
   EXPECT_EQ(nccl_faults().aborted, aborted + 1);
 }

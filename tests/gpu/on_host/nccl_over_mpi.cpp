@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "dist/device.h"
-#include "dist/mpi_private.h"
+#include "dist/communicator/mpi_private.h"
+#include "dist/device/device.h"
 
 // A rank's GPU has the number of the rank on its host.
 
@@ -120,7 +120,8 @@ void CUDAEvent::block(const c10::cuda::CUDAStream& stream) {
 bool CUDAEvent::query() const { return !mark_ || mark_->passed; }
 
 float CUDAEvent::elapsed_time(const CUDAEvent& later) const {
-  TORCH_CHECK(timed_ && later.timed_ && mark_ && later.mark_ && query() && later.query(), "elapsed time of events without one");
+  TORCH_CHECK(timed_ && later.timed_ && mark_ && later.mark_ && query() && later.query(),
+              "elapsed time of events without one");
   return std::chrono::duration<float, std::milli>(later.mark_->at - mark_->at).count();
 }
 
@@ -182,7 +183,7 @@ struct ncclComm {
   std::shared_ptr<Traffic> traffic;
   std::unique_ptr<Transfer> meeting;                    // of a start: an empty message from and to every peer
   std::vector<std::pair<Message, cudaStream_t>> group;  // of the running group
-  std::function<void()> launch;                         // of a group that was ended, until the communicator is asked again
+  std::function<void()> launch;  // of a group that was ended, until the communicator is asked again
   int num_splits = 0;
 };
 

@@ -1,11 +1,12 @@
 #pragma once
 
-// As much of CUDA's runtime, of libtorch's streams and events, and of NCCL as dist/nccl_*.cpp use, for processes without a GPU: those files
-// are compiled against it (tests/CMakeLists.txt puts it in place of the real headers), so that what they do is tested and not only
-// that they compile. Device memory is the host's. The current stream is the calling thread, so a wait of it holds up that thread; every
-// other stream is a thread that works off its queue. Messages travel by MPI between the same ranks of MPI_COMM_WORLD. Calls that may
-// take their time on NCCL do so here: a communicator answers "in progress" first, and starts its kernels only when it is asked again.
-// Not modelled: speed, memory that is reused too early.
+// As much of CUDA's runtime, of libtorch's streams and events, and of NCCL as dist/nccl_*.cpp use, for processes
+// without a GPU: those files are compiled against it (tests/CMakeLists.txt puts it in place of the real headers), so
+// that what they do is tested and not only that they compile. Device memory is the host's. The current stream is the
+// calling thread, so a wait of it holds up that thread; every other stream is a thread that works off its queue.
+// Messages travel by MPI between the same ranks of MPI_COMM_WORLD. Calls that may take their time on NCCL do so here: a
+// communicator answers "in progress" first, and starts its kernels only when it is asked again. Not modelled: speed,
+// memory that is reused too early.
 
 #include <c10/core/Allocator.h>
 #include <c10/util/Exception.h>
@@ -21,8 +22,8 @@ struct Mark;  // a place in a stream, which it has passed or not
 
 /// What a test may let go wrong, and what it may look at. One process is one rank.
 struct NcclFaults {
-  std::atomic<bool> abort_hangs = false;        // ncclCommAbort does not return and ends no kernel, until this is false again
-  std::atomic<bool> peer_failed = false;        // every communicator reports ncclRemoteError
+  std::atomic<bool> abort_hangs = false;  // ncclCommAbort does not return and ends no kernel, until this is false again
+  std::atomic<bool> peer_failed = false;  // every communicator reports ncclRemoteError
   std::atomic<int> destroyed = 0, aborted = 0;  // communicators that ended in order, and otherwise
   std::atomic<int> aborting = 0;                // calls of ncclCommAbort under way
 };
@@ -107,7 +108,8 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
 ncclResult_t ncclGroupStart();
 ncclResult_t ncclGroupEnd();
-ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream);
+ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream);
 ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream);
 ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
                            cudaStream_t stream);

@@ -7,20 +7,21 @@
 #include <memory>
 #include <utility>
 
-#include "dist/activity.h"
-#include "dist/communicator.h"
+#include "dist/communicator/communicator.h"
+#include "dist/watch/activity.h"
 
 namespace cllm::testing {
 
-/// Stalls of the compute stream that a communicator makes up: so many seconds a wait. They go to `activity` if it is not null.
+/// Stalls of the compute stream that a communicator makes up: so many seconds a wait. They go to `activity` if it is
+/// not null.
 struct MadeUpStalls {
   Activity* activity = nullptr;
   double seconds_per_wait = 0;
 };
 
-/// A communicator for tensors of a device whose memory is the host's, over one for CPU tensors: copies there and back. all_to_all is as
-/// unkind as the contract allows: until wait() the output holds bytes of 0xFF (NaN in every float type, -1 in integers), and wait()
-/// throws c10::Error if anyone has changed input or output meanwhile.
+/// A communicator for tensors of a device whose memory is the host's, over one for CPU tensors: copies there and back.
+/// all_to_all is as unkind as the contract allows: until wait() the output holds bytes of 0xFF (NaN in every float
+/// type, -1 in integers), and wait() throws c10::Error if anyone has changed input or output meanwhile.
 class StagedCommunicator : public Communicator {
  public:
   StagedCommunicator(std::unique_ptr<Communicator> host, at::Device device, MadeUpStalls stalls = {})
@@ -96,7 +97,8 @@ class StagedCommunicator : public Communicator {
     std::unique_ptr<Work> work_;
   };
   const at::Tensor& here(const at::Tensor& tensor) const {
-    TORCH_CHECK(tensor.device().type() == device_.type() && tensor.is_contiguous(), "moves contiguous tensors on ", device_);
+    TORCH_CHECK(tensor.device().type() == device_.type() && tensor.is_contiguous(), "moves contiguous tensors on ",
+                device_);
     return tensor;
   }
 

@@ -20,8 +20,8 @@ constexpr bool kOnGpu = true;
 constexpr bool kOnGpu = false;
 #endif
 
-/// The command of `ranks` ranks on cpu or cuda. A GPU takes one rank unless the arguments let several share it: a test needs no more
-/// than one GPU.
+/// The command of `ranks` ranks on cpu or cuda. A GPU takes one rank unless the arguments let several share it: a test
+/// needs no more than one GPU.
 std::string on(const std::string& device, int ranks, const std::string& arguments) {
   if (kOnGpu && device == "cuda" && arguments.find("--share-gpus") == std::string::npos) ranks = 1;
   std::string command = cllm4rec(ranks, arguments + (arguments.starts_with("export") ? "" : " --device=" + device));
@@ -35,8 +35,10 @@ std::string train_arguments(const fs::path& dir, const std::string& more) {
   const SmallWorld& world = small_world();
   return "train --run.dir=" + dir.string() + " --run.corpus=" + world.corpus.string() +
          " --run.backbone=" + world.backbone.string() +
-         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --batch.groups=6 --batch.max_text_tokens=6"
-         " --batch.max_items=5 --dropout.embedding=0.1 --dropout.attention=0.1 --dropout.residual=0.1 --log.every_steps=1 " +
+         " --loss.lambda=0.1 --warmup.epochs=1 --mutual.epochs=1 --finetune.epochs=1 --batch.groups=6 "
+         "--batch.max_text_tokens=6"
+         " --batch.max_items=5 --dropout.embedding=0.1 --dropout.attention=0.1 --dropout.residual=0.1 "
+         "--log.every_steps=1 " +
          more;
 }
 
@@ -54,7 +56,8 @@ void expect_same_losses(const fs::path& a, const fs::path& b, double tolerance) 
   const auto one = losses_of(a), other = losses_of(b);
   ASSERT_GE(one.size(), 4u);
   ASSERT_EQ(one.size(), other.size());
-  for (size_t n = 0; n < one.size(); ++n) EXPECT_NEAR(one[n], other[n], tolerance * std::abs(one[n])) << "step " << n + 1;
+  for (size_t n = 0; n < one.size(); ++n)
+    EXPECT_NEAR(one[n], other[n], tolerance * std::abs(one[n])) << "step " << n + 1;
 }
 
 /// Lines of user and items; the scores may differ in their last digits.
@@ -68,7 +71,8 @@ void expect_same_lists(const std::string& a, const std::string& b) {
     ASSERT_EQ(left["items"].size(), right["items"].size());
     for (size_t n = 0; n < left["items"].size(); ++n) {
       EXPECT_EQ(left["items"][n]["item"], right["items"][n]["item"]) << left["user"];
-      EXPECT_NEAR(left["items"][n]["score"].get<double>(), right["items"][n]["score"].get<double>(), 1e-9) << left["user"];
+      EXPECT_NEAR(left["items"][n]["score"].get<double>(), right["items"][n]["score"].get<double>(), 1e-9)
+          << left["user"];
     }
   }
   EXPECT_EQ(users, 120);
@@ -108,7 +112,8 @@ const SeveralRanks& several_ranks() {
         "--run.precision=fp64 --mutual.schedule=interleave --mutual.epochs=2 --warmup.epochs=0 --finetune.epochs=0 ";
     SeveralRanks out;
     out.cpu = train("cpu", 1, "cpu_interleaved", more);
-    out.overlapping = train("cuda", 2, "overlapping", more + "--run.fetch_ahead=true --log.trace=true ", &out.of_overlapping);
+    out.overlapping =
+        train("cuda", 2, "overlapping", more + "--run.fetch_ahead=true --log.trace=true ", &out.of_overlapping);
     out.in_levels = train("cuda", 4, "in_levels", more + "--run.ranks_per_node=2 --share-gpus ", &out.of_in_levels);
     unsetenv("CLLM_FAKE_STALL_S");
     unsetenv("CLLM_FAKE_GPUS");
@@ -169,8 +174,8 @@ TEST(DeviceRun, UsersOnTheHostAndRecomputedActivationsChangeNoBit) {
 
 TEST(DeviceRun, RecordedPassesHaveTheLossesOfThoseThatAreNot) {
   const std::string more = "--run.precision=bf16 --warmup.epochs=0 --dropout.attention=0 ";
-  expect_same_losses(train("cuda", 1, "not_recorded", more), train("cuda", 1, "recorded", more + "--run.graph_tokens=100000 "),
-                     1e-2);
+  expect_same_losses(train("cuda", 1, "not_recorded", more),
+                     train("cuda", 1, "recorded", more + "--run.graph_tokens=100000 "), 1e-2);
 }
 
 TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
@@ -183,14 +188,17 @@ TEST(DeviceRun, ATrainedBackboneAndASampledSoftmaxHaveTheLossesOfTheCpu) {
 TEST(DeviceRun, TablesInBf16HaveTheLossesOfTheCpu) {
   const std::string more = "--run.table_precision=bf16 --optimizer.name=rowwise_adagrad --warmup.epochs=0 ";
   const fs::path cpu = train("cpu", 1, "cpu_bf16", more), device = train("cuda", 2, "device_bf16", more);
-  expect_same_losses(cpu, device, 1e-4);  // the draws are the same; a sum in another order seldom crosses the edge of one
+  expect_same_losses(cpu, device,
+                     1e-4);  // the draws are the same; a sum in another order seldom crosses the edge of one
 }
 
 TEST(DeviceRun, AKilledRunResumesBitForBitThoughStepsOverlap) {
   const std::string more =
-      "--run.precision=bf16 --run.table_precision=bf16 --checkpoint.every_steps=1 --checkpoint.keep=2 --finetune.epochs=0 ";
+      "--run.precision=bf16 --run.table_precision=bf16 --checkpoint.every_steps=1 --checkpoint.keep=2 "
+      "--finetune.epochs=0 ";
   const fs::path whole = train("cuda", 1, "whole", more + "--run.fetch_ahead=false "), killed = fresh_dir("killed");
-  const std::string ahead = more + "--run.fetch_ahead=true ", fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
+  const std::string ahead = more + "--run.fetch_ahead=true ",
+                    fail = "--allow-failpoints --failpoint=step.before_compute:kill@3";
   EXPECT_EQ(run(on("cuda", 1, train_arguments(killed, ahead + fail))).code, 137);
   const Finished resumed = run(on("cuda", 1, train_arguments(killed, ahead)));
   EXPECT_EQ(resumed.code, 0) << resumed.output;

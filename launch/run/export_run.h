@@ -1,0 +1,15 @@
+#pragma once
+
+#include <filesystem>
+
+#include "dist/communicator/communicator.h"
+#include "launch/run/workspace.h"
+
+namespace cllm {
+
+/// Writes the learned tables and the RecLLM for use elsewhere (layout: launch/README.md, "Export"). Row n of a table,
+/// line n of its raw ids and the token user_n or item_n belong together. The bytes do not depend on the number of
+/// ranks; memory is one block of rows on every rank. Tables must be flushed. Collective.
+void export_run(Workspace& workspace, Communicator& comm, const std::filesystem::path& dir);
+
+}  // namespace cllm

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "checkpoints/checkpoint.h"
+#include "dist/communicator/communicator.h"
+#include "launch/run/run_folder.h"
+#include "launch/run/train_state.h"
+#include "launch/run/workspace.h"
+
+namespace cllm {
+
+/// Name of the checkpoint with the best validation score.
+inline constexpr const char* kBestPin = "best";
+
+/// The state that a run stands for, and the prompt that it ranks by: a state of finetuning by the recommendation
+/// prompt, an earlier one by the next item after the history (LLM-PreRec).
+struct BestState {
+  int64_t step = 0;
+  StepKind prompt = StepKind::kRecommendation;
+};
+
+/// Fills the workspace with a checkpoint, whose configuration must have that digest ("": any). Collective.
+Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo& checkpoint,
+                  const std::string& digest);
+
+/// Fills the workspace with the best state by validation, or the newest if the run never validated. Tables are flushed.
+/// CheckpointError(66) if the run has no checkpoint. Collective.
+BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
+
+/// The same from another run on the same corpus (init.run), whatever its losses and schedule were. ConfigError if its
+/// optimiser differs.
+BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& other);
+
+}  // namespace cllm

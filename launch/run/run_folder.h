@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "launch/config/config.h"
+
+namespace cllm {
+
+/// Where a run's files are. Layout: launch/README.md.
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path dir) : dir_(std::move(dir)) {}
+
+  std::filesystem::path checkpoints() const { return dir_ / "checkpoints"; }
+  std::filesystem::path config() const { return dir_ / "config.toml"; }
+  std::filesystem::path result() const { return dir_ / "result.json"; }
+  std::filesystem::path heartbeats() const { return dir_ / "heartbeats"; }
+  const std::filesystem::path& dir() const { return dir_; }
+
+  /// Makes the folder and stores the resolved configuration. ConfigError if the folder cannot be written, or holds
+  /// checkpoints of another configuration (names the first keys that differ) and `fresh` is not set; `fresh` removes
+  /// them. Rank 0.
+  void prepare(const RunConfig& config, bool fresh) const;
+  /// The stored configuration; ConfigError if `dir` is no run folder.
+  RunConfig load_config() const;
+  /// result.json: metrics of the best state.
+  void write_result(const std::map<std::string, double>& test, int64_t step) const;
+
+ private:
+  std::filesystem::path dir_;
+};
+
+}  // namespace cllm

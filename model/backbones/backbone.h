@@ -1,0 +1,49 @@
+#pragma once
+
+// Letters: B sequences, T tokens (packed: sequence after sequence, no padding), D width, N words.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/nn/packed_layout.h"
+
+namespace cllm {
+
+/// A causal language model without its input embedding lookup and output head. Differentiable by autograd: gradients
+/// flow to the input, and to the parameters if they require it (frozen by default). One copy per rank.
+class Backbone {
+ public:
+  virtual ~Backbone() = default;
+
+  virtual int64_t width() const = 0;  // D
+  virtual int64_t num_layers() const = 0;
+  virtual int64_t num_words() const = 0;      // N
+  virtual int64_t max_positions() const = 0;  // longest sequence, in tokens
+
+  /// Hidden states after the final norm. `x_TD`: token embeddings (no positions), fp32 or fp64; result [T, D] in the
+  /// compute dtype, or [A, D] in the order of layout.output_rows_A.
+  virtual at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const = 0;
+
+  /// Whether the two passes with these rates only start kernels and read all that differs between batches of one shape
+  /// from the layout's tensors, so that they can be recorded (dist/device/graph_recorder.h).
+  virtual bool can_be_recorded(const Dropout& dropout) const {
+    static_cast<void>(dropout);
+    return false;
+  }
+
+  /// Word embedding [N, D] (also the text head), in the parameter dtype.
+  virtual const at::Tensor& word_embedding() const = 0;
+  /// The same in the compute dtype.
+  virtual const at::Tensor& text_head() const = 0;
+
+  /// Parameters by their Hugging Face names (without the `transformer.` prefix), for LLM-FtAll, LLM-Scratch and export.
+  virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;
+  /// Makes parameters leaves that require gradients (fp32/fp64 compute follows the parameters).
+  virtual void set_trainable(bool trainable) = 0;
+};
+
+}  // namespace cllm

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dist/communicator/communicator.h"
+#include "model/backbones/gpt2/gpt2.h"
+
+namespace cllm {
+
+/// The backbone in a Hugging Face folder: config.json, and model.safetensors or model.safetensors.index.json with its
+/// shards; names with or without the `transformer.` prefix, F32, F64, F16 or BF16. Collective over the ranks of one
+/// host: the first reads the files, the others then map the same pages, so fp32 weights exist once per host. Every
+/// defect is one ModelError, thrown on all ranks of the host.
+std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options);
+
+/// The same without other ranks.
+std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options);
+
+/// Writes config.json and model.safetensors, which transformers and load_backbone read. One rank calls it.
+void save_backbone(const std::string& dir, const Backbone& backbone);
+
+}  // namespace cllm

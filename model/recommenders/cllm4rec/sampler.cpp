@@ -1,0 +1,201 @@
+#include "model/recommenders/cllm4rec/sampler.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "data/errors.h"
+#include "data/sampling/assign.h"
+#include "model/recommenders/cllm4rec/collate.h"
+
+namespace cllm {
+namespace {
+
+using Kind = PromptPiece::Kind;
+
+constexpr uint64_t kRankingOrder = ~uint64_t{0};  // takes the place of an epoch in the key of a user's fixed order
+
+/// Stage, epoch and kind in one word of a stream key: 2^20 stages, 2^42 epochs.
+uint64_t epoch_word(const StepId& id) {
+  return (static_cast<uint64_t>(id.stage) << 44) | (static_cast<uint64_t>(id.epoch) << 2) |
+         static_cast<uint64_t>(id.kind);
+}
+
+/// Positions left for items or words, at most `wanted` (0: all of them).
+int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const char* prompt) {
+  const int64_t left = max_positions - prompt_length;
+  if (left < 1)
+    throw DataError(std::string("prompt '") + prompt + "' has " + std::to_string(prompt_length) +
+                    " tokens, the backbone " + std::to_string(max_positions) + " positions; shorten the prompt");
+  return wanted == 0 ? left : std::min(left, wanted);
+}
+
+int64_t longest_text_prompt(const PromptSet& prompts) {
+  int64_t longest =
+      std::max({prompts.review.fixed_length(), prompts.biography.fixed_length(), prompts.item_content.fixed_length()});
+  for (const auto& [kind, prompt] : prompts.item_content_by_kind) longest = std::max(longest, prompt.fixed_length());
+  return longest;
+}
+
+std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
+  std::vector<int32_t> copy(items.begin(), items.end());
+  CounterRng(key).shuffle(std::span(copy));
+  return copy;
+}
+
+void keep_first(std::vector<int32_t>& items, int64_t count) {
+  if (static_cast<int64_t>(items.size()) > count) items.resize(static_cast<size_t>(count));
+}
+
+std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector<int32_t>& items) {
+  std::vector<int32_t> tokens(items.size());
+  std::transform(items.begin(), items.end(), tokens.begin(), [&](int32_t item) { return vocabulary.item_token(item); });
+  return tokens;
+}
+
+}  // namespace
+
+Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
+    : corpus_(std::move(corpus)), prompts_(std::move(prompts)), options_(options), users_(corpus_),
+      longest_text_prompt_(cllm::longest_text_prompt(prompts_)) {
+  max_main_items_ =
+      room(options.max_positions, prompts_.collaborative.fixed_length(), options.max_items, "collaborative");
+  max_prompt_items_ =
+      room(options.max_positions, prompts_.recommendation.fixed_length(), options.max_items, "recommendation");
+  max_text_tokens_ = room(options.max_positions, longest_text_prompt_, options.max_text_tokens, "of a text");
+}
+
+int64_t Sampler::num_samples(StepKind kind) const {
+  return kind == StepKind::kContent ? corpus_.num_texts() : users_.size();
+}
+
+uint64_t Sampler::key(Purpose purpose, const StepId& id, int64_t sample) const {
+  return stream_key(options_.seed, purpose, epoch_word(id), static_cast<uint64_t>(sample));
+}
+
+std::vector<PlannedSample> Sampler::plan(const StepId& id) const {
+  const EpochOrder order(num_samples(id.kind), options_.loss.sample_order, key(Purpose::kEpochOrder, id, 0));
+  return plan_step(order, num_samples(id.kind), options_.shape, id.step);
+}
+
+int64_t Sampler::main_length(StepKind kind, int64_t sample) const {
+  switch (kind) {
+    case StepKind::kCollaborative:
+      return std::min(corpus_.num_items(users_.user(sample), Part::kTrain), max_main_items_);
+    case StepKind::kContent: return std::min(corpus_.text_length(sample), max_text_tokens_);
+    case StepKind::kRecommendation: break;
+  }
+  return 0;
+}
+
+/// Tokens of a sequence, near enough to share out the work: before masking, and with the longest prompt of a text.
+int64_t Sampler::load(StepKind kind, int64_t sample) const {
+  switch (kind) {
+    case StepKind::kCollaborative: return prompts_.collaborative.fixed_length() + main_length(kind, sample);
+    case StepKind::kContent: return longest_text_prompt_ + main_length(kind, sample);
+    case StepKind::kRecommendation: break;
+  }
+  const int64_t items = corpus_.num_items(users_.user(sample), Part::kTrain);
+  return prompts_.recommendation.fixed_length() + std::min(items, max_prompt_items_);
+}
+
+Batch Sampler::batch(const StepId& id, int rank, int world_size) const {
+  const std::vector<PlannedSample> planned = plan(id);
+  GroupTotals totals{std::vector<int64_t>(static_cast<size_t>(planned.back().group) + 1)};
+  std::vector<int64_t> loads;
+  for (const PlannedSample& sample : planned) {
+    totals.terms[static_cast<size_t>(sample.group)] +=
+        num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample));
+    loads.push_back(load(id.kind, sample.sample));
+  }
+  const std::vector<int> ranks = options_.loss.sample_order == SampleOrder::kSequential
+                                     ? assign_round_robin(static_cast<int64_t>(planned.size()), world_size)
+                                     : assign_balanced(loads, world_size);
+  std::vector<Sequence> mine;
+  for (size_t n = 0; n < planned.size(); ++n)
+    if (ranks[n] == rank) mine.push_back(sequence(id, planned[n]));
+  return collate(mine, id.kind, totals, corpus_.vocabulary(), options_.loss);
+}
+
+Sequence Sampler::sequence(const StepId& id, const PlannedSample& planned) const {
+  Sequence sequence;
+  switch (id.kind) {
+    case StepKind::kCollaborative: sequence = collaborative(id, users_.user(planned.sample)); break;
+    case StepKind::kContent: sequence = content(planned.sample); break;
+    case StepKind::kRecommendation: sequence = recommendation(id, users_.user(planned.sample)); break;
+  }
+  sequence.group = planned.group;
+  sequence.key = key(Purpose::kDropout, id, planned.sample);
+  return sequence;
+}
+
+Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
+  const std::span<const int32_t> ascending = corpus_.items(user, Part::kTrain);
+  std::vector<int32_t> items = options_.loss.item_order == ItemOrder::kRandom
+                                   ? shuffled(ascending, key(Purpose::kItemOrder, id, user))
+                                   : std::vector<int32_t>(ascending.begin(), ascending.end());
+  keep_first(items, max_main_items_);
+  return {.prompt = prompts_.collaborative.fill(corpus_.vocabulary(), user, -1, {}),
+          .main = item_tokens(corpus_.vocabulary(), items)};
+}
+
+const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
+  const std::string& kind = corpus_.text_kinds()[static_cast<size_t>(text.kind)];
+  const auto of_kind = prompts_.item_content_by_kind.find(kind);
+  const PromptTemplate& prompt = text.user >= 0 ? (text.item >= 0 ? prompts_.review : prompts_.biography)
+                                 : of_kind != prompts_.item_content_by_kind.end() ? of_kind->second
+                                                                                  : prompts_.item_content;
+  if ((text.user < 0 && prompt.names(Kind::kUser)) || (text.item < 0 && prompt.names(Kind::kItem)))
+    throw DataError("the prompt of texts of kind '" + kind + "' names " + (text.user < 0 ? "a user" : "an item") +
+                    ", but a text of the corpus has none; change the prompt");
+  return prompt;
+}
+
+Sequence Sampler::content(int64_t text) const {
+  const TextSample sample = corpus_.text(text);
+  const auto tokens = sample.tokens.first(static_cast<size_t>(main_length(StepKind::kContent, text)));
+  return {.prompt = text_prompt(sample).fill(corpus_.vocabulary(), sample.user, sample.item, {}),
+          .main = std::vector<int32_t>(tokens.begin(), tokens.end())};
+}
+
+Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
+  const std::span<const int32_t> all = corpus_.items(user, Part::kTrain);
+  std::vector<int32_t> visible = shuffled(all, key(Purpose::kMasking, id, user));
+  const auto share = static_cast<std::ptrdiff_t>(options_.masking * static_cast<double>(all.size()));
+  const auto first_visible =
+      visible.begin() + std::clamp(share, std::ptrdiff_t{1}, static_cast<std::ptrdiff_t>(all.size()));
+  Sequence sequence{.targets = {visible.begin(), first_visible}};
+  visible.erase(visible.begin(), first_visible);
+  if (options_.loss.finetune_targets == FinetuneTargets::kAllTrain) sequence.targets.assign(all.begin(), all.end());
+  std::sort(sequence.targets.begin(), sequence.targets.end());
+
+  CounterRng dropout(key(Purpose::kVisibleOrder, id, user));
+  if (options_.item_dropout > 0)
+    std::erase_if(visible, [&](int32_t) { return dropout.uniform() < options_.item_dropout; });
+  if (options_.loss.item_order == ItemOrder::kAscending) std::sort(visible.begin(), visible.end());
+  keep_first(visible, max_prompt_items_);
+  sequence.prompt = prompts_.recommendation.fill(corpus_.vocabulary(), user, -1, visible);
+  return sequence;
+}
+
+Batch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind) const {
+  if (kind == StepKind::kContent) throw std::invalid_argument("ranking_prompts: no ranking by the content model");
+  const Vocabulary& vocabulary = corpus_.vocabulary();
+  const bool recommend = kind == StepKind::kRecommendation;
+  std::vector<Sequence> sequences;
+  for (const int64_t user : users) {
+    const uint64_t order =
+        stream_key(options_.seed, Purpose::kVisibleOrder, kRankingOrder, static_cast<uint64_t>(user));
+    std::vector<int32_t> items = shuffled(corpus_.items(user, Part::kTrain), order);
+    if (options_.loss.item_order == ItemOrder::kAscending) std::sort(items.begin(), items.end());
+    keep_first(items, recommend ? max_prompt_items_ : max_main_items_);
+    Sequence sequence{
+        .prompt = (recommend ? prompts_.recommendation : prompts_.collaborative).fill(vocabulary, user, -1, items)};
+    if (!recommend)
+      for (const int32_t item : items) sequence.prompt.push_back(vocabulary.item_token(item));
+    sequences.push_back(std::move(sequence));
+  }
+  const GroupTotals one_group{{static_cast<int64_t>(users.size())}};
+  return collate(sequences, StepKind::kRecommendation, one_group, vocabulary, options_.loss);
+}
+
+}  // namespace cllm

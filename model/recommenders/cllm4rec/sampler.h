@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/corpus/corpus.h"
+#include "data/random.h"
+#include "data/sampling/batch.h"
+#include "data/sampling/plan.h"
+#include "data/text/prompt.h"
+#include "model/recommenders/cllm4rec/preset.h"
+#include "model/recommenders/cllm4rec/sequence.h"
+#include "model/recommenders/cllm4rec/user_stream.h"
+
+namespace cllm {
+
+/// METHOD.md §3.
+struct PromptSet {
+  PromptTemplate collaborative;   // names {user}; the history follows as main text
+  PromptTemplate recommendation;  // names {user} and {items}; the one of loss.rec_prompt
+  PromptTemplate review;          // texts with user and item
+  PromptTemplate biography;       // texts with a user only
+  PromptTemplate item_content;    // texts with an item only
+  std::map<std::string, PromptTemplate> item_content_by_kind = {};  // takes precedence, by name in Corpus::text_kinds()
+};
+
+struct SamplerOptions {
+  LossOptions loss;
+  BatchShape shape;
+  uint64_t seed = 0;
+  int64_t max_positions = 1024;  // of the backbone
+  int64_t max_items = 0;         // of a history that enter a sequence; 0: as many as positions allow
+  int64_t max_text_tokens = 0;   // 0: likewise
+  double masking = 0.2;          // p_m: max(1, floor(p_m n)) of n training items are held out
+  double item_dropout = 0;       // share of the visible items left out of a finetuning prompt
+};
+
+/// Names one global batch. L, C and F steps of one epoch draw different random numbers.
+struct StepId {
+  StepKind kind = StepKind::kCollaborative;
+  int64_t stage = 0;
+  int64_t epoch = 0;  // of this kind in this stage
+  int64_t step = 0;   // of this epoch, 0 .. num_steps(kind) - 1
+};
+
+/// What each rank computes in each step: a pure function of (corpus, prompts, options, StepId, rank, world size). The
+/// sequences and weights of a step, over all ranks, do not depend on the world size; only who computes them does.
+/// Thread-safe.
+class Sampler {
+ public:
+  /// DataError if a prompt leaves no position for anything else.
+  Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options);
+
+  /// L and F: users with training items; C: texts.
+  int64_t num_samples(StepKind kind) const;
+  int64_t num_steps(StepKind kind) const { return options_.shape.num_steps(num_samples(kind)); }
+
+  /// This rank's share. Of the other ranks' sequences only the lengths are read.
+  Batch batch(const StepId& id, int rank, int world_size) const;
+
+  /// The global batch before it is shared out; for logs and tests.
+  std::vector<PlannedSample> plan(const StepId& id) const;
+  Sequence sequence(const StepId& id, const PlannedSample& planned) const;
+
+  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user). One active row per user,
+  /// no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the
+  /// collaborative prompt (LLM-PreRec).
+  Batch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
+
+ private:
+  int64_t main_length(StepKind kind, int64_t sample) const;
+  int64_t load(StepKind kind, int64_t sample) const;
+  Sequence collaborative(const StepId& id, int64_t user) const;
+  Sequence content(int64_t text) const;
+  Sequence recommendation(const StepId& id, int64_t user) const;
+  const PromptTemplate& text_prompt(const TextSample& text) const;
+  uint64_t key(Purpose purpose, const StepId& id, int64_t sample) const;
+
+  Corpus corpus_;
+  PromptSet prompts_;
+  SamplerOptions options_;
+  UserStream users_;
+  int64_t max_main_items_, max_prompt_items_, max_text_tokens_, longest_text_prompt_;
+};
+
+}  // namespace cllm
