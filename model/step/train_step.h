@@ -12,6 +12,7 @@
 #include "model/losses/mutual_regularisation.h"
 #include "model/losses/softmax_head.h"
 #include "model/step/batch_tensors.h"
+#include "model/step/non_finite.h"
 #include "model/step/phases.h"
 #include "model/tables/row_optimizer.h"
 #include "model/tables/table.h"
@@ -49,19 +50,6 @@ struct StepLosses {
   double loss = 0, lm = 0, mr = 0;
   int64_t num_sequences = 0, num_tokens = 0;
 };
-
-/// The first place of a step where a rank saw a value that is no finite number, in the order of the step.
-enum class NonFinite {
-  kNone,
-  kTableRows,
-  kInputRows,
-  kHiddenStates,
-  kLoss,
-  kInputGradients,
-  kBackboneGradients,
-  kRowGradients
-};
-std::string_view name_of(NonFinite place);
 
 /// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
 class TrainStep {

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/tables/dense_adam.h"
+#include "model/tables/table.h"
+
+namespace cllm {
+
+/// A sharded table by the name under which files hold its rows: table "l" is l_user.weight, l_item.weight, ….
+struct NamedTable {
+  std::string name;
+  Table* table;
+};
+
+/// A tensor that every rank holds alike.
+struct NamedTensor {
+  std::string name;
+  at::Tensor value;
+};
+
+/// All that a recommender holds: what checkpoints save, the planner counts and the replica guard compares.
+struct Store {
+  std::vector<NamedTable> tables;
+  DenseAdam* dense = nullptr;            // trained tensors that all ranks hold alike, with their moments; null: none
+  std::string dense_prefix = {};         // of their names in files
+  std::vector<NamedTensor> frozen = {};  // compared between ranks, not saved
+
+  /// The trained tensors and their moments under the names that files give them.
+  std::vector<NamedTensor> trained() const {
+    std::vector<NamedTensor> out;
+    if (dense == nullptr) return out;
+    for (const auto& [name, tensor] : dense->state()) out.push_back({dense_prefix + name, tensor});
+    return out;
+  }
+};
+
+}  // namespace cllm
