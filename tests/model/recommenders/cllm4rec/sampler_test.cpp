@@ -64,9 +64,9 @@ Tokens train_items(int64_t user) {
 }
 
 /// What is computed for each sequence of a step, whoever computes it: key -> tokens and (position, target, weight).
-using Work = std::map<uint64_t, std::pair<Tokens, std::vector<std::tuple<int32_t, int32_t, double>>>>;
+using SampleWork = std::map<uint64_t, std::pair<Tokens, std::vector<std::tuple<int32_t, int32_t, double>>>>;
 
-void add_work(const Batch& batch, Work& work) {
+void add_work(const Batch& batch, SampleWork& work) {
   for (size_t s = 0; s < batch.sequence_keys.size(); ++s) {
     const int32_t first = batch.sequence_offsets[s], last = batch.sequence_offsets[s + 1];
     auto& [tokens, targets] = work[batch.sequence_keys[s]];
@@ -87,11 +87,11 @@ TEST(Sampler, AnyNumberOfRanksComputesTheSameSequencesWithTheSameWeights) {
     const Sampler any = sampler(small_batches(loss));
     for (const StepKind kind : kKinds) {
       for (StepId id{.kind = kind, .stage = 2, .epoch = 3}; id.step < any.num_steps(kind); ++id.step) {
-        Work alone;
+        SampleWork alone;
         add_work(any.batch(id, 0, 1), alone);
         EXPECT_EQ(alone.size(), any.plan(id).size());
         for (const int world_size : {2, 3, 4, 20}) {
-          Work together;
+          SampleWork together;
           for (int rank = 0; rank < world_size; ++rank) add_work(any.batch(id, rank, world_size), together);
           EXPECT_EQ(together, alone) << world_size << " ranks";
         }
