@@ -42,12 +42,13 @@ class PerUserFile {
 int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
+  require_ranking(workspace);
   const EvaluationSection& defaults = workspace.config.evaluation;
   const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
   const EvaluationOptions options{.part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
-                                  .prompt = run.best.prompt,
                                   .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k}
-                                                    : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
+                                                    : MetricChoice{defaults.recall_k, defaults.ndcg_k},
+                                  .batch_users = defaults.batch_users};
   std::optional<PerUserFile> file;
   PerUserSink sink;
   if (!arguments.per_user.empty()) {
@@ -56,7 +57,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
     });
     sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
   }
-  const auto metrics = evaluate(workspace, *run.world, options, sink);
+  const auto metrics = evaluate(*workspace.model, workspace.corpus, *run.world, options, sink);
   file.reset();
   if (!arguments.per_user.empty()) join_parts(*run.world, arguments.per_user);
   if (context.mpi.rank() == 0) {
@@ -64,7 +65,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
     if (arguments.baselines)
       rows = evaluate_baselines(workspace.corpus, {options.metrics.recall, options.metrics.ndcg, options.part});
     std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step),
-                metrics_table(rows, metrics).c_str());
+                metrics_table(rows, metrics, workspace.config.model).c_str());
   }
   return kDone;
 }

@@ -8,8 +8,8 @@
 #include "launch/output/progress.h"
 #include "launch/run/connect.h"
 #include "model/backbones/load_backbone.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 #include "model/recommenders/language_model/text_blocks.h"
-#include "model/step/train_step.h"
 #include "model/tables/dense_adam.h"
 
 namespace cllm {

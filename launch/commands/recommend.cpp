@@ -46,6 +46,7 @@ std::vector<int64_t> share_of(const std::vector<int64_t>& users, const Communica
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
   const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
+  require_ranking(workspace);
   const Corpus& corpus = workspace.corpus;
   std::vector<int64_t> users;
   std::ofstream out;
@@ -61,14 +62,16 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!out) throw ConfigError("cannot write " + arguments.output + ": choose another --output");
   });
   const auto mine = share_of(users, *run.world);
-  const RankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .hide_training_only = false};
-  rank_users(workspace, *run.world, mine, options, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
-    nlohmann::ordered_json items = nlohmann::ordered_json::array();
-    for (const ScoredItem& scored : ranked)
-      items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});
-    const nlohmann::ordered_json record{{"user", std::string(corpus.user_raw_id(user))}, {"items", items}};
-    out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-  });
+  const RankingOptions options{
+      .k = arguments.k, .hide_training_only = false, .batch_users = workspace.config.evaluation.batch_users};
+  rank_users(*workspace.model, corpus, *run.world, mine, options,
+             [&](int64_t user, const std::vector<ScoredItem>& ranked) {
+               nlohmann::ordered_json items = nlohmann::ordered_json::array();
+               for (const ScoredItem& scored : ranked)
+                 items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});
+               const nlohmann::ordered_json record{{"user", std::string(corpus.user_raw_id(user))}, {"items", items}};
+               out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+             });
   out.close();
   join_parts(*run.world, arguments.output);
   context.log.info("wrote the best " + std::to_string(arguments.k) + " items of " + std::to_string(users.size()) +

@@ -20,7 +20,6 @@
 #include "launch/supervision/restart_guard.h"
 #include "launch/supervision/run_lock.h"
 #include "launch/supervision/watchdog.h"
-#include "model/backbones/graphed_backbone.h"
 
 namespace cllm {
 namespace {
@@ -36,10 +35,13 @@ struct TrainArguments {
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
-  auto rows = evaluate_baselines(Corpus::open(config.run.corpus),
-                                 {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+  std::map<std::string, MetricValues> rows;
+  if (outcome.ranked) {
+    rows = evaluate_baselines(Corpus::open(config.run.corpus),
+                              {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+  }
   write_baselines(config.run.dir, rows);
-  std::printf("%s", metrics_table(rows, outcome.test).c_str());
+  std::printf("%s", metrics_table(rows, outcome.test, config.model).c_str());
   if (config.log.report) write_report(config.run.dir);
 }
 
@@ -74,16 +76,15 @@ double backstop_s(const RunSection& run) {
 }
 
 /// Opens everything; a failure that a person must mend is no crash.
-std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world,
+std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                 const ConnectOptions& options, const TrafficWatch& traffic) {
   try {
-    auto workspace = open_workspace(config, mpi, world, open_device(mpi, options));
-    workspace->levels = connect_levels(mpi, world, config.run.ranks_per_node, options, traffic);
-    if (!config.init.run.empty()) start_from(*workspace, world, RunFolder(config.init.run));
-    if (config.run.graph_tokens > 0) {
-      std::shared_ptr<Backbone>& backbone = workspace->model.backbone;
-      backbone = std::make_shared<GraphedBackbone>(std::move(backbone), config.run.graph_tokens, workspace->device);
-    }
+    auto workspace =
+        open_workspace(config, mpi, channels,
+                       {.device = open_device(mpi, options),
+                        .levels = connect_levels(mpi, channels.world, config.run.ranks_per_node, options, traffic),
+                        .to_train = true});
+    if (!config.init.run.empty()) start_from(*workspace, channels.world, RunFolder(config.init.run));
     return workspace;
   } catch (const AgreedFailure&) {
     if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
@@ -109,14 +110,34 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
                                .stalls = config.log.trace ? &supervision.main : nullptr};
   const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
   const RunChannels channels = connect_run(mpi, options, traffic);
-  const auto workspace = open(config, mpi, *channels.world, options, traffic);
+  const auto workspace = open(config, mpi, channels.of_step(), options, traffic);
   supervision.failpoints.at("start.opened");
-  Trainer trainer(*workspace, channels.of_step(), context.log, supervision);
-  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), channels.of_step());
-  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
+  Trainer trainer(*workspace, context.log, supervision);
+  const MemoryPlan memory = rehearse(*workspace->model, workspace->corpus, *channels.world,
+                                     {config.evaluation.batch_users, workspace->device});
+  if (mpi.rank() == 0) context.log.info(start_print(*workspace, memory, mpi.world_size()));
   TrainOutcome outcome = run(trainer, mpi.rank());
   context.log.info(compare_with_peak(memory, *channels.world));
   return outcome;
+}
+
+/// Trains in a run folder that `enter` has made, and presents the outcome. The exit code.
+int train_in_folder(CommandContext& context, const RunConfig& config, Supervision& supervision, bool share_gpus) {
+  MpiSession& mpi = context.mpi;
+  context.log.attach_file(config.run.dir);
+  supervision.failpoints.at("start.configured");
+  supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
+  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(),
+                          context.log, {&supervision.main, &supervision.background});
+  const TrainOutcome outcome = train(context, config, supervision, share_gpus);
+  supervision.main.begin("end of MPI", 0, config.run.deadline_s);
+  if (context.may_end_mpi) mpi.finalize();
+  supervision.main.end();
+  if (outcome.interrupted) return kInterruptedAfterSaving;
+  if (mpi.rank() != 0) return kDone;
+  RestartGuard(config.run.dir).forgive();
+  present(config, outcome);
+  return kDone;
 }
 
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
@@ -140,22 +161,9 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
     if (!arguments.print_config) enter(config, arguments, lock);
   });
   if (arguments.print_config) return kDone;
-  context.log.attach_file(config.run.dir);
   if (lock && !lock->held())
     context.log.warn(config.run.dir + ": its file system has no locks; start no second job on this run");
-  supervision.failpoints.at("start.configured");
-  supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
-  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(),
-                          context.log, {&supervision.main, &supervision.background});
-  const TrainOutcome outcome = train(context, config, supervision, arguments.share_gpus);
-  supervision.main.begin("end of MPI", 0, config.run.deadline_s);
-  if (context.may_end_mpi) mpi.finalize();
-  supervision.main.end();
-  if (outcome.interrupted) return kInterruptedAfterSaving;
-  if (mpi.rank() != 0) return kDone;
-  RestartGuard(config.run.dir).forgive();
-  present(config, outcome);
-  return kDone;
+  return train_in_folder(context, config, supervision, arguments.share_gpus);
 }
 
 }  // namespace

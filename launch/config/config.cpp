@@ -11,15 +11,15 @@
 #include <set>
 #include <sstream>
 
-#include "launch/config/config_fields.h"
 #include "launch/failures/errors.h"
 #include "launch/output/text.h"
+#include "model/recommenders/registry.h"
 
 namespace cllm {
 namespace {
 
 /// One `key = value` of the file or of the command line, with the words that tell a person where it stands.
-struct Setting {
+struct Written {
   std::string where;  // "run.toml:12" or "--loss.lambda"
   std::string name;   // "section.key"
   const toml::node* value;
@@ -45,7 +45,7 @@ std::string allowed(const Limits& limits) {
   return above ? "at least " + format_number(limits.min) : "";
 }
 
-[[noreturn]] void refuse(const Setting& setting, const ConfigField& field, const std::string& expected) {
+[[noreturn]] void refuse(const Written& setting, const Setting& field, const std::string& expected) {
   std::ostringstream value;
   value << toml::node_view<const toml::node>(setting.value);
   const std::string range = allowed(field.limits);
@@ -53,7 +53,7 @@ std::string allowed(const Limits& limits) {
                     (range.empty() ? "" : " (" + range + ")"));
 }
 
-double checked(double value, const Setting& setting, const ConfigField& field) {
+double checked(double value, const Written& setting, const Setting& field) {
   if (!std::isfinite(value)) refuse(setting, field, "a finite number");
   if (!(value >= field.limits.min && value <= field.limits.max)) refuse(setting, field, "a number in range");
   return value;
@@ -61,8 +61,8 @@ double checked(double value, const Setting& setting, const ConfigField& field) {
 
 /// Writes the setting into the field; one overload per type of value.
 struct Assign {
-  const Setting& setting;
-  const ConfigField& field;
+  const Written& setting;
+  const Setting& field;
 
   void operator()(bool* target) const {
     if (!setting.value->is_boolean()) refuse(setting, field, "true or false");
@@ -98,6 +98,17 @@ struct Assign {
       checked(static_cast<double>(target->back()), setting, field);
     }
   }
+  void operator()(std::vector<std::string>* target) const {
+    const toml::array* list = setting.value->as_array();
+    if (!list || !list->is_homogeneous<std::string>()) refuse(setting, field, "a list of texts in quotes");
+    target->clear();
+    for (const auto& value : *list) target->push_back(*value.value<std::string>());
+  }
+  void operator()(const Named& named) const {
+    std::string name;
+    (*this)(&name);
+    named.set(name);
+  }
   void operator()(const SetsAll& all) const {
     for (double* target : all.targets) (*this)(target);
   }
@@ -115,10 +126,16 @@ struct Print {
     for (int64_t value : *values) texts.push_back(std::to_string(value));
     return "[" + join(texts, ", ") + "]";
   }
+  std::string operator()(const std::vector<std::string>* values) const {
+    std::vector<std::string> texts;
+    for (const std::string& value : *values) texts.push_back(quoted(value));
+    return "[" + join(texts, ", ") + "]";
+  }
+  std::string operator()(const Named& named) const { return quoted(named.get()); }
   std::string operator()(const SetsAll&) const { return ""; }
 };
 
-void collect(const toml::table& table, const std::string& prefix, const std::string& file, std::vector<Setting>& out) {
+void collect(const toml::table& table, const std::string& prefix, const std::string& file, std::vector<Written>& out) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
     if (const toml::table* inner = node.as_table()) {
@@ -131,10 +148,10 @@ void collect(const toml::table& table, const std::string& prefix, const std::str
 
 /// The file's settings in the order of its lines (a toml::table is sorted by name), so that the last word wins within a
 /// file too.
-std::vector<Setting> file_settings(const toml::table& table, const std::string& file) {
-  std::vector<Setting> settings;
+std::vector<Written> file_settings(const toml::table& table, const std::string& file) {
+  std::vector<Written> settings;
   collect(table, "", file, settings);
-  std::ranges::stable_sort(settings, {}, [](const Setting& s) { return s.value->source().begin.line; });
+  std::ranges::stable_sort(settings, {}, [](const Written& s) { return s.value->source().begin.line; });
   return settings;
 }
 
@@ -177,16 +194,61 @@ toml::table parse_override(const std::string& text, std::string& name) {
   }
 }
 
-void apply(const Setting& setting, std::vector<ConfigField>& fields) {
-  const auto field = std::ranges::find(fields, setting.name, &ConfigField::name);
+std::string model_with(const std::string& key) {
+  for (const Model& model : models()) {
+    Settings settings;
+    const auto options = model.options();
+    options->describe(settings);
+    if (std::ranges::find(settings, key, &Setting::key) != settings.end()) return std::string(model.name);
+  }
+  return "";
+}
+
+void apply(const Written& setting, Settings& fields) {
+  const auto field = std::ranges::find(fields, setting.name, &Setting::key);
   if (field != fields.end()) {
     std::visit(Assign{setting, *field}, field->target);
     return;
   }
+  const std::string owner = model_with(setting.name);
+  if (!owner.empty()) {
+    throw ConfigError(setting.where + ": " + setting.name + " is a key of model.name = \"" + owner +
+                      "\": choose that model, or leave the key out");
+  }
   std::vector<std::string> names;
-  for (const auto& known : fields) names.push_back(known.name);
+  for (const auto& known : fields) names.push_back(known.key);
   throw ConfigError(setting.where + ": unknown key " + setting.name + "; the nearest known key is " +
                     nearest(setting.name, names) + " (all keys: cllm4rec train --help-config)");
+}
+
+/// Every key, in the order in which they are printed and digested. Keys of one section come together; within [run]
+/// launch's and the model's keys mix.
+Settings settings_of(RunConfig& config) {
+  static const std::vector<std::string> kRunKeys = {
+      "run.dir",  "run.corpus", "run.backbone",  "run.train_backbone", "run.random_backbone",
+      "run.seed", "run.device", "run.precision", "run.table_precision"};
+  Settings all, last;
+  describe(config.run, all);
+  std::vector<std::string> names;
+  for (const Model& model : models()) names.emplace_back(model.name);
+  all.push_back({"model.name", &config.model, "what is trained; it has keys of its own", one_of(names)});
+  config.options->describe(all);
+  describe(config.init, all);
+  describe(config.evaluation, last);
+  describe(config.checkpoint, last);
+  describe(config.log, last);
+  all.insert(all.end(), last.begin(), last.end());
+  std::vector<std::string> sections;
+  const auto place = [&](const Setting& setting) {
+    const std::string section = setting.key.substr(0, setting.key.rfind('.'));
+    const auto at = std::ranges::find(sections, section) - sections.begin();
+    if (at == std::ssize(sections)) sections.push_back(section);
+    const auto key = std::ranges::find(kRunKeys, setting.key) - kRunKeys.begin();
+    return std::pair{at, key};
+  };
+  for (const Setting& setting : all) place(setting);
+  std::ranges::stable_sort(all, {}, place);
+  return all;
 }
 
 /// "recall@20+ndcg@100": every term must be among the metrics that are computed.
@@ -194,59 +256,20 @@ void check_select(const RunConfig& config) {
   std::set<std::string> known;
   for (int64_t k : config.evaluation.recall_k) known.insert("recall@" + std::to_string(k));
   for (int64_t k : config.evaluation.ndcg_k) known.insert("ndcg@" + std::to_string(k));
-  for (const std::string& term : split(config.finetune.select, '+')) {
+  const std::string key = config.evaluation.select.empty() ? "finetune.select" : "evaluation.select";
+  for (const std::string& term : split(config.select(), '+')) {
     if (known.contains(term)) continue;
-    throw ConfigError("finetune.select = \"" + config.finetune.select + "\": " + term +
-                      " is not computed; [evaluation] gives " + join({known.begin(), known.end()}, ", "));
-  }
-}
-
-/// A misspelt {word} would be trained on as text, and a prompt that does not name whom it is about says nothing.
-void check_prompts(const PromptsSection& prompts) {
-  struct Rule {
-    std::string key, text;
-    std::vector<std::string> needed;
-  };
-  for (const Rule& rule :
-       std::vector<Rule>{{"collaborative", prompts.collaborative, {"{user}"}},
-                         {"review", prompts.review, {}},
-                         {"biography", prompts.biography, {"{user}"}},
-                         {"item_content", prompts.item_content, {"{item}"}},
-                         {"recommendation_paper", prompts.recommendation_paper, {"{user}", "{items}"}},
-                         {"recommendation_release", prompts.recommendation_release, {"{user}", "{items}"}}}) {
-    const std::string where = "prompts." + rule.key + " = \"" + rule.text + "\": ";
-    for (const std::string& word : rule.needed) {
-      if (rule.text.find(word) == std::string::npos)
-        throw ConfigError(where + word + " is missing; it stands for the ID token");
-    }
-    for (size_t at = 0; (at = rule.text.find('{', at)) != std::string::npos; ++at) {
-      const size_t end = rule.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
-      if (end == std::string::npos || rule.text[end] != '}') continue;  // a brace of the text
-      const std::string word = rule.text.substr(at, end + 1 - at);
-      if (word == "{user}" || word == "{item}" || word == "{items}" || (word == "{kind}" && rule.key == "item_content"))
-        continue;
-      throw ConfigError(where + word + " is unknown; known are {user}, {item}, {items}, and {kind} in item_content");
-    }
+    throw ConfigError(key + " = \"" + config.select() + "\": " + term + " is not computed; [evaluation] gives " +
+                      join({known.begin(), known.end()}, ", "));
   }
 }
 
 void check(RunConfig& config) {
-  for (const auto& field : config_fields(config)) {
+  for (const auto& field : settings_of(config)) {
     if (field.required && std::get<std::string*>(field.target)->empty()) {
-      throw ConfigError(field.name + " is not set: " + field.doc + "; give it in the file or as --" + field.name +
+      throw ConfigError(field.key + " is not set: " + field.doc + "; give it in the file or as --" + field.key +
                         "=...");
     }
-  }
-  if (config.warmup.epochs + config.mutual.epochs + config.finetune.epochs == 0) {
-    throw ConfigError(
-        "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them");
-  }
-  if (config.run.graph_tokens > 0 &&
-      (config.run.precision != "bf16" || config.run.train_backbone || config.run.device == "cpu")) {
-    throw ConfigError(
-        "run.graph_tokens = " + std::to_string(config.run.graph_tokens) +
-        " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", run.train_backbone = false and "
-        "--device=cuda, or run.graph_tokens = 0");
   }
   if (config.run.table_precision == "bf16" && config.run.precision == "fp64") {
     throw ConfigError(
@@ -258,29 +281,43 @@ void check(RunConfig& config) {
         "anyway");
   }
   check_select(config);
-  check_prompts(config.prompts);
+  const std::string problem = config.options->problem();
+  if (!problem.empty()) throw ConfigError(problem);
 }
 
 std::string text_of(RunConfig& config) {
   std::string text, section;
-  for (const auto& field : config_fields(config)) {
+  for (const auto& field : settings_of(config)) {
     const std::string value = std::visit(Print{}, field.target);
     if (value.empty()) continue;
-    const size_t dot = field.name.rfind('.');
-    if (field.name.substr(0, dot) != section) {
-      section = field.name.substr(0, dot);
+    const size_t dot = field.key.rfind('.');
+    if (field.key.substr(0, dot) != section) {
+      section = field.key.substr(0, dot);
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
     }
-    text += field.name.substr(dot + 1) + " = " + value + "\n";
+    text += field.key.substr(dot + 1) + " = " + value + "\n";
   }
   return text;
 }
 
 }  // namespace
 
+RunConfig default_config(const std::string& model) {
+  const Model* const found = find_model(model);
+  if (found == nullptr) {
+    std::vector<std::string> names;
+    for (const Model& known : models()) names.emplace_back(known.name);
+    throw ConfigError("model.name = \"" + model + "\": expected one of the names (" + join(names, " | ") + ")");
+  }
+  RunConfig config;
+  config.model = model;
+  config.options = found->options();
+  return config;
+}
+
 RunConfig load_config(const std::string& path, std::span<const std::string> overrides) {
   const toml::table file = path.empty() ? toml::table() : parse_file(path);
-  std::vector<Setting> settings = file_settings(file, path);
+  std::vector<Written> settings = file_settings(file, path);
   std::vector<toml::table> tables;
   tables.reserve(overrides.size());
   for (const std::string& text : overrides) {
@@ -288,21 +325,22 @@ RunConfig load_config(const std::string& path, std::span<const std::string> over
     tables.push_back(parse_override(text, name));
     settings.push_back({"--" + name, name, tables.back().get("value")});
   }
-
-  RunConfig config;
-  std::vector<ConfigField> fields = config_fields(config);
-  const auto apply_named = [&](const std::string& name) {
-    for (const auto& setting : settings) {
+  std::string model = RunConfig().model;
+  for (const Written& setting : settings) {
+    if (setting.name == "model.name" && setting.value->is_string()) model = **setting.value->as_string();
+  }
+  RunConfig config = default_config(model);
+  Settings fields = settings_of(config);
+  std::vector<std::string> leading = config.options->leading_keys();
+  leading.emplace_back("run.device");
+  for (const std::string& name : leading) {
+    for (const Written& setting : settings) {
       if (setting.name == name) apply(setting, fields);
     }
-  };
-  apply_named("loss.preset");
-  apply_named("run.variant");
-  apply_named("run.device");
-  apply_device(config, config.run.device);
-  apply_preset(config, config.loss.preset);
-  apply_variant(config, config.run.variant);
-  for (const auto& setting : settings) apply(setting, fields);
+  }
+  config.run.fetch_ahead = config.run.device == "cuda";
+  config.options->apply_presets();
+  for (const Written& setting : settings) apply(setting, fields);
   check(config);
   return config;
 }
@@ -312,15 +350,25 @@ std::string to_toml(const RunConfig& config) {
   return text_of(copy);
 }
 
+std::string value_of(const RunConfig& config, const std::string& key) {
+  RunConfig copy = config;
+  const Settings settings = settings_of(copy);
+  const auto found = std::ranges::find(settings, key, &Setting::key);
+  if (found == settings.end()) throw ConfigError(key + " is no key of model.name = \"" + config.model + "\"");
+  std::string value = std::visit(Print{}, found->target);
+  std::erase(value, '"');
+  return value;
+}
+
 std::string config_digest(const RunConfig& config) {
-  RunConfig copy = config, defaults;
-  const auto fields = config_fields(copy), unchanged = config_fields(defaults);
-  std::string
-      text;  // only what differs from the defaults, so that a key that a later version adds does not change the digest
+  RunConfig copy = config, defaults = default_config(config.model);
+  const Settings fields = settings_of(copy), unchanged = settings_of(defaults);
+  std::string text;  // only what differs from the defaults: a key that a later version adds does not change the digest
   for (size_t n = 0; n < fields.size(); ++n) {
     const std::string value = std::visit(Print{}, fields[n].target);
-    if (fields[n].shapes_result && value != std::visit(Print{}, unchanged[n].target))
-      text += fields[n].name + " = " + value + "\n";
+    const bool named = fields[n].key == "model.name" && config.model != RunConfig().model;
+    if (fields[n].shapes_result && (named || value != std::visit(Print{}, unchanged[n].target)))
+      text += fields[n].key + " = " + value + "\n";
   }
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx",
@@ -328,16 +376,17 @@ std::string config_digest(const RunConfig& config) {
   return digits;
 }
 
-std::string config_help() {
-  RunConfig defaults;
-  std::string text = "Keys of the TOML file; on the command line --section.key=value. Default in brackets.\n", section;
-  for (const auto& field : config_fields(defaults)) {
-    const size_t dot = field.name.rfind('.');
-    if (field.name.substr(0, dot) != section) {
-      section = field.name.substr(0, dot);
+namespace {
+
+std::string help_of(const Settings& settings) {
+  std::string text, section;
+  for (const auto& field : settings) {
+    const size_t dot = field.key.rfind('.');
+    if (field.key.substr(0, dot) != section) {
+      section = field.key.substr(0, dot);
       text += "\n[" + section + "]\n";
     }
-    std::string key = "  " + field.name.substr(dot + 1);
+    std::string key = "  " + field.key.substr(dot + 1);
     key.resize(std::max<size_t>(key.size() + 1, 32), ' ');
     const std::string value = std::visit(Print{}, field.target), range = allowed(field.limits);
     text +=
@@ -346,41 +395,21 @@ std::string config_help() {
   return text;
 }
 
-LossOptions loss_options(const LossSection& loss) {
-  LossOptions options;
-  options.set("train_first_main_token", loss.train_first_main_token ? "true" : "false");
-  options.set("lm_reduction", loss.lm_reduction);
-  options.set("mr_scale", loss.mr_scale);
-  options.set("finetune_targets", loss.finetune_targets);
-  options.set("finetune_mr", loss.finetune_mr);
-  options.set("finetune_reduction", loss.finetune_reduction);
-  options.set("item_order", loss.item_order);
-  options.set("rec_prompt", loss.rec_prompt);
-  options.set("content_dropout_in_finetune", loss.content_dropout_in_finetune ? "true" : "false");
-  options.set("sample_order", loss.sample_order);
-  return options;
-}
+}  // namespace
 
-std::string item_prompt(const PromptsSection& prompts, const std::string& kind) {
-  std::string text = prompts.item_content;
-  for (size_t at; (at = text.find("{kind}")) != std::string::npos;) text.replace(at, 6, kind);
+std::string config_help() {
+  std::string text = "Keys of the TOML file; on the command line --section.key=value. Default in brackets.\n";
+  RunConfig defaults = default_config(RunConfig().model);
+  text += help_of(settings_of(defaults));
+  for (const Model& model : models()) {
+    if (model.name == defaults.model) continue;
+    Settings settings;
+    const auto options = model.options();
+    options->describe(settings);
+    text +=
+        "\nmodel.name = \"" + std::string(model.name) + "\": " + std::string(model.summary) + "\n" + help_of(settings);
+  }
   return text;
-}
-
-DropoutRates stage_dropout(const RunConfig& config, const StageSection& stage, const DropoutRates& backbone_rates) {
-  const auto rate = [&](std::optional<double> DropoutSection::*member, double fallback) {
-    return (stage.dropout.*member).value_or((config.dropout.*member).value_or(fallback));
-  };
-  return {rate(&DropoutSection::embedding, backbone_rates.embedding),
-          rate(&DropoutSection::attention, backbone_rates.attention),
-          rate(&DropoutSection::residual, backbone_rates.residual)};
-}
-
-double stage_learning_rate(const StageSection& stage, int64_t step, int64_t num_steps) {
-  if (stage.decay == "constant" || num_steps <= 0) return stage.learning_rate;
-  const double done = static_cast<double>(step) / static_cast<double>(num_steps);
-  if (stage.decay == "linear") return stage.learning_rate * (1 - done);
-  return stage.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
 }  // namespace cllm

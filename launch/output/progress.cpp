@@ -1,6 +1,7 @@
 #include "launch/output/progress.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -30,6 +31,11 @@ std::string percent(double done, double total) {
 std::string four_digits(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%#.4g", value);
+  return text;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
 }
 
@@ -83,11 +89,16 @@ void StageProgress::measure(const StepProgress& step) {
   last_s_ = now;
   busy_s_ += elapsed;
   const bool first = step_ == first_step_ + 1;
-  const double keep_loss = first ? 0 : kLossMemory, keep_rate = first ? 0 : std::exp(-elapsed / kRateMemoryS);
+  const double keep_rate = first ? 0 : std::exp(-elapsed / kRateMemoryS);
   const auto mix = [](double& mean, double value, double keep) { mean = keep * mean + (1 - keep) * value; };
-  mix(loss_, step.loss, keep_loss);
-  mix(lm_, step.lm, keep_loss);
-  mix(mr_, step.mr, keep_loss);
+  task_ = step.task;
+  const auto [found, new_task] = means_.try_emplace(task_, Means{step.loss, step.terms});
+  if (!new_task) {
+    mix(found->second.loss, step.loss, kLossMemory);
+    for (size_t n = 0; n < step.terms.size(); ++n) {
+      mix(found->second.terms.at(n).second, step.terms[n].second, kLossMemory);
+    }
+  }
   mix(sequences_per_s_, static_cast<double>(step.sequences) / elapsed, keep_rate);
   mix(tokens_per_s_, static_cast<double>(step.tokens) / elapsed, keep_rate);
 }
@@ -98,6 +109,11 @@ void StageProgress::finish() { line_.finish(text()); }
 
 std::string StageProgress::text() const {
   const double per_step = busy_s_ / std::max<double>(1, static_cast<double>(step_ - first_step_));
+  std::string losses;
+  if (const auto found = means_.find(task_); found != means_.end()) {
+    losses = four_digits(found->second.loss);
+    for (const auto& [name, value] : found->second.terms) losses += "  " + upper(name) + " " + four_digits(value);
+  }
   const double left_s = per_step * static_cast<double>(num_steps_ - step_);
   const std::string time = step_ < num_steps_ ? "left " + format_duration(left_s) : "in " + format_duration(busy_s_);
   return padded(stage_, 9) + " " +

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace cllm {
 
@@ -45,13 +48,15 @@ class ProgressLine {
 
 /// What one training step adds to the line.
 struct StepProgress {
-  double loss = 0, lm = 0, mr = 0;
+  std::string task;  // losses of different tasks are not mixed
+  double loss = 0;
+  std::vector<std::pair<std::string, double>> terms = {};
   int64_t sequences = 0, tokens = 0;
 };
 
 /// "mutual  12/100 epochs  34%  loss 5.213  LM 5.101  MR 0.112  1.23k seq/s  45.6k tok/s  MFU 41%  exposed
-/// 3%  1.20MB/step left 12m05s". Losses are running means over about 50 steps, rates are those of the last 30 seconds
-/// or so, costs as they were given.
+/// 3%  1.20MB/step left 12m05s". Losses are running means over about 50 steps of the same task, rates are those of the
+/// last 30 seconds or so, costs as they were given.
 class StageProgress {
  public:
   /// `done_steps` of `num_steps` were made before (a resumed run).
@@ -75,7 +80,13 @@ class StageProgress {
   int64_t num_steps_, step_, first_step_;
   double last_s_;
   double busy_s_ = 0;  // training time of this process, without pauses
-  double loss_ = 0, lm_ = 0, mr_ = 0;
+  /// Running means of one task.
+  struct Means {
+    double loss = 0;
+    std::vector<std::pair<std::string, double>> terms;
+  };
+  std::map<std::string, Means> means_;
+  std::string task_;
   double sequences_per_s_ = 0, tokens_per_s_ = 0;
 };
 

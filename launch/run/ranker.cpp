@@ -5,10 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "model/evaluation/scoring.h"
-#include "model/kernels/rows.h"
-#include "model/step/encode.h"
-
 namespace cllm {
 namespace {
 
@@ -32,45 +28,42 @@ std::vector<int32_t> hidden_items(const Corpus& corpus, int64_t user, bool train
 
 }  // namespace
 
-bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
-                const RankingSink& sink) {
-  const Table& table = workspace.model.collaborative;
-  const ItemScorer scorer(comm, table.layout.items(), table.items().to(table.compute_dtype()));
-  RowExchange exchange(comm, table.layout, table.weight.device(), kernels::row_kernels(table.weight.device()));
-  const int64_t block = workspace.config.evaluation.batch_users;
+bool rank_users(Scorer& scorer, const Corpus& corpus, Communicator& comm, std::span<const int64_t> users,
+                const RankingOptions& options, const RankingSink& sink) {
+  const int64_t block = options.batch_users;
   const int64_t blocks = agreed_blocks(comm, users.size(), block);
   for (int64_t n = 0; n < blocks; ++n) {
     if (options.leave && options.leave()) return false;
     const size_t first = std::min(users.size(), static_cast<size_t>(n * block));
-    const auto mine = users.subspan(first, std::min(users.size() - first, static_cast<size_t>(block)));
-    const Batch prompts = workspace.sampler.ranking_prompts(mine, options.prompt);
-    const at::Tensor hidden_bD = encode(exchange, *workspace.model.backbone, table, prompts);
-    std::vector<std::vector<int32_t>> masked;
-    for (const int64_t user : mine) masked.push_back(hidden_items(workspace.corpus, user, options.hide_training_only));
-    const auto ranked = scorer.top_items(hidden_bD, masked, options.k);
-    for (size_t u = 0; u < mine.size(); ++u) sink(mine[u], ranked[u]);
+    std::vector<RankingQuery> queries;
+    for (const int64_t user : users.subspan(first, std::min(users.size() - first, static_cast<size_t>(block)))) {
+      const auto history = corpus.items(user, Part::kTrain);
+      queries.push_back({.user = user,
+                         .history = {history.begin(), history.end()},
+                         .masked = hidden_items(corpus, user, options.hide_training_only)});
+    }
+    const auto ranked = scorer.top_items(queries, options.k);
+    for (size_t u = 0; u < queries.size(); ++u) sink(queries[u].user, ranked[u]);
   }
   return true;
 }
 
-std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const EvaluationOptions& options,
-                                       const PerUserSink& per_user) {
-  const Corpus& corpus = workspace.corpus;
+std::map<std::string, double> evaluate(Scorer& scorer, const Corpus& corpus, Communicator& comm,
+                                       const EvaluationOptions& options, const PerUserSink& per_user) {
   std::vector<int64_t> users;  // neighbours in id go to different ranks, so that ranks finish together
   for (int64_t user = comm.rank(); user < corpus.vocabulary().num_users; user += comm.world_size()) {
     if (corpus.num_items(user, options.part) > 0) users.push_back(user);
   }
   MetricMean mean(options.metrics);
-  const RankingOptions ranking{options.metrics.longest(), options.prompt, true, options.leave};
-  const bool complete =
-      rank_users(workspace, comm, users, ranking, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
-        std::vector<int32_t> items;
-        for (const ScoredItem& scored : ranked) items.push_back(scored.item);
-        const auto held_out = corpus.items(user, options.part);
-        mean.add(items, held_out);
-        if (per_user) per_user(user, options.metrics.of_user(items, held_out));
-      });
-  if (!complete) return {};
+  const RankingOptions ranking{options.metrics.longest(), true, options.batch_users, options.leave};
+  const auto sink = [&](int64_t user, const std::vector<ScoredItem>& ranked) {
+    std::vector<int32_t> items;
+    for (const ScoredItem& scored : ranked) items.push_back(scored.item);
+    const auto held_out = corpus.items(user, options.part);
+    mean.add(items, held_out);
+    if (per_user) per_user(user, options.metrics.of_user(items, held_out));
+  };
+  if (!rank_users(scorer, corpus, comm, users, ranking, sink)) return {};
   mean.all_reduce(comm);
   std::map<std::string, double> out;
   const auto names = options.metrics.names();

@@ -1,4 +1,4 @@
-#include "launch/run/item_head.h"
+#include "model/recommenders/cllm4rec/item_head.h"
 
 #include <gtest/gtest.h>
 

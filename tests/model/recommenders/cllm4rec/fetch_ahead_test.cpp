@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "tests/model/step/small_model.h"
+#include "tests/model/recommenders/cllm4rec/small_model.h"
 #include "tests/support/thread_world.h"
 
 // The rows of the next step fetched beneath the update of this one, or beneath its backward pass where the next trains
@@ -88,13 +88,13 @@ TEST(FetchAhead, TheUpdateOfAStepIsLeftToTheNextOfTheOtherSideOrToWhoeverSettles
     const auto optimizer = make_row_optimizer({.name = "lazy_adam"});
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
-    const Batch first = batch_of(StepKind::kCollaborative, comm.rank(), 2),
+    const RecBatch first = batch_of(StepKind::kCollaborative, comm.rank(), 2),
                 second = batch_of(StepKind::kContent, comm.rank(), 2),
                 third = batch_of(StepKind::kCollaborative, comm.rank(), 2);
     StepConfig config{.lambda = 0.3};
     int changes = 0;
     config.before_change = [&] { ++changes; };
-    const NextStep to_second{second, config}, to_third{third, config};
+    const NextBatch to_second{second, config}, to_third{third, config};
     const at::Tensor l = model.collaborative.weight.clone(), c = model.content.weight.clone();
     step.run(first, config, &to_second);
     EXPECT_TRUE(at::equal(model.collaborative.weight, l));
@@ -117,9 +117,9 @@ TEST(FetchAhead, ANumberThatIsNotFiniteIsReportedThoughTheUpdateIsLate) {
     const auto optimizer = make_row_optimizer({.name = "sgd"});
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
-    const Batch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
+    const RecBatch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
     const StepConfig config{.lambda = 1e308};  // the pull overflows where the regulariser itself does not
-    const NextStep next{second, {}};
+    const NextBatch next{second, {}};
     model.collaborative.weight.mul_(1e3);
     step.run(first, config, &next);
     EXPECT_EQ(step.non_finite(), NonFinite::kNone);
@@ -133,9 +133,9 @@ TEST(FetchAhead, AnotherStepThanTheAnnouncedOneIsAnError) {
     const auto optimizer = make_row_optimizer({});
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
-    const Batch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
+    const RecBatch first = batch_of(StepKind::kCollaborative, 0, 1), second = batch_of(StepKind::kContent, 0, 1);
     const StepConfig config;
-    const NextStep next{second, config};
+    const NextBatch next{second, config};
     step.run(first, config, &next);
     EXPECT_THROW(step.run(first, config), c10::Error);
   });

@@ -1,4 +1,4 @@
-#include "model/step/train_step.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 
 // Letters: T tokens, A predicting positions, K targets, D width, U unique rows asked for, M touched rows of this rank's
 // shard.
@@ -23,6 +23,8 @@
 #include "model/kernels/softmax_block.h"
 #include "model/losses/mutual_regularisation.h"
 #include "model/losses/sampled_softmax.h"
+#include "model/step/backbone_gradients.h"
+#include "model/step/dense_gradients.h"
 #include "model/step/encode.h"
 
 namespace cllm {
@@ -33,20 +35,6 @@ at::Tensor with_graph(Work&& work) {
   const at::AutoGradMode enabled(true);
   return work();
 }
-
-bool is_trainable(const Backbone& backbone) { return backbone.word_embedding().requires_grad(); }
-
-void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient) {
-  at::Tensor& sum = parameter.mutable_grad();
-  if (sum.defined()) {
-    sum.add_(gradient);
-  } else {
-    sum = gradient;
-  }
-}
-
-/// One pass over memory: a sum is finite unless an element is not (or they overflow, which is as bad).
-bool is_finite(const at::Tensor& tensor) { return std::isfinite(tensor.sum().item<double>()); }
 
 /// The tensors of a step, in its order, that are looked at when a sum of them is not finite.
 struct Seen {
@@ -77,37 +65,7 @@ std::pair<double, double> to_host(const at::Tensor& a, const at::Tensor& b) {
   return {both[0].item<double>(), both[1].item<double>()};
 }
 
-/// Sums the parameters' gradients over ranks, as one flat tensor. A rank without tokens contributes zeros. False: they
-/// are not finite.
-bool sum_parameter_gradients(Communicator& comm, const Backbone& backbone) {
-  const auto parameters = backbone.parameters();
-  std::vector<at::Tensor> flat;
-  flat.reserve(parameters.size());
-  for (const auto& [name, parameter] : parameters) {
-    flat.push_back((parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter)).reshape({-1}));
-  }
-  at::Tensor all = at::cat(flat);
-  comm.all_reduce(all, ReduceOp::kSum);
-  int64_t begin = 0;
-  for (const auto& [name, parameter] : parameters) {
-    parameter.mutable_grad() = all.narrow(0, begin, parameter.numel()).view(parameter.sizes());
-    begin += parameter.numel();
-  }
-  return is_finite(all);
-}
-
-/// Adds what the words' inputs and, if defined, the text head give to the word embedding's gradient, and sums all over
-/// ranks. False: the sums are not finite.
-bool sum_backbone_gradients(Communicator& comm, const Backbone& backbone, const TokenSources& tokens,
-                            const at::Tensor& x_gradient_TD, const at::Tensor& text_head_gradient) {
-  if (text_head_gradient.defined()) add_to_gradient(backbone.word_embedding(), text_head_gradient);
-  at::Tensor words_ND = at::zeros_like(backbone.word_embedding());
-  kernels::add_rows(words_ND, tokens.word_ids, x_gradient_TD.index_select(0, tokens.word_positions));
-  add_to_gradient(backbone.word_embedding(), words_ND);
-  return sum_parameter_gradients(comm, backbone);
-}
-
-bool is_sampled(const Batch& batch, const StepConfig& config) {
+bool is_sampled(const RecBatch& batch, const StepConfig& config) {
   return batch.kind != StepKind::kContent && config.item_softmax == ItemSoftmax::kSampled;
 }
 
@@ -118,7 +76,7 @@ struct AskedRows {
   int64_t num_tokens = 0, num_negatives = 0, num_targets = 0;
 };
 
-AskedRows rows_to_ask(const Batch& batch, const std::vector<int32_t>& of_tokens, const StepConfig& config,
+AskedRows rows_to_ask(const RecBatch& batch, const std::vector<int32_t>& of_tokens, const StepConfig& config,
                       bool sampled) {
   AskedRows asked{of_tokens, static_cast<int64_t>(of_tokens.size())};
   if (!sampled) return asked;
@@ -134,7 +92,7 @@ AskedRows rows_to_ask(const Batch& batch, const std::vector<int32_t>& of_tokens,
 
 /// The sampled softmax over the fetched rows. Its rows' gradients, negatives first, are in weight_gradient: [S + K, D].
 HeadResult sampled_head(const at::Tensor& hidden_AD, const at::Tensor& fetched_UD, const Route& route,
-                        const AskedRows& asked, const Batch& batch, const Targets& targets) {
+                        const AskedRows& asked, const RecBatch& batch, const Targets& targets) {
   const auto rows_of = [&](int64_t first, int64_t count) {
     return kernels::gather_rows(fetched_UD, route.inverse_T.narrow(0, first, count));
   };
@@ -196,7 +154,7 @@ struct TrainStep::Lookup {
 
 /// The lookup of a step that comes next, begun before the update of the one now.
 struct TrainStep::Ahead {
-  const Batch* batch;
+  const RecBatch* batch;
   Lookup lookup;
   Arriving arriving;
 };
@@ -217,7 +175,7 @@ TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimiz
 
 TrainStep::~TrainStep() = default;
 
-TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config, SortOn sort_on) {
+TrainStep::Lookup TrainStep::ask(const RecBatch& batch, const StepConfig& config, SortOn sort_on) {
   const at::Device device = trained(batch.kind).weight.device();
   Lookup out;
   out.tensors = upload(
@@ -227,7 +185,7 @@ TrainStep::Lookup TrainStep::ask(const Batch& batch, const StepConfig& config, S
   return out;
 }
 
-TrainStep::Lookup TrainStep::look_up(const Batch& batch, const StepConfig& config) {
+TrainStep::Lookup TrainStep::look_up(const RecBatch& batch, const StepConfig& config) {
   if (ahead_) {
     TORCH_CHECK(ahead_->batch == &batch, "another step was announced");
     return std::move(std::exchange(ahead_, nullptr)->lookup);
@@ -241,7 +199,7 @@ TrainStep::Lookup TrainStep::look_up(const Batch& batch, const StepConfig& confi
 
 /// Sends the rows of `lookup`, which is that of the next step, on their way, but for those that the update of `now`
 /// moves.
-std::unique_ptr<TrainStep::Ahead> TrainStep::start(const Batch& next, Lookup lookup, StepKind now) {
+std::unique_ptr<TrainStep::Ahead> TrainStep::start(const RecBatch& next, Lookup lookup, StepKind now) {
   Table& read = trained(next.kind);
   if (&read != &trained(now)) optimizer_.catch_up(read, lookup.route.touched_local_M);
   Arriving arriving = exchange_.start_fetch(lookup.route, read.weight, rows_that_move(now, next.kind));
@@ -270,7 +228,7 @@ bool TrainStep::trains(const std::vector<int64_t>& rows) const {
   return std::includes(touched_.begin(), touched_.end(), rows.begin(), end);
 }
 
-HeadResult TrainStep::predict(const Batch& batch, const StepConfig& config, const Lookup& lookup,
+HeadResult TrainStep::predict(const RecBatch& batch, const StepConfig& config, const Lookup& lookup,
                               const at::Tensor& hidden_AD) {
   const Backbone& backbone = *model_.backbone;
   const Table& own = trained(batch.kind);
@@ -296,15 +254,15 @@ at::Tensor TrainStep::gradients_of_asked(const Lookup& lookup, const at::Tensor&
   return out_UD;
 }
 
-StepLosses TrainStep::gradients(const Batch& batch, const StepConfig& config, kernels::RowGradient& out) {
+RecLosses TrainStep::gradients(const RecBatch& batch, const StepConfig& config, kernels::RowGradient& out) {
   Unfinished rest;
-  const StepLosses losses = compute(batch, config, nullptr, rest);
+  const RecLosses losses = compute(batch, config, nullptr, rest);
   out = finish(rest);
   return losses;
 }
 
 /// The rows that mutual regularisation ties together, up to date on both sides.
-CoveredShard TrainStep::covered_rows(const Batch& batch) {
+CoveredShard TrainStep::covered_rows(const RecBatch& batch) {
   Table &own = trained(batch.kind), &other = fixed(batch.kind);
   CoveredShard covered =
       exchange_covered(channels_.exchange, own.layout, batch.mr, batch.num_groups, own.weight.device());
@@ -316,7 +274,7 @@ CoveredShard TrainStep::covered_rows(const Batch& batch) {
 
 /// All but finish(). What is left of the step before and the lookup of the next one are done while a GPU has the
 /// forward pass to do: the host is free, and rows travel beneath the head and the backward pass.
-StepLosses TrainStep::compute(const Batch& batch, const StepConfig& config, const NextStep* next, Unfinished& rest) {
+RecLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next, Unfinished& rest) {
   const at::NoGradGuard no_grad;
   const bool items_predict_items = batch.kind != StepKind::kContent;
   Backbone& backbone = *model_.backbone;
@@ -411,10 +369,10 @@ void TrainStep::settle(const std::function<void()>& before_change) {
   row_gradient_sum_ = gradient.sum_M.sum();
 }
 
-StepLosses TrainStep::run(const Batch& batch, const StepConfig& config, const NextStep* next) {
+RecLosses TrainStep::run(const RecBatch& batch, const StepConfig& config, const NextBatch* next) {
   const bool other_side = next != nullptr && &trained(next->batch.kind) != &trained(batch.kind);
   auto rest = std::make_unique<Unfinished>();
-  const StepLosses losses = compute(batch, config, next, *rest);
+  const RecLosses losses = compute(batch, config, next, *rest);
   PhaseTimer timer(phases_, trained(batch.kind).weight.device(), config.trace);
   timer.enter(&PhaseSeconds::update);
   unfinished_ = std::move(rest);

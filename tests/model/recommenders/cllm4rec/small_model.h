@@ -12,7 +12,7 @@
 #include <algorithm>
 
 #include "data/random.h"
-#include "model/step/train_step.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 
 namespace cllm::testing {
 
@@ -51,8 +51,8 @@ class TokenwiseBackbone : public Backbone {
 };
 
 /// Sequences of "user, items..." (collaborative) or "user, word, words..." (content), dealt to the ranks.
-inline Batch batch_of(StepKind kind, int rank, int world_size) {
-  Batch batch;
+inline RecBatch batch_of(StepKind kind, int rank, int world_size) {
+  RecBatch batch;
   batch.kind = kind;
   batch.vocabulary = kVocabulary;
   batch.num_groups = 2;
@@ -110,12 +110,12 @@ inline void train_small(const Channels& channels, const std::string& optimizer_n
   const auto optimizer = make_row_optimizer({.name = optimizer_name});
   RecModel model = small_model(comm, *optimizer);
   TrainStep step(channels, model, *optimizer);
-  std::vector<Batch> batches;
+  std::vector<RecBatch> batches;
   for (const StepKind kind : kinds) batches.push_back(batch_of(kind, comm.rank(), comm.world_size()));
   for (size_t n = 0; n < batches.size(); ++n) {
     const bool announce = ahead && n + 1 < batches.size();
-    const NextStep next{batches[std::min(n + 1, batches.size() - 1)], config};
-    const StepLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
+    const NextBatch next{batches[std::min(n + 1, batches.size() - 1)], config};
+    const RecLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
     if (comm.rank() == 0) out.losses.push_back(losses.loss);
   }
   const TableLayout& layout = model.content.layout;

@@ -5,12 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "data/sampling/batch.h"
 #include "dist/communicator/communicator.h"
 #include "dist/rows/row_exchange.h"
 #include "model/backbones/backbone.h"
 #include "model/losses/mutual_regularisation.h"
 #include "model/losses/softmax_head.h"
+#include "model/recommenders/cllm4rec/step_kind.h"
 #include "model/step/batch_tensors.h"
 #include "model/step/non_finite.h"
 #include "model/step/phases.h"
@@ -28,7 +28,7 @@ struct RecModel {
 
 struct StepConfig {
   double lambda = 1.0;     // weight of mutual regularisation; 0 skips it
-  bool report_mr = false;  // compute StepLosses::mr also where lambda = 0
+  bool report_mr = false;  // compute RecLosses::mr also where lambda = 0
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
@@ -40,13 +40,13 @@ struct StepConfig {
 };
 
 /// A step that will follow.
-struct NextStep {
-  const Batch& batch;
+struct NextBatch {
+  const RecBatch& batch;
   const StepConfig& config;
 };
 
 /// Global values, equal on all ranks. loss = lm + lambda * mr, before the update.
-struct StepLosses {
+struct RecLosses {
   double loss = 0, lm = 0, mr = 0;
   int64_t num_sequences = 0, num_tokens = 0;
 };
@@ -60,14 +60,14 @@ class TrainStep {
 
   /// lookup, forward, softmax, backward, return, MR. `out`: of the trained side's rows on this rank. Backbone gradients
   /// are in the parameters' .grad if they are trainable (already summed over ranks).
-  StepLosses gradients(const Batch& batch, const StepConfig& config, kernels::RowGradient& out);
+  RecLosses gradients(const RecBatch& batch, const StepConfig& config, kernels::RowGradient& out);
   /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read;
   /// the results are the same bit for bit. The next call must then be of that batch, and nothing may change the tables
   /// in between.
   ///   Rows that the update leaves alone travel beneath the head and the backward pass, the others after the update.
   ///   next trains the other side (L and C in turn): all rows do the former, and this step's gradients travel to the
   ///   owners beneath the forward pass of the next, which then makes this step's update.
-  StepLosses run(const Batch& batch, const StepConfig& config, const NextStep* next = nullptr);
+  RecLosses run(const RecBatch& batch, const StepConfig& config, const NextBatch* next = nullptr);
   /// Makes the update that the last run() has left to the next one. Call it before anything else reads or changes the
   /// tables. Collective.
   void settle(const std::function<void()>& before_change);
@@ -83,17 +83,18 @@ class TrainStep {
   struct Ahead;
   struct Unfinished;
 
-  Lookup ask(const Batch& batch, const StepConfig& config, SortOn sort_on);
-  Lookup look_up(const Batch& batch, const StepConfig& config);
-  HeadResult predict(const Batch& batch, const StepConfig& config, const Lookup& lookup, const at::Tensor& hidden_AD);
+  Lookup ask(const RecBatch& batch, const StepConfig& config, SortOn sort_on);
+  Lookup look_up(const RecBatch& batch, const StepConfig& config);
+  HeadResult predict(const RecBatch& batch, const StepConfig& config, const Lookup& lookup,
+                     const at::Tensor& hidden_AD);
   /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
   static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD,
                                        const at::Tensor& sampled_gradient);
-  StepLosses compute(const Batch& batch, const StepConfig& config, const NextStep* next, Unfinished& rest);
-  CoveredShard covered_rows(const Batch& batch);
+  RecLosses compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next, Unfinished& rest);
+  CoveredShard covered_rows(const RecBatch& batch);
   kernels::RowGradient finish(Unfinished& rest);
   void look_at_row_gradients();
-  std::unique_ptr<Ahead> start(const Batch& next, Lookup lookup, StepKind now);
+  std::unique_ptr<Ahead> start(const RecBatch& next, Lookup lookup, StepKind now);
   void finish_ahead();
   std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
   bool trains(const std::vector<int64_t>& rows) const;

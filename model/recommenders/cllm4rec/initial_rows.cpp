@@ -1,4 +1,4 @@
-#include "launch/run/initial_rows.h"
+#include "model/recommenders/cllm4rec/initial_rows.h"
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -28,16 +28,21 @@ at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, 
 
 }  // namespace
 
-Table initial_table(const RunConfig& config, const Corpus& corpus, const Backbone& backbone, const TableLayout& layout,
+Table initial_table(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
                     Side side) {
-  const auto dtype = config.run.precision == "fp64" ? at::kDouble : at::kFloat;
-  Table table = make_random_table(layout, backbone.width(), dtype, static_cast<uint64_t>(config.run.seed), side);
+  const Vocabulary& vocabulary = arguments.corpus.vocabulary();
+  const Communicator& world = arguments.channels.world;
+  const TableLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
+  const auto dtype = arguments.run.precision == at::kDouble ? at::kDouble : at::kFloat;
+  Table table = make_random_table(layout, backbone.width(), dtype, arguments.run.seed, side);
   constexpr double kTableStd = 0.02;  // of make_random_table, METHOD.md §4
-  if (config.init.std != kTableStd) table.weight.mul_(config.init.std / kTableStd);
-  if (config.init.tables == "text_mean") {
-    table.weight.add_(centred_text_means(corpus, backbone.word_embedding().detach().cpu(), layout).to(dtype));
+  if (options.initial_std != kTableStd) table.weight.mul_(options.initial_std / kTableStd);
+  if (options.initial_tables == InitialTables::kTextMean) {
+    const at::Tensor words_ND = backbone.word_embedding().detach().cpu();
+    table.weight.add_(centred_text_means(arguments.corpus, words_ND, layout).to(dtype));
   }
-  if (config.run.table_precision == "bf16") round_to_bf16(table);
+  if (arguments.run.bf16_tables) round_to_bf16(table);
+  move_table(table, arguments.device, arguments.run.users_on_host);
   return table;
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/model/step/small_model.h"
+#include "tests/model/recommenders/cllm4rec/small_model.h"
 #include "tests/support/recording_communicator.h"
 #include "tests/support/thread_world.h"
 

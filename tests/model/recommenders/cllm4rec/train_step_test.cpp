@@ -1,4 +1,4 @@
-#include "model/step/train_step.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/model/step/small_model.h"
+#include "tests/model/recommenders/cllm4rec/small_model.h"
 #include "tests/support/gradient_sum.h"
 #include "tests/support/thread_world.h"
 
@@ -16,7 +16,7 @@ namespace {
 using namespace testing;
 
 struct History {
-  std::vector<StepLosses> losses;
+  std::vector<RecLosses> losses;
   at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
 };
 
@@ -29,9 +29,9 @@ History train(int world_size, const StepConfig& config, bool once_per_group) {
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
     for (int n = 0; n < 6; ++n) {
-      Batch batch = batch_of(n % 2 == 0 ? StepKind::kCollaborative : StepKind::kContent, comm.rank(), world_size);
+      RecBatch batch = batch_of(n % 2 == 0 ? StepKind::kCollaborative : StepKind::kContent, comm.rank(), world_size);
       batch.mr.once_per_group = once_per_group;
-      const StepLosses losses = step.run(batch, config);
+      const RecLosses losses = step.run(batch, config);
       if (comm.rank() == 0) run.losses.push_back(losses);
     }
     optimizer->flush(model.collaborative);
@@ -103,10 +103,10 @@ void with_step(Body&& body) {
 
 TEST(TrainStep, WithoutLambdaTheRegulariserIsReportedOnlyOnDemandAndMovesNothing) {
   with_step([](TrainStep& step, RecModel&) {
-    const Batch batch = batch_of(StepKind::kCollaborative, 0, 1);
+    const RecBatch batch = batch_of(StepKind::kCollaborative, 0, 1);
     kernels::RowGradient silent, reported;
     EXPECT_EQ(step.gradients(batch, {.lambda = 0}, silent).mr, 0);
-    const StepLosses losses = step.gradients(batch, {.lambda = 0, .report_mr = true}, reported);
+    const RecLosses losses = step.gradients(batch, {.lambda = 0, .report_mr = true}, reported);
     EXPECT_GT(losses.mr, 0);
     EXPECT_EQ(losses.loss, losses.lm);
     EXPECT_FALSE(reported.fixed_ND.defined());
@@ -119,7 +119,7 @@ TEST(TrainStep, GradientsEqualFiniteDifferences) {
                                    {StepKind::kCollaborative, ItemSoftmax::kSampled},
                                    {StepKind::kContent, ItemSoftmax::kSharded}}) {
     with_step([&](TrainStep& step, RecModel& model) {
-      const Batch batch = batch_of(kind, 0, 1);
+      const RecBatch batch = batch_of(kind, 0, 1);
       kernels::RowGradient gradients, unused;
       const StepConfig config{.lambda = 0.7, .item_softmax = form, .negatives = 3, .negative_key = 8};
       step.gradients(batch, config, gradients);
@@ -164,7 +164,7 @@ TEST(TrainStep, ATrainableBackboneGetsTheSumOverRanks) {
 
 TEST(TrainStep, RegularisingARowThatNoSequenceReadsIsAnError) {
   with_step([](TrainStep& step, RecModel&) {
-    Batch batch = batch_of(StepKind::kContent, 0, 1);
+    RecBatch batch = batch_of(StepKind::kContent, 0, 1);
     batch.mr.covered.push_back({kVocabulary.row_of(kVocabulary.item_token(3)), 0, 1});
     kernels::RowGradient unused;
     EXPECT_THROW(step.gradients(batch, {}, unused), c10::Error);
