@@ -61,7 +61,7 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!out) throw ConfigError("cannot write " + arguments.output + ": choose another --output");
   });
   const auto mine = share_of(users, *run.world);
-  const RankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .hide_training_only = false};
+  const RunRankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .mask = Mask::kEverything};
   rank_users(workspace, *run.world, mine, options, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
     nlohmann::ordered_json items = nlohmann::ordered_json::array();
     for (const ScoredItem& scored : ranked)

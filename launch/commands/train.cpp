@@ -37,7 +37,7 @@ struct TrainArguments {
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
   auto rows = evaluate_baselines(Corpus::open(config.run.corpus),
-                                 {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
+                                 {.metrics = {config.evaluation.recall_k, config.evaluation.ndcg_k}});
   write_baselines(config.run.dir, rows);
   std::printf("%s", metrics_table(rows, outcome.test).c_str());
   if (config.log.report) write_report(config.run.dir);

@@ -1,10 +1,9 @@
 #include "launch/run/ranker.h"
 
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 #include <cstdio>
 
+#include "model/errors.h"
 #include "model/evaluation/scoring.h"
 #include "model/kernels/rows.h"
 #include "model/step/encode.h"
@@ -12,71 +11,60 @@
 namespace cllm {
 namespace {
 
-/// Every rank must take part in as many blocks as the busiest has.
-int64_t agreed_blocks(Communicator& comm, size_t num_users, int64_t block) {
-  at::Tensor blocks = at::tensor({(static_cast<int64_t>(num_users) + block - 1) / block}, at::kLong);
-  comm.all_reduce(blocks, ReduceOp::kMax);
-  return blocks.item<int64_t>();
-}
+class PromptScorer : public Scorer {
+ public:
+  PromptScorer(Workspace& workspace, Communicator& comm, StepKind prompt)
+      : workspace_(workspace), prompt_(prompt),
+        items_(comm, table().layout.items(), table().items().to(table().compute_dtype())),
+        exchange_(comm, table().layout, table().weight.device(), kernels::row_kernels(table().weight.device())) {}
 
-std::vector<int32_t> hidden_items(const Corpus& corpus, int64_t user, bool training_only) {
-  std::vector<int32_t> out;
-  for (const Part part : {Part::kTrain, Part::kValidation, Part::kTest}) {
-    if (training_only && part != Part::kTrain) continue;
-    const auto items = corpus.items(user, part);
-    out.insert(out.end(), items.begin(), items.end());
+  std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override {
+    std::vector<int64_t> users;
+    std::vector<std::vector<int32_t>> masked;
+    for (const RankingQuery& query : queries) {
+      users.push_back(query.user);
+      masked.push_back(query.masked);
+    }
+    const Batch prompts = workspace_.sampler.ranking_prompts(users, prompt_);
+    return items_.top_items(encode(exchange_, *workspace_.model.backbone, table(), prompts), masked, k);
   }
-  std::sort(out.begin(), out.end());
-  return out;
-}
+
+ private:
+  const Table& table() const { return workspace_.model.collaborative; }
+
+  Workspace& workspace_;
+  StepKind prompt_;
+  ItemScorer items_;
+  RowExchange exchange_;
+};
 
 }  // namespace
 
-bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
-                const RankingSink& sink) {
-  const Table& table = workspace.model.collaborative;
-  const ItemScorer scorer(comm, table.layout.items(), table.items().to(table.compute_dtype()));
-  RowExchange exchange(comm, table.layout, table.weight.device(), kernels::row_kernels(table.weight.device()));
-  const int64_t block = workspace.config.evaluation.batch_users;
-  const int64_t blocks = agreed_blocks(comm, users.size(), block);
-  for (int64_t n = 0; n < blocks; ++n) {
-    if (options.leave && options.leave()) return false;
-    const size_t first = std::min(users.size(), static_cast<size_t>(n * block));
-    const auto mine = users.subspan(first, std::min(users.size() - first, static_cast<size_t>(block)));
-    const Batch prompts = workspace.sampler.ranking_prompts(mine, options.prompt);
-    const at::Tensor hidden_bD = encode(exchange, *workspace.model.backbone, table, prompts);
-    std::vector<std::vector<int32_t>> masked;
-    for (const int64_t user : mine) masked.push_back(hidden_items(workspace.corpus, user, options.hide_training_only));
-    const auto ranked = scorer.top_items(hidden_bD, masked, options.k);
-    for (size_t u = 0; u < mine.size(); ++u) sink(mine[u], ranked[u]);
-  }
-  return true;
+std::unique_ptr<Scorer> scorer_of(Workspace& workspace, Communicator& comm, StepKind prompt) {
+  return std::make_unique<PromptScorer>(workspace, comm, prompt);
 }
 
-std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const EvaluationOptions& options,
-                                       const PerUserSink& per_user) {
-  const Corpus& corpus = workspace.corpus;
-  std::vector<int64_t> users;  // neighbours in id go to different ranks, so that ranks finish together
-  for (int64_t user = comm.rank(); user < corpus.vocabulary().num_users; user += comm.world_size()) {
-    if (corpus.num_items(user, options.part) > 0) users.push_back(user);
-  }
-  MetricMean mean(options.metrics);
-  const RankingOptions ranking{options.metrics.longest(), options.prompt, true, options.leave};
-  const bool complete =
-      rank_users(workspace, comm, users, ranking, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
-        std::vector<int32_t> items;
-        for (const ScoredItem& scored : ranked) items.push_back(scored.item);
-        const auto held_out = corpus.items(user, options.part);
-        mean.add(items, held_out);
-        if (per_user) per_user(user, options.metrics.of_user(items, held_out));
-      });
-  if (!complete) return {};
-  mean.all_reduce(comm);
-  std::map<std::string, double> out;
-  const auto names = options.metrics.names();
-  const auto values = mean.values();
-  for (size_t n = 0; n < names.size(); ++n) out[names[n]] = values[n];
-  return out;
+void check_history(HistoryMode history) {
+  if (history != HistoryMode::kTrain)
+    throw ModelError("this model is fed training items only: evaluate it with history train");
+}
+
+bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users,
+                const RunRankingOptions& options,
+                const std::function<void(int64_t user, const std::vector<ScoredItem>& ranked)>& sink) {
+  const RankingOptions ranking{
+      .k = options.k, .mask = options.mask, .batch_users = workspace.config.evaluation.batch_users};
+  return rank_users(
+      *scorer_of(workspace, comm, options.prompt), workspace.corpus, comm, users, ranking,
+      [&](const RankingQuery& query, const std::vector<ScoredItem>& ranked) { sink(query.user, ranked); });
+}
+
+std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const RunEvaluationOptions& options) {
+  const EvaluationOptions evaluation{.part = options.part,
+                                     .metrics = options.metrics,
+                                     .batch_users = workspace.config.evaluation.batch_users,
+                                     .leave = options.leave};
+  return evaluate(*scorer_of(workspace, comm, options.prompt), workspace.corpus, comm, evaluation).values;
 }
 
 std::string format_metrics(const std::map<std::string, double>& metrics) {

@@ -1,50 +1,47 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "dist/communicator/communicator.h"
 #include "launch/run/workspace.h"
-#include "model/evaluation/ranking.h"
+#include "model/evaluation/evaluate.h"
 
 namespace cllm {
 
-/// Calls back for one user with its best items, best first.
-using RankingSink = std::function<void(int64_t user, const std::vector<ScoredItem>& ranked)>;
+using MetricChoice = MetricList;
 
-struct RankingOptions {
+/// The model of a workspace, asked by `prompt`, as a Scorer; its tables must be flushed. It is fed training items only
+/// (check_history). The workspace and `comm` live as long.
+std::unique_ptr<Scorer> scorer_of(Workspace& workspace, Communicator& comm, StepKind prompt);
+
+/// ModelError unless the model can be fed it.
+void check_history(HistoryMode history);
+
+struct RunRankingOptions {
   int64_t k = 100;
   StepKind prompt = StepKind::kRecommendation;
-  bool hide_training_only =
-      true;  // what a list leaves out: the training items (METHOD.md §7), or all known interactions
-  std::function<bool()> leave =
-      {};  // asked before every block; must say the same on all ranks. true ends the ranking early
+  Mask mask = Mask::kHistory;
 };
 
-/// Ranks all items for `users` (this rank's; ranks may bring different numbers) from the training history of each,
-/// block by block: there is never a users x items matrix. Tables must be flushed. `sink` is called in the order of
-/// `users`. False if it was left early. Collective.
-bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users, const RankingOptions& options,
-                const RankingSink& sink);
+/// rank_users() of the workspace's model. Collective.
+bool rank_users(Workspace& workspace, Communicator& comm, std::span<const int64_t> users,
+                const RunRankingOptions& options,
+                const std::function<void(int64_t user, const std::vector<ScoredItem>& ranked)>& sink);
 
-struct EvaluationOptions {
+struct RunEvaluationOptions {
   Part part = Part::kTest;
   StepKind prompt = StepKind::kRecommendation;
-  MetricChoice metrics = {};
+  MetricList metrics = MetricList({20, 40}, {100});
   std::function<bool()> leave = {};  // as in RankingOptions
 };
 
-/// Called on the rank that ranked the user, with values in the order of metrics.names().
-using PerUserSink = std::function<void(int64_t user, const std::vector<double>& values)>;
-
 /// Mean metrics of METHOD.md §7 over the users with items in `part`, the same on every rank, by name; none if it was
 /// left early. Collective.
-std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const EvaluationOptions& options,
-                                       const PerUserSink& per_user = {});
+std::map<std::string, double> evaluate(Workspace& workspace, Communicator& comm, const RunEvaluationOptions& options);
 
 /// "recall@20 .2512  recall@40 .3465  ndcg@100 .2244"
 std::string format_metrics(const std::map<std::string, double>& metrics);
