@@ -105,9 +105,7 @@ std::vector<std::vector<ScoredItem>> LanguageModel::top_items(std::span<const Ra
   return {};
 }
 
-void LanguageModel::export_model(const ExportFolder& folder) {
-  save_backbone((folder.dir / "backbone").string(), *backbone_);
-}
+void LanguageModel::save(const std::string& dir) const { save_backbone(dir, *backbone_); }
 
 double LanguageModel::flops(const StepInput& input, const StepSettings& /*settings*/) const {
   const Batch& batch = batch_of_input(input);
