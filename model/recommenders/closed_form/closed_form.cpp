@@ -6,8 +6,7 @@ namespace cllm {
 
 HostRanks::HostRanks(const OpenArguments& arguments)
     : own_(arguments.device.is_cpu() ? nullptr : arguments.channels.exchange.duplicate_on_host("rows on the host")),
-      comm_(own_ ? own_.get() : &arguments.channels.exchange),
-      levels_(own_ ? nullptr : arguments.levels) {}
+      comm_(own_ ? own_.get() : &arguments.channels.exchange), levels_(own_ ? nullptr : arguments.levels) {}
 
 RowExchange HostRanks::exchange(const TableLayout& layout) const {
   return levels_ != nullptr ? RowExchange(*levels_, layout) : RowExchange(*comm_, layout);
@@ -32,10 +31,7 @@ void sum_counts(Communicator& comm, const StepInput& input, StepLosses& losses) 
 }
 
 ClosedForm::ClosedForm(std::string name, const OpenArguments& arguments)
-    : corpus_(arguments.corpus),
-      ranks_(arguments),
-      name_(std::move(name)),
-      agreed_(arguments.agreed),
+    : corpus_(arguments.corpus), ranks_(arguments), name_(std::move(name)), agreed_(arguments.agreed),
       program_({"fit"}, {"fit"}, {{.validate_after = true, .streams = {{.task = 0, .num_steps = 1}}}}) {
   table_.layout = ranks_.layout(0, num_items());
 }

@@ -12,9 +12,9 @@ struct EaseOptions : ModelOptions {
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<EaseOptions>(*this); }
 };
 
-/// EASE^R (Steck, WWW 2019): min_B |X - X B|^2 + lambda |B|^2 with diag B = 0. With P = (X^T X + lambda)^-1 the solution
-/// is B_jk = -P_jk / P_kk, and the least value is sum_k (1 / P_kk - lambda); the loss is that per user. Table: rows of B,
-/// [J_r, J]. All ranks make the Gram matrix, rank 0 inverts it.
+/// EASE^R (Steck, WWW 2019): min_B |X - X B|^2 + lambda |B|^2 with diag B = 0. With P = (X^T X + lambda)^-1 the
+/// solution is B_jk = -P_jk / P_kk, and the least value is sum_k (1 / P_kk - lambda); the loss is that per user. Table:
+/// rows of B, [J_r, J]. All ranks make the Gram matrix, rank 0 inverts it.
 class Ease : public ClosedForm {
  public:
   Ease(const EaseOptions& options, const OpenArguments& arguments);

@@ -59,9 +59,8 @@ EaseText::EaseText(const EaseTextOptions& options, const OpenArguments& argument
 at::Tensor EaseText::text_matrix() const {
   std::optional<TextVectors> texts;
   agreed([&] { texts.emplace(corpus_, options_.text); });
-  at::Tensor C = gather_on_first_rank(ranks_.comm(), items(), [&](int64_t item, std::span<double> row) {
-    texts->add_gram_row(item, row);
-  });
+  at::Tensor C = gather_on_first_rank(ranks_.comm(), items(),
+                                      [&](int64_t item, std::span<double> row) { texts->add_gram_row(item, row); });
   agreed([&] {
     if (ranks_.comm().rank() != 0) return;
     C.diagonal().add_(options_.lambda_f);

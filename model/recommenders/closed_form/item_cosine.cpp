@@ -79,7 +79,7 @@ StepLosses ItemCosine::fit() {
   if (options_.neighbours > 0 && options_.neighbours < J) keep_neighbours();
   const double pairs = std::accumulate(count, count + J, 0.0), score = std::accumulate(sums, sums + J, 0.0);
   const double mean = pairs > 0 ? score / pairs : 0;
-  return {.loss = 1 - mean, .terms = {{"score", mean}}};
+  return {.loss = -mean, .terms = {{"score", mean}}};
 }
 
 void ItemCosine::keep_neighbours() {

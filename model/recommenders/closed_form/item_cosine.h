@@ -14,8 +14,9 @@ struct ItemCosineOptions : ModelOptions {
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<ItemCosineOptions>(*this); }
 };
 
-/// S_jk = G_jk / (sqrt(G_jj G_kk) + shrink), S_jj = 0, of which every column keeps its `neighbours` largest (ties to the
-/// lower row); scores x_u S. Table: rows of S, [J_r, J]. Its loss is 1 - mean score of the training pairs.
+/// S_jk = G_jk / (sqrt(G_jj G_kk) + shrink), S_jj = 0, of which every column keeps its `neighbours` largest (ties to
+/// the lower row); scores x_u S. Table: rows of S, [J_r, J]. Nothing is minimised; its loss is the mean score of the
+/// training pairs, negative.
 class ItemCosine : public ClosedForm {
  public:
   ItemCosine(const ItemCosineOptions& options, const OpenArguments& arguments);

@@ -27,8 +27,7 @@ Program program_of(const IalsOptions& options, int64_t validate_every) {
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     Segment segment;
     segment.epoch = epoch, segment.num_epochs = options.epochs;
-    segment.validate_after =
-        epoch + 1 == options.epochs || (validate_every > 0 && (epoch + 1) % validate_every == 0);
+    segment.validate_after = epoch + 1 == options.epochs || (validate_every > 0 && (epoch + 1) % validate_every == 0);
     segment.streams = {{.task = 1, .num_steps = 1}, {.task = 0, .num_steps = 1}};  // of equal streams the last is first
     segments.push_back(std::move(segment));
   }
@@ -47,17 +46,14 @@ void IalsOptions::describe(Settings& settings) {
   settings.push_back({"ials.epochs", &epochs, "passes over users and items", at_least(1)});
   settings.push_back({"ials.alpha0", &alpha0, "weight of all pairs, observed or not: .003 to 1", at_least(0)});
   settings.push_back({"ials.lambda", &lambda, "ridge: 5e-4 to .05 where nu is 1", at_least(1e-12)});
-  settings.push_back({"ials.nu", &nu, "how the ridge grows with the pairs of a row; 0: not (another range of lambda)",
-                      between(0, 1)});
-  settings.push_back({"ials.std", &std, "deviation of a start row's length: values are N(0, std^2 / width)",
-                      at_least(1e-12)});
+  settings.push_back(
+      {"ials.nu", &nu, "how the ridge grows with the pairs of a row; 0: not (another range of lambda)", between(0, 1)});
+  settings.push_back(
+      {"ials.std", &std, "deviation of a start row's length: values are N(0, std^2 / width)", at_least(1e-12)});
 }
 
 Ials::Ials(const IalsOptions& options, const OpenArguments& arguments)
-    : corpus_(arguments.corpus),
-      options_(options),
-      ranks_(arguments),
-      agreed_(arguments.agreed),
+    : corpus_(arguments.corpus), options_(options), ranks_(arguments), agreed_(arguments.agreed),
       program_(program_of(options, arguments.run.validate_every_epochs)) {
   const Vocabulary& sizes = corpus_.vocabulary();
   table_.layout = ranks_.layout(sizes.num_users, sizes.num_items);

@@ -12,7 +12,7 @@
 #include "tests/support/mpi_world.h"
 #include "tests/support/thread_world.h"
 
-namespace cllm {
+namespace cllm::closed_form_tests {
 namespace {
 
 using namespace testing;
@@ -32,7 +32,8 @@ struct Fit {
 
 Fit fit(const Model& line, const ModelOptions& options, Communicator& comm, TwoLevels* levels = nullptr) {
   const Channels channels(comm);
-  const auto model = line.open(options, {.corpus = shared_corpus(), .channels = channels, .levels = levels});
+  const auto model =
+      line.open(options, {.corpus = shared_corpus(), .channels = channels, .levels = levels, .agreed = {}});
   const double loss = run_program(*model).back().loss;
   return {model->top_items(training_queries(shared_corpus(), comm.rank(), comm.world_size()), 8), loss};
 }
@@ -50,7 +51,9 @@ void expect_same(const Fit& alone, const Fit& together, Communicator& comm, doub
     const auto& expected = alone.lists[static_cast<size_t>(users.begin(comm.rank())) + n];
     ASSERT_EQ(together.lists[n].size(), expected.size()) << name;
     for (size_t place = 0; place < expected.size(); ++place) {
-      if (tolerance == 0) EXPECT_EQ(together.lists[n][place], expected[place]) << name;
+      if (tolerance == 0) {
+        EXPECT_EQ(together.lists[n][place], expected[place]) << name;
+      }
       EXPECT_NEAR(together.lists[n][place].score, expected[place].score, tolerance) << name;
     }
   }
@@ -91,8 +94,8 @@ TEST(ClosedFormOnRanks, AllRanksRefuseWhatOneCannotHold) {
   EaseOptions options;
   options.memory_gib = 1e-5;
   const Channels channels(*comm);
-  EXPECT_THROW(Ease(options, {.corpus = shared_corpus(), .channels = channels}), ModelError);
+  EXPECT_THROW(Ease(options, {.corpus = shared_corpus(), .channels = channels, .agreed = {}}), ModelError);
 }
 
 }  // namespace
-}  // namespace cllm
+}  // namespace cllm::closed_form_tests

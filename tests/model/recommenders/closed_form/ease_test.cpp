@@ -5,8 +5,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/diag.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_inv.h>
 #include <ATen/ops/mm.h>
+
+#include <algorithm>
 
 #include "model/errors.h"
 #include "model/recommenders/closed_form/ease_text.h"
@@ -15,7 +18,7 @@
 #include "one_rank.h"
 #include "tests/model/recommenders/fitted.h"
 
-namespace cllm {
+namespace cllm::ease_tests {
 namespace {
 
 using namespace testing;
@@ -84,7 +87,9 @@ TEST_F(EaseTest, ListsAreThoseOfTheRowTimesTheWeights) {
       const ScoredItem& entry = lists[user][n];
       EXPECT_NEAR(entry.score, scores[static_cast<int64_t>(user)][entry.item].item<double>(), 1e-12);
       EXPECT_FALSE(std::ranges::binary_search(queries[user].masked, entry.item));
-      if (n > 0) EXPECT_FALSE(entry < lists[user][n - 1]);
+      if (n > 0) {
+        EXPECT_FALSE(entry < lists[user][n - 1]);
+      }
     }
   }
 }
@@ -107,7 +112,7 @@ TEST_F(EaseTest, MoreItemsThanMemoryAreRefusedWithTheBytesAndTheItems) {
 TEST_F(EaseTest, MemoryIsThatOfAllRanksOfAHostAndAllRanksRefuse) {
   run_ranks(3, [](Communicator& comm) {
     const Channels channels(comm);
-    const OpenArguments arguments{.corpus = corpus(), .channels = channels};
+    const OpenArguments arguments{.corpus = corpus(), .channels = channels, .agreed = {}};
     MemoryNeed need{"m", 7, comm.rank() == 1 ? 3000 : 0, 4000.0 / (1 << 30), "", ""};
     EXPECT_NO_THROW(require_memory(arguments, comm, need));
     need.bytes += 1000;  // 6,000 together
@@ -173,11 +178,11 @@ TEST_F(EaseTest, TextsOfUsersAndOfPairsAreNoTextsOfItems) {
   // Items whose input places differ by 9 have the same text (small_corpus.h), whatever was written about pairs.
   for (int64_t a = 0; a < kSmallItems; ++a) {
     for (int64_t b = 0; b < kSmallItems; ++b) {
-      if (corpus().item_input_order(a) % 9 == corpus().item_input_order(b) % 9)
-        EXPECT_NEAR(gram[a][b].item<double>(), 1, 1e-12) << a << " " << b;
+      if (corpus().item_input_order(a) % 9 != corpus().item_input_order(b) % 9) continue;
+      EXPECT_NEAR(gram[a][b].item<double>(), 1, 1e-12) << a << " " << b;
     }
   }
 }
 
 }  // namespace
-}  // namespace cllm
+}  // namespace cllm::ease_tests

@@ -10,7 +10,7 @@ template <typename M>
 struct OneRank {
   template <typename Options>
   OneRank(const Corpus& corpus, const Options& options, RunOptions run = {})
-      : model(options, {.corpus = corpus, .channels = channels, .run = run}) {}
+      : model(options, {.corpus = corpus, .channels = channels, .run = run, .agreed = {}}) {}
 
   ThreadCommunicator comm{std::make_shared<SharedWorld>(1), 0};
   Channels channels{comm};

@@ -7,12 +7,13 @@
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/mm.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/model/recommenders/closed_form/one_rank.h"
 #include "tests/model/recommenders/fitted.h"
 
-namespace cllm {
+namespace cllm::ials_tests {
 namespace {
 
 using namespace testing;
@@ -75,8 +76,8 @@ TEST_F(IalsTest, AHalfEpochSolvesEveryUserExactlyAgainstAllPairs) {
   for (int64_t user = 0; user < kSmallUsers; ++user) {
     const at::Tensor x = X[user];
     const double ridge = options.lambda * (x.sum().item<double>() + options.alpha0 * kSmallItems);
-    const at::Tensor system = options.alpha0 * H.t().mm(H) + (H * x.unsqueeze(1)).t().mm(H) +
-                              ridge * at::eye(options.width, at::kDouble);
+    const at::Tensor system =
+        options.alpha0 * H.t().mm(H) + (H * x.unsqueeze(1)).t().mm(H) + ridge * at::eye(options.width, at::kDouble);
     const at::Tensor expected = at::linalg_solve(system, (H * x.unsqueeze(1)).sum(0));
     EXPECT_LT((table.users()[user] - expected).abs().max().item<double>(), 1e-9) << user;
   }
@@ -124,4 +125,4 @@ TEST_F(IalsTest, ValidationComesAsOftenAsAskedAndAtTheEnd) {
 }
 
 }  // namespace
-}  // namespace cllm
+}  // namespace cllm::ials_tests
