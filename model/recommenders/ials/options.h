@@ -11,7 +11,7 @@ namespace cllm {
 /// .05.
 struct IalsOptions : ModelOptions {
   int64_t width = 64, epochs = 16;
-  double alpha0 = 0.1, lambda = 0.003, nu = 1, std = 0.1;
+  double alpha0 = 0.1, lambda = 0.03, nu = 1, std = 0.1;
 
   void describe(Settings& settings) override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<IalsOptions>(*this); }
