@@ -9,7 +9,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/run/baselines.h"
+#include "launch/output/baselines.h"
 #include "launch/run/start_print.h"
 
 namespace cllm {

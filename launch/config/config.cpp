@@ -11,8 +11,8 @@
 #include <set>
 #include <sstream>
 
+#include "launch/config/text.h"
 #include "launch/failures/errors.h"
-#include "launch/output/text.h"
 #include "model/recommenders/registry.h"
 
 namespace cllm {

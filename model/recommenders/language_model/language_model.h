@@ -40,6 +40,6 @@ class LanguageModel : public Recommender {
   NonFinite non_finite_ = NonFinite::kNone;
 };
 
-std::unique_ptr<Recommender> open_language_model(const ModelOptions& options, const OpenArguments& arguments);
+Model language_model();
 
 }  // namespace cllm
