@@ -32,10 +32,11 @@ at::Tensor diagonal_of_product(const at::Tensor& A_JJ, const at::Tensor& C_JJ) {
 void EaseTextOptions::describe(Settings& settings) {
   settings.push_back({"ease_text.lambda_x", &lambda_x, "ridge of the item-item weights", at_least(0)});
   settings.push_back({"ease_text.lambda_f", &lambda_f, "ridge of the weights between texts", at_least(1e-6)});
-  settings.push_back({"ease_text.lambda_e", &lambda_e,
-                      "how strongly the weights are drawn to those between texts; lambda_x + lambda_e is as EASE's "
-                      "lambda",
-                      at_least(1e-6)});
+  settings.push_back(
+      {"ease_text.lambda_e", &lambda_e,
+       "how strongly the weights are drawn to those between texts: much for short texts, little for long ones; "
+       "lambda_x + lambda_e is as EASE's lambda",
+       at_least(1e-6)});
   settings.push_back(
       {"ease_text.words", &text.words, "words that are kept, the most frequent ones; 0: all", at_least(0)});
   settings.push_back({"ease_text.largest_share", &text.largest_share,

@@ -6,7 +6,7 @@
 namespace cllm {
 
 struct EaseTextOptions : ModelOptions {
-  double lambda_x = 100, lambda_f = 10, lambda_e = 150;
+  double lambda_x = 50, lambda_f = 5, lambda_e = 150;
   TextVectorOptions text;
   double memory_gib = 0;
 
