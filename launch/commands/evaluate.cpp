@@ -12,6 +12,7 @@
 #include "launch/run/baselines.h"
 #include "launch/run/ranker.h"
 #include "launch/run/start_print.h"
+#include "model/errors.h"
 
 namespace cllm {
 namespace {
@@ -45,6 +46,16 @@ class PerUserFile {
   const Corpus& corpus_;
   std::vector<std::string> names_;
 };
+
+/// "" or why it is none, as CLI11 wants it.
+std::string problem_of_metric(const std::string& name) {
+  try {
+    parse_metric(name, "metrics");
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "";
+}
 
 EvaluationOptions options_of(const EvaluateArguments& arguments, const RunConfig& config) {
   const bool cut_offs = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
@@ -118,7 +129,8 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   command->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(problem_of_metric);
   command->add_option("--history", arguments->history, "What the model is fed: train | train+validation")
       ->check(CLI::IsMember({"train", "train+validation"}))
       ->capture_default_str();
