@@ -11,6 +11,7 @@
 #include "launch/failures/exit_codes.h"
 #include "launch/output/baselines.h"
 #include "launch/run/start_print.h"
+#include "model/errors.h"
 
 namespace cllm {
 namespace {
@@ -44,6 +45,16 @@ class PerUserFile {
   const Corpus& corpus_;
   std::vector<std::string> names_;
 };
+
+/// "" or why it is none, as CLI11 wants it.
+std::string problem_of_metric(const std::string& name) {
+  try {
+    parse_metric(name, "metrics");
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "";
+}
 
 /// Those of the run, where the command line says nothing else.
 EvaluationOptions options_of(const EvaluateArguments& arguments, const RunConfig& config) {
@@ -116,12 +127,21 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  command->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
+  command
+      ->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
+<<<<<<< HEAD
       ->delimiter(',');
   command
       ->add_option("--history", arguments->history,
                    "What the model is fed: train | train+validation; default: the run's")
       ->check(CLI::IsMember({"train", "train+validation"}));
+=======
+      ->delimiter(',')
+      ->check(problem_of_metric);
+  command->add_option("--history", arguments->history, "What the model is fed: train | train+validation")
+      ->check(CLI::IsMember({"train", "train+validation"}))
+      ->capture_default_str();
+>>>>>>> 388fcefeddca11a3642738ad7260adfb42c8cb7e
   command
       ->add_option("--mask", arguments->mask,
                    "What no list holds: history (what the model is fed) | known (train and validation) | none; "

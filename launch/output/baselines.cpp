@@ -85,9 +85,9 @@ MetricValues measure(const Corpus& corpus, const BaselineOptions& options, const
     const auto held_out = corpus.items(user, options.part);
     if (held_out.empty()) continue;
     const RankingQuery query = make_query(corpus, user, options.history, mask_at(options.part, options.mask));
+    const auto lists = scorer.top_items({&query, 1}, options.metrics.longest());
     std::vector<int32_t> ranked;
-    for (const ScoredItem& scored : scorer.top_items({&query, 1}, options.metrics.longest()).front())
-      ranked.push_back(scored.item);
+    for (const ScoredItem& scored : lists.front()) ranked.push_back(scored.item);
     mean.add(ranked, held_out);
   }
   MetricValues out;

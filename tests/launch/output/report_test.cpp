@@ -9,9 +9,9 @@
 
 #include "launch/config/config.h"
 #include "launch/output/append_file.h"
+#include "launch/output/baselines.h"
 #include "launch/output/metrics.h"
 #include "launch/output/svg_chart.h"
-#include "launch/output/baselines.h"
 
 namespace cllm {
 namespace {
