@@ -129,19 +129,12 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
       ->check(CLI::PositiveNumber);
   command
       ->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
-<<<<<<< HEAD
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(problem_of_metric);
   command
       ->add_option("--history", arguments->history,
                    "What the model is fed: train | train+validation; default: the run's")
       ->check(CLI::IsMember({"train", "train+validation"}));
-=======
-      ->delimiter(',')
-      ->check(problem_of_metric);
-  command->add_option("--history", arguments->history, "What the model is fed: train | train+validation")
-      ->check(CLI::IsMember({"train", "train+validation"}))
-      ->capture_default_str();
->>>>>>> 388fcefeddca11a3642738ad7260adfb42c8cb7e
   command
       ->add_option("--mask", arguments->mask,
                    "What no list holds: history (what the model is fed) | known (train and validation) | none; "

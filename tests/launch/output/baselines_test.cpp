@@ -1,4 +1,4 @@
-#include "launch/run/baselines.h"
+#include "launch/output/baselines.h"
 
 #include <gtest/gtest.h>
 
