@@ -143,7 +143,27 @@ std::string metrics_table(const Records& records, const std::map<std::string, Me
   return "<h2>Test metrics</h2><div class=table><table>" + html + "</table></div>\n";
 }
 
-/// Names that end in _per_s are averaged over a stage's records, other names that end in _s are summed.
+/// What a timing value is, by its name.
+struct Unit {
+  bool summed = false;  // over a stage's records; others are averaged
+  size_t suffix = 0;    // of the name, that says the unit
+  std::string (*text)(double value) = nullptr;
+};
+
+Unit unit_of(const std::string& name) {
+  const auto share = [](double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f %%", 100 * value);
+    return std::string(text);
+  };
+  if (name.ends_with("_per_s")) return {false, 6, [](double value) { return format_count(value) + " /s"; }};
+  if (name.ends_with("_bytes")) return {false, 0, [](double value) { return format_count(value) + "B per step"; }};
+  if (name.ends_with("exposed_communication") || name.ends_with("mfu")) return {false, 0, share};
+  if (name.ends_with("_s")) return {true, 2, format_duration};
+  if (name.ends_with("seconds")) return {true, 0, format_duration};
+  return {false, 0, [](double value) { return four_decimals(value); }};
+}
+
 std::string timing_table(const Records& timing) {
   std::string html;
   for (const auto& stage : stages_of(timing)) {
@@ -157,12 +177,11 @@ std::string timing_table(const Records& timing) {
       }
     }
     for (const auto& [name, sum] : sums) {
-      const bool rate = name.ends_with("_per_s");
-      const std::string value =
-          rate ? format_count(sum.first / static_cast<double>(sum.second)) + " /s" : format_duration(sum.first);
-      std::string what = name.substr(0, name.size() - (rate ? 6 : name.ends_with("_s") ? 2 : 0));
+      const Unit unit = unit_of(name);
+      std::string what = name.substr(0, name.size() - unit.suffix);
       std::ranges::replace(what, '_', ' ');
-      html += table_row({readable(stage), what, value}, "td");
+      const double value = unit.summed ? sum.first : sum.first / static_cast<double>(sum.second);
+      html += table_row({readable(stage), what, unit.text(value)}, "td");
     }
   }
   if (html.empty()) return "";

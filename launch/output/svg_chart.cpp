@@ -40,10 +40,12 @@ Series thinned(const Series& in) {
   return out;
 }
 
-/// A range that is never empty: one flat line gets room above and below.
-void widen(double& low, double& high, double margin) {
-  if (high <= low) {
-    const double room = low == 0 ? 1 : 0.1 * std::abs(low);
+/// A range that is never empty, and at least a tenth of its values wide if `steady`: a curve that hardly moves looks
+/// flat, its noise does not fill the chart.
+void widen(double& low, double& high, double margin, bool steady) {
+  const double largest = std::max(std::abs(low), std::abs(high));
+  const double least = steady || high <= low ? (largest == 0 ? 2 : 0.1 * largest) : 0;
+  if (const double room = (least - (high - low)) / 2; room > 0) {
     low -= room;
     high += room;
   }
@@ -63,8 +65,8 @@ Frame frame_of(const std::vector<Series>& series) {
       frame.y_high = std::max(frame.y_high, y);
     }
   }
-  widen(frame.x_low, frame.x_high, 0);
-  widen(frame.y_low, frame.y_high, 0.04);
+  widen(frame.x_low, frame.x_high, 0, /*steady=*/false);
+  widen(frame.y_low, frame.y_high, 0.04, /*steady=*/true);
   return frame;
 }
 
