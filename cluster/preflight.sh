@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Is this allocation fit for a long run? Run it where the training will run, before it:
-#   srun or mpirun form:  cluster/preflight.sh [--ranks N] [--dir RUN_FOLDER] [--hosts a,b,...]      (inside an sbatch or salloc: no options)
-# Checks the hosts, their clocks, GPUs when there are any, the shared file system (rename, fsync, visibility, latency) and the network (a
+#   srun or mpirun form:  cluster/preflight.sh [--ranks N] [--dir RUN_FOLDER] [--hosts a,b,...]      (inside an sbatch
+#                         or salloc: no options)
+# Checks the hosts, their clocks, GPUs when there are any, the shared file system (rename, fsync, visibility, latency)
+# and the network (a
 # small training run with all ranks). Prints a table; exit status 0: fit, 1: a check failed, 64: bad arguments.
 set -uo pipefail
 ranks=${SLURM_NTASKS:-2}
@@ -27,7 +29,8 @@ run=(mpirun --bind-to none --mca orte_base_help_aggregate 1)
 failed=0
 row() { printf '%-12s %-7s %s\n' "$1" "$2" "$3"; [ "$2" != FAILED ] || failed=1; }
 
-# --- hosts and clocks: every rank says its host and the time; the spread includes the start of the ranks, so the slack is generous ----
+# --- hosts and clocks: every rank says its host and the time; the spread includes the start of the ranks, so the slack
+# is generous
 check_hosts() {
   local said
   # shellcheck disable=SC2016  # the ranks expand it
@@ -46,7 +49,7 @@ check_hosts() {
   fi
 }
 
-# --- GPUs: none is no failure; a sick one is ------------------------------------------------------------------------------------------
+# --- GPUs: none is no failure; a sick one is
 check_gpus() {
   if ! command -v nvidia-smi >/dev/null; then row gpus none "no nvidia-smi on $(hostname -s): a CPU run"; return; fi
   local listed errors
@@ -59,7 +62,7 @@ check_gpus() {
   [ -z "$errors" ] || row gpus FAILED "uncorrected memory errors: $(tr '\n' ' ' <<<"$errors"); drain the host"
 }
 
-# --- file system: what a commit needs: write, fsync, rename a folder, fsync the parent, and the other hosts see it ---------------------
+# --- file system: what a commit needs: write, fsync, rename a folder, fsync the parent, and the other hosts see it
 check_files() {
   local probe=$dir/preflight-$$ took
   if ! mkdir -p "$probe/a.tmp" 2>/dev/null; then row files FAILED "cannot write in $dir"; return; fi
@@ -76,7 +79,7 @@ check_files() {
   rm -rf "$probe"
 }
 
-# --- network and program: a small run of everything that training does, all ranks, with a deadline -------------------------------------
+# --- network and program: a small run of everything that training does, all ranks, with a deadline
 check_program() {
   local scratch=$dir/preflight-run-$$ start=$SECONDS
   mkdir -p "$scratch"

@@ -110,7 +110,8 @@ class Disk:
                 (where / name).write_bytes(bytes(node.data) if keeps("data") else node.synced)
 
 
-# What survives of what was not synced. "all": the process was killed, the power stayed. "names": a journal that orders names before data.
+# What survives of what was not synced. "all": the process was killed, the power stayed. "names": a journal that orders
+# names before data.
 MODES = {"all": lambda rng: lambda kind: True, "nothing": lambda rng: lambda kind: False, "names": lambda rng: lambda kind: kind == "names",
          "some": lambda rng: lambda kind: rng.random() < 0.5}
 
@@ -174,7 +175,8 @@ def ordered(world, folder, rng):
     return Outcome(True)
 
 
-# What a run may write besides its own folder: MPI's session folder and shared memory, devices, files that are memory without a name.
+# What a run may write besides its own folder: MPI's session folder and shared memory, devices, files that are memory
+# without a name.
 ELSEWHERE = re.compile(r"/(dev/|proc/|tmp/ompi\.|memfd:)")
 
 

@@ -1,10 +1,14 @@
 // For LD_PRELOAD: lets chosen system calls fail, and records every change that the program makes to the file system.
 //   CLLM_SHIM_UNDER=/folder          concerns only paths below it
-//   CLLM_SHIM_FAIL=fsync:EIO:3       the third fsync fails with EIO; "3+": all later ones too; "write:short:3" writes half
+//   CLLM_SHIM_FAIL=fsync:EIO:3       the third fsync fails with EIO; "3+": all later ones too; "write:short:3" writes
+//                                    half
 //   CLLM_SHIM_SIGNAL=10              the program gets that signal before its main()
-//   CLLM_SHIM_LOG=/file              /file.PID: one line per change that was made, fields parted by tabs, in order; behind a write its bytes
-// Calls: open (that writes or creates), write, fsync, close, rename, link, unlink, mkdir, truncate. The system is called directly, so nothing
-// here depends on which variant of a function the program, libstdc++ or HDF5 uses. What stdio writes is not seen, only that it opens.
+//   CLLM_SHIM_LOG=/file              /file.PID: one line per change that was made, fields parted by tabs, in order;
+//                                    behind a write its bytes
+// Calls: open (that writes or creates), write, fsync, close, rename, link, unlink, mkdir, truncate. The system is
+// called directly, so nothing
+// here depends on which variant of a function the program, libstdc++ or HDF5 uses. What stdio writes is not seen, only
+// that it opens.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A Slurm cluster of two virtual nodes (n1, n2) on this machine, in one folder: own munge key, own ports, own state. Sourced by run.
+# A Slurm cluster of two virtual nodes (n1, n2) on this machine, in one folder: own munge key, own ports, own state.
+# Sourced by run.
 #   cluster_start FOLDER   cluster_stop   node_start NAME   node_kill NAME
 # Every process that it starts has its id in FOLDER/*.pid and is ended by it. No file outside FOLDER is touched.
 
@@ -90,7 +91,8 @@ node_kill() {
   kill -KILL "$slurmd" $(steps_of "$1") 2>/dev/null || true
 }
 
-# Ids of the step daemons of a node and of all their descendants. Step daemons are named "slurmstepd: [JOB.STEP]" and keep the
+# Ids of the step daemons of a node and of all their descendants. Step daemons are named "slurmstepd: [JOB.STEP]" and
+# keep the
 # spool folder of their node open.
 steps_of() {  # NODE
   local pid
