@@ -80,7 +80,8 @@ int pretrain(CommandContext& context, PretrainArguments arguments) {
     const StepLosses losses = train_step.gradients(batch, config, none);
     adam.clip_gradients(arguments.clip);
     adam.step(rate_at(arguments, step, steps));
-    if (world->rank() == 0) progress.step({losses.loss, losses.lm, 0, losses.num_sequences, losses.num_tokens}, "");
+    if (world->rank() == 0)
+      progress.step({"", losses.loss, {{"lm", losses.lm}}, losses.num_sequences, losses.num_tokens}, "");
   }
   if (world->rank() == 0) progress.finish();
   const double held_out = train_step.gradients(blocks->held_out(world->rank(), world->world_size()), config, none).lm;

@@ -340,7 +340,11 @@ void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& lo
   SegmentSums& sums = cursor_.sums;
   sums = {sums.loss + losses.loss, sums.lm + losses.lm, sums.mr + losses.mr, sums.steps + 1};
   if (!progress_) return;
-  progress_->step({losses.loss, losses.lm, losses.mr, losses.num_sequences, losses.num_tokens},
+  progress_->step({std::string(name_of(kind)),
+                   losses.loss,
+                   {{"lm", losses.lm}, {"mr", losses.mr}},
+                   losses.num_sequences,
+                   losses.num_tokens},
                   where(config_, segment, kind),
                   of_segment_.brief(workspace_.limits, workspace_.device.is_cpu() || config_.log.trace));
   if (cursor_.global_step % config_.log.every_steps != 0) return;
