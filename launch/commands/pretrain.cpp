@@ -7,6 +7,7 @@
 #include "launch/failures/exit_codes.h"
 #include "launch/output/progress.h"
 #include "launch/run/connect.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/recommenders/language_model/text_blocks.h"
 #include "model/step/train_step.h"

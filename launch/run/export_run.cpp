@@ -1,7 +1,5 @@
 #include "launch/run/export_run.h"
 
-#include <ATen/ops/from_file.h>
-
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -10,7 +8,7 @@
 #include "dist/rows/gather_rows.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
-#include "model/backbones/load_backbone.h"
+#include "model/backbones/file_tensor.h"
 #include "model/backbones/safetensors.h"
 
 namespace cllm {
@@ -19,24 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kBlockRows = 65536;
-
-/// A tensor whose memory is a scratch file: tables of any size can be put together and written without as much memory.
-class FileTensor {
- public:
-  FileTensor(const fs::path& path, int64_t rows, int64_t width, at::ScalarType dtype)
-      : path_(path), tensor_(at::from_file(path.string(), /*shared=*/true, rows * width, dtype).view({rows, width})) {}
-  ~FileTensor() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  FileTensor(const FileTensor&) = delete;
-  FileTensor& operator=(const FileTensor&) = delete;
-  const at::Tensor& tensor() const { return tensor_; }
-
- private:
-  fs::path path_;
-  at::Tensor tensor_;
-};
 
 /// One table as a whole on rank 0, in fp32; the other ranks only send their rows.
 std::unique_ptr<FileTensor> assemble(Communicator& comm, const RowPartition& partition, const at::Tensor& local_rows,
@@ -79,18 +59,7 @@ void write_ids(const fs::path& path, int64_t count, RawId&& raw_id) {
 /// their tokens.
 void write_recllm(const Workspace& workspace, const at::Tensor& users_ID, const at::Tensor& items_JD,
                   const fs::path& dir) {
-  const auto& backbone = dynamic_cast<const Gpt2&>(*workspace.model.backbone);
-  Gpt2Config config = backbone.config();
-  const int64_t N = config.num_words, I = users_ID.size(0), J = items_JD.size(0);
-  config.num_words = N + I + J;
-  const FileTensor embedding(dir / "embedding.scratch", N + I + J, config.width, at::kFloat);
-  embedding.tensor().narrow(0, 0, N).copy_(backbone.word_embedding().detach());
-  embedding.tensor().narrow(0, N, I).copy_(users_ID);
-  embedding.tensor().narrow(0, N + I, J).copy_(items_JD);
-  Gpt2::Parameters parameters = backbone.parameters();
-  for (auto& [name, tensor] : parameters)
-    tensor = name == "wte.weight" ? embedding.tensor() : tensor.detach().to(at::kFloat);
-  save_backbone(dir.string(), Gpt2(config, std::move(parameters), {}));
+  workspace.model.backbone->save(dir.string(), {users_ID, items_JD});
   save_with_id_tokens(Tokenizer::load(workspace.corpus.tokenizer_dir()), workspace.vocabulary(), dir);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "launch/config/config.h"
-#include "model/backbones/backbone.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/recommenders/cllm4rec/sampler.h"
 #include "model/step/train_step.h"
 

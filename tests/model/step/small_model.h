@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "data/random.h"
+#include "model/errors.h"
 #include "model/step/train_step.h"
 
 namespace cllm::testing {
@@ -45,6 +46,8 @@ class TokenwiseBackbone : public Backbone {
     words_.set_requires_grad(trainable);
     mix_.set_requires_grad(trainable);
   }
+  double flops(double tokens, double) const override { return 2 * tokens * static_cast<double>(mix_.numel()); }
+  void save(const std::string&, const std::vector<at::Tensor>&) const override { throw ModelError("has no files"); }
 
  private:
   at::Tensor words_ = at::empty({kWords, kWidth}, at::kDouble), mix_ = at::empty({kWidth, kWidth}, at::kDouble);
