@@ -2,8 +2,8 @@
 """Lines over 120 columns, functions over 60 lines, files over 300, folders over 25 files, in what git tracks.
 
 What tests/lint_known lists ("kind name number") may be as large as it says there and no larger; an entry that could be
-smaller, or is not needed any more, is an offence too, so the list only shrinks (`tests/lint --known` writes it again and
-refuses to let it grow). Generated files (the fuzzers' corpus, golden values) do not count.
+smaller, or is not needed any more, is an offence too, so the list only shrinks (`tests/lint --known` writes it again
+and refuses to let it grow). Generated files (the fuzzers' corpus, golden values) do not count.
 """
 import collections
 import os
@@ -68,7 +68,8 @@ def main():
     for (kind, name), number in sorted(worse.items()):
         limits = {"columns": f"lines over {COLUMNS} columns", "function": f"lines, at most {FUNCTION}",
                   "file": f"lines, at most {FILE}", "folder": f"files, at most {FOLDER}"}
-        print(f"{name}: {number} {limits[kind]}" + (f" (known: {known[kind, name]})" if (kind, name) in known else ""))
+        listed = f" (known: {known[kind, name]})" if (kind, name) in known else ""
+        print(f"{name}: {number} {limits[kind]}{listed}")
     if "--known" in sys.argv[1:]:
         if worse and known:
             sys.exit("tests/lint_known may only shrink: mend what is named above")
