@@ -1,6 +1,7 @@
 #include "launch/output/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -143,45 +144,43 @@ std::string metrics_table(const Records& records, const std::map<std::string, Me
   return "<h2>Test metrics</h2><div class=table><table>" + html + "</table></div>\n";
 }
 
-/// What a timing value is, by its name.
-struct Unit {
-  bool summed = false;  // over a stage's records; others are averaged
-  size_t suffix = 0;    // of the name, that says the unit
-  std::string (*text)(double value) = nullptr;
+/// The mean or total of a quantity of timing.jsonl as people read it. What it is says its name: rates, bytes and shares
+/// are means over a stage's records, times are totals.
+struct Timing {
+  std::string what, value;
 };
 
-Unit unit_of(const std::string& name) {
-  const auto share = [](double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f %%", 100 * value);
-    return std::string(text);
-  };
-  if (name.ends_with("_per_s")) return {false, 6, [](double value) { return format_count(value) + " /s"; }};
-  if (name.ends_with("_bytes")) return {false, 0, [](double value) { return format_count(value) + "B per step"; }};
-  if (name.ends_with("exposed_communication") || name.ends_with("mfu")) return {false, 0, share};
-  if (name.ends_with("_s")) return {true, 2, format_duration};
-  if (name.ends_with("seconds")) return {true, 0, format_duration};
-  return {false, 0, [](double value) { return four_decimals(value); }};
+Timing readable_timing(const std::string& name, double sum, int64_t count) {
+  const double mean = sum / static_cast<double>(count);
+  const auto without = [&](size_t ending) { return name.substr(0, name.size() - ending); };
+  Timing out{name, format_number(mean)};
+  if (name.ends_with("_per_s"))
+    out = {without(6), format_count(mean) + " /s"};
+  else if (name.ends_with("_bytes"))
+    out = {name, format_count(mean) + "B per step"};
+  else if (name.ends_with("_s"))
+    out = {without(2), format_duration(sum)};
+  else if (name == "mfu" || name.starts_with("exposed"))
+    out.value = format_number(std::round(1000 * mean) / 10) + " %";
+  std::ranges::replace(out.what, '_', ' ');
+  return out;
 }
 
 std::string timing_table(const Records& timing) {
   std::string html;
   for (const auto& stage : stages_of(timing)) {
-    std::map<std::string, std::pair<double, int64_t>> sums;
+    std::map<std::pair<std::string, std::string>, std::pair<double, int64_t>> sums;  // by event and name
     for (const auto& record : timing) {
       if (record.stage != stage) continue;
       for (const auto& [name, value] : record.values) {
-        auto& [sum, count] = sums[record.event + " " + name];
+        auto& [sum, count] = sums[{record.event, name}];
         sum += value;
         ++count;
       }
     }
-    for (const auto& [name, sum] : sums) {
-      const Unit unit = unit_of(name);
-      std::string what = name.substr(0, name.size() - unit.suffix);
-      std::ranges::replace(what, '_', ' ');
-      const double value = unit.summed ? sum.first : sum.first / static_cast<double>(sum.second);
-      html += table_row({readable(stage), what, unit.text(value)}, "td");
+    for (const auto& [key, sum] : sums) {
+      const Timing row = readable_timing(key.second, sum.first, sum.second);
+      html += table_row({readable(stage), key.first + " " + row.what, row.value}, "td");
     }
   }
   if (html.empty()) return "";

@@ -1,13 +1,12 @@
 #include "launch/run/export_run.h"
 
-#include <ATen/ops/from_file.h>
-
 #include <cstdio>
 #include <fstream>
 
 #include "dist/rows/gather_rows.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
+#include "model/backbones/file_tensor.h"
 #include "model/backbones/safetensors.h"
 
 namespace cllm {
@@ -16,24 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kBlockRows = 65536;
-
-/// A tensor whose memory is a scratch file: tables of any size can be put together and written without as much memory.
-class FileTensor {
- public:
-  FileTensor(const fs::path& path, int64_t rows, int64_t width, at::ScalarType dtype)
-      : path_(path), tensor_(at::from_file(path.string(), /*shared=*/true, rows * width, dtype).view({rows, width})) {}
-  ~FileTensor() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  FileTensor(const FileTensor&) = delete;
-  FileTensor& operator=(const FileTensor&) = delete;
-  const at::Tensor& tensor() const { return tensor_; }
-
- private:
-  fs::path path_;
-  at::Tensor tensor_;
-};
 
 /// One table as a whole on rank 0, in fp32; the other ranks only send their rows.
 std::unique_ptr<FileTensor> assemble(Communicator& comm, const RowPartition& partition, const at::Tensor& local_rows,

@@ -31,6 +31,8 @@ class Gpt2 : public Backbone {
   const at::Tensor& text_head() const override { return text_head_; }
   Parameters parameters() const override { return parameters_; }
   void set_trainable(bool trainable) override;
+  double flops(double tokens, double pairs) const override;
+  void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override;
 
  private:
   struct Block;

@@ -1,7 +1,6 @@
 #include <cstdio>
 
 #include "data/text/tokenizer.h"
-#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/graphed_backbone.h"
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
@@ -41,7 +40,7 @@ SamplerOptions sampler_options(const Cllm4recOptions& options, uint64_t seed, in
 }
 
 /// Before anything large is read. Local.
-Gpt2Config check_backbone(const Cllm4recOptions& options, const OpenArguments& arguments) {
+BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments& arguments) {
   if (options.backbone.empty()) {
     throw OptionError("run.backbone is not set: name a Hugging Face folder with config.json");
   }
@@ -52,7 +51,7 @@ Gpt2Config check_backbone(const Cllm4recOptions& options, const OpenArguments& a
                       " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", "
                       "run.train_backbone = false and --device=cuda, or run.graph_tokens = 0");
   }
-  const Gpt2Config sizes = read_gpt2_config(options.backbone);
+  const BackboneShape sizes = read_shape(options.backbone);
   constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
   if (!arguments.device.is_cpu() && sizes.width % kWord != 0) {
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
@@ -67,11 +66,10 @@ Gpt2Config check_backbone(const Cllm4recOptions& options, const OpenArguments& a
   return sizes;
 }
 
-std::shared_ptr<Backbone> open_backbone(const Cllm4recOptions& options, const OpenArguments& arguments,
-                                        const Gpt2Config& sizes) {
+std::shared_ptr<Backbone> open_backbone(const Cllm4recOptions& options, const OpenArguments& arguments) {
   std::shared_ptr<Backbone> backbone;
   if (options.random_backbone) {
-    backbone = make_gpt2(sizes, arguments.run.seed, backbone_options(options, arguments));
+    backbone = random_backbone(options.backbone, arguments.run.seed, backbone_options(options, arguments));
   } else {
     backbone = load_backbone(*arguments.host, options.backbone, backbone_options(options, arguments));
   }
@@ -97,12 +95,12 @@ std::string of_head(const ItemHead& head, int64_t negatives) {
 std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& arguments) {
   const auto& options = dynamic_cast<const Cllm4recOptions&>(any);
   std::optional<Tokenizer> tokenizer;
-  Gpt2Config sizes;
+  BackboneShape sizes;
   arguments.agreed([&] {
     tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
     sizes = check_backbone(options, arguments);
   });
-  RecModel model{open_backbone(options, arguments, sizes), {}, {}};
+  RecModel model{open_backbone(options, arguments), {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
   model.content = initial_table(options, arguments, *model.backbone, Side::kContent);
   Sampler sampler(arguments.corpus, compile_prompts(options, arguments.corpus, *tokenizer),

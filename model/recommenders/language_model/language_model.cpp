@@ -106,7 +106,7 @@ std::vector<std::vector<ScoredItem>> LanguageModel::top_items(std::span<const Ra
   return {};
 }
 
-void LanguageModel::save(const std::string& dir) const { save_backbone(dir, *backbone_); }
+void LanguageModel::save(const std::string& dir) const { backbone_->save(dir); }
 
 double LanguageModel::flops(const StepInput& input, const StepSettings& /*settings*/) const {
   const Batch& batch = batch_of_input(input);

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "data/random.h"
+#include "model/errors.h"
 #include "model/recommenders/cllm4rec/train_step.h"
 
 namespace cllm::testing {
@@ -41,6 +42,8 @@ class TokenwiseBackbone : public Backbone {
   std::vector<std::pair<std::string, at::Tensor>> parameters() const override {
     return {{"words", words_}, {"mix", mix_}};
   }
+  double flops(double tokens, double) const override { return 2 * tokens * static_cast<double>(mix_.numel()); }
+  void save(const std::string&, const std::vector<at::Tensor>&) const override { throw ModelError("has no files"); }
   void set_trainable(bool trainable) override {
     words_.set_requires_grad(trainable);
     mix_.set_requires_grad(trainable);
