@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <set>
 
+#include "launch/config/text.h"
 #include "launch/config/written.h"
 #include "launch/failures/errors.h"
-#include "launch/output/text.h"
 #include "model/recommenders/registry.h"
 
 namespace cllm {
@@ -81,9 +81,9 @@ Settings settings_of(RunConfig& config) {
 
 /// "recall@20+ndcg@100": every term must be among the metrics that are computed.
 void check_select(const RunConfig& config) {
-  std::set<std::string> known;
-  for (int64_t k : config.evaluation.recall_k) known.insert("recall@" + std::to_string(k));
-  for (int64_t k : config.evaluation.ndcg_k) known.insert("ndcg@" + std::to_string(k));
+  const MetricList computed = config.evaluation.metric_list();
+  const std::vector<std::string> names = computed.names();
+  const std::set<std::string> known(names.begin(), names.end());
   const std::string key = config.evaluation.select.empty() ? "finetune.select" : "evaluation.select";
   for (const std::string& term : split(config.select(), '+')) {
     if (known.contains(term)) continue;

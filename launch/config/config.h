@@ -8,6 +8,7 @@
 #include <string>
 
 #include "launch/config/sections.h"
+#include "model/evaluation/settings.h"
 #include "model/recommenders/model_options.h"
 
 namespace cllm {
@@ -17,7 +18,7 @@ struct RunConfig {
   std::string model = "cllm4rec";         // model.name
   std::shared_ptr<ModelOptions> options;  // of that model; copies of a configuration share them
   InitSection init;
-  EvaluationSection evaluation;
+  EvaluationSettings evaluation;
   CheckpointSection checkpoint;
   LogSection log;
 

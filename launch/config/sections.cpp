@@ -65,17 +65,6 @@ void describe(InitSection& init, Settings& settings) {
            "start from the best state of another run on the same corpus, e.g. to finetune it in another way"}});
 }
 
-void describe(EvaluationSection& evaluation, Settings& settings) {
-  append(settings, {{"evaluation.recall_k", &evaluation.recall_k, "cut-offs of Recall@K", at_least(1)},
-                    {"evaluation.ndcg_k", &evaluation.ndcg_k, "cut-offs of NDCG@K", at_least(1)},
-                    {"evaluation.select", &evaluation.select,
-                     "sum of validation metrics whose best state is kept, e.g. recall@20+ndcg@100; empty: the model's"},
-                    {"evaluation.every_epochs", &evaluation.every_epochs,
-                     "epochs between validations; 0: only at the end of a stage", at_least(0)},
-                    {"evaluation.batch_users", &evaluation.batch_users, "users ranked at a time by a rank",
-                     between(1, 1 << 20), false, false}});
-}
-
 void describe(CheckpointSection& checkpoint, Settings& settings) {
   append(settings,
          {{"checkpoint.every_steps", &checkpoint.every_steps, "steps between checkpoints; 0: not by steps", at_least(0),

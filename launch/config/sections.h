@@ -31,14 +31,6 @@ struct InitSection {
   std::string run;  // "": none
 };
 
-struct EvaluationSection {
-  std::vector<int64_t> recall_k = {20, 40};
-  std::vector<int64_t> ndcg_k = {100};
-  std::string select;  // "": the model's
-  int64_t every_epochs = 1;
-  int64_t batch_users = 64;
-};
-
 struct CheckpointSection {
   int64_t every_steps = 0;
   double every_seconds = 600;
@@ -55,7 +47,6 @@ struct LogSection {
 
 void describe(RunSection& run, Settings& settings);
 void describe(InitSection& init, Settings& settings);
-void describe(EvaluationSection& evaluation, Settings& settings);
 void describe(CheckpointSection& checkpoint, Settings& settings);
 void describe(LogSection& log, Settings& settings);
 

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <sstream>
 
+#include "launch/config/text.h"
 #include "launch/failures/errors.h"
-#include "launch/output/text.h"
 
 namespace cllm {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "launch/config/text.h"
 #include "launch/output/log.h"
-#include "launch/output/text.h"
 
 namespace cllm {
 namespace {

@@ -48,7 +48,7 @@ class ProgressLine {
 
 /// What one training step adds to the line.
 struct StepProgress {
-  std::string task;  // losses of different tasks are not mixed
+  std::string task = {};  // losses of different tasks are not mixed
   double loss = 0;
   std::vector<std::pair<std::string, double>> terms = {};
   int64_t sequences = 0, tokens = 0;

@@ -8,12 +8,12 @@
 #include <sstream>
 
 #include "launch/config/config.h"
+#include "launch/config/text.h"
 #include "launch/output/append_file.h"
+#include "launch/output/baselines.h"
 #include "launch/output/metrics.h"
 #include "launch/output/report_style.h"
 #include "launch/output/svg_chart.h"
-#include "launch/output/text.h"
-#include "launch/run/baselines.h"
 
 namespace cllm {
 namespace {

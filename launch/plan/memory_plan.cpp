@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "dist/device/device.h"
-#include "launch/run/ranker.h"
+#include "model/evaluation/queries.h"
 
 namespace cllm {
 namespace {
@@ -55,7 +55,7 @@ MemoryPlan rehearse(Recommender& model, const Corpus& corpus, Communicator& comm
   if (model.ranks()) {
     const std::vector<int64_t> users = largest_block(corpus, options.batch_users, comm);
     rank_users(model, corpus, comm, users, {.k = 1, .batch_users = options.batch_users},
-               [](int64_t, const std::vector<ScoredItem>&) {});
+               [](const RankingQuery&, const std::vector<ScoredItem>&) {});
   }
   const Store store = model.store();
   double tables = 0, moments = 0, dense = 0;

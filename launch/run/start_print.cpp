@@ -58,6 +58,12 @@ std::string start_print(const Workspace& workspace, const MemoryPlan& memory, in
   return out;
 }
 
+std::string format_metrics(const std::map<std::string, double>& metrics) {
+  std::string out;
+  for (const auto& [name, value] : metrics) out += line("%s%s %.4f", out.empty() ? "" : "  ", name.c_str(), value);
+  return out;
+}
+
 std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
                           const std::map<std::string, double>& model, const std::string& model_name) {
   std::string out = line("%-14s", "test");

@@ -12,6 +12,9 @@ namespace cllm {
 /// step).
 std::string start_print(const Workspace& workspace, const MemoryPlan& memory, int world_size);
 
+/// "recall@20 .2512  recall@40 .3465  ndcg@100 .2244"
+std::string format_metrics(const std::map<std::string, double>& metrics);
+
 /// A table of test metrics: the baselines by name, and the trained model.
 std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
                           const std::map<std::string, double>& model, const std::string& model_name);

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "launch/failures/agree.h"
-#include "launch/run/ranker.h"
 #include "launch/run/restore.h"
+#include "launch/run/start_print.h"
 
 namespace cllm {
 namespace {
@@ -189,8 +189,7 @@ bool Trainer::validate(const Segment& segment) {
   if (progress_) progress_->pause();
   flush();
   model_.rank_as(segment.stage);
-  const auto metrics =
-      measure(Part::kValidation, selection_.with({config_.evaluation.recall_k, config_.evaluation.ndcg_k}));
+  const auto metrics = measure(Part::kValidation, selection_.with(config_.evaluation.metric_list()));
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
   write(segment, "validation", as_list(metrics));
@@ -285,8 +284,7 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.before_test");
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
-  const TrainOutcome outcome{false, measure(Part::kTest, {config_.evaluation.recall_k, config_.evaluation.ndcg_k}),
-                             model_.ranks()};
+  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
   if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
     return {.interrupted = true};
   }
@@ -305,12 +303,14 @@ TrainOutcome Trainer::test_best() {
 }
 
 /// Of the state that the model holds; none if the run must stop before it is done.
-std::map<std::string, double> Trainer::measure(Part part, const MetricChoice& metrics) {
+std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {
   if (!model_.ranks()) return model_.held_out();
-  return evaluate(model_, workspace_.corpus, comm_,
-                  {.part = part, .metrics = metrics, .batch_users = config_.evaluation.batch_users, .leave = [this] {
-                     return must_leave_evaluation();
-                   }});
+  EvaluationOptions options = config_.evaluation.options(part, static_cast<uint64_t>(config_.run.seed));
+  options.metrics = metrics;
+  options.leave = [this] { return must_leave_evaluation(); };
+  const EvaluationResult result = evaluate(model_, workspace_.corpus, comm_, options);
+  if (part == Part::kTest && result.complete) log_.info("protocol   " + result.protocol);
+  return result.values;
 }
 
 void Trainer::record(const Segment& segment, const Step& step, const StepLosses& losses) {

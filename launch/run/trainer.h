@@ -13,7 +13,6 @@
 #include "launch/output/sample_log.h"
 #include "launch/output/step_meter.h"
 #include "launch/run/run_folder.h"
-#include "launch/run/selection.h"
 #include "launch/run/touched_rows.h"
 #include "launch/run/train_state.h"
 #include "launch/run/workspace.h"
@@ -21,6 +20,8 @@
 #include "launch/supervision/replica_guard.h"
 #include "launch/supervision/run_control.h"
 #include "launch/supervision/supervision.h"
+#include "model/evaluation/evaluate.h"
+#include "model/evaluation/selection.h"
 
 namespace cllm {
 
@@ -28,7 +29,7 @@ namespace cllm {
 /// limit.
 struct TrainOutcome {
   bool interrupted = false;
-  std::map<std::string, double> test;
+  std::map<std::string, double> test = {};
   bool ranked = true;  // they are of lists
 };
 
@@ -60,7 +61,7 @@ class Trainer {
   void save(const std::string& pin = "");
   TrainOutcome interrupt();
   TrainOutcome test_best();
-  std::map<std::string, double> measure(Part part, const MetricChoice& metrics);
+  std::map<std::string, double> measure(Part part, const MetricList& metrics);
 
   void record(const Segment& segment, const Step& step, const StepLosses& losses);
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,

@@ -13,6 +13,15 @@
 
 namespace cllm {
 
+/// How a backbone is held: `parameters` fp32 or fp64; `compute` the same, or bf16 (matrix products; the residual
+/// stream, norms and softmax stay fp32).
+struct BackboneOptions {
+  at::ScalarType parameters = at::kFloat;
+  at::ScalarType compute = at::kFloat;
+  at::Device device = at::kCPU;
+  bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
+};
+
 /// A causal language model without its input embedding lookup and output head. Differentiable by autograd: gradients
 /// flow to the input, and to the parameters if they require it (frozen by default). One copy per rank.
 class Backbone {

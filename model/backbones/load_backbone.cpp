@@ -10,6 +10,7 @@
 #include <regex>
 #include <set>
 
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/safetensors.h"
 #include "model/errors.h"
 

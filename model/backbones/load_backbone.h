@@ -4,7 +4,7 @@
 #include <string>
 
 #include "dist/communicator/communicator.h"
-#include "model/backbones/gpt2/gpt2.h"
+#include "model/backbones/backbone.h"
 
 namespace cllm {
 

@@ -22,12 +22,12 @@ struct RowState {
 /// optimiser's state.
 struct Table {
   TableLayout layout;
-  at::Tensor weight;    // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
+  at::Tensor weight;            // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
   std::vector<RowState> state;  // of the optimiser, as RowOptimizer::state() declares it
-  at::Tensor row_step;  // int32 [local rows] table step that each row is at; it changes whenever the row does
-  int64_t step = 0;     // updates of the table
-  uint64_t rounding_seed = 0;  // of a bf16 table: of the draws by which its updates are rounded
-  bool users_on_host = false;  // of a GPU's table: rows of users, with their state, are in the host's memory
+  at::Tensor row_step;          // int32 [local rows] table step that each row is at; it changes whenever the row does
+  int64_t step = 0;             // updates of the table
+  uint64_t rounding_seed = 0;   // of a bf16 table: of the draws by which its updates are rounded
+  bool users_on_host = false;   // of a GPU's table: rows of users, with their state, are in the host's memory
   double learning_rate =
       kNoLearningRate;  // of the last update, hence of the missed ones that `adam` still owes to stale rows
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "data/text/prompt.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/recommenders/cllm4rec/collate.h"

@@ -27,7 +27,8 @@ void compare_state(GoldenSet& set, ParityReport& report, const std::string& name
   const SafetensorsFile& truth = set.truth("trajectory");
   const double tolerance = set.tolerances().trajectory;
   const int64_t num_users = table.layout.num_local_users(), num_items = table.layout.num_local_items();
-  for (const Parts& part : {Parts{table.weight, "w"}, Parts{table.state_of("moment1"), "m"}, Parts{table.state_of("moment2"), "v"}}) {
+  for (const Parts& part :
+       {Parts{table.weight, "w"}, Parts{table.state_of("moment1"), "m"}, Parts{table.state_of("moment2"), "v"}}) {
     const double excused = part.name[0] == 'w' && set.dtype() == at::kFloat ? movement : 0;
     const std::string users_name = name + "/" + side + "_user/" + part.name,
                       items_name = name + "/" + side + "_item/" + part.name;
@@ -97,7 +98,8 @@ void check_adam(GoldenSet& set, ParityReport& report) {
     optimizer->update(table, {set.placed(rows_M), set.placed(gradients_MD)}, learning_rate);
     const Table now = flushed(table, *optimizer);
     const std::string label = "step" + std::to_string(n) + "/";
-    for (const Parts& part : {Parts{now.weight, "w"}, Parts{now.state_of("moment1"), "m"}, Parts{now.state_of("moment2"), "v"}}) {
+    for (const Parts& part :
+         {Parts{now.weight, "w"}, Parts{now.state_of("moment1"), "m"}, Parts{now.state_of("moment2"), "v"}}) {
       const at::Tensor expected = truth.tensor(label + part.name);
       report.compare("adam/" + label + part.name, part.local, mine(expected), expected, set.tolerances().trajectory);
     }

@@ -7,15 +7,6 @@
 
 namespace cllm {
 
-/// How a backbone is held: `parameters` fp32 or fp64; `compute` the same, or bf16 (matrix products; the residual
-/// stream, norms and softmax stay fp32).
-struct BackboneOptions {
-  at::ScalarType parameters = at::kFloat;
-  at::ScalarType compute = at::kFloat;
-  at::Device device = at::kCPU;
-  bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
-};
-
 /// Names and shapes of a GPT-2 model's parameters in Hugging Face layout, without the `transformer.` prefix.
 std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config);
 

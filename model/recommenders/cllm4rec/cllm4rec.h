@@ -58,7 +58,6 @@ class Cllm4rec : public Recommender {
   at::Tensor items_;                             // this rank's item rows as lists need them; undefined: they changed
 };
 
-/// Opens the backbone and checks that it fits the corpus; starts the tables (METHOD.md §4). Collective.
-std::unique_ptr<Recommender> open_cllm4rec(const ModelOptions& options, const OpenArguments& arguments);
+Model cllm4rec_model();
 
 }  // namespace cllm

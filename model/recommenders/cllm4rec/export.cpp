@@ -1,6 +1,7 @@
 #include <ATen/ops/from_file.h>
 
 #include "data/text/id_tokens.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 

@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "data/text/tokenizer.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/graphed_backbone.h"
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
@@ -55,13 +56,13 @@ Gpt2Config check_backbone(const Cllm4recOptions& options, const OpenArguments& a
   constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
   if (!arguments.device.is_cpu() && sizes.width % kWord != 0) {
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
-                     " has " + std::to_string(sizes.width));
+                      " has " + std::to_string(sizes.width));
   }
   const int64_t num_words = arguments.corpus.vocabulary().num_words;
   if (sizes.num_words != num_words) {
     throw OptionError("the backbone " + options.backbone + " has " + std::to_string(sizes.num_words) +
-                     " words, the corpus " + arguments.corpus.dir().string() + " was tokenized with " +
-                     std::to_string(num_words) + ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
+                      " words, the corpus " + arguments.corpus.dir().string() + " was tokenized with " +
+                      std::to_string(num_words) + ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
   }
   return sizes;
 }
@@ -92,9 +93,8 @@ std::string of_head(const ItemHead& head, int64_t negatives) {
   return text;
 }
 
-}  // namespace
-
-std::unique_ptr<Recommender> open_cllm4rec(const ModelOptions& any, const OpenArguments& arguments) {
+/// Opens the backbone and checks that it fits the corpus; starts the tables (METHOD.md §4). Collective.
+std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& arguments) {
   const auto& options = dynamic_cast<const Cllm4recOptions&>(any);
   std::optional<Tokenizer> tokenizer;
   Gpt2Config sizes;
@@ -109,6 +109,13 @@ std::unique_ptr<Recommender> open_cllm4rec(const ModelOptions& any, const OpenAr
                   sampler_options(options, arguments.run.seed, sizes.max_positions));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
   return std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);
+}
+
+}  // namespace
+
+Model cllm4rec_model() {
+  return {"cllm4rec", "a frozen language model with tokens for users and items (WWW 2024)",
+          []() -> std::unique_ptr<ModelOptions> { return std::make_unique<Cllm4recOptions>(); }, open};
 }
 
 std::string Cllm4rec::describe() const {

@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/losses/softmax_head.h"
 #include "model/step/backbone_gradients.h"
@@ -105,9 +106,7 @@ std::vector<std::vector<ScoredItem>> LanguageModel::top_items(std::span<const Ra
   return {};
 }
 
-void LanguageModel::export_model(const ExportFolder& folder) {
-  save_backbone((folder.dir / "backbone").string(), *backbone_);
-}
+void LanguageModel::save(const std::string& dir) const { save_backbone(dir, *backbone_); }
 
 double LanguageModel::flops(const StepInput& input, const StepSettings& /*settings*/) const {
   const Batch& batch = batch_of_input(input);
@@ -122,7 +121,9 @@ std::string LanguageModel::describe() const {
          std::to_string(options_.context) + " tokens\n";
 }
 
-std::unique_ptr<Recommender> open_language_model(const ModelOptions& any, const OpenArguments& arguments) {
+namespace {
+
+std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& arguments) {
   const auto& options = dynamic_cast<const LanguageModelOptions&>(any);
   const int64_t num_words = arguments.corpus.vocabulary().num_words;
   std::optional<TextBlocks> blocks;
@@ -141,6 +142,13 @@ std::unique_ptr<Recommender> open_language_model(const ModelOptions& any, const 
   std::shared_ptr<Backbone> backbone = make_gpt2(sizes, arguments.run.seed, {.device = arguments.device});
   backbone->set_trainable(true);
   return std::make_unique<LanguageModel>(options, arguments, std::move(backbone), std::move(*blocks));
+}
+
+}  // namespace
+
+Model language_model() {
+  return {"language_model", "a GPT-2 from scratch on the texts of the corpus",
+          []() -> std::unique_ptr<ModelOptions> { return std::make_unique<LanguageModelOptions>(); }, open};
 }
 
 }  // namespace cllm

@@ -21,7 +21,9 @@ class LanguageModel : public Recommender {
   bool ranks() const override { return false; }
   std::map<std::string, double> held_out() override;
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
-  void export_model(const ExportFolder& folder) override;
+  void export_model(const ExportFolder& folder) override { save((folder.dir / "backbone").string()); }
+  /// In Hugging Face layout. Rank 0.
+  void save(const std::string& dir) const;
   double flops(const StepInput& input, const StepSettings& settings) const override;
   NonFinite non_finite() const override { return non_finite_; }
   std::string describe() const override;
@@ -38,6 +40,6 @@ class LanguageModel : public Recommender {
   NonFinite non_finite_ = NonFinite::kNone;
 };
 
-std::unique_ptr<Recommender> open_language_model(const ModelOptions& options, const OpenArguments& arguments);
+Model language_model();
 
 }  // namespace cllm

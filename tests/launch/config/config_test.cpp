@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include "launch/failures/errors.h"
 #include "model/recommenders/cllm4rec/options.h"
@@ -248,8 +250,17 @@ TEST(Config, AValueIsAskedForByItsKeyAndComesWithoutQuotes) {
 
 TEST(Config, HelpListsEveryKeyOnce) {
   const std::string help = config_help();
-  EXPECT_THAT(help, AllOf(HasSubstr("[finetune.dropout]"), HasSubstr("group_size"), HasSubstr("half_per_distinct_id")));
-  EXPECT_EQ(help.find("  lambda "), help.rfind("  lambda "));
+  EXPECT_THAT(help, AllOf(HasSubstr("[finetune.dropout]"), HasSubstr("half_per_distinct_id"), HasSubstr("[ease]")));
+  std::multiset<std::string> keys;
+  std::string section;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("[")) section = line;
+    if (line.starts_with("  ")) keys.insert(section + " " + line.substr(2, line.find(' ', 2) - 2));
+  }
+  for (const std::string& key : keys) EXPECT_EQ(keys.count(key), 1u) << key;
+  EXPECT_EQ(keys.count("[loss] lambda"), 1u);
+  EXPECT_EQ(keys.count("[loss] group_size"), 1u);
 }
 
 }  // namespace

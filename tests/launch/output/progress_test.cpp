@@ -26,13 +26,28 @@ TEST(Progress, StageLineShowsLossesRatesAndTimeLeft) {
   StageProgress progress("mutual", 100, 0, fake.sink(true));
   for (int step = 0; step < 50; ++step) {
     fake.now_s += 2;
-    progress.step({.loss = 5.5, .lm = 5, .mr = 0.5, .sequences = 40, .tokens = 3000}, "epoch 1/2 L");
+    progress.step({"L", 5.5, {{"lm", 5}, {"mr", 0.5}}, 40, 3000}, "epoch 1/2 L");
   }
   const std::string last = fake.out.substr(fake.out.rfind('\r'));
   EXPECT_THAT(
       last,
       HasSubstr("mutual     50%  epoch 1/2 L  loss 5.500  LM 5.000  MR 0.5000  20 seq/s  1.50k tok/s  left 1m40s"));
   EXPECT_EQ(fake.out.find('\n'), std::string::npos);
+}
+
+TEST(Progress, LossesOfDifferentTasksAreNotMixed) {
+  Fake fake;
+  StageProgress progress("finetune", 100, 0, fake.sink(true));
+  for (int step = 0; step < 20; ++step) {
+    fake.now_s += 2;
+    progress.step({"F", 60, {{"lm", 60}}, 40, 3000}, "epoch 1/2 F");
+  }
+  fake.now_s += 2;
+  progress.step({"C", 7, {{"lm", 7}}, 40, 3000}, "epoch 1/2 C");
+  EXPECT_THAT(fake.out.substr(fake.out.rfind('\r')), HasSubstr("epoch 1/2 C  loss 7.000  LM 7.000"));
+  fake.now_s += 2;
+  progress.step({"F", 60, {{"lm", 60}}, 40, 3000}, "epoch 2/2 F");
+  EXPECT_THAT(fake.out.substr(fake.out.rfind('\r')), HasSubstr("epoch 2/2 F  loss 60.00  LM 60.00"));
 }
 
 TEST(Progress, StageLineShowsWhatStepsCost) {

@@ -11,7 +11,7 @@
 #include "launch/output/append_file.h"
 #include "launch/output/metrics.h"
 #include "launch/output/svg_chart.h"
-#include "launch/run/baselines.h"
+#include "launch/output/baselines.h"
 
 namespace cllm {
 namespace {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/safetensors.h"
 #include "model/errors.h"
 #include "support.h"

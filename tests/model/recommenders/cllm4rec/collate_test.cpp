@@ -31,7 +31,9 @@ class GoldenCase {
       for (const json& n : groups[g]) add(index, batch.at(n.get<size_t>()), static_cast<int32_t>(g));
   }
 
-  RecBatch collated(std::span<const Sequence> mine) const { return collate(mine, kind_, totals_, vocabulary_, options_); }
+  RecBatch collated(std::span<const Sequence> mine) const {
+    return collate(mine, kind_, totals_, vocabulary_, options_);
+  }
   const std::vector<Sequence>& sequences() const { return sequences_; }
   const GroupTotals& totals() const { return totals_; }
   const LossOptions& options() const { return options_; }

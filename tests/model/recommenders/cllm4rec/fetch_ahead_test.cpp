@@ -89,8 +89,8 @@ TEST(FetchAhead, TheUpdateOfAStepIsLeftToTheNextOfTheOtherSideOrToWhoeverSettles
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);
     const RecBatch first = batch_of(StepKind::kCollaborative, comm.rank(), 2),
-                second = batch_of(StepKind::kContent, comm.rank(), 2),
-                third = batch_of(StepKind::kCollaborative, comm.rank(), 2);
+                   second = batch_of(StepKind::kContent, comm.rank(), 2),
+                   third = batch_of(StepKind::kCollaborative, comm.rank(), 2);
     StepConfig config{.lambda = 0.3};
     int changes = 0;
     config.before_change = [&] { ++changes; };

@@ -1,4 +1,4 @@
-#include "launch/output/text.h"
+#include "launch/config/text.h"
 
 #include <algorithm>
 #include <cmath>

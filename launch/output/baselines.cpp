@@ -1,14 +1,16 @@
-#include "launch/run/baselines.h"
+#include "launch/output/baselines.h"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
 
 #include "data/errors.h"
 #include "launch/output/append_file.h"
+#include "model/evaluation/scorer.h"
 
 namespace cllm {
 namespace {
@@ -50,60 +52,49 @@ void add_item_cosine(const Corpus& corpus, const ItemUsers& index, std::span<con
   }
 }
 
-/// The best `k` unseen items, best first; ties go to the lower id. `seen` is ascending.
-std::vector<int32_t> best_items(const std::vector<float>& scores, std::span<const int32_t> seen, int64_t k) {
-  std::vector<int32_t> order;
-  for (int32_t item = 0; std::cmp_less(item, scores.size()); ++item) {
-    if (!std::ranges::binary_search(seen, item)) order.push_back(item);
-  }
-  const auto end = order.begin() + std::min<int64_t>(k, static_cast<int64_t>(order.size()));
-  std::partial_sort(order.begin(), end, order.end(),
-                    [&](int32_t a, int32_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
-  order.erase(end, order.end());
-  return order;
-}
+/// Scores of one user at a time, on this rank alone.
+class LocalScorer : public Scorer {
+ public:
+  using Score = std::function<void(std::span<const int32_t> history, std::vector<float>& scores)>;
 
-/// Recall@K and NDCG@K of one user, METHOD.md §7, added to `sums`.
-void add_metrics(const std::vector<int32_t>& ranked, std::span<const int32_t> held_out, const BaselineOptions& options,
-                 MetricValues& sums) {
-  const auto gain = [&](int64_t k, auto weight) {
-    double sum = 0;
-    for (int64_t place = 0; place < std::min<int64_t>(k, std::ssize(ranked)); ++place) {
-      if (std::ranges::binary_search(held_out, ranked[place])) sum += weight(place);
+  LocalScorer(int64_t num_items, Score score) : scores_(static_cast<size_t>(num_items)), score_(std::move(score)) {}
+
+  std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override {
+    std::vector<std::vector<ScoredItem>> out;
+    for (const RankingQuery& query : queries) {
+      std::ranges::fill(scores_, 0.0f);
+      score_(query.history, scores_);
+      TopK best(k);
+      best.add<float>(scores_, query.masked);
+      out.push_back(best.take());
     }
-    return sum;
-  };
-  const auto discount = [](int64_t place) { return 1 / std::log2(static_cast<double>(place) + 2); };
-  for (int64_t k : options.recall_k) {
-    const auto possible = static_cast<double>(std::min<int64_t>(k, std::ssize(held_out)));
-    sums["recall@" + std::to_string(k)] += gain(k, [](int64_t) { return 1.0; }) / possible;
+    return out;
   }
-  for (int64_t k : options.ndcg_k) {
-    double ideal = 0;
-    for (int64_t place = 0; place < std::min<int64_t>(k, std::ssize(held_out)); ++place) ideal += discount(place);
-    sums["ndcg@" + std::to_string(k)] += gain(k, discount) / ideal;
-  }
-}
 
-/// Mean over the users that have held-out items. `score` fills the scores (zeroed before) of one user.
-template <typename Score>
-MetricValues evaluate(const Corpus& corpus, const BaselineOptions& options, Score score) {
-  MetricValues sums;
-  int64_t num_users = 0, longest = 0;
-  for (const auto* cut_offs : {&options.recall_k, &options.ndcg_k}) {
-    for (int64_t k : *cut_offs) longest = std::max(longest, k);
-  }
-  std::vector<float> scores(corpus.vocabulary().num_items);
+ private:
+  std::vector<float> scores_;
+  Score score_;
+};
+
+MetricValues measure(const Corpus& corpus, const BaselineOptions& options, const ItemCounts& counts,
+                     LocalScorer::Score score) {
+  const int64_t num_items = corpus.vocabulary().num_items;
+  LocalScorer scorer(num_items, std::move(score));
+  MetricMean mean(options.metrics, num_items, &counts);
   for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) {
-    const auto held_out = corpus.items(user, options.part), history = corpus.items(user, Part::kTrain);
+    const auto held_out = corpus.items(user, options.part);
     if (held_out.empty()) continue;
-    std::ranges::fill(scores, 0.0f);
-    score(history, scores);
-    add_metrics(best_items(scores, history, longest), held_out, options, sums);
-    ++num_users;
+    const RankingQuery query = make_query(corpus, user, options.history, mask_at(options.part, options.mask));
+    std::vector<int32_t> ranked;
+    for (const ScoredItem& scored : scorer.top_items({&query, 1}, options.metrics.longest()).front())
+      ranked.push_back(scored.item);
+    mean.add(ranked, held_out);
   }
-  for (auto& [name, sum] : sums) sum /= static_cast<double>(num_users);
-  return sums;
+  MetricValues out;
+  const auto names = options.metrics.names();
+  const auto values = mean.values();
+  for (size_t n = 0; n < names.size(); ++n) out[names[n]] = values[n];
+  return out;
 }
 
 std::filesystem::path baselines_path(const std::string& run_dir) {
@@ -121,8 +112,9 @@ std::map<std::string, MetricValues> evaluate_baselines(const Corpus& corpus, con
   const auto item_cosine = [&](std::span<const int32_t> history, std::vector<float>& scores) {
     add_item_cosine(corpus, index, history, scores);
   };
-  return {{"popularity", evaluate(corpus, options, popularity)},
-          {"item_cosine", evaluate(corpus, options, item_cosine)}};
+  const ItemCounts counts = count_items(corpus);
+  return {{"popularity", measure(corpus, options, counts, popularity)},
+          {"item_cosine", measure(corpus, options, counts, item_cosine)}};
 }
 
 void write_baselines(const std::string& run_dir, const std::map<std::string, MetricValues>& baselines) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/corpus/corpus.h"
+#include "model/evaluation/queries.h"
 
 namespace cllm {
 
@@ -14,9 +15,10 @@ namespace cllm {
 using MetricValues = std::map<std::string, double>;
 
 struct BaselineOptions {
-  std::vector<int64_t> recall_k = {20, 40};
-  std::vector<int64_t> ndcg_k = {100};
-  Part part = Part::kTest;  // what is to be found; training items are masked in the ranking
+  MetricList metrics = MetricList({20, 40}, {100});
+  Part part = Part::kTest;  // what is to be found
+  HistoryMode history = HistoryMode::kTrain;
+  Mask mask = Mask::kHistory;
 };
 
 /// "popularity": training users of an item. "item_cosine": sum over the history of the cosine of the items' user sets.
