@@ -28,50 +28,30 @@ Settings run_settings(Cllm4recOptions& o) {
        false},
       {"run.graph_tokens", &o.graph_tokens,
        "the backbone's passes over up to so many tokens are recorded as CUDA graphs, once per shape, and played: for "
-       "backbones "
-       "so small "
-       "that the GPU waits for the host; 0: none",
+       "backbones so small that the GPU waits for the host; 0: none",
        between(0, 1 << 30), false, false},
       {"run.variant", &o.variant, "METHOD.md §8; sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})}};
 }
 
 Settings loss_settings(Cllm4recOptions& o) {
-  return {
-      {"loss.preset", &o.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})},
-      {"loss.train_first_main_token", &o.loss.train_first_main_token,
-       "the last prompt position predicts the first main token"},
-      enum_setting("loss.lm_reduction", &o.loss.lm_reduction, "token_sum is the paper's literal formula",
-                   {{"token_mean", LmReduction::kTokenMean}, {"token_sum", LmReduction::kTokenSum}}),
-      enum_setting(
-          "loss.mr_scale", &o.loss.mr_scale,
-          "mutual regularisation: 1/2 once per distinct id of a group, or 1 per token position",
-          {{"half_per_distinct_id", MrScale::kHalfPerDistinctId}, {"sum_all_positions", MrScale::kSumAllPositions}}),
-      enum_setting("loss.finetune_targets", &o.loss.finetune_targets, "items that finetuning predicts",
-                   {{"held_out_only", FinetuneTargets::kHeldOutOnly}, {"all_train", FinetuneTargets::kAllTrain}}),
-      enum_setting("loss.finetune_mr", &o.loss.finetune_mr, "ids that mutual regularisation covers in finetuning",
-                   {{"prompt", FinetuneMr::kPrompt}, {"prompt_and_targets", FinetuneMr::kPromptAndTargets}}),
-      enum_setting("loss.finetune_reduction", &o.loss.finetune_reduction,
-                   "over the users of a group; targets of a user are summed",
-                   {{"user_mean", FinetuneReduction::kUserMean}, {"user_sum", FinetuneReduction::kUserSum}}),
-      enum_setting("loss.item_order", &o.loss.item_order,
-                   "of L-step documents and prompts: redrawn every epoch, or by id",
-                   {{"random", ItemOrder::kRandom}, {"ascending", ItemOrder::kAscending}}),
-      enum_setting("loss.rec_prompt", &o.loss.rec_prompt, "which recommendation template of [prompts]",
-                   {{"paper", RecPrompt::kPaper}, {"release", RecPrompt::kRelease}}),
-      {"loss.content_dropout_in_finetune", &o.loss.content_dropout_in_finetune,
-       "dropout in the content epochs of finetuning"},
-      enum_setting("loss.sample_order", &o.loss.sample_order, "of an epoch",
-                   {{"shuffled", SampleOrder::kShuffled}, {"sequential", SampleOrder::kSequential}}),
-      {"loss.lambda", SetsAll{{&o.lambda_collaborative, &o.lambda_content, &o.lambda_finetune}},
-       "sets the three below; with token_mean, 1 weighs T times (T active tokens of a group) the paper's lambda = 1",
-       at_least(0)},
-      {"loss.lambda_collaborative", &o.lambda_collaborative, "weight of mutual regularisation in L-steps", at_least(0)},
-      {"loss.lambda_content", &o.lambda_content, "weight of mutual regularisation in C-steps", at_least(0)},
-      {"loss.lambda_finetune", &o.lambda_finetune, "weight of mutual regularisation in finetuning steps", at_least(0)},
-      {"loss.group_size", &o.group_size, "sequences over which losses are normalised", between(1, 1 << 20)},
-      {"loss.masking", &o.masking, "share of a history that finetuning holds out", between(0, 1)},
-      {"loss.item_dropout", &o.item_dropout, "share of visible items left out of a finetuning prompt", between(0, 1)}};
+  Settings out = {
+      {"loss.preset", &o.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})}};
+  describe(o.loss, out);
+  append(
+      out,
+      {{"loss.lambda", SetsAll{{&o.lambda_collaborative, &o.lambda_content, &o.lambda_finetune}},
+        "sets the three below; with token_mean, 1 weighs T times (T active tokens of a group) the paper's lambda = 1",
+        at_least(0)},
+       {"loss.lambda_collaborative", &o.lambda_collaborative, "weight of mutual regularisation in L-steps",
+        at_least(0)},
+       {"loss.lambda_content", &o.lambda_content, "weight of mutual regularisation in C-steps", at_least(0)},
+       {"loss.lambda_finetune", &o.lambda_finetune, "weight of mutual regularisation in finetuning steps", at_least(0)},
+       {"loss.group_size", &o.group_size, "sequences over which losses are normalised", between(1, 1 << 20)},
+       {"loss.masking", &o.masking, "share of a history that finetuning holds out", between(0, 1)},
+       {"loss.item_dropout", &o.item_dropout, "share of visible items left out of a finetuning prompt",
+        between(0, 1)}});
+  return out;
 }
 
 Settings batch_settings(Cllm4recOptions& o) {
@@ -84,24 +64,25 @@ Settings batch_settings(Cllm4recOptions& o) {
 Settings optimizer_settings(Cllm4recOptions& o) {
   Settings out;
   describe(o.optimizer, out);
-  append(out, {{"optimizer.backbone_scale", &o.backbone_scale,
-                "learning rate of a trained backbone relative to the tables'", at_least(0)},
-               enum_setting("optimizer.item_softmax", &o.item_softmax,
-                            "hidden states travel to the table's shards, the table is gathered, or the sum over the "
-                            "items is estimated from "
-                            "negatives; "
-                            "auto: sharded, or sampled where that takes more than the backbone and there are 64 items "
-                            "or more per negative",
-                            {{"auto", ItemSoftmaxChoice::kAuto},
-                             {"sharded", ItemSoftmaxChoice::kSharded},
-                             {"gathered", ItemSoftmaxChoice::kGathered},
-                             {"sampled", ItemSoftmaxChoice::kSampled}}),
-               {"optimizer.negatives", &o.negatives,
-                "items drawn per step for item_softmax = sampled, shared by all positions", between(1, 1 << 24)},
-               enum_setting("init.tables", &o.initial_tables,
-                            "random rows, or item rows from the mean word embedding of their text",
-                            {{"normal", InitialTables::kNormal}, {"text_mean", InitialTables::kTextMean}}),
-               {"init.std", &o.initial_std, "standard deviation of random rows", at_least(0)}});
+  append(out,
+         {{"optimizer.backbone_scale", &o.backbone_scale, "learning rate of a trained backbone relative to the tables'",
+           at_least(0)},
+          enum_setting(
+              "optimizer.item_softmax", &o.item_softmax,
+              "hidden states travel to the table's shards, the table is gathered, or the sum over the "
+              "items is estimated from "
+              "negatives; auto: sharded, or sampled where that takes more than the backbone and there are 64 items "
+              "or more per negative",
+              {{"auto", ItemSoftmaxChoice::kAuto},
+               {"sharded", ItemSoftmaxChoice::kSharded},
+               {"gathered", ItemSoftmaxChoice::kGathered},
+               {"sampled", ItemSoftmaxChoice::kSampled}}),
+          {"optimizer.negatives", &o.negatives,
+           "items drawn per step for item_softmax = sampled, shared by all positions", between(1, 1 << 24)},
+          enum_setting("init.tables", &o.initial_tables,
+                       "random rows, or item rows from the mean word embedding of their text",
+                       {{"normal", InitialTables::kNormal}, {"text_mean", InitialTables::kTextMean}}),
+          {"init.std", &o.initial_std, "standard deviation of random rows", at_least(0)}});
   return out;
 }
 
