@@ -127,8 +127,7 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
+  command->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
       ->delimiter(',')
       ->check(problem_of_metric);
   command

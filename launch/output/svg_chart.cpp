@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <limits>
 
-#include "launch/output/text.h"
+#include "launch/config/text.h"
 
 namespace cllm {
 namespace {
