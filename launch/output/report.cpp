@@ -202,8 +202,18 @@ std::vector<ConfigLine> config_lines(const std::string& toml) {
   return lines;
 }
 
+/// The defaults of the model that the lines name; those of runs of before there were others have no name.
+RunConfig defaults_of(const std::vector<ConfigLine>& lines) {
+  for (const auto& line : lines) {
+    if (line.section == "model" && line.key == "name" && line.value.size() > 2) {
+      return default_config(line.value.substr(1, line.value.size() - 2));  // without quotes
+    }
+  }
+  return default_config(RunConfig().model);
+}
+
 std::string config_tables(const std::string& toml) {
-  const std::vector<ConfigLine> lines = config_lines(toml), defaults = config_lines(to_toml(RunConfig()));
+  const std::vector<ConfigLine> lines = config_lines(toml), defaults = config_lines(to_toml(defaults_of(lines)));
   std::string html, section;
   for (const auto& line : lines) {
     if (line.section != section) {

@@ -14,6 +14,11 @@ namespace {
 
 constexpr std::chrono::milliseconds kDataPatience{100};  // between two meetings while a rank waits for its data
 
+/// `metrics`, and METHOD.md §6's: every validation records these, so that runs of other selections can be compared.
+MetricList with_those_of_the_method(const MetricList& metrics) {
+  return Selection("recall@20+recall@40+ndcg@100").with(metrics);
+}
+
 double now_s() { return Activity::now_s(); }
 
 int64_t num_bytes(const TrainState& state) {
@@ -189,7 +194,8 @@ bool Trainer::validate(const Segment& segment) {
   if (progress_) progress_->pause();
   flush();
   model_.rank_as(segment.stage);
-  const auto metrics = measure(Part::kValidation, selection_.with(config_.evaluation.metric_list()));
+  const auto metrics =
+      measure(Part::kValidation, with_those_of_the_method(selection_.with(config_.evaluation.metric_list())));
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
   write(segment, "validation", as_list(metrics));

@@ -50,7 +50,7 @@ class Report : public ::testing::Test {
     writer.write({1000, "test", "test", {{"recall@20", 0.25125}, {"ndcg@100", 0.2251}}});
     write_baselines(
         dir_, {{"popularity", {{"recall@20", 0.16}}}, {"item_cosine", {{"recall@20", 0.27}, {"ndcg@100", 0.236}}}});
-    RunConfig config;
+    RunConfig config = default_config("cllm4rec");
     config.run.corpus = "<script>alert(1)</script>";
     write_whole_file(dir_ + "/config.toml", to_toml(config));
   }
