@@ -11,9 +11,9 @@
 #include "dist/communicator/nccl_communicator.h"
 #include "dist/device/device.h"
 #include "model/backbones/gpt2/gpt2.h"
+#include "model/recommenders/cllm4rec/item_head.h"
 #include "model/step/batch_tensors.h"
 #include "model/step/encode.h"
-#include "model/step/flops.h"
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"
 
