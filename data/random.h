@@ -22,7 +22,10 @@ enum class Purpose : uint64_t {
   kDropout,
   kDemoData,
   kNegatives,
-  kRounding
+  kRounding,
+  kUserDraws,
+  kLatentNoise,
+  kDenseInit
 };
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA
