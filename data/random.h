@@ -23,6 +23,7 @@ enum class Purpose : uint64_t {
   kDemoData,
   kNegatives,
   kRounding,
+  kBootstrap,
   kUserDraws,
   kLatentNoise,
   kDenseInit

@@ -10,9 +10,6 @@
 
 namespace cllm {
 
-/// L-step, C-step and finetuning step of METHOD.md §5. L and F train the collaborative tables, C the content tables.
-enum class StepKind { kCollaborative, kContent, kRecommendation };
-
 /// One id that mutual regularisation covers in one group. A rank lists the pairs of its own sequences; the owner of the
 /// row merges the pairs of all ranks (a group may be spread over ranks).
 struct CoveredRow {
@@ -32,7 +29,6 @@ struct MutualRegularisation {
 /// All normalisers are inside the weights, so a sequence may be computed on any rank: the global loss is the plain sum
 /// over ranks of sum_k target_weights[k] * nll(k), plus lambda * mr.
 struct Batch {
-  StepKind kind = StepKind::kCollaborative;
   Vocabulary vocabulary;
   int64_t num_groups = 1;  // G of the global batch
 
@@ -43,7 +39,7 @@ struct Batch {
 
   std::vector<int32_t> active_rows;     // [A] indices into token_ids whose hidden state predicts
   std::vector<int32_t> target_offsets;  // [A+1] into targets; starts with 0
-  std::vector<int32_t> targets;         // [K] row of the head: item index (L, F) or word id (C)
+  std::vector<int32_t> targets;         // [K] row of the head: e.g. item index or word id
   std::vector<double> target_weights;   // [K] weight of this target's NLL in the global loss
 
   MutualRegularisation mr;

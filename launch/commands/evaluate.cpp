@@ -1,24 +1,31 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "launch/commands/run_use.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/run/baselines.h"
-#include "launch/run/ranker.h"
+#include "launch/output/baselines.h"
 #include "launch/run/start_print.h"
+#include "model/errors.h"
 
 namespace cllm {
 namespace {
 
 struct EvaluateArguments {
-  std::string run, part = "test", per_user, device;
+  std::string run, part = "test", history, mask, per_user, device;
+  std::vector<std::string> metrics;
   std::vector<int64_t> recall_k, ndcg_k;
-  bool baselines = true;
+  std::optional<int64_t> bootstrap;
+  bool groups = false, baselines = true;
 };
+
+const std::map<std::string, Mask> kMasks = {
+    {"history", Mask::kHistory}, {"known", Mask::kKnown}, {"none", Mask::kNone}};
 
 /// Writes one JSON line per user to this rank's part of the file.
 class PerUserFile {
@@ -39,32 +46,67 @@ class PerUserFile {
   std::vector<std::string> names_;
 };
 
+/// "" or why it is none, as CLI11 wants it.
+std::string problem_of_metric(const std::string& name) {
+  try {
+    parse_metric(name, "metrics");
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Those of the run, where the command line says nothing else.
+EvaluationOptions options_of(const EvaluateArguments& arguments, const RunConfig& config) {
+  const Part part = arguments.part == "validation" ? Part::kValidation : Part::kTest;
+  EvaluationOptions out = config.evaluation.options(part, static_cast<uint64_t>(config.run.seed));
+  if (!arguments.recall_k.empty() || !arguments.ndcg_k.empty() || !arguments.metrics.empty()) {
+    out.metrics = MetricList(arguments.recall_k, arguments.ndcg_k);
+    for (const std::string& name : arguments.metrics) out.metrics.add(parse_metric(name, "--metrics"));
+  }
+  if (!arguments.history.empty()) {
+    out.history = arguments.history == "train" ? HistoryMode::kTrain : HistoryMode::kTrainAndValidation;
+  }
+  if (!arguments.mask.empty()) out.mask = kMasks.at(arguments.mask);
+  if (arguments.bootstrap) out.bootstrap = *arguments.bootstrap;
+  out.groups = arguments.groups;
+  return out;
+}
+
+void print_result(const EvaluationResult& result) {
+  for (const auto& [name, interval] : result.intervals)
+    std::printf("95 %% of the resamples  %-12s %.4f to %.4f\n", name.c_str(), interval.low, interval.high);
+  for (const MetricGroup& group : result.groups) {
+    std::printf("by %-8s %-6s %8lld users  %s\n", group.by.c_str(), group.name.c_str(),
+                static_cast<long long>(group.num_users), format_metrics(group.values).c_str());
+  }
+  std::printf("protocol: %s\n", result.protocol.c_str());
+}
+
 int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
-  const EvaluationSection& defaults = workspace.config.evaluation;
-  const bool chosen = !arguments.recall_k.empty() || !arguments.ndcg_k.empty();
-  const EvaluationOptions options{.part = arguments.part == "validation" ? Part::kValidation : Part::kTest,
-                                  .prompt = run.best.prompt,
-                                  .metrics = chosen ? MetricChoice{arguments.recall_k, arguments.ndcg_k}
-                                                    : MetricChoice{defaults.recall_k, defaults.ndcg_k}};
+  require_ranking(workspace);
+  EvaluationOptions options;
   std::optional<PerUserFile> file;
   PerUserSink sink;
-  if (!arguments.per_user.empty()) {
-    collectively(*run.world, [&] {
-      file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.names());
-    });
-    sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
-  }
-  const auto metrics = evaluate(workspace, *run.world, options, sink);
+  collectively(*run.world, [&] {
+    options = options_of(arguments, workspace.config);
+    if (arguments.per_user.empty()) return;
+    file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.per_user().names());
+  });
+  if (file) sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
+  EvaluationResult result;
+  together(*run.world, [&] { result = evaluate(*workspace.model, workspace.corpus, *run.world, options, sink); });
   file.reset();
   if (!arguments.per_user.empty()) join_parts(*run.world, arguments.per_user);
   if (context.mpi.rank() == 0) {
     std::map<std::string, MetricValues> rows;
     if (arguments.baselines)
-      rows = evaluate_baselines(workspace.corpus, {options.metrics.recall, options.metrics.ndcg, options.part});
+      rows = evaluate_baselines(workspace.corpus, {options.metrics, options.part, options.history, options.mask});
     std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step),
-                metrics_table(rows, metrics).c_str());
+                metrics_table(rows, result.values, workspace.config.model).c_str());
+    print_result(result);
   }
   return kDone;
 }
@@ -85,6 +127,23 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  command->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
+      ->delimiter(',')
+      ->check(problem_of_metric);
+  command
+      ->add_option("--history", arguments->history,
+                   "What the model is fed: train | train+validation; default: the run's")
+      ->check(CLI::IsMember({"train", "train+validation"}));
+  command
+      ->add_option("--mask", arguments->mask,
+                   "What no list holds: history (what the model is fed) | known (train and validation) | none; "
+                   "default: the run's")
+      ->check(CLI::IsMember({"history", "known", "none"}));
+  command
+      ->add_option("--bootstrap", arguments->bootstrap,
+                   "Resamples of the users for 95 % confidence intervals, e.g. 1000; 0: none; default: the run's")
+      ->check(CLI::Range(0, 1'000'000));
+  command->add_flag("--groups", arguments->groups, "Also by history length and by how frequent the held-out items are");
   add_device_option(*command, arguments->device);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");
   command->add_flag("--baselines,!--no-baselines", arguments->baselines, "Also popularity and item cosine");

@@ -50,13 +50,13 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
                                                    {"amazon", InputFormat::kAmazon},
                                                    {"yelp", InputFormat::kYelp}};
   command->add_option("--format", options->source.format, "auto | tsv | csv | jsonl | movielens | amazon | yelp")
-      ->transform(CLI::CheckedTransformer(formats));
+      ->transform(CLI::CheckedTransformer(formats).description("name"));
   const std::map<std::string, UserTexts> user_texts{
       {"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}};
   command
       ->add_option("--user-texts", options->source.user_texts,
                    "Is the second column of the users file a text? auto | yes | no")
-      ->transform(CLI::CheckedTransformer(user_texts));
+      ->transform(CLI::CheckedTransformer(user_texts).description("name"));
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
   const CLI::Option* const threshold =
       command->add_option("--rating-threshold", *rating, "Keep interactions rated at least this");

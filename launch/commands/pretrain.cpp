@@ -1,119 +1,78 @@
 #include <CLI/CLI.hpp>
-#include <numbers>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/training.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/output/progress.h"
-#include "launch/run/connect.h"
-#include "model/backbones/load_backbone.h"
-#include "model/recommenders/language_model/text_blocks.h"
-#include "model/step/train_step.h"
-#include "model/tables/dense_adam.h"
+#include "model/recommenders/language_model/language_model.h"
 
 namespace cllm {
 namespace {
 
 struct PretrainArguments {
   std::string corpus, output, device = "cpu";
-  Gpt2Config sizes{.num_layers = 4, .num_heads = 4, .width = 256, .max_positions = 512, .num_words = 0};
-  TextBlocks::Options blocks;
-  int64_t epochs = 5, warmup_steps = 100;
-  double learning_rate = 1e-3, clip = 1.0;
+  LanguageModelOptions model;
+  int64_t seed = 0;
+  bool fresh = false;
 };
 
-/// Linear rise, then half a cosine to 0.
-double rate_at(const PretrainArguments& arguments, int64_t step, int64_t steps) {
-  if (step < arguments.warmup_steps)
-    return arguments.learning_rate * static_cast<double>(step + 1) / static_cast<double>(arguments.warmup_steps);
-  return arguments.learning_rate * 0.5 *
-         (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(steps)));
+RunConfig config_of(const PretrainArguments& arguments) {
+  RunConfig config = default_config("language_model");
+  config.run.dir = arguments.output + "/run";
+  config.run.corpus = arguments.corpus;
+  config.run.seed = arguments.seed;
+  config.run.device = arguments.device;
+  config.options = std::make_shared<LanguageModelOptions>(arguments.model);
+  if (const std::string problem = config.options->problem(); !problem.empty()) throw ConfigError(problem);
+  return config;
 }
 
-/// A model of words only: tables without rows.
-RecModel word_model(const Gpt2Config& sizes, uint64_t seed, const Communicator& comm, at::Device device) {
-  const TableLayout layout(0, 0, comm.rank(), comm.world_size());
-  RecModel model;
-  model.backbone = make_gpt2(sizes, seed, {.device = device});
-  model.backbone->set_trainable(true);
-  model.collaborative = make_random_table(layout, sizes.width, at::kFloat, seed, Side::kCollaborative);
-  model.content = make_random_table(layout, sizes.width, at::kFloat, seed, Side::kContent);
-  for (Table* table : {&model.collaborative, &model.content}) table->weight = table->weight.to(device);
-  return model;
-}
-
-int pretrain(CommandContext& context, PretrainArguments arguments) {
-  const auto world = connect(context.mpi, {.device = arguments.device});
-  std::optional<Corpus> corpus;
-  std::optional<TextBlocks> blocks;
-  collectively(*world, [&] {
-    corpus = Corpus::open(arguments.corpus);
-    arguments.sizes.num_words = corpus->vocabulary().num_words;
-    arguments.blocks.separator =
-        static_cast<int32_t>(arguments.sizes.num_words - 1);  // <|endoftext|>, the last word of a trained vocabulary
-    if (arguments.blocks.context > arguments.sizes.max_positions) {
-      throw ConfigError("--context " + std::to_string(arguments.blocks.context) + " is longer than --positions " +
-                        std::to_string(arguments.sizes.max_positions));
-    }
-    if (arguments.sizes.width % arguments.sizes.num_heads != 0) {
-      throw ConfigError("--width " + std::to_string(arguments.sizes.width) + " is no multiple of --heads " +
-                        std::to_string(arguments.sizes.num_heads));
-    }
-    blocks.emplace(*corpus, arguments.blocks);
+int pretrain(CommandContext& context, const PretrainArguments& arguments) {
+  RunConfig config;
+  Supervision supervision;
+  std::optional<RunLock> lock;  // of rank 0, until the command ends
+  collectively(*context.mpi.world(), [&] {
+    config = config_of(arguments);
+    if (context.mpi.rank() == 0) enter(config, arguments.fresh, lock);
   });
-  RecModel model = word_model(arguments.sizes, arguments.blocks.seed, *world,
-                              open_device(context.mpi, {.device = arguments.device}));
-  const auto rows = make_row_optimizer({});
-  for (Table* table : {&model.collaborative, &model.content}) rows->reset(*table);
-  TrainStep train_step(*world, model, *rows);
-  DenseAdam adam(model.backbone->parameters());
-  StepConfig config;
-  config.lambda = 0;
-  kernels::RowGradient none;
-
-  const int64_t steps = arguments.epochs * blocks->steps_per_epoch();
-  StageProgress progress("pretrain", steps, 0);
-  for (int64_t step = 0; step < steps; ++step) {
-    const Batch batch = blocks->batch(step / blocks->steps_per_epoch(), step % blocks->steps_per_epoch(), world->rank(),
-                                      world->world_size());
-    const StepLosses losses = train_step.gradients(batch, config, none);
-    adam.clip_gradients(arguments.clip);
-    adam.step(rate_at(arguments, step, steps));
-    if (world->rank() == 0) progress.step({losses.loss, losses.lm, 0, losses.num_sequences, losses.num_tokens}, "");
-  }
-  if (world->rank() == 0) progress.finish();
-  const double held_out = train_step.gradients(blocks->held_out(world->rank(), world->world_size()), config, none).lm;
-  collectively(*world, [&] {
-    if (world->rank() == 0) save_backbone(arguments.output, *model.backbone);
-  });
-  context.log.info("held-out texts: " + std::to_string(held_out) + " nats per token; wrote " + arguments.output);
-  return kDone;
+  const auto write = [&](Workspace& workspace, Communicator& world) {
+    const auto& model = dynamic_cast<const LanguageModel&>(*workspace.model);
+    collectively(world, [&] {
+      if (world.rank() == 0) model.save(arguments.output);
+    });
+    context.log.info("wrote " + arguments.output);
+  };
+  return train_in_folder(context, config, supervision, {.when_done = write});
 }
 
 }  // namespace
 
 void add_pretrain_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<PretrainArguments>();
-  CLI::App* const command =
-      app.add_subcommand("pretrain-backbone", "Train a GPT-2 from scratch on a corpus' texts (data-parallel)");
+  CLI::App* const command = app.add_subcommand(
+      "pretrain-backbone",
+      "Train a GPT-2 from scratch on a corpus' texts: a run of model.name = language_model in OUTPUT/run");
   command->add_option("--corpus", arguments->corpus, "Corpus whose texts and tokenizer are used")->required();
   command->add_option("--output", arguments->output, "Folder for the model, Hugging Face layout")->required();
-  command->add_option("--layers", arguments->sizes.num_layers)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--heads", arguments->sizes.num_heads)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--width", arguments->sizes.width)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--positions", arguments->sizes.max_positions, "Longest sequence")
+  command->add_option("--layers", arguments->model.layers)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--heads", arguments->model.heads)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--width", arguments->model.width)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--positions", arguments->model.positions, "Longest sequence")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--context", arguments->blocks.context, "Tokens per training block")
+  command->add_option("--context", arguments->model.context, "Tokens per training block")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
-  command->add_option("--blocks", arguments->blocks.blocks_per_step, "Blocks per step, all ranks")
+  command->add_option("--blocks", arguments->model.blocks, "Blocks per step, all ranks")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--epochs", arguments->epochs)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--learning-rate", arguments->learning_rate)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--seed", arguments->blocks.seed)->capture_default_str();
+  command->add_option("--epochs", arguments->model.epochs)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--learning-rate", arguments->model.learning_rate)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--seed", arguments->seed)->capture_default_str();
+  command->add_flag("--fresh", arguments->fresh, "Start over, instead of going on with OUTPUT/run");
   command->add_option("--device", arguments->device, "cpu | cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();

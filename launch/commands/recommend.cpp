@@ -7,7 +7,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/run/ranker.h"
+#include "model/evaluation/queries.h"
 
 namespace cllm {
 namespace {
@@ -46,6 +46,7 @@ std::vector<int64_t> share_of(const std::vector<int64_t>& users, const Communica
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
   const OpenRun run = open_run(context, arguments.run, arguments.device);
   Workspace& workspace = *run.workspace;
+  require_ranking(workspace);
   const Corpus& corpus = workspace.corpus;
   std::vector<int64_t> users;
   std::ofstream out;
@@ -61,14 +62,18 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!out) throw ConfigError("cannot write " + arguments.output + ": choose another --output");
   });
   const auto mine = share_of(users, *run.world);
-  const RankingOptions options{.k = arguments.k, .prompt = run.best.prompt, .hide_training_only = false};
-  rank_users(workspace, *run.world, mine, options, [&](int64_t user, const std::vector<ScoredItem>& ranked) {
+  const RankingOptions options{.k = arguments.k,
+                               .history = workspace.config.evaluation.history_at_test,
+                               .mask = Mask::kEverything,
+                               .batch_users = workspace.config.evaluation.batch_users};
+  const auto sink = [&](const RankingQuery& query, const std::vector<ScoredItem>& ranked) {
     nlohmann::ordered_json items = nlohmann::ordered_json::array();
     for (const ScoredItem& scored : ranked)
       items.push_back({{"item", std::string(corpus.item_raw_id(scored.item))}, {"score", scored.score}});
-    const nlohmann::ordered_json record{{"user", std::string(corpus.user_raw_id(user))}, {"items", items}};
+    const nlohmann::ordered_json record{{"user", std::string(corpus.user_raw_id(query.user))}, {"items", items}};
     out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-  });
+  };
+  rank_users(*workspace.model, corpus, *run.world, mine, options, sink);
   out.close();
   join_parts(*run.world, arguments.output);
   context.log.info("wrote the best " + std::to_string(arguments.k) + " items of " + std::to_string(users.size()) +

@@ -11,16 +11,24 @@
 namespace cllm {
 
 OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device) {
-  OpenRun run{RunFolder(dir), context.mpi.world(), nullptr, {}};
+  OpenRun run{RunFolder(dir), context.mpi.world(), nullptr, nullptr, {}};
   RunConfig config;
   collectively(*run.world, [&] { config = run.folder.load_config(); });
   config.run.dir = dir;
   if (!device.empty()) config.run.device = device;
   const ConnectOptions options{.device = config.run.device};
   if (config.run.device != "cpu") run.world = connect(context.mpi, options);
-  run.workspace = open_workspace(config, context.mpi, *run.world, open_device(context.mpi, options));
+  run.channels = std::make_unique<Channels>(*run.world);
+  run.workspace =
+      open_workspace(config, context.mpi, *run.channels, {.device = open_device(context.mpi, options), .levels = {}});
   together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;
+}
+
+void require_ranking(const Workspace& workspace) {
+  if (workspace.model->ranks()) return;
+  throw ConfigError(workspace.config.run.dir + " holds a " + workspace.config.model +
+                    ", which gives no lists: name a run of a recommender");
 }
 
 void add_device_option(CLI::App& command, std::string& device) {

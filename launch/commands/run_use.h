@@ -15,10 +15,14 @@ namespace cllm {
 struct OpenRun {
   RunFolder folder;
   std::unique_ptr<Communicator> world;
+  std::unique_ptr<Channels> channels;  // all of them `world`
   std::unique_ptr<Workspace> workspace;
   BestState best;
 };
 OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device);
+
+/// ConfigError if the run trained a model that gives no lists.
+void require_ranking(const Workspace& workspace);
 
 /// --device of a command that uses a run.
 void add_device_option(CLI::App& command, std::string& device);

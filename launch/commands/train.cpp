@@ -1,26 +1,13 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <stdexcept>
 
-#include "checkpoints/directory.h"
-#include "checkpoints/errors.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/training.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/output/report.h"
-#include "launch/run/baselines.h"
-#include "launch/run/connect.h"
-#include "launch/run/ranker.h"
-#include "launch/run/restore.h"
-#include "launch/run/start_print.h"
-#include "launch/run/trainer.h"
-#include "launch/supervision/restart_guard.h"
-#include "launch/supervision/run_lock.h"
-#include "launch/supervision/watchdog.h"
-#include "model/backbones/graphed_backbone.h"
 
 namespace cllm {
 namespace {
@@ -34,15 +21,6 @@ struct TrainArguments {
   std::vector<std::string> failpoints;
 };
 
-/// What rank 0 leaves behind a finished run for people: the table, and report.html.
-void present(const RunConfig& config, const TrainOutcome& outcome) {
-  auto rows = evaluate_baselines(Corpus::open(config.run.corpus),
-                                 {config.evaluation.recall_k, config.evaluation.ndcg_k, Part::kTest});
-  write_baselines(config.run.dir, rows);
-  std::printf("%s", metrics_table(rows, outcome.test).c_str());
-  if (config.log.report) write_report(config.run.dir);
-}
-
 void arm(Failpoints& failpoints, const TrainArguments& arguments, int rank) {
   if (arguments.failpoints.empty()) return;
   if (!arguments.allow_failpoints)
@@ -52,71 +30,6 @@ void arm(Failpoints& failpoints, const TrainArguments& arguments, int rank) {
   } catch (const std::invalid_argument& error) {
     throw ConfigError(error.what());
   }
-}
-
-/// What rank 0 does to the run folder before anything else: nobody else uses it, it fits the configuration, it is no
-/// crash loop.
-void enter(const RunConfig& config, const TrainArguments& arguments, std::optional<RunLock>& lock) {
-  lock.emplace(config.run.dir);
-  const RunFolder folder(config.run.dir);
-  folder.prepare(config, arguments.fresh);
-  const auto steps = step_folders(folder.checkpoints());
-  const RestartGuard guard(folder.dir());
-  if (arguments.fresh) guard.forgive();
-  guard.count_start(steps.empty() ? -1 : *step_of_name(steps.front().filename()), config.run.max_restarts);
-  HeartbeatBoard(folder.heartbeats()).clear();
-}
-
-/// MPI's own deadline, behind those of the watchdog, which says more.
-double backstop_s(const RunSection& run) {
-  if (run.deadline_s == 0) return 0;
-  return std::max({run.deadline_s, run.startup_deadline_s, run.load_deadline_s, run.save_deadline_s}) + 30;
-}
-
-/// Opens everything; a failure that a person must mend is no crash.
-std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, Communicator& world,
-                                const ConnectOptions& options, const TrafficWatch& traffic) {
-  try {
-    auto workspace = open_workspace(config, mpi, world, open_device(mpi, options));
-    workspace->levels = connect_levels(mpi, world, config.run.ranks_per_node, options, traffic);
-    if (!config.init.run.empty()) start_from(*workspace, world, RunFolder(config.init.run));
-    if (config.run.graph_tokens > 0) {
-      std::shared_ptr<Backbone>& backbone = workspace->model.backbone;
-      backbone = std::make_shared<GraphedBackbone>(std::move(backbone), config.run.graph_tokens, workspace->device);
-    }
-    return workspace;
-  } catch (const AgreedFailure&) {
-    if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
-    throw;
-  }
-}
-
-/// Checkpoints are found, loaded and saved by all ranks together: a failure there is known to all of them.
-TrainOutcome run(Trainer& trainer, int rank) {
-  try {
-    return trainer.run();
-  } catch (const CheckpointError& error) {
-    throw AgreedFailure(error.exit_code(), rank == 0 ? error.what() : "");
-  }
-}
-
-/// All that the ranks do together.
-TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision& supervision, bool share_gpus) {
-  MpiSession& mpi = context.mpi;
-  const ConnectOptions options{.device = config.run.device,
-                               .deadline_s = backstop_s(config.run),
-                               .share_gpus = share_gpus,
-                               .stalls = config.log.trace ? &supervision.main : nullptr};
-  const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
-  const RunChannels channels = connect_run(mpi, options, traffic);
-  const auto workspace = open(config, mpi, *channels.world, options, traffic);
-  supervision.failpoints.at("start.opened");
-  Trainer trainer(*workspace, channels.of_step(), context.log, supervision);
-  const MemoryPlan memory = rehearse(*workspace, trainer.schedule(), channels.of_step());
-  if (mpi.rank() == 0) context.log.info(start_print(*workspace, trainer.schedule(), memory, mpi.world_size()));
-  TrainOutcome outcome = run(trainer, mpi.rank());
-  context.log.info(compare_with_peak(memory, *channels.world));
-  return outcome;
 }
 
 int train(CommandContext& context, const TrainArguments& arguments, const std::vector<std::string>& overrides) {
@@ -137,25 +50,12 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
     arm(supervision.failpoints, arguments, mpi.rank());
     if (mpi.rank() != 0) return;
     if (arguments.print_config) std::printf("%s", to_toml(config).c_str());
-    if (!arguments.print_config) enter(config, arguments, lock);
+    if (!arguments.print_config) enter(config, arguments.fresh, lock);
   });
   if (arguments.print_config) return kDone;
-  context.log.attach_file(config.run.dir);
   if (lock && !lock->held())
     context.log.warn(config.run.dir + ": its file system has no locks; start no second job on this run");
-  supervision.failpoints.at("start.configured");
-  supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
-  const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(),
-                          context.log, {&supervision.main, &supervision.background});
-  const TrainOutcome outcome = train(context, config, supervision, arguments.share_gpus);
-  supervision.main.begin("end of MPI", 0, config.run.deadline_s);
-  if (context.may_end_mpi) mpi.finalize();
-  supervision.main.end();
-  if (outcome.interrupted) return kInterruptedAfterSaving;
-  if (mpi.rank() != 0) return kDone;
-  RestartGuard(config.run.dir).forgive();
-  present(config, outcome);
-  return kDone;
+  return train_in_folder(context, config, supervision, {.share_gpus = arguments.share_gpus});
 }
 
 }  // namespace

@@ -27,6 +27,9 @@ int code_of(const std::exception_ptr& error, std::string& text) {
   } catch (const ConfigError& e) {
     text = e.what();
     return kBadConfiguration;
+  } catch (const OptionError& e) {
+    text = e.what();
+    return kBadConfiguration;
   } catch (const NoProgressError& e) {
     text = e.what();
     return kNoProgress;

@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "launch/config/text.h"
 #include "launch/output/log.h"
-#include "launch/output/text.h"
 
 namespace cllm {
 namespace {
@@ -27,10 +27,30 @@ std::string percent(double done, double total) {
   return text;
 }
 
+/// Terms are named in small letters everywhere else.
+std::string capitals(std::string name) {
+  for (char& letter : name) letter = letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
+  return name;
+}
+
 std::string four_digits(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%#.4g", value);
   return text;
+}
+
+void mix(double& mean, double value, double keep) { mean = keep * mean + (1 - keep) * value; }
+
+/// A term that the task had no value for yet starts at this one.
+void mix_losses(StepProgress& means, const StepProgress& step) {
+  mix(means.loss, step.loss, kLossMemory);
+  for (const auto& [name, value] : step.terms) {
+    const auto found = std::ranges::find(means.terms, name, &std::pair<std::string, double>::first);
+    if (found == means.terms.end())
+      means.terms.emplace_back(name, value);
+    else
+      mix(found->second, value, kLossMemory);
+  }
 }
 
 }  // namespace
@@ -83,11 +103,10 @@ void StageProgress::measure(const StepProgress& step) {
   last_s_ = now;
   busy_s_ += elapsed;
   const bool first = step_ == first_step_ + 1;
-  const double keep_loss = first ? 0 : kLossMemory, keep_rate = first ? 0 : std::exp(-elapsed / kRateMemoryS);
-  const auto mix = [](double& mean, double value, double keep) { mean = keep * mean + (1 - keep) * value; };
-  mix(loss_, step.loss, keep_loss);
-  mix(lm_, step.lm, keep_loss);
-  mix(mr_, step.mr, keep_loss);
+  const double keep_rate = first ? 0 : std::exp(-elapsed / kRateMemoryS);
+  task_ = step.task;
+  const auto [means, fresh] = means_.try_emplace(task_, step);
+  if (!fresh) mix_losses(means->second, step);
   mix(sequences_per_s_, static_cast<double>(step.sequences) / elapsed, keep_rate);
   mix(tokens_per_s_, static_cast<double>(step.tokens) / elapsed, keep_rate);
 }
@@ -100,10 +119,14 @@ std::string StageProgress::text() const {
   const double per_step = busy_s_ / std::max<double>(1, static_cast<double>(step_ - first_step_));
   const double left_s = per_step * static_cast<double>(num_steps_ - step_);
   const std::string time = step_ < num_steps_ ? "left " + format_duration(left_s) : "in " + format_duration(busy_s_);
+  std::string losses;
+  if (const auto means = means_.find(task_); means != means_.end()) {
+    losses = "  loss " + four_digits(means->second.loss);
+    for (const auto& [name, value] : means->second.terms) losses += "  " + capitals(name) + " " + four_digits(value);
+  }
   return padded(stage_, 9) + " " +
          percent(static_cast<double>(step_), static_cast<double>(std::max<int64_t>(num_steps_, 1))) + "  " + note_ +
-         "  loss " + four_digits(loss_) + "  LM " + four_digits(lm_) + "  MR " + four_digits(mr_) + "  " +
-         format_count(sequences_per_s_) + " seq/s  " + format_count(tokens_per_s_) + " tok/s  " +
+         losses + "  " + format_count(sequences_per_s_) + " seq/s  " + format_count(tokens_per_s_) + " tok/s  " +
          (costs_.empty() ? "" : costs_ + "  ") + time;
 }
 

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace cllm {
 
@@ -45,13 +48,15 @@ class ProgressLine {
 
 /// What one training step adds to the line.
 struct StepProgress {
-  double loss = 0, lm = 0, mr = 0;
+  std::string task = {};  // losses of different tasks are different measures: each has its own running means
+  double loss = 0;
+  std::vector<std::pair<std::string, double>> terms = {};  // what the loss is made of, e.g. {"lm", 5.1}, in their order
   int64_t sequences = 0, tokens = 0;
 };
 
-/// "mutual  12/100 epochs  34%  loss 5.213  LM 5.101  MR 0.112  1.23k seq/s  45.6k tok/s  MFU 41%  exposed
-/// 3%  1.20MB/step left 12m05s". Losses are running means over about 50 steps, rates are those of the last 30 seconds
-/// or so, costs as they were given.
+/// "mutual     34%  epoch 12/100 L  loss 5.213  LM 5.101  MR 0.1120  1.23k seq/s  45.6k tok/s  MFU 41%  exposed 3%
+/// 1.20MB/step  left 12m05s". Losses are those of the last step's task, as running means over about 50 of its steps;
+/// rates are those of the last 30 seconds or so, costs as they were given.
 class StageProgress {
  public:
   /// `done_steps` of `num_steps` were made before (a resumed run).
@@ -74,8 +79,9 @@ class StageProgress {
   std::string stage_, note_, costs_;
   int64_t num_steps_, step_, first_step_;
   double last_s_;
-  double busy_s_ = 0;  // training time of this process, without pauses
-  double loss_ = 0, lm_ = 0, mr_ = 0;
+  double busy_s_ = 0;                          // training time of this process, without pauses
+  std::map<std::string, StepProgress> means_;  // of the losses, by task
+  std::string task_;                           // of the last step
   double sequences_per_s_ = 0, tokens_per_s_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "launch/output/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -8,12 +9,12 @@
 #include <sstream>
 
 #include "launch/config/config.h"
+#include "launch/config/text.h"
 #include "launch/output/append_file.h"
+#include "launch/output/baselines.h"
 #include "launch/output/metrics.h"
 #include "launch/output/report_style.h"
 #include "launch/output/svg_chart.h"
-#include "launch/output/text.h"
-#include "launch/run/baselines.h"
 
 namespace cllm {
 namespace {
@@ -143,26 +144,43 @@ std::string metrics_table(const Records& records, const std::map<std::string, Me
   return "<h2>Test metrics</h2><div class=table><table>" + html + "</table></div>\n";
 }
 
-/// Names that end in _per_s are averaged over a stage's records, other names that end in _s are summed.
+/// The mean or total of a quantity of timing.jsonl as people read it. What it is says its name: rates, bytes and shares
+/// are means over a stage's records, times are totals.
+struct Timing {
+  std::string what, value;
+};
+
+Timing readable_timing(const std::string& name, double sum, int64_t count) {
+  const double mean = sum / static_cast<double>(count);
+  const auto without = [&](size_t ending) { return name.substr(0, name.size() - ending); };
+  Timing out{name, format_number(mean)};
+  if (name.ends_with("_per_s"))
+    out = {without(6), format_count(mean) + " /s"};
+  else if (name.ends_with("_bytes"))
+    out = {name, format_count(mean) + "B per step"};
+  else if (name.ends_with("_s"))
+    out = {without(2), format_duration(sum)};
+  else if (name == "mfu" || name.starts_with("exposed"))
+    out.value = format_number(std::round(1000 * mean) / 10) + " %";
+  std::ranges::replace(out.what, '_', ' ');
+  return out;
+}
+
 std::string timing_table(const Records& timing) {
   std::string html;
   for (const auto& stage : stages_of(timing)) {
-    std::map<std::string, std::pair<double, int64_t>> sums;
+    std::map<std::pair<std::string, std::string>, std::pair<double, int64_t>> sums;  // by event and name
     for (const auto& record : timing) {
       if (record.stage != stage) continue;
       for (const auto& [name, value] : record.values) {
-        auto& [sum, count] = sums[record.event + " " + name];
+        auto& [sum, count] = sums[{record.event, name}];
         sum += value;
         ++count;
       }
     }
-    for (const auto& [name, sum] : sums) {
-      const bool rate = name.ends_with("_per_s");
-      const std::string value =
-          rate ? format_count(sum.first / static_cast<double>(sum.second)) + " /s" : format_duration(sum.first);
-      std::string what = name.substr(0, name.size() - (rate ? 6 : name.ends_with("_s") ? 2 : 0));
-      std::ranges::replace(what, '_', ' ');
-      html += table_row({readable(stage), what, value}, "td");
+    for (const auto& [key, sum] : sums) {
+      const Timing row = readable_timing(key.second, sum.first, sum.second);
+      html += table_row({readable(stage), key.first + " " + row.what, row.value}, "td");
     }
   }
   if (html.empty()) return "";
@@ -184,8 +202,18 @@ std::vector<ConfigLine> config_lines(const std::string& toml) {
   return lines;
 }
 
+/// The defaults of the model that the lines name; those of runs of before there were others have no name.
+RunConfig defaults_of(const std::vector<ConfigLine>& lines) {
+  for (const auto& line : lines) {
+    if (line.section == "model" && line.key == "name" && line.value.size() > 2) {
+      return default_config(line.value.substr(1, line.value.size() - 2));  // without quotes
+    }
+  }
+  return default_config(RunConfig().model);
+}
+
 std::string config_tables(const std::string& toml) {
-  const std::vector<ConfigLine> lines = config_lines(toml), defaults = config_lines(to_toml(RunConfig()));
+  const std::vector<ConfigLine> lines = config_lines(toml), defaults = config_lines(to_toml(defaults_of(lines)));
   std::string html, section;
   for (const auto& line : lines) {
     if (line.section != section) {

@@ -44,8 +44,8 @@ SampleLog::SampleLog(Communicator& comm, const std::string& dir, std::optional<i
 
 SampleLog::~SampleLog() = default;
 
-void SampleLog::add(int64_t step, const Batch& batch) {
-  std::vector<uint64_t> keys = unpacked(all_gather_strings(comm_, packed(batch.sequence_keys)));
+void SampleLog::add(int64_t step, const std::vector<uint64_t>& keys_of_rank) {
+  std::vector<uint64_t> keys = unpacked(all_gather_strings(comm_, packed(keys_of_rank)));
   if (!file_) return;
   std::ranges::sort(keys);
   std::string line = std::to_string(step);

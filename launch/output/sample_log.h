@@ -1,10 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "data/sampling/batch.h"
 #include "dist/communicator/communicator.h"
 
 namespace cllm {
@@ -12,7 +13,7 @@ namespace cllm {
 class AppendFile;
 
 /// <dir>/samples.txt: a line per step, `STEP KEY KEY ...`, with the keys of its sequences on all ranks
-/// (Batch::sequence_keys, hexadecimal, ascending). A key is a hash of seed, epoch and sample, so a run that took every
+/// (StepInput::keys, hexadecimal, ascending). A key is a hash of seed, epoch and sample, so a run that took every
 /// sample once has no key twice, and the file depends neither on the number of ranks nor on how often the run was
 /// resumed. For audits: it costs a gather per step.
 class SampleLog {
@@ -23,7 +24,7 @@ class SampleLog {
   ~SampleLog();
 
   /// Collective.
-  void add(int64_t step, const Batch& batch);
+  void add(int64_t step, const std::vector<uint64_t>& keys_of_rank);
   /// To the disk; call before a checkpoint is committed.
   void flush();
 

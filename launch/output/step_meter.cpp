@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "launch/output/text.h"
+#include "launch/config/text.h"
 
 namespace cllm {
 namespace {

@@ -5,13 +5,14 @@
 #include <cstdio>
 #include <limits>
 
-#include "launch/output/text.h"
+#include "launch/config/text.h"
 
 namespace cllm {
 namespace {
 
 constexpr size_t kMaxPoints = 300;  // more would not be seen at this width
 constexpr int kNumColours = 6;
+constexpr double kLeastRange = 0.1;  // of an axis, as a share of its values
 
 /// Drawing area in SVG units; the viewBox scales it to the page.
 struct Frame {
@@ -40,12 +41,13 @@ Series thinned(const Series& in) {
   return out;
 }
 
-/// A range that is never empty: one flat line gets room above and below.
-void widen(double& low, double& high, double margin) {
-  if (high <= low) {
-    const double room = low == 0 ? 1 : 0.1 * std::abs(low);
-    low -= room;
-    high += room;
+/// A range that is at least `least` of its values' size (1 where all are 0), around their middle: the noise of a flat
+/// or short line must not fill the chart.
+void widen(double& low, double& high, double least, double margin) {
+  const double size = std::max(std::abs(low), std::abs(high)), missing = (size > 0 ? least * size : 1) - (high - low);
+  if (missing > 0) {
+    low -= missing / 2;
+    high += missing / 2;
   }
   const double extra = margin * (high - low);
   low -= extra;
@@ -63,8 +65,8 @@ Frame frame_of(const std::vector<Series>& series) {
       frame.y_high = std::max(frame.y_high, y);
     }
   }
-  widen(frame.x_low, frame.x_high, 0);
-  widen(frame.y_low, frame.y_high, 0.04);
+  widen(frame.x_low, frame.x_high, frame.x_low < frame.x_high ? 0 : kLeastRange, 0);
+  widen(frame.y_low, frame.y_high, kLeastRange, 0.04);
   return frame;
 }
 

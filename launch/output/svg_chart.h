@@ -17,8 +17,8 @@ struct ChartText {
 };
 
 /// A line chart as one HTML <figure> with inline SVG: title, legend with last values, grid, axes. Colours are the CSS
-/// variables
-/// --series-1 .. --series-6, so that the page decides about light and dark. Long series are thinned to bucket means.
+/// variables --series-1 .. --series-6, so that the page decides about light and dark. Long series are thinned to bucket
+/// means. The vertical axis spans at least a tenth of the values, so that noise does not look like a trend.
 std::string svg_chart(const ChartText& text, const std::vector<Series>& series);
 
 /// `text` with &, <, > and quotes made harmless for HTML.

@@ -7,8 +7,7 @@
 #include <fstream>
 
 #include "dist/device/device.h"
-#include "launch/run/ranker.h"
-#include "model/step/train_step.h"
+#include "model/evaluation/queries.h"
 
 namespace cllm {
 namespace {
@@ -28,18 +27,6 @@ double largest_over_ranks(Communicator& comm, double value) {
   at::Tensor out = at::tensor({value}, at::kDouble);
   comm.all_reduce(out, ReduceOp::kMax);
   return out.item<double>();
-}
-
-/// Of the first steps of an epoch, the one with the most tokens.
-int64_t largest_step(const Sampler& sampler, StepKind kind) {
-  constexpr int64_t kSteps = 64;
-  int64_t best = 0, most = -1;
-  for (int64_t step = 0; step < std::min(kSteps, sampler.num_steps(kind)); ++step) {
-    const int64_t tokens = sampler.batch({.kind = kind, .step = step}, 0, 1).num_tokens();
-    if (tokens > most) best = step;
-    most = std::max(most, tokens);
-  }
-  return best;
 }
 
 /// Of the first blocks of users that this rank validates, the one with the most training items.
@@ -62,50 +49,33 @@ std::vector<int64_t> largest_block(const Corpus& corpus, int64_t block, const Co
 
 }  // namespace
 
-MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channels& channels) {
-  Communicator& comm = channels.world;
-  const RunConfig& config = workspace.config;
-  RecModel& model = workspace.model;
-  for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
-  TrainStep step(channels, model, *workspace.optimizer, workspace.levels.get());
-  const DropoutRates& rates = workspace.backbone_dropout;
-  for (const StepKind kind : schedule.kinds()) {
-    const StepId id{.kind = kind, .step = largest_step(workspace.sampler, kind)};
-    kernels::RowGradient dropped;
-    step.gradients(workspace.sampler.batch(id, comm.rank(), comm.world_size()),
-                   {.lambda = 1,
-                    .dropout = {rates.embedding, rates.attention, rates.residual},
-                    .item_softmax = workspace.item_head(kind).form,
-                    .negatives = config.optimizer.negatives},
-                   dropped);
+MemoryPlan rehearse(Recommender& model, const Corpus& corpus, Communicator& comm, const RehearsalOptions& options) {
+  model.reset_optimizer();
+  model.rehearse();
+  if (model.ranks()) {
+    const std::vector<int64_t> users = largest_block(corpus, options.batch_users, comm);
+    rank_users(model, corpus, comm, users, {.k = 1, .batch_users = options.batch_users},
+               [](const RankingQuery&, const std::vector<ScoredItem>&) {});
   }
-  for (const auto& [name, parameter] : model.backbone->parameters()) parameter.mutable_grad() = at::Tensor();
-  const std::vector<int64_t> users = largest_block(workspace.corpus, config.evaluation.batch_users, comm);
-  rank_users(workspace, comm, users, {.k = 1}, [](int64_t, const std::vector<ScoredItem>&) {});
-
-  double tables = 0, moments = 0;
-  for (const Table* table : {&model.collaborative, &model.content}) {
-    tables += static_cast<double>(table->weight.nbytes());
-    for (const at::Tensor* moment : {&table->moment1, &table->moment2}) {
-      if (moment->defined()) moments += static_cast<double>(moment->nbytes());
-    }
+  const Store store = model.store();
+  double tables = 0, moments = 0, dense = 0;
+  for (const NamedTable& named : store.tables) {
+    tables += static_cast<double>(named.table->weight.nbytes());
+    for (const RowState& state : named.table->state) moments += static_cast<double>(state.rows.nbytes());
   }
-  double backbone = 0;
-  if (config.run.train_backbone) {
-    for (const auto& [name, parameter] : model.backbone->parameters())
-      backbone += static_cast<double>(parameter.nbytes());
-  }
+  for (const NamedTensor& tensor : store.trained()) dense += static_cast<double>(tensor.value.nbytes());
   constexpr double kHeapGrowth = 1.04;  // runs of hours ended 2 to 11 % above a rehearsal's peak
+  // Of weights, their two moments and their gradients the weights are there, and were rehearsed.
   MemoryPlan plan{.rehearsed = kHeapGrowth * peak_host_bytes(),
-                  .optimizer = moments + 2 * backbone,
-                  .snapshot = tables + moments + 3 * backbone};
-  if (!workspace.device.is_cpu()) {  // the moments are there already, and were rehearsed
-    plan.on_gpu = static_cast<double>(peak_bytes(workspace.device));
+                  .optimizer = moments + dense * 2 / 3,
+                  .snapshot = tables + moments + dense};
+  if (!options.device.is_cpu()) {  // the moments are there already, and were rehearsed
+    plan.on_gpu = static_cast<double>(peak_bytes(options.device));
     plan.optimizer = 0;
   }
-  for (const Table* table : {&model.collaborative, &model.content}) {
-    if (!table->users_on_host) continue;  // such a table is no memory of libtorch's allocators
-    const RowBytes bytes = bytes_of_rows(*table);
+  for (const NamedTable& named : store.tables) {
+    if (!named.table->users_on_host) continue;  // such a table is no memory of libtorch's allocators
+    const RowBytes bytes = bytes_of_rows(*named.table);
     plan.user_rows += static_cast<double>(bytes.users);
     plan.on_gpu += static_cast<double>(bytes.items);
   }

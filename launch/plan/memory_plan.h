@@ -2,9 +2,9 @@
 
 #include <string>
 
+#include "data/corpus/corpus.h"
 #include "dist/communicator/communicator.h"
-#include "launch/run/schedule.h"
-#include "launch/run/workspace.h"
+#include "model/recommenders/recommender.h"
 
 namespace cllm {
 
@@ -24,9 +24,15 @@ struct MemoryPlan {
   double total() const { return process() + user_rows; }
 };
 
-/// Computes the gradients of the largest of the first steps of each kind, and drops them, so that the peak is known
-/// before training; the rest follows from sizes. Collective; the model does not change.
-MemoryPlan rehearse(Workspace& workspace, const Schedule& schedule, const Channels& channels);
+/// What the rehearsal ranks.
+struct RehearsalOptions {
+  int64_t batch_users = 64;
+  at::Device device = at::kCPU;
+};
+
+/// Rehearses the model's largest steps and one block of a validation, so that the peak is known before training; the
+/// rest follows from sizes. Collective; the model's rows do not change, its optimiser state is fresh.
+MemoryPlan rehearse(Recommender& model, const Corpus& corpus, Communicator& comm, const RehearsalOptions& options);
 
 /// The peak that was really reached beside the plan, as one line. Collective.
 std::string compare_with_peak(const MemoryPlan& plan, Communicator& comm);

@@ -1,16 +1,12 @@
 #include "launch/run/export_run.h"
 
-#include <ATen/ops/from_file.h>
-
-#include <array>
 #include <cstdio>
 #include <fstream>
 
-#include "data/text/id_tokens.h"
 #include "dist/rows/gather_rows.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
-#include "model/backbones/load_backbone.h"
+#include "model/backbones/file_tensor.h"
 #include "model/backbones/safetensors.h"
 
 namespace cllm {
@@ -19,24 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kBlockRows = 65536;
-
-/// A tensor whose memory is a scratch file: tables of any size can be put together and written without as much memory.
-class FileTensor {
- public:
-  FileTensor(const fs::path& path, int64_t rows, int64_t width, at::ScalarType dtype)
-      : path_(path), tensor_(at::from_file(path.string(), /*shared=*/true, rows * width, dtype).view({rows, width})) {}
-  ~FileTensor() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  FileTensor(const FileTensor&) = delete;
-  FileTensor& operator=(const FileTensor&) = delete;
-  const at::Tensor& tensor() const { return tensor_; }
-
- private:
-  fs::path path_;
-  at::Tensor tensor_;
-};
 
 /// One table as a whole on rank 0, in fp32; the other ranks only send their rows.
 std::unique_ptr<FileTensor> assemble(Communicator& comm, const RowPartition& partition, const at::Tensor& local_rows,
@@ -75,61 +53,35 @@ void write_ids(const fs::path& path, int64_t count, RawId&& raw_id) {
   if (!out) throw ConfigError("cannot write " + path.string() + ": make room, or choose another --output");
 }
 
-/// The backbone with the collaborative tables as further rows of its word embedding: scores of items are then logits of
-/// their tokens.
-void write_recllm(const Workspace& workspace, const at::Tensor& users_ID, const at::Tensor& items_JD,
-                  const fs::path& dir) {
-  const auto& backbone = dynamic_cast<const Gpt2&>(*workspace.model.backbone);
-  Gpt2Config config = backbone.config();
-  const int64_t N = config.num_words, I = users_ID.size(0), J = items_JD.size(0);
-  config.num_words = N + I + J;
-  const FileTensor embedding(dir / "embedding.scratch", N + I + J, config.width, at::kFloat);
-  embedding.tensor().narrow(0, 0, N).copy_(backbone.word_embedding().detach());
-  embedding.tensor().narrow(0, N, I).copy_(users_ID);
-  embedding.tensor().narrow(0, N + I, J).copy_(items_JD);
-  Gpt2::Parameters parameters = backbone.parameters();
-  for (auto& [name, tensor] : parameters)
-    tensor = name == "wte.weight" ? embedding.tensor() : tensor.detach().to(at::kFloat);
-  save_backbone(dir.string(), Gpt2(config, std::move(parameters), {}));
-  save_with_id_tokens(Tokenizer::load(workspace.corpus.tokenizer_dir()), workspace.vocabulary(), dir);
-}
-
 }  // namespace
 
 void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
   const Corpus& corpus = workspace.corpus;
   collectively(comm, [&] {
     std::error_code error;
-    if (comm.rank() == 0) fs::create_directories(dir / "recllm", error);
-    if (error)
-      throw ConfigError("cannot make " + (dir / "recllm").string() + ": " + error.message() +
-                        "; choose another --output");
+    if (comm.rank() == 0) fs::create_directories(dir, error);
+    if (error) throw ConfigError("cannot make " + dir.string() + ": " + error.message() + "; choose another --output");
   });
-  struct NamedTable {
-    const char* name;
-    const RowPartition& partition;
-    at::Tensor local_rows;
+  ExportFolder folder{.dir = dir, .tables = {}};
+  std::vector<std::unique_ptr<FileTensor>> files;
+  const auto add = [&](const std::string& name, const RowPartition& partition, const at::Tensor& local_rows) {
+    if (partition.num_rows() == 0) return;
+    files.push_back(assemble(comm, partition, local_rows, dir / (name + ".scratch")));
+    if (files.back()) folder.tables[name] = files.back()->tensor();
   };
-  const RecModel& model = workspace.model;
-  const TableLayout& layout = model.collaborative.layout;
-  const std::array<NamedTable, 4> parts{{{"l_user", layout.users(), model.collaborative.users()},
-                                         {"l_item", layout.items(), model.collaborative.items()},
-                                         {"c_user", layout.users(), model.content.users()},
-                                         {"c_item", layout.items(), model.content.items()}}};
-  std::vector<std::unique_ptr<FileTensor>> tables;
-  for (const NamedTable& part : parts)
-    tables.push_back(assemble(comm, part.partition, part.local_rows, dir / (std::string(part.name) + ".scratch")));
+  for (const NamedTable& named : workspace.model->store().tables) {
+    const TableLayout& layout = named.table->layout;
+    add(named.name + "_user", layout.users(), named.table->users());
+    add(named.name + "_item", layout.items(), named.table->items());
+  }
   collectively(comm, [&] {
     if (comm.rank() != 0) return;
-    NamedTensors named;
-    for (size_t n = 0; n < parts.size(); ++n) {
-      named.emplace_back(parts[n].name, tables[n]->tensor());
-      write_npy(dir / (std::string(parts[n].name) + ".npy"), tables[n]->tensor());
-    }
+    NamedTensors named(folder.tables.begin(), folder.tables.end());
+    for (const auto& [name, rows] : named) write_npy(dir / (name + ".npy"), rows);
     write_safetensors((dir / "embeddings.safetensors").string(), named);
     write_ids(dir / "user_ids.txt", corpus.vocabulary().num_users, [&](int64_t n) { return corpus.user_raw_id(n); });
     write_ids(dir / "item_ids.txt", corpus.vocabulary().num_items, [&](int64_t n) { return corpus.item_raw_id(n); });
-    write_recllm(workspace, tables[0]->tensor(), tables[1]->tensor(), dir / "recllm");
+    workspace.model->export_model(folder);
   });
 }
 

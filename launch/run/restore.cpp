@@ -16,11 +16,14 @@ BestState load_best_of(Workspace& workspace, Communicator& comm, const RunFolder
     throw CheckpointError(CheckpointError::kUnusable,
                           folder.checkpoints().string() + " holds no checkpoint: train first");
   }
-  RecModel& model = workspace.model;
-  for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->reset(*table);
+  Recommender& model = *workspace.model;
+  model.reset_optimizer();
   const Cursor cursor = load_state(workspace, comm, *checkpoint, digest);
-  for (Table* table : {&model.collaborative, &model.content}) workspace.optimizer->flush(*table);
-  return {checkpoint->step, prompt_of(cursor.best_step >= 0 ? cursor.best_stage : Stage::kFinetune)};
+  model.flush([] {});
+  const int last_stage = static_cast<int>(model.program().stages().size()) - 1;
+  const int stage = cursor.best_step >= 0 ? cursor.best_stage : last_stage;
+  model.rank_as(stage);
+  return {checkpoint->step, stage};
 }
 
 /// Tables count the steps of their rows since incremental saves; before that only `adam` did, which needs the counts.
@@ -34,10 +37,12 @@ void leave_out_missing_counts(TrainState& into, const Manifest& stored) {
 
 Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo& checkpoint,
                   const std::string& digest) {
-  TrainState into = view_state(workspace.model, workspace.backbone_optimizer.get());
-  if (workspace.config.optimizer.name != "adam") leave_out_missing_counts(into, *checkpoint.manifest);
+  const Store store = workspace.model->store();
+  TrainState into = view_state(store);
+  if (!workspace.model->needs_row_steps()) leave_out_missing_counts(into, *checkpoint.manifest);
   load(comm, checkpoint, into);
-  return from_metadata(checkpoint.metadata_json, workspace.model, workspace.backbone_optimizer.get(), digest);
+  const auto num_stages = static_cast<int>(workspace.model->program().stages().size());
+  return from_metadata(checkpoint.metadata_json, store, num_stages, digest);
 }
 
 BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder) {
@@ -52,10 +57,11 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
       throw ConfigError("init.run: " + other.dir().string() + " has " + key + " = " + there + ", this run " + here +
                         ": set the same here");
     };
-    const auto yes_or_no = [](bool value) { return std::string(value ? "true" : "false"); };
     const RunConfig& own = workspace.config;
-    must_agree("optimizer.name", config.optimizer.name, own.optimizer.name);
-    must_agree("run.train_backbone", yes_or_no(config.run.train_backbone), yes_or_no(own.run.train_backbone));
+    must_agree("model.name", config.model, own.model);
+    for (const std::string& key : own.options->keys_of_state()) {
+      must_agree(key, value_of(config, key), value_of(own, key));
+    }
     must_agree("run.table_precision", config.run.table_precision, own.run.table_precision);
     if (config.run.precision == "fp64" || own.run.precision == "fp64") {
       must_agree("run.precision", config.run.precision, own.run.precision);

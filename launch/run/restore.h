@@ -11,19 +11,18 @@ namespace cllm {
 /// Name of the checkpoint with the best validation score.
 inline constexpr const char* kBestPin = "best";
 
-/// The state that a run stands for, and the prompt that it ranks by: a state of finetuning by the recommendation
-/// prompt, an earlier one by the next item after the history (LLM-PreRec).
+/// The state that a run stands for, and the stage of the program that it is of, by which it ranks.
 struct BestState {
   int64_t step = 0;
-  StepKind prompt = StepKind::kRecommendation;
+  int stage = 0;
 };
 
 /// Fills the workspace with a checkpoint, whose configuration must have that digest ("": any). Collective.
 Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo& checkpoint,
                   const std::string& digest);
 
-/// Fills the workspace with the best state by validation, or the newest if the run never validated. Tables are flushed.
-/// CheckpointError(66) if the run has no checkpoint. Collective.
+/// Fills the workspace with the best state by validation, or the newest if the run never validated. Tables are flushed,
+/// and lists are asked as of its stage. CheckpointError(66) if the run has no checkpoint. Collective.
 BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
 
 /// The same from another run on the same corpus (init.run), whatever its losses and schedule were. ConfigError if its

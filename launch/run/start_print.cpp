@@ -21,32 +21,21 @@ std::string line(const char* format, ...) {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-std::string describe(const ItemHead& head, int64_t negatives) {
-  if (head.form != ItemSoftmax::kSampled) return line("over all items (%.2f of the backbone's operations)", head.share);
-  return line("from %lld negatives (over all items: %.2f of the backbone's operations)",
-              static_cast<long long>(negatives), head.share);
-}
-
 }  // namespace
 
-std::string start_print(const Workspace& workspace, const Schedule& schedule, const MemoryPlan& memory,
-                        int world_size) {
+std::string start_print(const Workspace& workspace, const MemoryPlan& memory, int world_size) {
   const RunConfig& config = workspace.config;
   const Vocabulary& sizes = workspace.vocabulary();
   const Corpus& corpus = workspace.corpus;
-  const Backbone& backbone = *workspace.model.backbone;
+  const Program& program = workspace.model->program();
   std::string out = "resolved configuration\n" + to_toml(config);
   out += line(
       "\ncorpus     %s: %lld users, %lld items, %lld words; %lld training interactions, %lld texts with %lld tokens\n",
       config.run.corpus.c_str(), static_cast<long long>(sizes.num_users), static_cast<long long>(sizes.num_items),
       static_cast<long long>(sizes.num_words), static_cast<long long>(corpus.num_interactions(Part::kTrain)),
       static_cast<long long>(corpus.num_texts()), static_cast<long long>(corpus.num_text_tokens()));
-  out += line("backbone   %s: width %lld, %lld positions, %s, %s\n", config.run.backbone.c_str(),
-              static_cast<long long>(backbone.width()), static_cast<long long>(backbone.max_positions()),
-              config.run.precision.c_str(), config.run.train_backbone ? "trained" : "frozen");
+  out += "model      " + config.model + ", computed in " + config.run.precision + "\n" + workspace.model->describe();
   if (config.run.table_precision == "bf16") out += "tables     rows in bf16, updates rounded stochastically\n";
-  out += "softmax    L " + describe(workspace.collaborative_head, config.optimizer.negatives) + "; F " +
-         describe(workspace.recommendation_head, config.optimizer.negatives) + "\n";
   out += line("ranks      %d, on %s\n", world_size, describe(workspace.device).c_str());
   if (workspace.limits.flops_per_s > 0) {
     out += line(
@@ -54,18 +43,12 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
         "of\n",
         workspace.limits.flops_per_s / 1e12, config.run.precision.c_str(), workspace.limits.bytes_per_s / 1e12);
   }
-  for (const auto& [kind, corpus_name] : {std::pair{StepKind::kCollaborative, "collaborative (L)"},
-                                          {StepKind::kContent, "content (C)"},
-                                          {StepKind::kRecommendation, "recommendation (F)"}}) {
-    out += line("epoch      %-19s %lld sequences in %lld steps of %lld\n", corpus_name,
-                static_cast<long long>(workspace.sampler.num_samples(kind)),
-                static_cast<long long>(workspace.sampler.num_steps(kind)),
-                static_cast<long long>(config.batch.groups * config.loss.group_size));
+  out += line("schedule   %lld steps:", static_cast<long long>(program.num_steps()));
+  for (size_t stage = 0; stage < program.stages().size(); ++stage) {
+    out += line("%s %s %lld", stage == 0 ? "" : ",", program.stages()[stage].c_str(),
+                static_cast<long long>(program.steps_of(static_cast<int>(stage))));
   }
-  out += line("schedule   %lld steps: warmup %lld, mutual %lld, finetune %lld\n",
-              static_cast<long long>(schedule.num_steps()), static_cast<long long>(schedule.steps_of(Stage::kWarmup)),
-              static_cast<long long>(schedule.steps_of(Stage::kMutual)),
-              static_cast<long long>(schedule.steps_of(Stage::kFinetune)));
+  out += "\n";
   out += line(
       "memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint "
       "copy %.0f",
@@ -75,8 +58,14 @@ std::string start_print(const Workspace& workspace, const Schedule& schedule, co
   return out;
 }
 
+std::string format_metrics(const std::map<std::string, double>& metrics) {
+  std::string out;
+  for (const auto& [name, value] : metrics) out += line("%s%s %.4f", out.empty() ? "" : "  ", name.c_str(), value);
+  return out;
+}
+
 std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
-                          const std::map<std::string, double>& model) {
+                          const std::map<std::string, double>& model, const std::string& model_name) {
   std::string out = line("%-14s", "test");
   for (const auto& [name, value] : model) out += line(" %12s", name.c_str());
   const auto row = [&](const std::string& title, const std::map<std::string, double>& values) {
@@ -84,7 +73,7 @@ std::string metrics_table(const std::map<std::string, std::map<std::string, doub
     for (const auto& [name, value] : model) out += line(" %12.4f", values.at(name));
   };
   for (const auto& [title, values] : baselines) row(title, values);
-  row("cllm4rec", model);
+  row(model_name, model);
   return out + "\n";
 }
 

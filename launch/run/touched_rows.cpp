@@ -2,7 +2,6 @@
 
 #include <map>
 #include <string>
-#include <tuple>
 
 namespace cllm {
 namespace {
@@ -14,23 +13,27 @@ at::Tensor changed_rows(const at::Tensor& now, const at::Tensor& before, int64_t
 
 }  // namespace
 
-void TouchedRows::remember(const RecModel& model) {
-  l_row_step_ = model.collaborative.row_step.clone();
-  c_row_step_ = model.content.row_step.clone();
+void TouchedRows::remember(const Store& store) {
+  row_steps_.clear();
+  for (const NamedTable& named : store.tables) {
+    if (!named.table->row_step.defined()) return forget();
+    row_steps_.push_back(named.table->row_step.clone());
+  }
 }
 
-TrainState TouchedRows::changed(const TrainState& whole, const RecModel& model) const {
+TrainState TouchedRows::changed(const TrainState& whole, const Store& store) const {
   struct Block {
     at::Tensor local, numbers;
   };
-  std::map<std::string, Block> blocks;  // by the side's name, e.g. "l_user"
-  for (const auto& [side, table, before] :
-       {std::tuple("l", &model.collaborative, &l_row_step_), std::tuple("c", &model.content, &c_row_step_)}) {
+  std::map<std::string, Block> blocks;  // by the name of the rows, e.g. "l_user"
+  for (size_t n = 0; n < store.tables.size(); ++n) {
+    const auto& [name, table] = store.tables[n];
     const TableLayout& layout = table->layout;
-    const at::Tensor users = changed_rows(table->row_step, *before, 0, layout.num_local_users());
-    const at::Tensor items = changed_rows(table->row_step, *before, layout.num_local_users(), layout.num_local_items());
-    blocks[std::string(side) + "_user"] = {users, users.add(layout.users().begin(layout.rank())).cpu()};
-    blocks[std::string(side) + "_item"] = {items, items.add(layout.items().begin(layout.rank())).cpu()};
+    const at::Tensor users = changed_rows(table->row_step, row_steps_[n], 0, layout.num_local_users());
+    const at::Tensor items =
+        changed_rows(table->row_step, row_steps_[n], layout.num_local_users(), layout.num_local_items());
+    blocks[name + "_user"] = {users, users.add(layout.users().begin(layout.rank())).cpu()};
+    blocks[name + "_item"] = {items, items.add(layout.items().begin(layout.rank())).cpu()};
   }
   TrainState out;
   out.only_changes = true;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <vector>
+
 #include "checkpoints/train_state.h"
-#include "model/step/train_step.h"
+#include "model/tables/store.h"
 
 namespace cllm {
 
@@ -10,16 +12,17 @@ namespace cllm {
 class TouchedRows {
  public:
   /// A whole save begins.
-  void remember(const RecModel& model);
+  void remember(const Store& store);
   /// Rows may have changed without their counter (new optimiser state): the next save must be whole.
-  void forget() { l_row_step_ = c_row_step_ = at::Tensor(); }
-  bool known() const { return l_row_step_.defined(); }
+  void forget() { row_steps_.clear(); }
+  /// False also of tables whose rows are not counted.
+  bool known() const { return !row_steps_.empty(); }
 
-  /// The changed rows of `whole`, a view_state() of the model, in memory of their own; replicated tensors stay whole.
-  TrainState changed(const TrainState& whole, const RecModel& model) const;
+  /// The changed rows of `whole`, a view_state() of the store, in memory of their own; replicated tensors stay whole.
+  TrainState changed(const TrainState& whole, const Store& store) const;
 
  private:
-  at::Tensor l_row_step_, c_row_step_;  // at the last whole save
+  std::vector<at::Tensor> row_steps_;  // of every table at the last whole save
 };
 
 }  // namespace cllm

@@ -10,43 +10,76 @@ namespace {
 
 using nlohmann::json;
 
-void add_table(TrainState& state, const std::string& side, const Table& table) {
+void add_table(TrainState& state, const std::string& name, const Table& table) {
   const TableLayout& layout = table.layout;
   const auto add = [&](const std::string& what, const at::Tensor& rows) {
     if (!rows.defined()) return;
-    state.tensors.push_back({side + "_user." + what, layout.users().num_rows(), layout.users().begin(layout.rank()),
-                             rows.narrow(0, 0, layout.num_local_users())});
-    state.tensors.push_back({side + "_item." + what, layout.items().num_rows(), layout.items().begin(layout.rank()),
+    if (layout.users().num_rows() > 0) {
+      state.tensors.push_back({name + "_user." + what, layout.users().num_rows(), layout.users().begin(layout.rank()),
+                               rows.narrow(0, 0, layout.num_local_users())});
+    }
+    state.tensors.push_back({name + "_item." + what, layout.items().num_rows(), layout.items().begin(layout.rank()),
                              rows.narrow(0, layout.num_local_users(), layout.num_local_items())});
   };
   add("weight", table.weight);
-  add("moment1", table.moment1);
-  add("moment2", table.moment2);
+  for (const RowState& one : table.state) add(one.name, one.rows);
   add("row_step", table.row_step);
+}
+
+[[noreturn]] void damaged(const std::string& what) {
+  throw CheckpointError(CheckpointError::kUnusable, "the checkpoint's metadata is damaged: " + what);
+}
+
+SegmentSums read_sums(const json& meta) {
+  SegmentSums out{.steps = meta.at("sum_steps")};
+  const json& sums = meta.at("sums");
+  // Runs of before other models were known have no names.
+  const auto names = meta.value("sum_terms", std::vector<std::string>{"lm", "mr"});
+  out.loss = sums.at(0);
+  for (size_t n = 1; n < sums.size(); ++n) out.terms.emplace_back(names.at(n - 1), sums.at(n).get<double>());
+  return out;
 }
 
 }  // namespace
 
-std::string to_metadata(const Cursor& cursor, const RecModel& model, const DenseAdam* dense,
-                        const std::string& config_digest) {
-  const SegmentSums& sums = cursor.sums;
+void SegmentSums::add(double step_loss, const std::vector<std::pair<std::string, double>>& step_terms) {
+  loss += step_loss;
+  ++steps;
+  if (terms.empty()) {
+    terms = step_terms;
+    return;
+  }
+  for (size_t n = 0; n < terms.size(); ++n) terms[n].second += step_terms.at(n).second;
+}
+
+std::string to_metadata(const Cursor& cursor, const Store& store, const std::string& config_digest) {
+  json sums = json::array({cursor.sums.loss}), names = json::array(), steps = json::array(), rates = json::array();
+  for (const auto& [name, value] : cursor.sums.terms) {
+    names.push_back(name);
+    sums.push_back(value);
+  }
+  for (const NamedTable& named : store.tables) {
+    steps.push_back(named.table->step);
+    rates.push_back(named.table->learning_rate);
+  }
   return json{{"config_digest", config_digest},
               {"global_step", cursor.global_step},
               {"best_step", cursor.best_step},
               {"best_score", cursor.best_score},
-              {"best_stage", static_cast<int>(cursor.best_stage)},
+              {"best_stage", cursor.best_stage},
               {"validations_since_best", cursor.validations_since_best},
               {"finished", cursor.finished},
               {"finish_due", cursor.finish_due},
-              {"sums", {sums.loss, sums.lm, sums.mr}},
-              {"sum_steps", sums.steps},
-              {"table_steps", {model.collaborative.step, model.content.step}},
-              {"table_rates", {model.collaborative.learning_rate, model.content.learning_rate}},
-              {"backbone_step", dense != nullptr ? dense->num_steps() : 0}}
+              {"sums", sums},
+              {"sum_terms", names},
+              {"sum_steps", cursor.sums.steps},
+              {"table_steps", steps},
+              {"table_rates", rates},
+              {"backbone_step", store.dense != nullptr ? store.dense->num_steps() : 0}}
       .dump();
 }
 
-Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* dense,
+Cursor from_metadata(const std::string& metadata, const Store& store, int num_stages,
                      const std::string& config_digest) try {
   const json meta = json::parse(metadata);
   const auto found = meta.at("config_digest").get<std::string>();
@@ -58,41 +91,37 @@ Cursor from_metadata(const std::string& metadata, RecModel& model, DenseAdam* de
   cursor.global_step = meta.at("global_step");
   cursor.best_step = meta.at("best_step");
   cursor.best_score = meta.at("best_score");
-  const int best_stage = meta.at("best_stage");
-  if (best_stage < 0 || best_stage > static_cast<int>(Stage::kFinetune)) {
-    throw CheckpointError(CheckpointError::kUnusable,
-                          "the checkpoint's metadata is damaged: best_stage " + std::to_string(best_stage));
+  cursor.best_stage = meta.at("best_stage");
+  if (cursor.best_stage < 0 || cursor.best_stage >= num_stages) {
+    damaged("best_stage " + std::to_string(cursor.best_stage));
   }
-  cursor.best_stage = static_cast<Stage>(best_stage);
   cursor.validations_since_best = meta.at("validations_since_best");
   cursor.finished = meta.at("finished");
   cursor.finish_due = meta.value("finish_due", false);  // checkpoints of before it was known have none
-  const json& sums = meta.at("sums");
-  cursor.sums = {sums.at(0), sums.at(1), sums.at(2), meta.at("sum_steps")};
-  model.collaborative.step = meta.at("table_steps").at(0);
-  model.content.step = meta.at("table_steps").at(1);
-  model.collaborative.learning_rate = meta.at("table_rates").at(0);
-  model.content.learning_rate = meta.at("table_rates").at(1);
-  if (dense != nullptr) dense->set_num_steps(meta.at("backbone_step"));
+  cursor.sums = read_sums(meta);
+  for (size_t n = 0; n < store.tables.size(); ++n) {
+    store.tables[n].table->step = meta.at("table_steps").at(n);
+    store.tables[n].table->learning_rate = meta.at("table_rates").at(n);
+  }
+  if (store.dense != nullptr) store.dense->set_num_steps(meta.at("backbone_step"));
   return cursor;
 } catch (const json::exception& error) {
-  throw CheckpointError(CheckpointError::kUnusable,
-                        std::string("the checkpoint's metadata is damaged: ") + error.what());
+  damaged(error.what());
+} catch (const std::out_of_range&) {
+  damaged("more sums than names");
 }
 
-std::vector<ReplicatedTensor> view_replicas(const RecModel& model, const DenseAdam* dense) {
+std::vector<ReplicatedTensor> view_replicas(const Store& store) {
   std::vector<ReplicatedTensor> replicas;
-  for (const auto& [name, tensor] : dense != nullptr ? dense->state() : model.backbone->parameters()) {
-    replicas.push_back({"backbone." + name, tensor});
-  }
+  for (const NamedTensor& tensor : store.trained()) replicas.push_back({tensor.name, tensor.value});
+  for (const NamedTensor& tensor : store.frozen) replicas.push_back({tensor.name, tensor.value});
   return replicas;
 }
 
-TrainState view_state(RecModel& model, const DenseAdam* dense) {
+TrainState view_state(const Store& store) {
   TrainState state;
-  add_table(state, "l", model.collaborative);
-  add_table(state, "c", model.content);
-  if (dense != nullptr) state.replicated = view_replicas(model, dense);
+  for (const NamedTable& named : store.tables) add_table(state, named.name, *named.table);
+  for (const NamedTensor& tensor : store.trained()) state.replicated.push_back({tensor.name, tensor.value});
   return state;
 }
 

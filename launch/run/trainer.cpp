@@ -3,16 +3,21 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "launch/failures/agree.h"
-#include "launch/run/ranker.h"
 #include "launch/run/restore.h"
-#include "model/step/flops.h"
+#include "launch/run/start_print.h"
 
 namespace cllm {
 namespace {
 
 constexpr std::chrono::milliseconds kDataPatience{100};  // between two meetings while a rank waits for its data
+
+/// `metrics`, and METHOD.md §6's: every validation records these, so that runs of other selections can be compared.
+MetricList with_those_of_the_method(const MetricList& metrics) {
+  return Selection("recall@20+recall@40+ndcg@100").with(metrics);
+}
 
 double now_s() { return Activity::now_s(); }
 
@@ -23,38 +28,26 @@ int64_t num_bytes(const TrainState& state) {
   return static_cast<int64_t>(sum);
 }
 
-EpochSteps epoch_steps(const Sampler& sampler) {
-  return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent),
-          sampler.num_steps(StepKind::kRecommendation)};
-}
-
-std::string where(const RunConfig& config, const Segment& segment, StepKind kind) {
-  return "epoch " + std::to_string(segment.epoch + 1) + "/" + std::to_string(section_of(config, segment.stage).epochs) +
-         " " + std::string(name_of(kind));
-}
-
 std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, double>& metrics) {
   return {metrics.begin(), metrics.end()};
 }
 
 }  // namespace
 
-Trainer::Trainer(Workspace& workspace, const Channels& channels, Log& log, Supervision& supervision)
-    : workspace_(workspace), config_(workspace.config), comm_(channels.world), log_(log), supervision_(supervision),
-      files_(supervision.failpoints), folder_(config_.run.dir), schedule_(config_, epoch_steps(workspace.sampler)),
-      selection_(config_.finetune.select),
-      step_(channels, workspace.model, *workspace.optimizer, workspace.levels.get()),
-      control_(comm_, log, supervision, num_bytes(state())),
+Trainer::Trainer(Workspace& workspace, Log& log, Supervision& supervision)
+    : workspace_(workspace), model_(*workspace.model), config_(workspace.config), comm_(workspace.channels.world),
+      log_(log), supervision_(supervision), files_(supervision.failpoints), folder_(config_.run.dir),
+      program_(model_.program()), selection_(config_.select()),
+      control_(comm_, log, supervision, num_bytes(view_state(model_.store()))),
       replicas_(
-          comm_, [this] { return view_replicas(workspace_.model, workspace_.backbone_optimizer.get()); },
-          config_.run.replica_check_steps),
+          comm_, [this] { return view_replicas(model_.store()); }, config_.run.replica_check_steps),
       last_save_s_(now_s()), segment_start_s_(now_s()) {}
 
 TrainOutcome Trainer::run() {
   together(comm_, [&] { start_or_resume(); });
   supervision_.failpoints.at("start.before_first_step");
   const int64_t next = cursor_.finish_due ? cursor_.global_step - 1 : cursor_.global_step;
-  for (size_t n = schedule_.segment_of(next); n < schedule_.segments().size() && !cursor_.finished; ++n) {
+  for (size_t n = program_.segment_of(next); n < program_.segments().size() && !cursor_.finished; ++n) {
     if (!train(n)) return interrupt();
   }
   supervision_.failpoints.at("end.before_save");
@@ -65,9 +58,8 @@ TrainOutcome Trainer::run() {
 
 /// One segment; false if the run must stop. Before every step the ranks meet.
 bool Trainer::train(size_t n) {
-  const Segment& segment = schedule_.segments()[n];
-  const int64_t start = schedule_.start_of(n), end = schedule_.start_of(n + 1);
-  if (start == end) return true;
+  const Segment& segment = program_.segments()[n];
+  const int64_t start = program_.start_of(n), end = program_.start_of(n + 1);
   for (bool begun = false; cursor_.global_step < end; begun = true) {
     if (!meet(/*for_step=*/true)) return false;
     if (!begun) begin(segment, start);
@@ -78,7 +70,7 @@ bool Trainer::train(size_t n) {
 }
 
 void Trainer::start_or_resume() {
-  for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->reset(*table);
+  model_.reset_optimizer();
   supervision_.main.begin("load", 0, config_.run.load_deadline_s);
   supervision_.failpoints.at("load.before_find");
   Files* const files = supervision_.failpoints.armed() ? &files_ : nullptr;
@@ -93,8 +85,7 @@ void Trainer::start_or_resume() {
     cursor_ = load_state(workspace_, comm_, *latest, config_digest(config_));
     supervision_.failpoints.at("load.after_read");
     if (!cursor_.finish_due) saved_step_ = cursor_.global_step;
-    log_.info("resumed at step " + std::to_string(cursor_.global_step) + " of " +
-              std::to_string(schedule_.num_steps()));
+    log_.info("resumed at step " + std::to_string(cursor_.global_step) + " of " + std::to_string(program_.num_steps()));
   }
   checkpoints_ = std::make_unique<CheckpointWriter>(comm_, folder_.checkpoints(),
                                                     SaveOptions{.keep_last = static_cast<int>(config_.checkpoint.keep),
@@ -110,74 +101,72 @@ void Trainer::start_or_resume() {
     metrics_ = std::make_unique<MetricsWriter>(config_.run.dir,
                                                MetricsOptions{config_.log.jsonl, config_.log.tensorboard}, resume_step);
   }
-  inputs_ = std::make_unique<Prefetcher<StepInput>>(
-      [this](int64_t step) { return make_input(workspace_, schedule_, comm_, step); }, cursor_.global_step,
-      schedule_.num_steps());
+  inputs_ = std::make_unique<Prefetcher<std::unique_ptr<StepInput>>>(
+      [this](int64_t step) { return model_.input(program_.at(step)); }, cursor_.global_step, program_.num_steps());
 }
 
 /// A stage starts with fresh optimiser state (METHOD.md §6: finetuning has its own Adam); before a new learning rate
 /// the rows that skip-aware Adam still owes updates are brought up to date.
 void Trainer::begin(const Segment& segment, int64_t start) {
   if (cursor_.global_step == start) {
-    flush_tables();
-    if (schedule_.steps_of_before(segment.stage, start) == 0) {
-      for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content})
-        workspace_.optimizer->reset(*table);
+    flush();
+    if (program_.steps_of_before(segment.stage, start) == 0) {
+      model_.reset_optimizer();
       touched_.forget();
       cursor_.validations_since_best = 0;
     }
     cursor_.sums = {};
   }
   segment_start_s_ = now_s();
-  if (comm_.rank() == 0 && (!progress_ || stage_ != segment.stage)) {
+  if (comm_.rank() == 0 && stage_ != segment.stage) {
     stage_ = segment.stage;
-    progress_ = std::make_unique<StageProgress>(std::string(name_of(stage_)), schedule_.steps_of(stage_),
-                                                schedule_.steps_of_before(stage_, cursor_.global_step));
+    progress_ = std::make_unique<StageProgress>(stage_name(segment), program_.steps_of(stage_),
+                                                program_.steps_of_before(stage_, cursor_.global_step));
   }
+}
+
+Trainer::Step Trainer::take(const Segment& segment, int64_t global_step) {
+  return {inputs_->next().value(),
+          {.ref = program_.at(global_step),
+           .global_step = global_step,
+           .learning_rate = segment.learning_rate,
+           .before_change = [this] { before_change(); }}};
 }
 
 void Trainer::train_step(const Segment& segment, int64_t end) {
   Failpoints& failpoints = supervision_.failpoints;
   supervision_.main.begin("training step", cursor_.global_step + 1, config_.run.deadline_s);
-  const auto take = [this] { return std::make_unique<StepInput>(inputs_->next().value()); };
-  const auto config_of = [&](const StepInput& input, int64_t step) {
-    StepConfig config = step_config(workspace_, segment, input.batch.kind, step);
-    config.tensors = &input.tensors;
-    return config;
-  };
-  input_ = next_input_ ? std::move(next_input_) : take();
-  const Batch& batch = input_->batch;
+  step_ = next_step_ ? std::exchange(next_step_, std::nullopt) : take(segment, cursor_.global_step);
   const double begin_s = now_s(), waited_s = supervision_.main.waited_s(), stalled_s = supervision_.main.stalled_s();
+  const int64_t moved_bytes = supervision_.main.moved_bytes();
   if (failpoints.at("step.before_compute")) {
-    checkpoints_->before_change();
-    const at::Tensor& weight = workspace_.model.collaborative.weight;  // its last row is an item's
+    before_change();
+    const at::Tensor& weight = model_.store().tables.at(0).table->weight;  // its last row is an item's
     weight.narrow(0, weight.size(0) - 1, 1).fill_(std::numeric_limits<double>::quiet_NaN());
   }
-  StepConfig config = config_of(*input_, cursor_.global_step);
-  config.before_change = [this] { checkpoints_->before_change(); };
-  const int64_t moved_bytes = supervision_.main.moved_bytes();
-  const bool ahead = config_.run.fetch_ahead && cursor_.global_step + 1 < end;
-  if (ahead) next_input_ = take();
-  const StepConfig next_config = ahead ? config_of(*next_input_, cursor_.global_step + 1) : StepConfig{};
-  const NextStep next{ahead ? next_input_->batch : batch, next_config};
-  const StepLosses losses = step_.run(batch, config, ahead ? &next : nullptr);
-  if (workspace_.backbone_optimizer) {
-    checkpoints_->before_change();
-    workspace_.backbone_optimizer->step(segment.learning_rate * config_.optimizer.backbone_scale);
+  std::optional<NextStep> next;
+  if (config_.run.fetch_ahead && cursor_.global_step + 1 < end) {
+    next_step_ = take(segment, cursor_.global_step + 1);
+    next.emplace(*next_step_->input, next_step_->settings);
   }
+  const StepLosses losses = model_.step(*step_->input, step_->settings, next ? &*next : nullptr);
   if (failpoints.at("step.after_compute")) replicas_.flip_a_bit();
   ++cursor_.global_step;
   const bool finite = std::isfinite(losses.loss);
-  const NonFinite place = finite || step_.non_finite() != NonFinite::kNone ? step_.non_finite() : NonFinite::kLoss;
+  const NonFinite seen = model_.non_finite();
+  const NonFinite place = finite || seen != NonFinite::kNone ? seen : NonFinite::kLoss;
   const StepCost cost{.took_s = now_s() - begin_s,
                       .waited_s = supervision_.main.waited_s() - waited_s,
                       .stalled_s = supervision_.main.stalled_s() - stalled_s,
-                      .exchanged_bytes = static_cast<double>(supervision_.main.moved_bytes() - moved_bytes)};
-  control_.step_done(cost.took_s, cost.waited_s, batch.num_tokens(), place);
-  count(batch, config, cost);
+                      .exchanged_bytes = static_cast<double>(supervision_.main.moved_bytes() - moved_bytes),
+                      .flops = model_.flops(*step_->input, step_->settings),
+                      .phases = model_.phases()};
+  control_.step_done(cost.took_s, cost.waited_s, step_->input->num_tokens, place);
+  since_record_.add(cost);
+  of_segment_.add(cost);
   failpoints.at("step.before_record");
-  if (samples_) samples_->add(cursor_.global_step, batch);
-  if (finite) record(segment, batch.kind, losses);
+  if (samples_) samples_->add(cursor_.global_step, step_->input->keys);
+  if (finite) record(segment, *step_, losses);
   failpoints.at("step.after_record");
   replicas_.step_done(cursor_.global_step);
 }
@@ -187,13 +176,11 @@ bool Trainer::finish(const Segment& segment) {
   supervision_.failpoints.at("segment.before_finish");
   const SegmentSums& sums = cursor_.sums;
   const auto steps = static_cast<double>(std::max<int64_t>(sums.steps, 1));
-  write(segment, "epoch",
-        {{"loss", sums.loss / steps},
-         {"lm", sums.lm / steps},
-         {"mr", sums.mr / steps},
-         {"learning_rate", segment.learning_rate}},
-        {{"seconds", now_s() - segment_start_s_}});
-  if (config_.log.trace) log_.info(std::string(name_of(segment.stage)) + ": " + of_segment_.phase_table());
+  std::vector<std::pair<std::string, double>> means{{"loss", sums.loss / steps}};
+  for (const auto& [name, sum] : sums.terms) means.emplace_back(name, sum / steps);
+  means.emplace_back("learning_rate", segment.learning_rate);
+  write(segment, "epoch", std::move(means), {{"seconds", now_s() - segment_start_s_}});
+  if (config_.log.trace) log_.info(stage_name(segment) + ": " + of_segment_.phase_table());
   of_segment_ = {};
   if (segment.validate_after && !validate(segment)) return false;
   cursor_.finish_due = false;
@@ -205,13 +192,10 @@ bool Trainer::finish(const Segment& segment) {
 bool Trainer::validate(const Segment& segment) {
   supervision_.failpoints.at("validation.before");
   if (progress_) progress_->pause();
-  flush_tables();
-  const MetricChoice ks = selection_.with({config_.evaluation.recall_k, config_.evaluation.ndcg_k});
+  flush();
+  model_.rank_as(segment.stage);
   const auto metrics =
-      evaluate(workspace_, comm_,
-               {.part = Part::kValidation, .prompt = prompt_of(segment.stage), .metrics = ks, .leave = [this] {
-                  return must_leave_evaluation();
-                }});
+      measure(Part::kValidation, with_those_of_the_method(selection_.with(config_.evaluation.metric_list())));
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
   write(segment, "validation", as_list(metrics));
@@ -219,7 +203,7 @@ bool Trainer::validate(const Segment& segment) {
   const double score = selection_.score(metrics);
   const bool better = cursor_.best_step < 0 || score > cursor_.best_score;
   cursor_.validations_since_best = better ? 0 : cursor_.validations_since_best + 1;
-  log_.info(where(config_, segment, segment.streams[0].first) + ": validation " + format_metrics(metrics) +
+  log_.info(where(segment, segment.streams[0].task) + ": validation " + format_metrics(metrics) +
             (better ? "  (best)" : ""));
   if (better) {
     cursor_.best_score = score;
@@ -227,9 +211,8 @@ bool Trainer::validate(const Segment& segment) {
     cursor_.best_stage = segment.stage;
     save(kBestPin);  // the last act of a segment: a resumed run starts with the next
   }
-  const bool patient = config_.finetune.patience == 0 || cursor_.validations_since_best < config_.finetune.patience;
-  if (segment.stage == Stage::kFinetune && !patient) {
-    log_.info("no better state in " + std::to_string(config_.finetune.patience) + " validations: training ends early");
+  if (segment.patience > 0 && cursor_.validations_since_best >= segment.patience) {
+    log_.info("no better state in " + std::to_string(segment.patience) + " validations: training ends early");
     cursor_.finished = true;
   }
   supervision_.failpoints.at("validation.after");
@@ -242,7 +225,7 @@ bool Trainer::meet(bool for_step) {
   supervision_.failpoints.at("step.before_meeting");
   supervision_.main.begin("meeting before the step", cursor_.global_step + 1, config_.run.deadline_s);
   const auto data_ready = [&] {
-    const bool ready = !for_step || next_input_ || inputs_->wait_for(kDataPatience);
+    const bool ready = !for_step || next_step_ || inputs_->wait_for(kDataPatience);
     if (!ready) supervision_.main.note("waiting for data");
     return ready;
   };
@@ -277,24 +260,25 @@ TrainOutcome Trainer::interrupt() {
   supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   save();
   checkpoints_->finish();
-  return {.interrupted = true, .test = {}};
+  return {.interrupted = true};
 }
 
 /// The state is copied at once and written in the background; a failed save is thrown by the next save or at the end,
 /// on all ranks.
 void Trainer::save(const std::string& pin) {
   if (saved_step_ == cursor_.global_step) return;
-  settle();
+  model_.settle([this] { before_change(); });
   supervision_.main.begin("save", cursor_.global_step, config_.run.save_deadline_s);
   supervision_.failpoints.at("save.before_snapshot");
   replicas_.compare(cursor_.global_step);
   if (metrics_) metrics_->flush();
   if (samples_) samples_->flush();
+  const Store store = model_.store();
   const bool whole = checkpoints_->next_is_whole() || !touched_.known();
-  TrainState saved = whole ? state() : touched_.changed(state(), workspace_.model);
-  if (whole && config_.checkpoint.whole_every > 1) touched_.remember(workspace_.model);
-  saved.metadata_json =
-      to_metadata(cursor_, workspace_.model, workspace_.backbone_optimizer.get(), config_digest(config_));
+  TrainState saved = view_state(store);
+  if (!whole) saved = touched_.changed(saved, store);
+  if (whole && config_.checkpoint.whole_every > 1) touched_.remember(store);
+  saved.metadata_json = to_metadata(cursor_, store, config_digest(config_));
   checkpoints_->start(cursor_.global_step, saved, pin);
   supervision_.failpoints.at("save.after_snapshot");
   saved_step_ = cursor_.global_step;
@@ -303,24 +287,19 @@ void Trainer::save(const std::string& pin) {
 
 TrainOutcome Trainer::test_best() {
   if (progress_) progress_->finish();
-  const Stage last = schedule_.segments().back().stage;
   supervision_.failpoints.at("end.before_test");
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
-  const MetricChoice ks{config_.evaluation.recall_k, config_.evaluation.ndcg_k};
-  const TrainOutcome outcome{
-      false, evaluate(workspace_, comm_, {.part = Part::kTest, .prompt = best.prompt, .metrics = ks, .leave = [this] {
-                                            return must_leave_evaluation();
-                                          }})};
-  if (outcome.test.empty())
-    return {.interrupted = true, .test = {}};  // all is saved: the resumed run only does this test
+  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
+  if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
+    return {.interrupted = true};
+  }
+  const Segment& last = program_.segments().back();
   log_.info("test, state of step " + std::to_string(best.step) +
-            (best.prompt == StepKind::kCollaborative ? ", not finetuned: " : ": ") + format_metrics(outcome.test));
+            (best.stage == last.stage ? "" : ", of stage " + program_.stages()[static_cast<size_t>(best.stage)]) +
+            ": " + format_metrics(outcome.test));
   if (comm_.rank() == 0) {
-    metrics_->write({.step = cursor_.global_step,
-                     .stage = std::string(name_of(last)),
-                     .event = "test",
-                     .values = as_list(outcome.test)});
+    write(last, "test", as_list(outcome.test));
     metrics_->flush();
     folder_.write_result(outcome.test, best.step);
   }
@@ -329,49 +308,52 @@ TrainOutcome Trainer::test_best() {
   return outcome;
 }
 
-void Trainer::count(const Batch& batch, const StepConfig& config, StepCost cost) {
-  cost.flops = step_flops(batch, *workspace_.model.backbone, config, config_.run.train_backbone);
-  cost.phases = step_.phases();
-  since_record_.add(cost);
-  of_segment_.add(cost);
+/// Of the state that the model holds; none if the run must stop before it is done.
+std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {
+  if (!model_.ranks()) return model_.held_out();
+  EvaluationOptions options = config_.evaluation.options(part, static_cast<uint64_t>(config_.run.seed));
+  options.metrics = metrics;
+  options.leave = [this] { return must_leave_evaluation(); };
+  const EvaluationResult result = evaluate(model_, workspace_.corpus, comm_, options);
+  if (part == Part::kTest && result.complete) log_.info("protocol   " + result.protocol);
+  return result.values;
 }
 
-void Trainer::record(const Segment& segment, StepKind kind, const StepLosses& losses) {
-  SegmentSums& sums = cursor_.sums;
-  sums = {sums.loss + losses.loss, sums.lm + losses.lm, sums.mr + losses.mr, sums.steps + 1};
+void Trainer::record(const Segment& segment, const Step& step, const StepLosses& losses) {
+  cursor_.sums.add(losses.loss, losses.terms);
   if (!progress_) return;
-  progress_->step({losses.loss, losses.lm, losses.mr, losses.num_sequences, losses.num_tokens},
-                  where(config_, segment, kind),
+  const int task = step.settings.ref.task;
+  const std::string& name = program_.tasks()[static_cast<size_t>(task)];
+  progress_->step({name, losses.loss, losses.terms, losses.num_sequences, losses.num_tokens}, where(segment, task),
                   of_segment_.brief(workspace_.limits, workspace_.device.is_cpu() || config_.log.trace));
   if (cursor_.global_step % config_.log.every_steps != 0) return;
-  const std::string corpus(name_of(kind));
+  std::vector<std::pair<std::string, double>> values{{name + "/loss", losses.loss}};
+  for (const auto& [term, value] : losses.terms) values.emplace_back(name + "/" + term, value);
   std::vector<std::pair<std::string, double>> timing = since_record_.means(workspace_.limits);
   timing.insert(timing.begin(),
                 {{"sequences_per_s", progress_->sequences_per_s()}, {"tokens_per_s", progress_->tokens_per_s()}});
   since_record_ = {};
-  write(segment, "step", {{corpus + "/loss", losses.loss}, {corpus + "/lm", losses.lm}, {corpus + "/mr", losses.mr}},
-        std::move(timing));
+  write(segment, "step", std::move(values), std::move(timing));
 }
 
 void Trainer::write(const Segment& segment, const std::string& event,
                     std::vector<std::pair<std::string, double>> values,
                     std::vector<std::pair<std::string, double>> timing) {
   if (!metrics_) return;
-  metrics_->write(
-      {cursor_.global_step, std::string(name_of(segment.stage)), event, std::move(values), std::move(timing)});
+  metrics_->write({cursor_.global_step, stage_name(segment), event, std::move(values), std::move(timing)});
 }
 
-TrainState Trainer::state() const { return view_state(workspace_.model, workspace_.backbone_optimizer.get()); }
-
-/// The tables get the update that the last step has left to the next one.
-void Trainer::settle() {
-  step_.settle([this] { checkpoints_->before_change(); });
+void Trainer::flush() {
+  model_.flush([this] { before_change(); });
 }
 
-void Trainer::flush_tables() {
-  settle();
-  checkpoints_->before_change();
-  for (Table* table : {&workspace_.model.collaborative, &workspace_.model.content}) workspace_.optimizer->flush(*table);
+std::string Trainer::where(const Segment& segment, int task) const {
+  return "epoch " + std::to_string(segment.epoch + 1) + "/" + std::to_string(segment.num_epochs) + " " +
+         program_.tasks()[static_cast<size_t>(task)];
+}
+
+const std::string& Trainer::stage_name(const Segment& segment) const {
+  return program_.stages()[static_cast<size_t>(segment.stage)];
 }
 
 }  // namespace cllm

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "checkpoints/writer.h"
@@ -12,9 +13,6 @@
 #include "launch/output/sample_log.h"
 #include "launch/output/step_meter.h"
 #include "launch/run/run_folder.h"
-#include "launch/run/schedule.h"
-#include "launch/run/selection.h"
-#include "launch/run/step_inputs.h"
 #include "launch/run/touched_rows.h"
 #include "launch/run/train_state.h"
 #include "launch/run/workspace.h"
@@ -22,6 +20,8 @@
 #include "launch/supervision/replica_guard.h"
 #include "launch/supervision/run_control.h"
 #include "launch/supervision/supervision.h"
+#include "model/evaluation/evaluate.h"
+#include "model/evaluation/selection.h"
 
 namespace cllm {
 
@@ -29,23 +29,30 @@ namespace cllm {
 /// limit.
 struct TrainOutcome {
   bool interrupted = false;
-  std::map<std::string, double> test;
+  std::map<std::string, double> test = {};
+  bool ranked = true;  // they are of lists
 };
 
-/// Trains a workspace by its schedule in its run folder, from the newest checkpoint there or from the start. Members
-/// are collective.
+/// Trains a workspace's model by its program in its run folder, from the newest checkpoint there or from the start.
+/// Members are collective.
 class Trainer {
  public:
-  Trainer(Workspace& workspace, const Channels& channels, Log& log, Supervision& supervision);
+  Trainer(Workspace& workspace, Log& log, Supervision& supervision);
 
   TrainOutcome run();
-  const Schedule& schedule() const { return schedule_; }
 
  private:
+  /// A step of the program with what this rank computes in it.
+  struct Step {
+    std::unique_ptr<StepInput> input;
+    StepSettings settings;
+  };
+
   void start_or_resume();
   bool train(size_t segment);
   void begin(const Segment& segment, int64_t start);
   void train_step(const Segment& segment, int64_t end);
+  Step take(const Segment& segment, int64_t global_step);
   bool finish(const Segment& segment);
   bool validate(const Segment& segment);
   bool meet(bool for_step);
@@ -54,35 +61,36 @@ class Trainer {
   void save(const std::string& pin = "");
   TrainOutcome interrupt();
   TrainOutcome test_best();
+  std::map<std::string, double> measure(Part part, const MetricList& metrics);
 
-  void count(const Batch& batch, const StepConfig& config, StepCost cost);
-  void record(const Segment& segment, StepKind kind, const StepLosses& losses);
+  void record(const Segment& segment, const Step& step, const StepLosses& losses);
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,
              std::vector<std::pair<std::string, double>> timing = {});
-  TrainState state() const;
-  void settle();
-  void flush_tables();
+  void before_change() { checkpoints_->before_change(); }
+  void flush();
+  std::string where(const Segment& segment, int task) const;
+  const std::string& stage_name(const Segment& segment) const;
 
   Workspace& workspace_;
+  Recommender& model_;
   const RunConfig& config_;
   Communicator& comm_;
   Log& log_;
   Supervision& supervision_;
   FailpointFiles files_;
   RunFolder folder_;
-  Schedule schedule_;
+  const Program& program_;
   Selection selection_;
-  TrainStep step_;
   RunControl control_;
   ReplicaGuard replicas_;
   Cursor cursor_;
   std::unique_ptr<CheckpointWriter> checkpoints_;
-  std::unique_ptr<Prefetcher<StepInput>> inputs_;
-  std::unique_ptr<StepInput> input_, next_input_;  // of the running step; of the next if its rows are fetched ahead
-  std::unique_ptr<MetricsWriter> metrics_;         // rank 0 only
-  std::unique_ptr<StageProgress> progress_;        // rank 0 only
-  std::unique_ptr<SampleLog> samples_;             // if log.samples
-  Stage stage_ = Stage::kWarmup;                   // of progress_
+  std::unique_ptr<Prefetcher<std::unique_ptr<StepInput>>> inputs_;
+  std::optional<Step> step_, next_step_;     // the running one; the next if its rows are fetched ahead
+  std::unique_ptr<MetricsWriter> metrics_;   // rank 0 only
+  std::unique_ptr<StageProgress> progress_;  // rank 0 only
+  std::unique_ptr<SampleLog> samples_;       // if log.samples
+  int stage_ = -1;                           // of progress_
   int64_t saved_step_ = -1;
   double last_save_s_, segment_start_s_;
   TouchedRows touched_;

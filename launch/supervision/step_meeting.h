@@ -7,7 +7,7 @@
 
 #include "dist/communicator/communicator.h"
 #include "launch/supervision/straggler.h"
-#include "model/step/train_step.h"
+#include "model/step/non_finite.h"
 
 namespace cllm {
 

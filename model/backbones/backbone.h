@@ -13,6 +13,24 @@
 
 namespace cllm {
 
+/// How a backbone is held: `parameters` fp32 or fp64; `compute` the same, or bf16 (matrix products; the residual
+/// stream, norms and softmax stay fp32).
+struct BackboneOptions {
+  at::ScalarType parameters = at::kFloat;
+  at::ScalarType compute = at::kFloat;
+  at::Device device = at::kCPU;
+  bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
+};
+
+/// What is known of a backbone before its weights are read.
+struct BackboneShape {
+  int64_t width = 0;  // D
+  int64_t num_layers = 0;
+  int64_t num_words = 0;                                                      // N
+  int64_t max_positions = 0;                                                  // longest sequence, in tokens
+  double dropout_embedding = 0, dropout_attention = 0, dropout_residual = 0;  // what it was trained with
+};
+
 /// A causal language model without its input embedding lookup and output head. Differentiable by autograd: gradients
 /// flow to the input, and to the parameters if they require it (frozen by default). One copy per rank.
 class Backbone {
@@ -40,10 +58,26 @@ class Backbone {
   /// The same in the compute dtype.
   virtual const at::Tensor& text_head() const = 0;
 
-  /// Parameters by their Hugging Face names (without the `transformer.` prefix), for LLM-FtAll, LLM-Scratch and export.
+  /// Parameters by their Hugging Face names (without their family's prefix), for LLM-FtAll, LLM-Scratch and export.
   virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;
   /// Makes parameters leaves that require gradients (fp32/fp64 compute follows the parameters).
   virtual void set_trainable(bool trainable) = 0;
+  /// What an optimiser of the backbone moves: the parameters that require gradients, unless a family trains others.
+  virtual std::vector<std::pair<std::string, at::Tensor>> trainable() const {
+    auto out = parameters();
+    std::erase_if(out, [](const auto& named) { return !named.second.requires_grad(); });
+    return out;
+  }
+
+  /// Floating-point operations of the matrix products of one forward pass, for model FLOP utilisation: `tokens` through
+  /// the weights, and half of `pairs` (query, key), the sum of n^2 over sequences of n tokens, through causal
+  /// attention.
+  virtual double flops(double tokens, double pairs) const = 0;
+
+  /// Writes config.json and model.safetensors, which transformers and load_backbone read: parameters in their dtype.
+  /// With `extra_rows` ([n, D] each), these follow the word embedding in this order and all is fp32; scores of a row
+  /// are then logits of a word. One rank calls it.
+  virtual void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const = 0;
 };
 
 }  // namespace cllm

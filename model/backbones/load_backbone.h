@@ -4,12 +4,19 @@
 #include <string>
 
 #include "dist/communicator/communicator.h"
-#include "model/backbones/gpt2/gpt2.h"
+#include "model/backbones/backbone.h"
 
 namespace cllm {
 
+/// Sizes of the backbone in a Hugging Face folder, by its config.json alone; ModelError names the file, the key, the
+/// value and what is known.
+BackboneShape read_shape(const std::string& dir);
+
+/// A backbone of the sizes in `<dir>/config.json` with random weights, the same for any number of ranks and threads.
+std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options = {});
+
 /// The backbone in a Hugging Face folder: config.json, and model.safetensors or model.safetensors.index.json with its
-/// shards; names with or without the `transformer.` prefix, F32, F64, F16 or BF16. Collective over the ranks of one
+/// shards; names with or without their family's prefix, F32, F64, F16 or BF16. Collective over the ranks of one
 /// host: the first reads the files, the others then map the same pages, so fp32 weights exist once per host. Every
 /// defect is one ModelError, thrown on all ranks of the host.
 std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options);

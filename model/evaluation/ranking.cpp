@@ -1,7 +1,5 @@
 #include "model/evaluation/ranking.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -12,12 +10,6 @@ namespace {
 bool contains(std::span<const int32_t> ascending, int32_t item) {
   return std::binary_search(ascending.begin(), ascending.end(), item);
 }
-
-std::span<const int32_t> first(std::span<const int32_t> ranked, int64_t k) {
-  return ranked.first(std::min(ranked.size(), static_cast<size_t>(k)));
-}
-
-double discount(size_t index) { return 1 / std::log2(static_cast<double>(index) + 2); }
 
 }  // namespace
 
@@ -55,64 +47,6 @@ template void TopK::add(std::span<const double>, std::span<const int32_t>, int64
 std::vector<ScoredItem> TopK::take() {
   std::sort_heap(heap_.begin(), heap_.end());
   return std::exchange(heap_, {});
-}
-
-double recall_at_k(std::span<const int32_t> ranked, std::span<const int32_t> held_out, int64_t k) {
-  const auto hits = std::ranges::count_if(first(ranked, k), [&](int32_t item) { return contains(held_out, item); });
-  return static_cast<double>(hits) / static_cast<double>(std::min<int64_t>(k, static_cast<int64_t>(held_out.size())));
-}
-
-double ndcg_at_k(std::span<const int32_t> ranked, std::span<const int32_t> held_out, int64_t k) {
-  const std::span<const int32_t> head = first(ranked, k);
-  double gain = 0, ideal = 0;
-  for (size_t n = 0; n < head.size(); ++n) gain += contains(held_out, head[n]) ? discount(n) : 0;
-  for (size_t n = 0; n < std::min(static_cast<size_t>(k), held_out.size()); ++n) ideal += discount(n);
-  return gain / ideal;
-}
-
-int64_t MetricChoice::longest() const {
-  int64_t longest = 0;
-  for (const int64_t k : recall) longest = std::max(longest, k);
-  for (const int64_t k : ndcg) longest = std::max(longest, k);
-  return longest;
-}
-
-std::vector<std::string> MetricChoice::names() const {
-  std::vector<std::string> out;
-  for (const int64_t k : recall) out.push_back("recall@" + std::to_string(k));
-  for (const int64_t k : ndcg) out.push_back("ndcg@" + std::to_string(k));
-  return out;
-}
-
-std::vector<double> MetricChoice::of_user(std::span<const int32_t> ranked, std::span<const int32_t> held_out) const {
-  std::vector<double> out;
-  for (const int64_t k : recall) out.push_back(recall_at_k(ranked, held_out, k));
-  for (const int64_t k : ndcg) out.push_back(ndcg_at_k(ranked, held_out, k));
-  return out;
-}
-
-void MetricMean::add(std::span<const int32_t> ranked, std::span<const int32_t> held_out) {
-  if (held_out.empty()) return;
-  const std::vector<double> user = choice_.of_user(ranked, held_out);
-  for (size_t n = 0; n < user.size(); ++n) sums_[n] += user[n];
-  ++num_users_;
-}
-
-void MetricMean::all_reduce(Communicator& comm) {
-  at::Tensor packed = at::empty({static_cast<int64_t>(sums_.size()) + 1}, at::kDouble);
-  double* const values = packed.mutable_data_ptr<double>();
-  std::copy(sums_.begin(), sums_.end(), values);
-  values[sums_.size()] = static_cast<double>(num_users_);
-  comm.all_reduce(packed, ReduceOp::kSum);
-  const double* const summed = packed.const_data_ptr<double>();
-  std::copy_n(summed, sums_.size(), sums_.begin());
-  num_users_ = static_cast<int64_t>(summed[sums_.size()]);
-}
-
-std::vector<double> MetricMean::values() const {
-  std::vector<double> out = sums_;
-  for (double& value : out) value = num_users_ > 0 ? value / static_cast<double>(num_users_) : 0;
-  return out;
 }
 
 }  // namespace cllm

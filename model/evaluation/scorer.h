@@ -12,9 +12,9 @@ namespace cllm {
 
 /// One user's question: what is known of the user, and what may not be answered.
 struct RankingQuery {
-  int64_t user = -1;             // internal id; -1: a user that is not in the corpus
-  std::vector<int32_t> history;  // items that the model is fed, oldest first
-  std::vector<int32_t> masked;   // items that no list holds, ascending
+  int64_t user = -1;                  // internal id; -1: a user that is not in the corpus
+  std::vector<int32_t> history = {};  // items that the model is fed, oldest first
+  std::vector<int32_t> masked = {};   // items that no list holds, ascending
 };
 
 /// All that evaluation and recommending know of a model.

@@ -21,6 +21,10 @@ class ModelOptions {
   virtual void apply_presets() {}
   /// What is wrong with the values together: a sentence for a person, or "".
   virtual std::string problem() const { return ""; }
+  /// Whose validation sum chooses the best state, unless evaluation.select says: metrics joined by '+'.
+  virtual std::string select() const { return "recall@20+recall@40+ndcg@100"; }
+  /// Keys that must agree with those of another run whose state this one starts from (init.run).
+  virtual std::vector<std::string> keys_of_state() const { return {}; }
   /// A copy with its own targets.
   virtual std::unique_ptr<ModelOptions> clone() const = 0;
 };

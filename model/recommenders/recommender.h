@@ -79,8 +79,16 @@ class Recommender : public Scorer {
   /// settle(), and every row brought up to date: before ranking, export or another learning rate.
   virtual void flush(const std::function<void()>& before_change) { settle(before_change); }
 
+  /// False: a model that gives no lists (a language model); held_out() then says how good it is.
+  virtual bool ranks() const { return true; }
+  /// Values on held-out data beside those of lists, by name; lower may be better.
+  virtual std::map<std::string, double> held_out() { return {}; }
+
   /// Lists are asked of a state of this stage from now on (a model may rank by another prompt then). Local.
   virtual void rank_as(int stage) { static_cast<void>(stage); }
+
+  /// Whether a checkpoint without row counters (of before all tables had them) is of no use. Local.
+  virtual bool needs_row_steps() const { return false; }
 
   /// Memory that a largest step takes, without a change of any state: the planner reads the peak afterwards.
   virtual void rehearse() {}

@@ -34,6 +34,7 @@ struct OpenArguments {
   TwoLevels* levels = nullptr;   // rows travel in two levels; null: in one
   at::Device device = at::kCPU;  // of this rank
   RunOptions run = {};
+  bool to_train = false;  // not only to rank and export
   /// Runs local work; if it throws on a rank, all ranks throw, and one line is printed. Collective.
   std::function<void(const std::function<void()>& work)> agreed;
 };

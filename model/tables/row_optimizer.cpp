@@ -11,6 +11,9 @@ namespace {
 
 using kernels::RowGradient;
 
+constexpr const char* kMoment1 = "moment1";
+constexpr const char* kMoment2 = "moment2";
+
 enum class Call { kUpdate, kCatchUp };
 
 /// Of a bf16 table: draws of their own for every update of the table, the same for any world size and however a run was
@@ -32,19 +35,13 @@ class SkipAwareAdam : public RowOptimizer {
  public:
   explicit SkipAwareAdam(const OptimizerConfig& config) : config_(config) {}
 
-  void reset(Table& table) const override {
-    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
-    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
-    table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
-    table.step = 0;
-    table.learning_rate = Table::kNoLearningRate;
-  }
+  std::vector<StateSpec> state() const override { return {{kMoment1}, {kMoment2}}; }
 
   void catch_up(Table& table, const at::Tensor& rows_M) const override {
     if (table.step == 0) return;
     TORCH_CHECK(table.learning_rate >= 0, "a table of step ", table.step,
                 " must know the learning rate of its last update");
-    kernels::adam_catch_up(table.weight, table.moment1, table.moment2, table.row_step, rows_M,
+    kernels::adam_catch_up(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), table.row_step, rows_M,
                            call(table, table.learning_rate), rounding_of(table, Call::kCatchUp));
   }
 
@@ -52,7 +49,7 @@ class SkipAwareAdam : public RowOptimizer {
     if (learning_rate != table.learning_rate) flush(table);
     table.learning_rate = learning_rate;
     ++table.step;
-    kernels::adam_update(table.weight, table.moment1, table.moment2, table.row_step, gradient,
+    kernels::adam_update(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), table.row_step, gradient,
                          call(table, learning_rate), rounding_of(table, Call::kUpdate));
   }
 
@@ -72,13 +69,6 @@ class LazyOptimizer : public RowOptimizer {
   void catch_up(Table&, const at::Tensor&) const override {}
   void flush(Table&) const override {}
   bool moves_absent_rows() const override { return false; }
-  void reset(Table& table) const override {
-    table.moment1 = table.moment2 = at::Tensor();
-    table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
-    table.step = 0;
-    table.learning_rate = Table::kNoLearningRate;
-    allocate(table);
-  }
   void update(Table& table, const RowGradient& gradient, double learning_rate) const override {
     table.learning_rate = learning_rate;
     ++table.step;
@@ -87,7 +77,6 @@ class LazyOptimizer : public RowOptimizer {
   }
 
  protected:
-  virtual void allocate(Table& table) const = 0;
   virtual void move(Table& table, const RowGradient& gradient) const = 0;
 };
 
@@ -98,13 +87,10 @@ class LazyAdam : public LazyOptimizer {
   explicit LazyAdam(const OptimizerConfig& config) : config_(config) {}
 
  private:
-  void allocate(Table& table) const override {
-    table.moment1 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
-    table.moment2 = zeros_like_rows(table, table.weight.sizes(), table.compute_dtype());
-  }
+  std::vector<StateSpec> state() const override { return {{kMoment1}, {kMoment2}}; }
   void move(Table& table, const RowGradient& gradient) const override {
-    kernels::adam_update(table.weight, table.moment1, table.moment2, /*row_step=*/at::Tensor(), gradient,
-                         {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step},
+    kernels::adam_update(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), /*row_step=*/at::Tensor(),
+                         gradient, {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step},
                          rounding_of(table, Call::kUpdate));
   }
   OptimizerConfig config_;
@@ -117,24 +103,44 @@ class RowwiseAdagrad : public LazyOptimizer {
   explicit RowwiseAdagrad(const OptimizerConfig& config) : epsilon_(config.epsilon) {}
 
  private:
-  void allocate(Table& table) const override {
-    table.moment2 = zeros_like_rows(table, {table.weight.size(0)}, table.compute_dtype());
-  }
+  std::vector<StateSpec> state() const override { return {{kMoment2, /*per_row=*/true}}; }
   void move(Table& table, const RowGradient& gradient) const override {
-    kernels::rowwise_adagrad_update(table.weight, table.moment2, gradient, table.learning_rate, epsilon_,
+    kernels::rowwise_adagrad_update(table.weight, table.state_of(kMoment2), gradient, table.learning_rate, epsilon_,
                                     rounding_of(table, Call::kUpdate));
   }
   double epsilon_;
 };
 
 class Sgd : public LazyOptimizer {
-  void allocate(Table&) const override {}
+  std::vector<StateSpec> state() const override { return {}; }
   void move(Table& table, const RowGradient& gradient) const override {
     kernels::sgd_update(table.weight, gradient, table.learning_rate, rounding_of(table, Call::kUpdate));
   }
 };
 
 }  // namespace
+
+void describe(OptimizerConfig& options, Settings& settings) {
+  constexpr double kMaxDecay = 0.999999;  // 1 divides by zero
+  settings.insert(
+      settings.end(),
+      {{"optimizer.name", &options.name, "adam: the semantics of dense Adam at the cost of the touched rows",
+        one_of({"adam", "lazy_adam", "rowwise_adagrad", "sgd"})},
+       {"optimizer.beta1", &options.beta1, "decay of Adam's first moment", between(0, kMaxDecay)},
+       {"optimizer.beta2", &options.beta2, "decay of Adam's second moment", between(0, kMaxDecay)},
+       {"optimizer.epsilon", &options.epsilon, "added to the root of the second moment", at_least(0)}});
+}
+
+void RowOptimizer::reset(Table& table) const {
+  table.state.clear();
+  for (const StateSpec& spec : state()) {
+    const auto sizes = spec.per_row ? std::vector<int64_t>{table.weight.size(0)} : table.weight.sizes().vec();
+    table.state.push_back({spec.name, zeros_like_rows(table, sizes, table.compute_dtype())});
+  }
+  table.row_step = zeros_like_rows(table, {table.weight.size(0)}, at::kInt);
+  table.step = 0;
+  table.learning_rate = Table::kNoLearningRate;
+}
 
 std::unique_ptr<RowOptimizer> make_row_optimizer(const OptimizerConfig& config) {
   if (config.name == "adam") return std::make_unique<SkipAwareAdam>(config);

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "data/settings.h"
 #include "model/kernels/row_gradient.h"
 #include "model/tables/table.h"
 
@@ -12,8 +14,16 @@ namespace cllm {
 
 struct OptimizerConfig {
   std::string name = "adam";  // adam | lazy_adam | rowwise_adagrad | sgd
-  double learning_rate = 1e-3;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+};
+
+/// [optimizer]
+void describe(OptimizerConfig& options, Settings& settings);
+
+/// A tensor that an algorithm keeps beside every row, zero at the start: [rows, D], or [rows] if `per_row`.
+struct StateSpec {
+  std::string name;
+  bool per_row = false;
 };
 
 /// Updates the touched rows of a sharded table. `adam` has the semantics of dense Adam at the cost of the touched rows
@@ -23,8 +33,11 @@ class RowOptimizer {
  public:
   virtual ~RowOptimizer() = default;
 
-  /// Fresh state: zero moments, step 0. Allocates what the algorithm needs in `table`.
-  virtual void reset(Table& table) const = 0;
+  /// What the algorithm keeps beside the rows.
+  virtual std::vector<StateSpec> state() const = 0;
+
+  /// Fresh state(): zeros, step 0.
+  void reset(Table& table) const;
 
   /// Brings rows up to table.step; must precede any read of them. No-op except for `adam`.
   virtual void catch_up(Table& table, const at::Tensor& rows_M) const = 0;

@@ -32,6 +32,13 @@ void fill_normal(Table& table, uint64_t seed, Side side) {
 
 }  // namespace
 
+at::Tensor Table::state_of(std::string_view name) const {
+  for (const RowState& one : state) {
+    if (one.name == name) return one.rows;
+  }
+  return {};
+}
+
 Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side) {
   TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble, "tables are fp32 or fp64");
   Table table;
@@ -60,12 +67,15 @@ Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at
 
 RowBytes bytes_of_rows(const Table& table) {
   RowBytes out;
-  for (const at::Tensor* rows : {&table.weight, &table.moment1, &table.moment2, &table.row_step}) {
-    if (!rows->defined() || rows->size(0) == 0) continue;
-    const int64_t of_row = static_cast<int64_t>(rows->nbytes()) / rows->size(0);
+  const auto add = [&](const at::Tensor& rows) {
+    if (!rows.defined() || rows.size(0) == 0) return;
+    const int64_t of_row = static_cast<int64_t>(rows.nbytes()) / rows.size(0);
     out.users += of_row * table.layout.num_local_users();
     out.items += of_row * table.layout.num_local_items();
-  }
+  };
+  add(table.weight);
+  add(table.row_step);
+  for (const RowState& state : table.state) add(state.rows);
   return out;
 }
 

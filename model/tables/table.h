@@ -3,28 +3,38 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "dist/row_partition.h"
 #include "model/kernels/compute_dtype.h"
 
 namespace cllm {
 
+/// What an optimiser keeps beside every row, by the name under which checkpoints hold it.
+struct RowState {
+  std::string name;
+  at::Tensor rows;  // [local rows, D] or [local rows], in the table's compute dtype
+};
+
 /// This rank's rows of one side (collaborative `l` or content `c`): users first, then items (TableLayout), with the
 /// optimiser's state.
 struct Table {
   TableLayout layout;
-  at::Tensor weight;    // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
-  at::Tensor moment1;   // [local rows, D] Adam m; undefined if the optimiser has none
-  at::Tensor moment2;   // [local rows, D] Adam v, or [local rows] row-wise Adagrad accumulator; undefined if none
-  at::Tensor row_step;  // int32 [local rows] table step that each row is at; it changes whenever the row does
-  int64_t step = 0;     // updates of the table
-  uint64_t rounding_seed = 0;  // of a bf16 table: of the draws by which its updates are rounded
-  bool users_on_host = false;  // of a GPU's table: rows of users, with their state, are in the host's memory
+  at::Tensor weight;            // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
+  std::vector<RowState> state;  // of the optimiser, as RowOptimizer::state() declares it
+  at::Tensor row_step;          // int32 [local rows] table step that each row is at; it changes whenever the row does
+  int64_t step = 0;             // updates of the table
+  uint64_t rounding_seed = 0;   // of a bf16 table: of the draws by which its updates are rounded
+  bool users_on_host = false;   // of a GPU's table: rows of users, with their state, are in the host's memory
   double learning_rate =
       kNoLearningRate;  // of the last update, hence of the missed ones that `adam` still owes to stale rows
 
   static constexpr double kNoLearningRate = -1;  // no update yet
 
+  /// Undefined if the optimiser keeps no such state.
+  at::Tensor state_of(std::string_view name) const;
   int64_t width() const { return weight.size(1); }
   /// Dtype of the rows when they are computed with, of their gradients and of the optimiser's state: fp64 for fp64
   /// rows, otherwise fp32.

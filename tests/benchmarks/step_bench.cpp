@@ -50,10 +50,10 @@ void time_steps(const Arguments& arguments, const char* name, StepKind kind,
   }
   for (int64_t step = 0; step < arguments.warmup + arguments.steps; ++step) {
     for (auto& subject : subjects) {
-      const Batch batch = subject->sequences.batch(kind, step, comm.rank(), comm.world_size());
+      const RecBatch batch = subject->sequences.batch(kind, step, comm.rank(), comm.world_size());
       comm.barrier();
       Stopwatch watch;
-      const StepLosses losses = subject->step.run(batch, config);
+      const RecLosses losses = subject->step.run(batch, config);
       if (step < arguments.warmup) continue;
       subject->seconds.push_back(watch.lap());
       subject->tokens += losses.num_tokens;

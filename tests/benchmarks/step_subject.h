@@ -12,7 +12,7 @@
 #include "dist/communicator/communicator.h"
 #include "model/backbones/gpt2/gpt2.h"
 #include "model/recommenders/cllm4rec/collate.h"
-#include "model/step/train_step.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 
 namespace cllm::bench {
 
@@ -68,7 +68,7 @@ class Sequences {
     return out;
   }
 
-  Batch batch(StepKind kind, int64_t step, int rank, int world_size) {
+  RecBatch batch(StepKind kind, int64_t step, int rank, int world_size) {
     std::vector<Sequence> all;
     std::vector<int64_t> lengths;
     GroupTotals totals{{0}};

@@ -39,10 +39,10 @@ class Supervised {
 
   Subject& subject() { return subject_; }
 
-  void step(const Batch& batch, const StepConfig& config, int64_t number) {
+  void step(const RecBatch& batch, const StepConfig& config, int64_t number) {
     before_step(number);
     const double begin_s = Activity::now_s(), waited_s = supervision_.main.waited_s();
-    const StepLosses losses = subject_.step.run(batch, config);
+    const RecLosses losses = subject_.step.run(batch, config);
     control_.step_done(Activity::now_s() - begin_s, supervision_.main.waited_s() - waited_s, losses.num_tokens,
                        subject_.step.non_finite());
   }
@@ -88,7 +88,7 @@ void compare(const Arguments& arguments, const char* name, StepKind kind, Subjec
   const StepConfig config = step_config();
   std::vector<double> without, with, checks;
   for (int64_t step = 0; step < arguments.warmup + arguments.steps; ++step) {
-    const Batch batch = plain.sequences.batch(kind, step, comm.rank(), comm.world_size());
+    const RecBatch batch = plain.sequences.batch(kind, step, comm.rank(), comm.world_size());
     double seconds[2];
     for (const int64_t turn : {step % 2, 1 - step % 2}) {  // neither is always the first
       comm.barrier();

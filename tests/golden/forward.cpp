@@ -54,7 +54,7 @@ struct Forward {
   GoldenSet& set;
   ParityReport& report;
   std::string name;
-  Batch batch;
+  RecBatch batch;
   RecModel model;
 
   at::Tensor golden(const std::string& key) const { return set.truth("forward").tensor(name + "/" + key); }

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "data/text/prompt.h"
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/recommenders/cllm4rec/collate.h"
@@ -105,7 +106,7 @@ std::vector<Sequence> GoldenSet::sequences(const Json& batch_case, const LossOpt
   return out;
 }
 
-Batch GoldenSet::batch(const Json& batch_case, const LossOptions& options) const {
+RecBatch GoldenSet::batch(const Json& batch_case, const LossOptions& options) const {
   const StepKind kind = kind_of(batch_case);
   const std::vector<Sequence> all = sequences(batch_case, options);
   GroupTotals totals{std::vector<int64_t>(batch_case.at("groups").size(), 0)};

@@ -17,7 +17,7 @@
 #include "model/backbones/safetensors.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
-#include "model/step/train_step.h"
+#include "model/recommenders/cllm4rec/train_step.h"
 
 namespace cllm::golden {
 
@@ -70,7 +70,7 @@ class GoldenSet {
   /// A case's sequences in the order of its groups; the global batch.
   std::vector<Sequence> sequences(const Json& batch_case, const LossOptions& options) const;
   /// This rank's part of them (every world_size-th) as a Batch.
-  Batch batch(const Json& batch_case, const LossOptions& options) const;
+  RecBatch batch(const Json& batch_case, const LossOptions& options) const;
   /// Recommendation prompt of a user.
   std::vector<int32_t> recommendation_prompt(const LossOptions& options, int64_t user,
                                              const std::vector<int32_t>& visible) const;

@@ -44,10 +44,10 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     optimizer->reset(model.content);
     model.backbone->set_trainable(also_backbone);
     TrainStep step(set.comm(), model, *optimizer);
-    const Batch batch = set.batch(c, parse_preset(c.at("preset").get<std::string>()));
+    const RecBatch batch = set.batch(c, parse_preset(c.at("preset").get<std::string>()));
     const StepConfig config{.lambda = c.at("lambda"), .report_mr = true, .item_softmax = form};
     kernels::RowGradient gradients;
-    const StepLosses losses = step.gradients(batch, config, gradients);
+    const RecLosses losses = step.gradients(batch, config, gradients);
 
     const Json& expected = c.at("f64");
     report.compare(name + "/loss", losses.loss, expected.at("loss"), set.tolerances().loss);

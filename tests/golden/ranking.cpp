@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "model/evaluation/metrics.h"
 #include "model/evaluation/scoring.h"
 #include "model/nn/packed_layout.h"
 #include "tests/golden/families.h"
@@ -23,13 +24,10 @@ std::vector<int32_t> ascending(const Json& items) {
 }
 
 /// The metrics of a case are named in its means: "recall@5", "ndcg@20".
-MetricChoice choice_of(const Json& mean) {
-  MetricChoice choice{{}, {}};
-  for (const auto& [name, value] : mean.items()) {
-    const int64_t k = std::stoll(name.substr(name.find('@') + 1));
-    (name.starts_with("recall") ? choice.recall : choice.ndcg).push_back(k);
-  }
-  return choice;
+MetricList metrics_of(const Json& mean) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : mean.items()) names.push_back(name);
+  return MetricList::parse(names, "golden means");
 }
 
 /// Lists of this rank's users (every world_size-th) from the model: hidden state at the end of a prompt with all
@@ -92,7 +90,7 @@ std::vector<std::vector<ScoredItem>> lists_from_scores(GoldenSet& set, const Jso
 void check_case(GoldenSet& set, ParityReport& report, const Json& c) {
   const auto name = c.at("name").get<std::string>();
   const auto lists = c.contains("scores") ? lists_from_scores(set, c) : lists_from_model(set, report, c);
-  const MetricChoice choice = choice_of(c.at("mean"));
+  const MetricList choice = metrics_of(c.at("mean"));
   const std::vector<std::string> metrics = choice.names();
   MetricMean mean(choice);
   bool lists_equal = true, users_equal = true;

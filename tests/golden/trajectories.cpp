@@ -9,7 +9,8 @@ namespace {
 /// A copy that has had every missed update; the table itself stays as lazy as it is.
 Table flushed(const Table& table, const RowOptimizer& optimizer) {
   Table copy = table;
-  for (at::Tensor* tensor : {&copy.weight, &copy.moment1, &copy.moment2, &copy.row_step}) *tensor = tensor->clone();
+  for (at::Tensor* tensor : {&copy.weight, &copy.row_step}) *tensor = tensor->clone();
+  for (RowState& state : copy.state) state.rows = state.rows.clone();
   optimizer.flush(copy);
   return copy;
 }
@@ -26,7 +27,8 @@ void compare_state(GoldenSet& set, ParityReport& report, const std::string& name
   const SafetensorsFile& truth = set.truth("trajectory");
   const double tolerance = set.tolerances().trajectory;
   const int64_t num_users = table.layout.num_local_users(), num_items = table.layout.num_local_items();
-  for (const Parts& part : {Parts{table.weight, "w"}, Parts{table.moment1, "m"}, Parts{table.moment2, "v"}}) {
+  for (const Parts& part :
+       {Parts{table.weight, "w"}, Parts{table.state_of("moment1"), "m"}, Parts{table.state_of("moment2"), "v"}}) {
     const double excused = part.name[0] == 'w' && set.dtype() == at::kFloat ? movement : 0;
     const std::string users_name = name + "/" + side + "_user/" + part.name,
                       items_name = name + "/" + side + "_item/" + part.name;
@@ -65,7 +67,7 @@ void check_trajectories(GoldenSet& set, ParityReport& report) {
       if (kind == StepKind::kRecommendation && !finetuning) start_finetuning(model, *optimizer);
       finetuning = kind == StepKind::kRecommendation;
       const StepConfig config{.lambda = c.at("lambda"), .learning_rate = s.at("lr")};
-      const StepLosses losses = step.run(set.batch(s, options), config);
+      const RecLosses losses = step.run(set.batch(s, options), config);
 
       const std::string label = name + "/step" + std::to_string(n++);
       report.compare(label + "/loss", losses.loss, s.at("f64").at("loss"), set.tolerances().loss);
@@ -96,7 +98,8 @@ void check_adam(GoldenSet& set, ParityReport& report) {
     optimizer->update(table, {set.placed(rows_M), set.placed(gradients_MD)}, learning_rate);
     const Table now = flushed(table, *optimizer);
     const std::string label = "step" + std::to_string(n) + "/";
-    for (const Parts& part : {Parts{now.weight, "w"}, Parts{now.moment1, "m"}, Parts{now.moment2, "v"}}) {
+    for (const Parts& part :
+         {Parts{now.weight, "w"}, Parts{now.state_of("moment1"), "m"}, Parts{now.state_of("moment2"), "v"}}) {
       const at::Tensor expected = truth.tensor(label + part.name);
       report.compare("adam/" + label + part.name, part.local, mine(expected), expected, set.tolerances().trajectory);
     }

@@ -187,6 +187,12 @@ void Gpt2::set_trainable(bool trainable) {
   for (auto& [name, parameter] : parameters_) parameter.set_requires_grad(trainable);
 }
 
+double Gpt2::flops(double tokens, double pairs) const {
+  const auto D = static_cast<double>(config_.width), F = static_cast<double>(config_.mlp_width());
+  const double weights = 4 * D * D + 2 * D * F;  // of a block: 3 D^2 qkv, D^2 projection, D F in and out of the MLP
+  return static_cast<double>(config_.num_layers) * (2 * tokens * weights + 2 * pairs * D);
+}
+
 std::shared_ptr<Gpt2> make_gpt2(const Gpt2Config& config, uint64_t seed, BackboneOptions options) {
   Gpt2::Parameters parameters;
   for (const auto& [name, shape] : gpt2_parameter_shapes(config)) {

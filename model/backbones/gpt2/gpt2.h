@@ -7,15 +7,6 @@
 
 namespace cllm {
 
-/// How a backbone is held: `parameters` fp32 or fp64; `compute` the same, or bf16 (matrix products; the residual
-/// stream, norms and softmax stay fp32).
-struct BackboneOptions {
-  at::ScalarType parameters = at::kFloat;
-  at::ScalarType compute = at::kFloat;
-  at::Device device = at::kCPU;
-  bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
-};
-
 /// Names and shapes of a GPT-2 model's parameters in Hugging Face layout, without the `transformer.` prefix.
 std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config);
 
@@ -40,6 +31,8 @@ class Gpt2 : public Backbone {
   const at::Tensor& text_head() const override { return text_head_; }
   Parameters parameters() const override { return parameters_; }
   void set_trainable(bool trainable) override;
+  double flops(double tokens, double pairs) const override;
+  void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override;
 
  private:
   struct Block;

@@ -1,74 +1,17 @@
 #include "model/backbones/gpt2/gpt2_config.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-
-#include "model/errors.h"
 
 namespace cllm {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int kMaxJsonDepth = 64;  // printing a value for a message recurses
-// Far above every model, and small enough that no product of two sizes overflows.
-constexpr int64_t kMaxLayers = 10'000, kMaxSize = (int64_t{1} << 31) - 1;
-
-/// One config.json with checked access to its keys.
-class ConfigFile {
- public:
-  explicit ConfigFile(std::string path) : path_(std::move(path)) {
-    std::ifstream file(path_);
-    if (!file) throw ModelError(path_ + ": cannot open; a backbone folder holds config.json and model.safetensors");
-    try {
-      json_ = Json::parse(file, [&](int depth, Json::parse_event_t, Json&) {
-        if (depth > kMaxJsonDepth) throw ModelError(path_ + ": nested too deeply for a model's config.json");
-        return true;
-      });
-    } catch (const Json::exception& error) {
-      throw ModelError(path_ + ": not valid JSON (" + error.what() + ")");
-    }
-    if (!json_.is_object()) throw ModelError(path_ + ": not a JSON object");
-  }
-
-  bool given(const char* key) const { return json_.contains(key) && !json_[key].is_null(); }
-  [[noreturn]] void refuse(const char* key, const std::string& expected) const {
-    throw ModelError(path_ + ": " + key + " is " + (json_.contains(key) ? json_[key].dump() : "missing") +
-                     ", expected " + expected);
-  }
-  int64_t count(const char* key, int64_t max = kMaxSize) const {
-    const bool good = given(key) && json_[key].is_number_integer() && json_[key].get<int64_t>() >= 1 &&
-                      json_[key].get<int64_t>() <= max;
-    if (!good) refuse(key, "a whole number from 1 to " + std::to_string(max));
-    return json_[key].get<int64_t>();
-  }
-  double number(const char* key, double low, double high, double otherwise) const {
-    if (!given(key)) return otherwise;
-    if (!json_[key].is_number() || json_[key].get<double>() < low || json_[key].get<double>() >= high) {
-      refuse(key, "a number in [" + std::to_string(low) + ", " + std::to_string(high) + ")");
-    }
-    return json_[key].get<double>();
-  }
-  std::string text(const char* key, const std::string& otherwise) const {
-    if (!given(key)) return otherwise;
-    if (!json_[key].is_string()) refuse(key, "a string");
-    return json_[key].get<std::string>();
-  }
-  /// A switch that would change the mathematics in a way that is not written here.
-  void expect_flag(const char* key, bool value) const {
-    if (given(key) && json_[key] != value) refuse(key, value ? "true" : "false");
-  }
-
- private:
-  std::string path_;
-  Json json_;
-};
+constexpr int64_t kMaxLayers = 10'000;
 
 }  // namespace
 
-Gpt2Config read_gpt2_config(const std::string& dir) {
-  const ConfigFile file(dir + "/config.json");
-  if (file.text("model_type", "") != "gpt2") file.refuse("model_type", "\"gpt2\" (the known model types: gpt2)");
+Gpt2Config read_gpt2_config(const std::string& dir) { return gpt2_config(ConfigJson(dir)); }
+
+Gpt2Config gpt2_config(const ConfigJson& file) {
   file.expect_flag("scale_attn_weights", true);
   file.expect_flag("scale_attn_by_inverse_layer_idx", false);
   file.expect_flag("add_cross_attention", false);
@@ -97,6 +40,16 @@ Gpt2Config read_gpt2_config(const std::string& dir) {
     file.refuse("activation_function", "one of gelu_new, gelu_pytorch_tanh, gelu_fast, gelu");
   }
   return config;
+}
+
+BackboneShape shape_of(const Gpt2Config& config) {
+  return {.width = config.width,
+          .num_layers = config.num_layers,
+          .num_words = config.num_words,
+          .max_positions = config.max_positions,
+          .dropout_embedding = config.dropout_embedding,
+          .dropout_attention = config.dropout_attention,
+          .dropout_residual = config.dropout_residual};
 }
 
 std::string gpt2_config_json(const Gpt2Config& config) {

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "model/backbones/backbone.h"
+#include "model/backbones/config_json.h"
 #include "model/nn/gelu.h"
 
 namespace cllm {
@@ -18,8 +20,12 @@ struct Gpt2Config {
   int64_t mlp_width() const { return inner_width > 0 ? inner_width : 4 * width; }
 };
 
-/// Reads and checks `<dir>/config.json`; ModelError names the file, the key, the value and what is known.
+/// The sizes in a config.json, checked; ModelError names the file, the key, the value and what is known.
+Gpt2Config gpt2_config(const ConfigJson& file);
+/// The same of `<dir>/config.json`.
 Gpt2Config read_gpt2_config(const std::string& dir);
+
+BackboneShape shape_of(const Gpt2Config& config);
 
 /// Text of a config.json that transformers loads as GPT2LMHeadModel.
 std::string gpt2_config_json(const Gpt2Config& config);

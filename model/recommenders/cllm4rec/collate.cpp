@@ -37,7 +37,7 @@ class Collator {
     batch_.sequence_keys.push_back(sequence.key);
   }
 
-  Batch finish() {
+  RecBatch finish() {
     merge_covered();
     return std::move(batch_);
   }
@@ -124,7 +124,7 @@ class Collator {
 
   const GroupTotals& totals_;
   const LossOptions& options_;
-  Batch batch_;
+  RecBatch batch_;
 };
 
 }  // namespace
@@ -134,8 +134,8 @@ int64_t num_loss_terms(StepKind kind, const LossOptions& options, int64_t main_l
   return std::max<int64_t>(main_length - (options.train_first_main_token ? 0 : 1), 0);
 }
 
-Batch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,
-              const LossOptions& options) {
+RecBatch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,
+                 const LossOptions& options) {
   Collator collator(kind, totals, vocabulary, options);
   for (const Sequence& sequence : mine) collator.add(sequence);
   return collator.finish();

@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "data/sampling/batch.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
+#include "model/recommenders/cllm4rec/step_kind.h"
 
 namespace cllm {
 
@@ -24,7 +24,7 @@ int64_t num_loss_terms(StepKind kind, const LossOptions& options, int64_t main_l
 /// The global loss is the mean over the G = totals.terms.size() groups; a group without active tokens just adds
 /// nothing. std::invalid_argument if a main text is not homogeneous, a target is no item, or a group is not in
 /// `totals`.
-Batch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,
-              const LossOptions& options);
+RecBatch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,
+                 const LossOptions& options);
 
 }  // namespace cllm

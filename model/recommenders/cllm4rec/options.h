@@ -94,6 +94,8 @@ struct Cllm4recOptions : ModelOptions {
   std::vector<std::string> leading_keys() const override { return {"loss.preset", "run.variant"}; }
   void apply_presets() override;
   std::string problem() const override;
+  std::string select() const override { return finetune.select; }
+  std::vector<std::string> keys_of_state() const override { return {"optimizer.name", "run.train_backbone"}; }
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 
   /// The rates of a stage: its own, else [dropout], else `of_backbone`.

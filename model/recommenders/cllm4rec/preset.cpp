@@ -1,37 +1,52 @@
 #include "model/recommenders/cllm4rec/preset.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <variant>
+#include <vector>
 
 namespace cllm {
 namespace {
 
-template <typename Value>
-struct Choice {
-  std::string_view name;
-  Value value;
-};
+constexpr std::string_view kSection = "loss.";
 
-template <typename Value, size_t kCount>
-void choose(Value& field, std::string_view name, std::string_view value, const Choice<Value> (&choices)[kCount]) {
-  std::string allowed;
-  for (const Choice<Value>& choice : choices) {
-    if (choice.name == value) {
-      field = choice.value;
-      return;
-    }
-    allowed += (allowed.empty() ? "" : ", ") + std::string(choice.name);
-  }
-  throw std::invalid_argument("loss option " + std::string(name) + " = '" + std::string(value) + "': allowed are " +
-                              allowed);
-}
-
-void choose(bool& field, std::string_view name, std::string_view value) {
-  choose(field, name, value,
-         {{"true", true}, {"false", false}, {"True", true}, {"False", false}});  // True: as Python writes it
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 }  // namespace
+
+void describe(LossOptions& loss, Settings& settings) {
+  const Settings own = {
+      {"loss.train_first_main_token", &loss.train_first_main_token,
+       "the last prompt position predicts the first main token"},
+      enum_setting("loss.lm_reduction", &loss.lm_reduction, "token_sum is the paper's literal formula",
+                   {{"token_mean", LmReduction::kTokenMean}, {"token_sum", LmReduction::kTokenSum}}),
+      enum_setting(
+          "loss.mr_scale", &loss.mr_scale,
+          "mutual regularisation: 1/2 once per distinct id of a group, or 1 per token position",
+          {{"half_per_distinct_id", MrScale::kHalfPerDistinctId}, {"sum_all_positions", MrScale::kSumAllPositions}}),
+      enum_setting("loss.finetune_targets", &loss.finetune_targets, "items that finetuning predicts",
+                   {{"held_out_only", FinetuneTargets::kHeldOutOnly}, {"all_train", FinetuneTargets::kAllTrain}}),
+      enum_setting("loss.finetune_mr", &loss.finetune_mr, "ids that mutual regularisation covers in finetuning",
+                   {{"prompt", FinetuneMr::kPrompt}, {"prompt_and_targets", FinetuneMr::kPromptAndTargets}}),
+      enum_setting("loss.finetune_reduction", &loss.finetune_reduction,
+                   "over the users of a group; targets of a user are summed",
+                   {{"user_mean", FinetuneReduction::kUserMean}, {"user_sum", FinetuneReduction::kUserSum}}),
+      enum_setting("loss.item_order", &loss.item_order,
+                   "of L-step documents and prompts: redrawn every epoch, or by id",
+                   {{"random", ItemOrder::kRandom}, {"ascending", ItemOrder::kAscending}}),
+      enum_setting("loss.rec_prompt", &loss.rec_prompt, "which recommendation template of [prompts]",
+                   {{"paper", RecPrompt::kPaper}, {"release", RecPrompt::kRelease}}),
+      {"loss.content_dropout_in_finetune", &loss.content_dropout_in_finetune,
+       "dropout in the content epochs of finetuning"},
+      enum_setting("loss.sample_order", &loss.sample_order, "of an epoch",
+                   {{"shuffled", SampleOrder::kShuffled}, {"sequential", SampleOrder::kSequential}})};
+  settings.insert(settings.end(), own.begin(), own.end());
+}
 
 LossOptions LossOptions::release() {
   return {.train_first_main_token = false,
@@ -47,35 +62,27 @@ LossOptions LossOptions::release() {
 }
 
 void LossOptions::set(std::string_view field, std::string_view value) {
-  if (field == "train_first_main_token") return choose(train_first_main_token, field, value);
-  if (field == "lm_reduction")
-    return choose(lm_reduction, field, value,
-                  {{"token_mean", LmReduction::kTokenMean}, {"token_sum", LmReduction::kTokenSum}});
-  if (field == "mr_scale")
-    return choose(
-        mr_scale, field, value,
-        {{"half_per_distinct_id", MrScale::kHalfPerDistinctId}, {"sum_all_positions", MrScale::kSumAllPositions}});
-  if (field == "finetune_targets")
-    return choose(finetune_targets, field, value,
-                  {{"held_out_only", FinetuneTargets::kHeldOutOnly}, {"all_train", FinetuneTargets::kAllTrain}});
-  if (field == "finetune_mr")
-    return choose(finetune_mr, field, value,
-                  {{"prompt_and_targets", FinetuneMr::kPromptAndTargets}, {"prompt", FinetuneMr::kPrompt}});
-  if (field == "finetune_reduction")
-    return choose(finetune_reduction, field, value,
-                  {{"user_mean", FinetuneReduction::kUserMean}, {"user_sum", FinetuneReduction::kUserSum}});
-  if (field == "item_order")
-    return choose(item_order, field, value, {{"random", ItemOrder::kRandom}, {"ascending", ItemOrder::kAscending}});
-  if (field == "rec_prompt")
-    return choose(rec_prompt, field, value, {{"paper", RecPrompt::kPaper}, {"release", RecPrompt::kRelease}});
-  if (field == "content_dropout_in_finetune") return choose(content_dropout_in_finetune, field, value);
-  if (field == "sample_order")
-    return choose(sample_order, field, value,
-                  {{"shuffled", SampleOrder::kShuffled}, {"sequential", SampleOrder::kSequential}});
-  throw std::invalid_argument(
-      "unknown loss option '" + std::string(field) +
-      "': known are train_first_main_token, lm_reduction, mr_scale, finetune_targets, finetune_mr, "
-      "finetune_reduction, item_order, rec_prompt, content_dropout_in_finetune, sample_order");
+  Settings settings;
+  describe(*this, settings);
+  std::vector<std::string> known;
+  for (const Setting& setting : settings) {
+    known.push_back(setting.key.substr(kSection.size()));
+    if (known.back() != field) continue;
+    const bool flag = std::holds_alternative<bool*>(setting.target);
+    const std::vector<std::string> allowed =
+        flag ? std::vector<std::string>{"true", "false", "True", "False"} : setting.limits.choices;  // as Python writes
+    if (std::ranges::find(allowed, value) == allowed.end()) {
+      throw std::invalid_argument("loss option " + std::string(field) + " = '" + std::string(value) +
+                                  "': allowed are " + listed(allowed));
+    }
+    if (flag) {
+      *std::get<bool*>(setting.target) = value == "true" || value == "True";
+    } else {
+      std::get<Named>(setting.target).set(std::string(value));
+    }
+    return;
+  }
+  throw std::invalid_argument("unknown loss option '" + std::string(field) + "': known are " + listed(known));
 }
 
 LossOptions parse_preset(std::string_view text) {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "data/sampling/order.h"
+#include "data/settings.h"
 
 namespace cllm {
 
@@ -37,6 +38,9 @@ struct LossOptions {
 
   friend bool operator==(const LossOptions&, const LossOptions&) = default;
 };
+
+/// The keys "loss.<field>", one per field.
+void describe(LossOptions& loss, Settings& settings);
 
 /// "paper", "release", or either with changed fields: "paper+lm_reduction=token_sum". std::invalid_argument as in
 /// set().

@@ -98,7 +98,7 @@ int64_t Sampler::load(StepKind kind, int64_t sample) const {
   return prompts_.recommendation.fixed_length() + std::min(items, max_prompt_items_);
 }
 
-Batch Sampler::batch(const StepId& id, int rank, int world_size) const {
+RecBatch Sampler::batch(const StepId& id, int rank, int world_size) const {
   const std::vector<PlannedSample> planned = plan(id);
   GroupTotals totals{std::vector<int64_t>(static_cast<size_t>(planned.back().group) + 1)};
   std::vector<int64_t> loads;
@@ -177,24 +177,35 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
   return sequence;
 }
 
-Batch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind) const {
+RecBatch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind) const {
+  std::vector<RankingQuery> queries;
+  for (const int64_t user : users) {
+    const auto items = corpus_.items(user, Part::kTrain);
+    queries.push_back({.user = user, .history = {items.begin(), items.end()}});
+  }
+  return ranking_prompts(queries, kind);
+}
+
+RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKind kind) const {
   if (kind == StepKind::kContent) throw std::invalid_argument("ranking_prompts: no ranking by the content model");
   const Vocabulary& vocabulary = corpus_.vocabulary();
   const bool recommend = kind == StepKind::kRecommendation;
   std::vector<Sequence> sequences;
-  for (const int64_t user : users) {
-    const uint64_t order =
-        stream_key(options_.seed, Purpose::kVisibleOrder, kRankingOrder, static_cast<uint64_t>(user));
-    std::vector<int32_t> items = shuffled(corpus_.items(user, Part::kTrain), order);
-    if (options_.loss.item_order == ItemOrder::kAscending) std::sort(items.begin(), items.end());
+  for (const RankingQuery& query : queries) {
+    const auto user = static_cast<uint64_t>(query.user);
+    std::vector<int32_t> ascending = query.history;
+    std::sort(ascending.begin(), ascending.end());
+    std::vector<int32_t> items =
+        shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder, kRankingOrder, user));
+    if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
     keep_first(items, recommend ? max_prompt_items_ : max_main_items_);
-    Sequence sequence{
-        .prompt = (recommend ? prompts_.recommendation : prompts_.collaborative).fill(vocabulary, user, -1, items)};
+    const PromptTemplate& prompt = recommend ? prompts_.recommendation : prompts_.collaborative;
+    Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
     if (!recommend)
       for (const int32_t item : items) sequence.prompt.push_back(vocabulary.item_token(item));
     sequences.push_back(std::move(sequence));
   }
-  const GroupTotals one_group{{static_cast<int64_t>(users.size())}};
+  const GroupTotals one_group{{static_cast<int64_t>(queries.size())}};
   return collate(sequences, StepKind::kRecommendation, one_group, vocabulary, options_.loss);
 }
 

@@ -8,11 +8,12 @@
 
 #include "data/corpus/corpus.h"
 #include "data/random.h"
-#include "data/sampling/batch.h"
 #include "data/sampling/plan.h"
 #include "data/text/prompt.h"
+#include "model/evaluation/scorer.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
+#include "model/recommenders/cllm4rec/step_kind.h"
 #include "model/recommenders/cllm4rec/user_stream.h"
 
 namespace cllm {
@@ -59,7 +60,7 @@ class Sampler {
   int64_t num_steps(StepKind kind) const { return options_.shape.num_steps(num_samples(kind)); }
 
   /// This rank's share. Of the other ranks' sequences only the lengths are read.
-  Batch batch(const StepId& id, int rank, int world_size) const;
+  RecBatch batch(const StepId& id, int rank, int world_size) const;
 
   /// The global batch before it is shared out; for logs and tests.
   std::vector<PlannedSample> plan(const StepId& id) const;
@@ -68,7 +69,9 @@ class Sampler {
   /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user). One active row per user,
   /// no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the
   /// collaborative prompt (LLM-PreRec).
-  Batch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
+  RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation) const;
+  /// The same of users whose histories are their training items.
+  RecBatch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
 
  private:
   int64_t main_length(StepKind kind, int64_t sample) const;

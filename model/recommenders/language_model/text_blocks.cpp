@@ -11,7 +11,6 @@ namespace {
 
 Batch empty_batch(const Vocabulary& vocabulary) {
   Batch batch;
-  batch.kind = StepKind::kContent;
   batch.vocabulary = vocabulary;
   batch.sequence_offsets = {0};
   batch.target_offsets = {0};

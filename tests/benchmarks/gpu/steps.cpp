@@ -27,7 +27,7 @@ constexpr int64_t kSequences = 64, kTokens = 1024, kPrompt = 5, kWidth = 768, kG
 constexpr Vocabulary kVocabulary{50257, 100000, 12101};  // words, users, items of amazon_beauty
 
 /// Appends a prediction of `target` to the last position, or to a new one.
-void predict(Batch& batch, int32_t target, bool new_position) {
+void predict(RecBatch& batch, int32_t target, bool new_position) {
   if (new_position) {
     batch.active_rows.push_back(static_cast<int32_t>(batch.num_tokens()) - 1);
     batch.target_offsets.push_back(batch.target_offsets.back());
@@ -38,7 +38,7 @@ void predict(Batch& batch, int32_t target, bool new_position) {
 }
 
 /// Mutual regularisation covers every user and item that the tokens of a group name, as collate() lists them.
-void cover(Batch& batch) {
+void cover(RecBatch& batch) {
   batch.num_groups = kGroups;
   std::map<std::pair<int32_t, int32_t>, int32_t> counts;  // (row, group)
   for (int64_t t = 0; t < batch.num_tokens(); ++t) {
@@ -51,10 +51,10 @@ void cover(Batch& batch) {
 
 /// Sequences of a user and random words or items. L and C predict every main token; finetuning a fifth as many items,
 /// all from the last position.
-Batch batch_of(StepKind kind, int64_t n) {
+RecBatch batch_of(StepKind kind, int64_t n) {
   CounterRng random(stream_key(3, Purpose::kDemoData, static_cast<uint64_t>(n), static_cast<uint64_t>(kind)));
   const auto below = [&](int64_t count) { return static_cast<int64_t>(random.below(static_cast<uint64_t>(count))); };
-  Batch batch;
+  RecBatch batch;
   batch.kind = kind;
   batch.vocabulary = kVocabulary;
   batch.sequence_offsets = {0};
@@ -98,7 +98,7 @@ void add(Report& report, const Limits& limits, const std::string& name, const Ti
 /// the last one, which only the active rows (all but the prompts) pass: counted as if all did, half of step_flops()
 /// without a head each way.
 void measure_backbone(const Limits& limits, Report& report, const RecModel& model) {
-  Batch batch = batch_of(StepKind::kContent, 0);
+  RecBatch batch = batch_of(StepKind::kContent, 0);
   const at::Tensor x_TD =
       at::randn({batch.num_tokens(), kWidth}, model.content.weight.options()).set_requires_grad(true);
   const at::Tensor gradient_AD =
@@ -132,7 +132,7 @@ struct StepForm {
 void measure_step(const Limits& limits, Report& report, TrainStep& step, const Backbone& backbone,
                   const StepForm& form) {
   constexpr double kDataSheet = 989e12;  // H200, dense bf16, FLOP/s
-  std::vector<Batch> batches;
+  std::vector<RecBatch> batches;
   std::vector<BatchTensors> tensors;  // which a run's input thread makes before the step
   for (int n = 0; n < 4; ++n) {
     batches.push_back(batch_of(form.kind, n));
@@ -168,7 +168,7 @@ void measure_step(const Limits& limits, Report& report, TrainStep& step, const B
 /// step here.
 void measure_turns(const Limits& limits, Report& report, TrainStep step, const Backbone& backbone) {
   constexpr size_t kBatches = 4;
-  std::vector<Batch> l, c;
+  std::vector<RecBatch> l, c;
   for (int n = 0; n < static_cast<int>(kBatches); ++n) {
     l.push_back(batch_of(StepKind::kCollaborative, n));
     c.push_back(batch_of(StepKind::kContent, n));
@@ -177,7 +177,7 @@ void measure_turns(const Limits& limits, Report& report, TrainStep step, const B
   size_t turn = 0;
   const Times times = time_on_device(8, [&](int) {
     const size_t now = turn++ % kBatches;
-    const NextStep to_c{c[now], config}, to_l{l[turn % kBatches], config};
+    const NextBatch to_c{c[now], config}, to_l{l[turn % kBatches], config};
     step.run(l[now], config, &to_c);
     step.run(c[now], config, &to_l);
   });
@@ -198,7 +198,7 @@ void measure_snapshot(Report& report, TrainStep& step, const at::Tensor& table) 
   });
   report.add({"checkpoint snapshot of " + std::to_string(static_cast<int64_t>(bytes / 1e6)) + " MB", alone, bytes,
               "GB/s", bytes / fastest.median() / 1e9, "copy to pinned memory", 0, ""});
-  const Batch batch = batch_of(StepKind::kCollaborative, 9);
+  const RecBatch batch = batch_of(StepKind::kCollaborative, 9);
   StepConfig config{.lambda = 0};
   const Times plain = time_on_device(5, [&](int) { step.run(batch, config); });
   config.before_change = [&] { copies.before_change(); };

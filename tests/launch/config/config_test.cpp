@@ -6,8 +6,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include "launch/failures/errors.h"
+#include "model/recommenders/cllm4rec/options.h"
 
 namespace cllm {
 namespace {
@@ -28,6 +31,8 @@ RunConfig from_overrides(std::vector<std::string> overrides) {
   return load_config("", overrides);
 }
 
+Cllm4recOptions& cllm4rec_of(const RunConfig& config) { return dynamic_cast<Cllm4recOptions&>(*config.options); }
+
 /// The message of the ConfigError that loading this text throws; "" if it loads.
 std::string refusal(const std::string& text) {
   try {
@@ -40,47 +45,40 @@ std::string refusal(const std::string& text) {
 
 TEST(Config, DefaultsAreThePaperPreset) {
   const RunConfig config = from_overrides({});
-  EXPECT_EQ(config.warmup.epochs, 10);
-  EXPECT_EQ(config.mutual.epochs, 100);
-  EXPECT_EQ(config.finetune.epochs, 150);
-  EXPECT_EQ(config.finetune.learning_rate, 1e-4);
-  EXPECT_EQ(config.loss.mr_scale, "half_per_distinct_id");
-  EXPECT_EQ(config.loss.lambda_finetune, 1);
+  const Cllm4recOptions& options = cllm4rec_of(config);
+  EXPECT_EQ(config.model, "cllm4rec");
+  EXPECT_EQ(options.warmup.epochs, 10);
+  EXPECT_EQ(options.mutual.epochs, 100);
+  EXPECT_EQ(options.finetune.epochs, 150);
+  EXPECT_EQ(options.finetune.learning_rate, 1e-4);
+  EXPECT_EQ(options.loss, LossOptions::paper());
+  EXPECT_EQ(options.lambda_finetune, 1);
 }
 
 TEST(Config, PresetSetsDefaultsThatAnyExplicitKeyOverrules) {
-  const RunConfig config = from_overrides({"--loss.item_order=random", "--loss.preset=release"});
-  EXPECT_EQ(config.loss.item_order, "random");
-  EXPECT_EQ(config.loss.mr_scale, "sum_all_positions");
-  EXPECT_FALSE(config.loss.train_first_main_token);
-}
-
-TEST(Config, PresetsAreThoseOfTheSampler) {
-  EXPECT_EQ(loss_options(from_overrides({}).loss), LossOptions::paper());
-  EXPECT_EQ(loss_options(from_overrides({"--loss.preset=release"}).loss), LossOptions::release());
-}
-
-TEST(Config, TextsGetThePromptOfWhatTheyName) {
-  const PromptsSection prompts;
-  EXPECT_EQ(item_prompt(prompts, "title"), "The title of {item} is:");
+  LossOptions expected = LossOptions::release();
+  EXPECT_EQ(cllm4rec_of(from_overrides({"--loss.preset=release"})).loss, expected);
+  expected.item_order = ItemOrder::kRandom;
+  EXPECT_EQ(cllm4rec_of(from_overrides({"--loss.item_order=random", "--loss.preset=release"})).loss, expected);
 }
 
 TEST(Config, VariantsSetTheirDefaults) {
-  const RunConfig cf = from_overrides({"--run.variant=llm-cf"});
+  const RunConfig config = from_overrides({"--run.variant=llm-cf"});
+  const Cllm4recOptions& cf = cllm4rec_of(config);
   EXPECT_EQ(cf.warmup.epochs, 0);
-  EXPECT_EQ(cf.loss.lambda_collaborative, 0);
+  EXPECT_EQ(cf.lambda_collaborative, 0);
   EXPECT_FALSE(cf.mutual.content_epochs);
-  EXPECT_EQ(from_overrides({"--run.variant=llm-prerec"}).finetune.epochs, 0);
-  EXPECT_EQ(from_overrides({"--run.variant=llm-fixord"}).loss.item_order, "ascending");
-  EXPECT_TRUE(from_overrides({"--run.variant=llm-scratch"}).run.random_backbone);
+  EXPECT_EQ(cllm4rec_of(from_overrides({"--run.variant=llm-prerec"})).finetune.epochs, 0);
+  EXPECT_EQ(cllm4rec_of(from_overrides({"--run.variant=llm-fixord"})).loss.item_order, ItemOrder::kAscending);
+  EXPECT_TRUE(cllm4rec_of(from_overrides({"--run.variant=llm-scratch"})).random_backbone);
 }
 
 TEST(Config, OverridesComeAfterTheFileAndInOrder) {
   const std::string path = write_file("[loss]\nlambda_content = 0.5\n[run]\ncorpus = 'x'\nbackbone = 'y'\n");
   const std::vector<std::string> overrides = {"--loss.lambda=0.1", "loss.lambda_finetune=0.2", "--run.dir=runs/a b"};
   const RunConfig config = load_config(path, overrides);
-  EXPECT_EQ(config.loss.lambda_content, 0.1);
-  EXPECT_EQ(config.loss.lambda_finetune, 0.2);
+  EXPECT_EQ(cllm4rec_of(config).lambda_content, 0.1);
+  EXPECT_EQ(cllm4rec_of(config).lambda_finetune, 0.2);
   EXPECT_EQ(config.run.dir, "runs/a b");
   EXPECT_EQ(config.run.corpus, "x");
 }
@@ -95,14 +93,43 @@ TEST(Config, DeviceAndVerifyHaveShortNames) {
 TEST(Config, LambdaInTheFileLeavesALaterSpecificOneAlone) {
   const std::string path = write_file("[loss]\nlambda = 0.5\nlambda_content = 2\n");
   const RunConfig config = load_config(path, kPaths);
-  EXPECT_EQ(config.loss.lambda_collaborative, 0.5);
-  EXPECT_EQ(config.loss.lambda_content, 2);
+  EXPECT_EQ(cllm4rec_of(config).lambda_collaborative, 0.5);
+  EXPECT_EQ(cllm4rec_of(config).lambda_content, 2);
 }
 
 TEST(Config, UnknownKeyNamesTheLineAndTheNearestKey) {
   EXPECT_THAT(refusal("[run]\nseed = 1\n[loss]\ngroupsize = 20\n"),
               AllOf(HasSubstr("config_test.toml:4"), HasSubstr("loss.groupsize"),
                     HasSubstr("nearest known key is loss.group_size")));
+}
+
+TEST(Config, AKeyOfAnotherModelNamesThatModel) {
+  EXPECT_THAT(refusal("[language_model]\nwidth = 8\n"),
+              AllOf(HasSubstr("config_test.toml:2: unknown key language_model.width"),
+                    HasSubstr("it belongs to model.name = \"language_model\"")));
+  EXPECT_THAT(refusal("[model]\nname = 'language_model'\n[warmup]\nepochs = 1\n"),
+              HasSubstr("it belongs to model.name = \"cllm4rec\""));
+}
+
+TEST(Config, AnUnknownModelNamesTheLineAndTheModels) {
+  EXPECT_THAT(refusal("[model]\nname = 'gpt'\n"),
+              AllOf(HasSubstr("config_test.toml:2: model.name = 'gpt'"), HasSubstr("cllm4rec | language_model")));
+}
+
+TEST(Config, TheModelIsReadBeforeItsKeys) {
+  const std::vector<std::string> overrides = {"--language_model.width=64", "--run.corpus=c",
+                                              "--model.name=language_model"};
+  const RunConfig config = load_config("", overrides);
+  EXPECT_THAT(to_toml(config), AllOf(HasSubstr("[model]\nname = 'language_model'"), HasSubstr("width = 64")));
+  EXPECT_EQ(to_toml(load_config(write_file(to_toml(config)), {})), to_toml(config));
+}
+
+TEST(Config, EverySectionIsPrintedOnce) {
+  const std::string text = to_toml(from_overrides({"--dropout.residual=0.25", "--finetune.dropout.attention=0"}));
+  for (const char* section : {"[run]", "[model]", "[loss]", "[optimizer]", "[init]", "[finetune]", "[evaluation]"}) {
+    ASSERT_NE(text.find(section), std::string::npos) << section;
+    EXPECT_EQ(text.find(section), text.rfind(section)) << section;
+  }
 }
 
 TEST(Config, WrongTypeNamesTheLineTheValueAndWhatIsExpected) {
@@ -141,7 +168,7 @@ TEST(Config, PrintedConfigurationReadsBackAsTheSame) {
                       "--optimizer.epsilon=1e-12", "--prompts.review=a \"b\" \\ {user}:"});
   const std::string text = to_toml(config);
   EXPECT_EQ(to_toml(load_config(write_file(text), {})), text);
-  EXPECT_EQ(config.prompts.review, "a \"b\" \\ {user}:");
+  EXPECT_EQ(cllm4rec_of(config).prompts.review, "a \"b\" \\ {user}:");
 }
 
 TEST(Config, DigestChangesWithTheResultAndOnlyWithIt) {
@@ -153,30 +180,87 @@ TEST(Config, DigestChangesWithTheResultAndOnlyWithIt) {
   EXPECT_NE(config_digest(from_overrides({"--finetune.dropout.residual=0.3"})), digest);
 }
 
+/// A digest stands in every checkpoint: a run must go on under a newer version of the program. Values of b6a38ec.
+TEST(Config, DigestsOfConfigurationsOfBeforeModelsOwnedTheirKeysStay) {
+  const std::string folder = CLLM_SOURCE_DIR "/launch/configs/";
+  const std::pair<const char*, const char*> files[] = {{"amazon_beauty.toml", "168463b99bbac566"},
+                                                       {"demo.toml", "ba8ba3b43a5aa358"},
+                                                       {"google_xrec_profiles.toml", "105ff7cadbfe3e8f"},
+                                                       {"ml_latest_small_5core.toml", "e7c8a166e30385a1"},
+                                                       {"ml_latest_small_5core_release.toml", "b39a68ca9d0154ff"}};
+  for (const auto& [file, digest] : files) EXPECT_EQ(config_digest(load_config(folder + file, kPaths)), digest) << file;
+  EXPECT_EQ(config_digest(from_overrides({})), "2d06800538d394c2");
+  EXPECT_EQ(config_digest(from_overrides({"--run.variant=llm-cf"})), "592ac926b9aaf633");
+  EXPECT_EQ(config_digest(from_overrides({"--run.variant=llm-ftall"})), "837e87bcf513436f");
+  // Keys of every section at once: their order counts.
+  EXPECT_EQ(config_digest(from_overrides({"--run.variant=llm-scratch",
+                                          "--loss.preset=release",
+                                          "--run.seed=7",
+                                          "--run.precision=bf16",
+                                          "--run.table_precision=bf16",
+                                          "--loss.lambda=0.1",
+                                          "--loss.masking=0.3",
+                                          "--loss.item_dropout=0.1",
+                                          "--loss.group_size=8",
+                                          "--batch.groups=2",
+                                          "--batch.max_items=9",
+                                          "--batch.max_text_tokens=11",
+                                          "--optimizer.name=sgd",
+                                          "--optimizer.beta1=0.8",
+                                          "--optimizer.beta2=0.99",
+                                          "--optimizer.epsilon=1e-6",
+                                          "--optimizer.backbone_scale=0.5",
+                                          "--optimizer.item_softmax=sampled",
+                                          "--optimizer.negatives=64",
+                                          "--init.tables=text_mean",
+                                          "--init.std=0.1",
+                                          "--init.run=runs/a",
+                                          "--dropout.embedding=0.1",
+                                          "--dropout.attention=0.2",
+                                          "--dropout.residual=0.3",
+                                          "--warmup.epochs=1",
+                                          "--warmup.learning_rate=0.1",
+                                          "--warmup.decay=linear",
+                                          "--warmup.dropout.embedding=0.05",
+                                          "--mutual.epochs=2",
+                                          "--mutual.decay=cosine",
+                                          "--mutual.schedule=interleave",
+                                          "--mutual.content_epochs=false",
+                                          "--mutual.dropout.attention=0.5",
+                                          "--finetune.epochs=3",
+                                          "--finetune.content_epochs=false",
+                                          "--finetune.select=recall@5",
+                                          "--finetune.patience=4",
+                                          "--finetune.dropout.residual=0.6",
+                                          "--prompts.review={user}: {item}",
+                                          "--prompts.item_content={item} {kind}",
+                                          "--evaluation.recall_k=[5]",
+                                          "--evaluation.ndcg_k=[10]",
+                                          "--evaluation.every_epochs=2"})),
+            "fa3fb5298ac8b65e");
+}
+
+TEST(Config, AValueIsAskedForByItsKeyAndComesWithoutQuotes) {
+  const RunConfig config = from_overrides({"--optimizer.name=sgd", "--run.train_backbone=true"});
+  EXPECT_EQ(value_of(config, "optimizer.name"), "sgd");
+  EXPECT_EQ(value_of(config, "loss.mr_scale"), "half_per_distinct_id");
+  EXPECT_EQ(value_of(config, "run.train_backbone"), "true");
+  EXPECT_THROW(value_of(config, "language_model.width"), ConfigError);
+}
+
 TEST(Config, HelpListsEveryKeyOnce) {
   const std::string help = config_help();
-  EXPECT_THAT(help, AllOf(HasSubstr("[finetune.dropout]"), HasSubstr("group_size"), HasSubstr("half_per_distinct_id")));
-  EXPECT_EQ(help.find("  lambda "), help.rfind("  lambda "));
-}
-
-TEST(Config, DropoutFallsBackFromStageToSectionToBackbone) {
-  const RunConfig config =
-      from_overrides({"--dropout.residual=0.2", "--dropout.attention=0.3", "--finetune.dropout.residual=0.5"});
-  const DropoutRates rates =
-      stage_dropout(config, config.finetune, {.embedding = 0.1, .attention = 0.1, .residual = 0.1});
-  EXPECT_EQ(rates.embedding, 0.1);
-  EXPECT_EQ(rates.attention, 0.3);
-  EXPECT_EQ(rates.residual, 0.5);
-}
-
-TEST(Config, LearningRateDecaysOverTheStage) {
-  StageSection stage{.learning_rate = 0.5};
-  EXPECT_EQ(stage_learning_rate(stage, 9, 10), 0.5);
-  stage.decay = "linear";
-  EXPECT_DOUBLE_EQ(stage_learning_rate(stage, 5, 10), 0.25);
-  stage.decay = "cosine";
-  EXPECT_DOUBLE_EQ(stage_learning_rate(stage, 0, 10), 0.5);
-  EXPECT_NEAR(stage_learning_rate(stage, 5, 10), 0.25, 1e-15);
+  EXPECT_THAT(help, AllOf(HasSubstr("[finetune.dropout]"), HasSubstr("half_per_distinct_id"), HasSubstr("[ease]")));
+  std::multiset<std::string> keys;
+  std::string section;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("[")) section = line;
+    if (line.starts_with("  ")) keys.insert(section + " " + line.substr(2, line.find(' ', 2) - 2));
+  }
+  for (const std::string& key : keys) EXPECT_EQ(keys.count(key), 1u) << key;
+  EXPECT_EQ(keys.count("[loss] lambda"), 1u);
+  EXPECT_EQ(keys.count("[loss] group_size"), 1u);
 }
 
 }  // namespace

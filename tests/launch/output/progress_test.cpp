@@ -26,13 +26,40 @@ TEST(Progress, StageLineShowsLossesRatesAndTimeLeft) {
   StageProgress progress("mutual", 100, 0, fake.sink(true));
   for (int step = 0; step < 50; ++step) {
     fake.now_s += 2;
-    progress.step({.loss = 5.5, .lm = 5, .mr = 0.5, .sequences = 40, .tokens = 3000}, "epoch 1/2 L");
+    progress.step({.task = "L", .loss = 5.5, .terms = {{"lm", 5}, {"mr", 0.5}}, .sequences = 40, .tokens = 3000},
+                  "epoch 1/2 L");
   }
   const std::string last = fake.out.substr(fake.out.rfind('\r'));
   EXPECT_THAT(
       last,
       HasSubstr("mutual     50%  epoch 1/2 L  loss 5.500  LM 5.000  MR 0.5000  20 seq/s  1.50k tok/s  left 1m40s"));
   EXPECT_EQ(fake.out.find('\n'), std::string::npos);
+}
+
+TEST(Progress, LossesOfOneTaskDoNotMixWithThoseOfAnother) {
+  Fake fake;
+  StageProgress progress("finetune", 100, 0, fake.sink(true));
+  const auto step = [&](const StepProgress& values) {
+    fake.now_s += 1;
+    progress.step(values, "");
+    return fake.out.substr(fake.out.rfind('\r'));
+  };
+  for (int n = 0; n < 10; ++n) step({.task = "F", .loss = 10, .terms = {{"lm", 10}}});
+  EXPECT_THAT(step({.task = "C", .loss = 7, .terms = {{"lm", 6}, {"mr", 1}}}),
+              HasSubstr("loss 7.000  LM 6.000  MR 1.000 "));
+  EXPECT_THAT(step({.task = "C", .loss = 8, .terms = {{"lm", 6}, {"mr", 2}}}),
+              HasSubstr("loss 7.020  LM 6.000  MR 1.020 "));
+  EXPECT_THAT(step({.task = "F", .loss = 10, .terms = {{"lm", 10}}}), HasSubstr("loss 10.00  LM 10.00  0 seq/s"));
+}
+
+TEST(Progress, ATermThatComesLaterStartsAtItsFirstValue) {
+  Fake fake;
+  StageProgress progress("mutual", 100, 0, fake.sink(true));
+  fake.now_s = 1;
+  progress.step({.task = "C", .loss = 6, .terms = {{"lm", 6}}}, "");
+  fake.now_s = 2;
+  progress.step({.task = "C", .loss = 6, .terms = {{"lm", 6}, {"mr", 3}}}, "");
+  EXPECT_THAT(fake.out, HasSubstr("LM 6.000  MR 3.000"));
 }
 
 TEST(Progress, StageLineShowsWhatStepsCost) {

@@ -3,15 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <regex>
 
 #include "launch/config/config.h"
+#include "launch/config/text.h"
 #include "launch/output/append_file.h"
+#include "launch/output/baselines.h"
 #include "launch/output/metrics.h"
 #include "launch/output/svg_chart.h"
-#include "launch/run/baselines.h"
 
 namespace cllm {
 namespace {
@@ -35,11 +37,12 @@ class Report : public ::testing::Test {
     for (int64_t step = 1; step <= 1000; ++step) {
       const double loss = 3 + 5 * std::exp(-static_cast<double>(step) / 200);
       const std::string stage = step <= 300 ? "warmup" : "mutual", kind = step <= 300 || step % 2 ? "C" : "L";
-      writer.write({step,
-                    stage,
-                    "step",
-                    {{kind + "/loss", loss}, {kind + "/lm", 0.9 * loss}, {kind + "/mr", 0.1}},
-                    {{"tokens_per_s", 4e4}}});
+      writer.write(
+          {step,
+           stage,
+           "step",
+           {{kind + "/loss", loss}, {kind + "/lm", 0.9 * loss}, {kind + "/mr", 0.1}},
+           {{"tokens_per_s", 4e4}, {"exchanged_bytes", 1.2e6}, {"exposed_communication", 0.031}, {"mfu", 0.4}}});
       if (step % 100 == 0)
         writer.write(
             {step, stage, "validation", {{"recall@20", 0.3 - 1 / loss}, {"ndcg@100", 0.2}}, {{"validation_s", 2}}});
@@ -47,7 +50,7 @@ class Report : public ::testing::Test {
     writer.write({1000, "test", "test", {{"recall@20", 0.25125}, {"ndcg@100", 0.2251}}});
     write_baselines(
         dir_, {{"popularity", {{"recall@20", 0.16}}}, {"item_cosine", {{"recall@20", 0.27}, {"ndcg@100", 0.236}}}});
-    RunConfig config;
+    RunConfig config = default_config("cllm4rec");
     config.run.corpus = "<script>alert(1)</script>";
     write_whole_file(dir_ + "/config.toml", to_toml(config));
   }
@@ -102,6 +105,14 @@ TEST_F(Report, HasThreeLossChartsPerStageAndOneOfValidation) {
   EXPECT_EQ(std::distance(std::sregex_iterator(html.begin(), html.end(), figure), std::sregex_iterator()), 3 + 3 + 1);
 }
 
+TEST_F(Report, TimingTableGivesBytesSharesRatesAndTimesInTheirOwnUnits) {
+  make_run();
+  const std::string html = report();
+  for (const char* row : {"step exchanged bytes</td><td>1.20MB per step", "step exposed communication</td><td>3.1 %",
+                          "step mfu</td><td>40 %", "step tokens</td><td>40.0k /s", "validation validation</td><td>6s"})
+    EXPECT_THAT(html, HasSubstr(row));
+}
+
 TEST_F(Report, OfARunThatHasJustBegunIsStillAPage) {
   const std::string html = report();
   expect_balanced(html);
@@ -119,6 +130,25 @@ TEST(SvgChart, LongSeriesAreThinnedAndNansLeftOut) {
   const std::string svg = svg_chart({"t", "x"}, {line});
   EXPECT_LT(svg.size(), 8000u);
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
+/// Heights of the points of the first line, in SVG units.
+std::vector<double> heights(const std::string& svg) {
+  const std::string start = "<polyline points=\"";
+  const size_t begin = svg.find(start) + start.size();
+  std::vector<double> out;
+  for (const auto& point : split(svg.substr(begin, svg.find('"', begin) - begin), ' '))
+    if (const size_t comma = point.find(','); comma != std::string::npos)
+      out.push_back(std::stod(point.substr(comma + 1)));
+  return out;
+}
+
+TEST(SvgChart, NoiseOfAShortLineDoesNotFillTheChartButATrendDoes) {
+  const std::vector<double> noise = heights(svg_chart({"t", "x"}, {{"a", {{1, 7.01}, {2, 7.00}, {3, 7.02}}}}));
+  const std::vector<double> trend = heights(svg_chart({"t", "x"}, {{"a", {{1, 7}, {2, 6}, {3, 4}}}}));
+  ASSERT_EQ(noise.size(), 3u);
+  EXPECT_LT(std::ranges::max(noise) - std::ranges::min(noise), 10);
+  EXPECT_GT(std::ranges::max(trend) - std::ranges::min(trend), 150);
 }
 
 TEST(SvgChart, FlatLineAndSinglePointAreDrawn) {

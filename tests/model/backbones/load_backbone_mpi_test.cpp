@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
 #include "support.h"

@@ -4,13 +4,18 @@
 #include <unistd.h>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
+#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/safetensors.h"
 #include "model/errors.h"
 #include "support.h"
@@ -177,6 +182,27 @@ TEST_F(LoadBackbone, RefusesConfigurationsThatItDoesNotKnow) {
     edit_config(key, value);
     expect_refused(text);
   }
+}
+
+TEST_F(LoadBackbone, ShapeIsThatOfConfigJsonAloneAndARandomBackboneHasIt) {
+  edit_config("attn_pdrop", 0.25);
+  std::filesystem::remove(dir_ / "model.safetensors");
+  const BackboneShape shape = read_shape(dir_);
+  EXPECT_EQ(std::tuple(shape.width, shape.num_layers, shape.num_words, shape.max_positions), std::tuple(8, 2, 5, 16));
+  EXPECT_EQ(std::tuple(shape.dropout_embedding, shape.dropout_attention), std::tuple(0.1, 0.25));
+  const auto random = random_backbone(dir_, 1)->parameters(), expected = model_->parameters();
+  ASSERT_EQ(random.size(), expected.size());
+  for (size_t n = 0; n < random.size(); ++n) EXPECT_TRUE(at::equal(random[n].second, expected[n].second));
+}
+
+TEST_F(LoadBackbone, ExtraRowsAreFurtherWordsBehindItsOwn) {
+  const at::Tensor users = at::full({3, 8}, 2.0, at::kFloat), items = at::full({2, 8}, 3.0, at::kFloat);
+  model_->save(dir_, {users, items});
+  const auto loaded = load_backbone(dir_, {});
+  EXPECT_EQ(loaded->num_words(), 5 + 3 + 2);
+  EXPECT_TRUE(at::equal(loaded->word_embedding(), at::cat({model_->word_embedding(), users, items})));
+  EXPECT_TRUE(at::equal(loaded->parameters().back().second, model_->parameters().back().second));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "embedding.scratch"));
 }
 
 }  // namespace

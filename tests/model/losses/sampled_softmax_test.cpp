@@ -27,30 +27,30 @@ using testing::gap;
 
 constexpr int64_t kJ = 23, kD = 8;
 
-struct Problem {
+struct SampledProblem {
   at::Tensor hidden_AD, items_JD;
   Targets targets;
 };
 
-Problem some_problem(at::ScalarType dtype) {
+SampledProblem some_problem(at::ScalarType dtype) {
   at::manual_seed(5);
   const Targets targets{at::tensor({0, 1, 4, 4, 6}, at::kLong), at::tensor({3, 0, 22, 7, 3, 3}, at::kLong),
                         at::rand({6}, at::kDouble)};
   return {at::randn({4, kD}).to(dtype), at::randn({kJ, kD}).to(dtype), targets};
 }
 
-SampledRows rows_of(const Problem& problem, const at::Tensor& items_S) {
+SampledRows rows_of(const SampledProblem& problem, const at::Tensor& items_S) {
   return {items_S, problem.items_JD.index_select(0, items_S), problem.items_JD.index_select(0, problem.targets.ids_K),
           std::log(static_cast<double>(items_S.size(0)) / static_cast<double>(kJ))};
 }
 
-HeadResult exact(const Problem& problem) {
+HeadResult exact(const SampledProblem& problem) {
   return text_softmax(problem.hidden_AD, problem.items_JD, problem.targets, /*want_weight_gradient=*/true);
 }
 
 TEST(SampledSoftmax, IsTheExactOneWhenEveryItemIsANegativeOnce) {
   for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-13}, {at::kFloat, 5e-6}}) {
-    const Problem problem = some_problem(dtype);
+    const SampledProblem problem = some_problem(dtype);
     const at::Tensor all = at::arange(kJ, at::kLong);
     const SampledResult sampled = sampled_softmax(problem.hidden_AD, rows_of(problem, all), problem.targets);
     const HeadResult want = exact(problem);
@@ -79,7 +79,7 @@ at::Tensor differences(const at::Tensor& tensor, const Loss& loss) {
 }
 
 TEST(SampledSoftmax, GradientsAreThoseOfItsLoss) {
-  const Problem problem = some_problem(at::kDouble);
+  const SampledProblem problem = some_problem(at::kDouble);
   const SampledRows rows =
       rows_of(problem, at::tensor({3, 3, 0, 19, 8}, at::kLong));  // own targets and repetitions among them
   const auto loss = [&] { return sampled_softmax(problem.hidden_AD, rows, problem.targets).loss; };
@@ -90,7 +90,7 @@ TEST(SampledSoftmax, GradientsAreThoseOfItsLoss) {
 }
 
 TEST(SampledSoftmax, TheSumOverTheItemsIsEstimatedWithoutBias) {
-  Problem problem = some_problem(at::kDouble);
+  SampledProblem problem = some_problem(at::kDouble);
   problem.targets = {at::tensor({0, 1}, at::kLong), at::tensor({4}, at::kLong), at::ones({1}, at::kDouble)};
   problem.hidden_AD = problem.hidden_AD.narrow(0, 0, 1) * 0.3;
   const at::Tensor logits = at::mv(problem.items_JD, problem.hidden_AD[0]);
@@ -115,7 +115,7 @@ TEST(SampledSoftmax, NegativesAreAFunctionOfTheirKey) {
 }
 
 TEST(SampledSoftmax, OnlyOwnTargetsAmongTheNegativesCostNothing) {
-  Problem problem = some_problem(at::kDouble);
+  SampledProblem problem = some_problem(at::kDouble);
   problem.targets = {at::tensor({0, 1, 1, 1, 1}, at::kLong), at::tensor({4}, at::kLong), at::ones({1}, at::kDouble)};
   const SampledResult result =
       sampled_softmax(problem.hidden_AD, rows_of(problem, at::tensor({4, 4}, at::kLong)), problem.targets);
@@ -124,7 +124,7 @@ TEST(SampledSoftmax, OnlyOwnTargetsAmongTheNegativesCostNothing) {
 }
 
 TEST(SampledSoftmax, NoPositionsAreFine) {
-  const Problem problem = some_problem(at::kDouble);
+  const SampledProblem problem = some_problem(at::kDouble);
   const Targets none{at::zeros({1}, at::kLong), at::empty({0}, at::kLong), at::empty({0}, at::kDouble)};
   const at::Tensor items = at::tensor({1, 2}, at::kLong);
   const SampledResult result =

@@ -75,8 +75,8 @@ void expect_dense_semantics(at::ScalarType dtype, int64_t num_steps, double tole
   }
   optimizer->flush(table);
   EXPECT_LE(gap(table.weight, dense.w), tolerance);
-  EXPECT_LE(gap(table.moment1, dense.m), tolerance);
-  EXPECT_LE(gap(table.moment2, dense.v), tolerance);
+  EXPECT_LE(gap(table.state_of("moment1"), dense.m), tolerance);
+  EXPECT_LE(gap(table.state_of("moment2"), dense.v), tolerance);
 }
 
 TEST(SkipAwareAdam, EqualsDenseAdam) {
@@ -105,8 +105,8 @@ TEST(SkipAwareAdam, ClosesAGapOfThousandsOfUpdatesAsDenseAdamWould) {
   }
   optimizer->flush(table);
   EXPECT_LE(gap(table.weight, dense.w), 1e-14);
-  EXPECT_LE(gap(table.moment1, dense.m), 1e-14);
-  EXPECT_LE(gap(table.moment2 / dense.v, at::ones_like(dense.v)), 1e-11);
+  EXPECT_LE(gap(table.state_of("moment1"), dense.m), 1e-14);
+  EXPECT_LE(gap(table.state_of("moment2") / dense.v, at::ones_like(dense.v)), 1e-11);
 }
 
 TEST(SkipAwareAdam, MarksOnlyTheRowsThatItTouches) {
@@ -262,8 +262,8 @@ TEST(Bf16Tables, KeepTheStateOfTheirOptimiserInFp32) {
   Table table = random_table(at::kFloat);
   round_to_bf16(table);
   make_row_optimizer({})->reset(table);
-  EXPECT_EQ(table.moment1.scalar_type(), at::kFloat);
-  EXPECT_EQ(table.moment2.scalar_type(), at::kFloat);
+  EXPECT_EQ(table.state_of("moment1").scalar_type(), at::kFloat);
+  EXPECT_EQ(table.state_of("moment2").scalar_type(), at::kFloat);
   EXPECT_EQ(table.compute_dtype(), at::kFloat);
 }
 

@@ -31,7 +31,9 @@ class GoldenCase {
       for (const json& n : groups[g]) add(index, batch.at(n.get<size_t>()), static_cast<int32_t>(g));
   }
 
-  Batch collated(std::span<const Sequence> mine) const { return collate(mine, kind_, totals_, vocabulary_, options_); }
+  RecBatch collated(std::span<const Sequence> mine) const {
+    return collate(mine, kind_, totals_, vocabulary_, options_);
+  }
   const std::vector<Sequence>& sequences() const { return sequences_; }
   const GroupTotals& totals() const { return totals_; }
   const LossOptions& options() const { return options_; }
@@ -116,7 +118,7 @@ Expected expected_of(const GoldenCase& test) {
   return expected;
 }
 
-void expect_equal(const Batch& batch, const Expected& expected, const std::string& name) {
+void expect_equal(const RecBatch& batch, const Expected& expected, const std::string& name) {
   std::map<std::pair<int64_t, int64_t>, double> weights;
   for (size_t a = 0; a < batch.active_rows.size(); ++a) {
     for (int32_t k = batch.target_offsets[a]; k < batch.target_offsets[a + 1]; ++k)
@@ -136,7 +138,7 @@ TEST(Collate, AgreesWithTheReferenceInEveryGoldenCase) {
   int cases = 0;
   for (const json& test : index.at("losses")) {
     const GoldenCase golden(index, test);
-    const Batch batch = golden.collated(golden.sequences());
+    const RecBatch batch = golden.collated(golden.sequences());
     expect_equal(batch, expected_of(golden), test.at("name"));
     const bool distinct = golden.options().mr_scale == MrScale::kHalfPerDistinctId;
     EXPECT_EQ(batch.mr.once_per_group, distinct);
@@ -152,7 +154,7 @@ TEST(Collate, MeanWeightsOfAGroupSumToItsShare) {
   for (const json& test : index.at("losses")) {
     const GoldenCase golden(index, test);
     if (golden.kind() == StepKind::kRecommendation || golden.options().lm_reduction == LmReduction::kTokenSum) continue;
-    const Batch batch = golden.collated(golden.sequences());
+    const RecBatch batch = golden.collated(golden.sequences());
     const double sum = std::accumulate(batch.target_weights.begin(), batch.target_weights.end(), 0.0);
     const auto& terms = golden.totals().terms;  // a group without active tokens counts in the mean with 0
     const double live =
@@ -166,11 +168,11 @@ TEST(Collate, SharesOfRanksAddUpToTheWhole) {
   for (const json& test : index.at("losses")) {
     const GoldenCase golden(index, test);
     const std::vector<Sequence>& all = golden.sequences();
-    const Batch whole = golden.collated(all);
+    const RecBatch whole = golden.collated(all);
     std::vector<double> weights;
     std::map<std::pair<int32_t, int32_t>, int32_t> covered;
     for (size_t n = 0; n < all.size(); ++n) {  // every sequence on its own rank
-      const Batch part = golden.collated(std::span(all).subspan(n, 1));
+      const RecBatch part = golden.collated(std::span(all).subspan(n, 1));
       weights.insert(weights.end(), part.target_weights.begin(), part.target_weights.end());
       for (const CoveredRow& row : part.mr.covered) covered[{row.group, row.row}] += row.count;
     }
@@ -184,7 +186,7 @@ TEST(Collate, PacksSequencesAfterEachOther) {
   const Vocabulary vocabulary{10, 2, 3};
   const std::vector<Sequence> sequences = {{.prompt = {10, 5}, .main = {12, 14}, .key = 7},
                                            {.prompt = {11, 5}, .main = {13}, .key = 8}};
-  const Batch batch = collate(sequences, StepKind::kCollaborative, {{3}}, vocabulary, LossOptions::paper());
+  const RecBatch batch = collate(sequences, StepKind::kCollaborative, {{3}}, vocabulary, LossOptions::paper());
   EXPECT_THAT(batch.token_ids, ElementsAre(10, 5, 12, 14, 11, 5, 13));
   EXPECT_THAT(batch.sequence_offsets, ElementsAre(0, 4, 7));
   EXPECT_THAT(batch.sequence_keys, ElementsAre(7, 8));
@@ -194,7 +196,7 @@ TEST(Collate, PacksSequencesAfterEachOther) {
 }
 
 TEST(Collate, ARankWithoutSequencesGetsAnEmptyBatch) {
-  const Batch batch = collate({}, StepKind::kContent, {{5, 5}}, {10, 2, 3}, LossOptions::paper());
+  const RecBatch batch = collate({}, StepKind::kContent, {{5, 5}}, {10, 2, 3}, LossOptions::paper());
   EXPECT_EQ(batch.num_sequences(), 0);
   EXPECT_EQ(batch.num_groups, 2);
   EXPECT_THAT(batch.target_offsets, ElementsAre(0));

@@ -66,7 +66,7 @@ Tokens train_items(int64_t user) {
 /// What is computed for each sequence of a step, whoever computes it: key -> tokens and (position, target, weight).
 using SampleWork = std::map<uint64_t, std::pair<Tokens, std::vector<std::tuple<int32_t, int32_t, double>>>>;
 
-void add_work(const Batch& batch, SampleWork& work) {
+void add_work(const RecBatch& batch, SampleWork& work) {
   for (size_t s = 0; s < batch.sequence_keys.size(); ++s) {
     const int32_t first = batch.sequence_offsets[s], last = batch.sequence_offsets[s + 1];
     auto& [tokens, targets] = work[batch.sequence_keys[s]];
@@ -246,7 +246,7 @@ TEST(Sampler, RankingPromptsHoldTheWholeHistoryInAFixedOrder) {
   const Sampler any = sampler();
   const std::vector<int64_t> users = {3, 0, 40}, one = {0};
   for (const StepKind kind : {StepKind::kRecommendation, StepKind::kCollaborative}) {
-    const Batch batch = any.ranking_prompts(users, kind), again = any.ranking_prompts(one, kind);
+    const RecBatch batch = any.ranking_prompts(users, kind), again = any.ranking_prompts(one, kind);
     ASSERT_EQ(batch.num_sequences(), 3);
     EXPECT_TRUE(batch.targets.empty());
     for (size_t n = 0; n < users.size(); ++n) {

@@ -1,0 +1,26 @@
+#include "model/backbones/families.h"
+
+#include <string>
+
+#include "model/backbones/gpt2/gpt2_files.h"
+
+namespace cllm {
+namespace {
+
+constexpr const Family* kFamilies[] = {
+    &kGpt2Family,
+};
+
+}  // namespace
+
+const Family& family_of(const ConfigJson& file) {
+  const std::string model_type = file.text("model_type", "");
+  std::string known;
+  for (const Family* family : kFamilies) {
+    if (model_type == family->model_type) return *family;
+    known += (known.empty() ? "" : ", ") + std::string(family->model_type);
+  }
+  file.refuse("model_type", "one of the known model types: " + known);
+}
+
+}  // namespace cllm

@@ -1,0 +1,160 @@
+#include "model/recommenders/cllm4rec/cllm4rec.h"
+
+#include <algorithm>
+
+#include "data/random.h"
+#include "model/evaluation/scoring.h"
+#include "model/kernels/rows.h"
+#include "model/step/encode.h"
+
+namespace cllm {
+namespace {
+
+/// A batch with its tensors on the way to where the rank computes.
+struct BatchInput : StepInput {
+  RecBatch batch;
+  BatchTensors tensors;
+};
+
+const BatchInput& of_batch(const StepInput& input) { return dynamic_cast<const BatchInput&>(input); }
+
+EpochSteps epoch_steps(const Sampler& sampler) {
+  return {sampler.num_steps(StepKind::kCollaborative), sampler.num_steps(StepKind::kContent),
+          sampler.num_steps(StepKind::kRecommendation)};
+}
+
+/// Of the first steps of an epoch, the one with the most tokens.
+int64_t largest_step(const Sampler& sampler, StepKind kind) {
+  constexpr int64_t kSteps = 64;
+  int64_t best = 0, most = -1;
+  for (int64_t step = 0; step < std::min(kSteps, sampler.num_steps(kind)); ++step) {
+    const int64_t tokens = sampler.batch({.kind = kind, .step = step}, 0, 1).num_tokens();
+    if (tokens > most) best = step;
+    most = std::max(most, tokens);
+  }
+  return best;
+}
+
+}  // namespace
+
+Cllm4rec::Cllm4rec(const Cllm4recOptions& options, const OpenArguments& arguments, RecModel model, Sampler sampler,
+                   const Dropout& backbone_dropout)
+    : options_(options), arguments_(arguments), model_(std::move(model)), sampler_(std::move(sampler)),
+      backbone_dropout_(backbone_dropout),
+      program_(make_program(options, epoch_steps(sampler_), arguments.run.validate_every_epochs)),
+      collaborative_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kCollaborative)),
+      recommendation_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kRecommendation)),
+      optimizer_(make_row_optimizer(options.optimizer)),
+      backbone_optimizer_(options.train_backbone ? std::make_unique<DenseAdam>(model_.backbone->parameters())
+                                                 : nullptr),
+      step_(arguments.channels, model_, *optimizer_, arguments.levels) {}
+
+Store Cllm4rec::store() {
+  Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}},
+              .dense = backbone_optimizer_.get(),
+              .dense_prefix = "backbone."};
+  if (backbone_optimizer_) return store;
+  for (const auto& [name, tensor] : model_.backbone->parameters()) store.frozen.push_back({"backbone." + name, tensor});
+  return store;
+}
+
+void Cllm4rec::reset_optimizer() {
+  for (Table* table : {&model_.collaborative, &model_.content}) optimizer_->reset(*table);
+}
+
+std::unique_ptr<StepInput> Cllm4rec::input(const StepRef& ref) const {
+  const Communicator& world = arguments_.channels.world;
+  auto out = std::make_unique<BatchInput>();
+  out->batch = sampler_.batch({kind_of(ref), ref.stage, ref.epoch, ref.step}, world.rank(), world.world_size());
+  out->tensors = make_tensors(out->batch, dropout_of(ref).active(), arguments_.device);
+  out->num_sequences = out->batch.num_sequences();
+  out->num_tokens = out->batch.num_tokens();
+  out->keys = out->batch.sequence_keys;
+  return out;
+}
+
+Dropout Cllm4rec::dropout_of(const StepRef& ref) const {
+  const Stage stage = stage_of(ref);
+  const bool content_in_finetune = stage == Stage::kFinetune && kind_of(ref) == StepKind::kContent;
+  if (content_in_finetune && !options_.loss.content_dropout_in_finetune) return {};
+  return options_.dropout_of(options_of(options_, stage), backbone_dropout_);
+}
+
+StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& settings) const {
+  const StepKind kind = kind_of(settings.ref);
+  StepConfig out;
+  switch (kind) {
+    case StepKind::kCollaborative: out.lambda = options_.lambda_collaborative; break;
+    case StepKind::kContent: out.lambda = stage_of(settings.ref) == Stage::kWarmup ? 0 : options_.lambda_content; break;
+    case StepKind::kRecommendation: out.lambda = options_.lambda_finetune; break;
+  }
+  out.learning_rate = settings.learning_rate;
+  out.dropout = dropout_of(settings.ref);
+  out.item_softmax = head_of(kind).form;
+  out.negatives = options_.negatives;
+  out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
+  out.before_change = settings.before_change;
+  out.tensors = &of_batch(input).tensors;
+  out.trace = arguments_.run.trace;
+  return out;
+}
+
+StepLosses Cllm4rec::step(const StepInput& input, const StepSettings& settings, const NextStep* next) {
+  items_ = at::Tensor();
+  std::optional<NextBatch> next_batch;
+  const StepConfig next_config = next != nullptr ? config_of(next->input, next->settings) : StepConfig{};
+  if (next != nullptr) next_batch.emplace(of_batch(next->input).batch, next_config);
+  const RecLosses losses =
+      step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
+  if (backbone_optimizer_) {
+    settings.before_change();
+    backbone_optimizer_->step(settings.learning_rate * options_.backbone_scale);
+  }
+  return {losses.loss, {{"lm", losses.lm}, {"mr", losses.mr}}, losses.num_sequences, losses.num_tokens};
+}
+
+void Cllm4rec::flush(const std::function<void()>& before_change) {
+  items_ = at::Tensor();
+  settle(before_change);
+  before_change();
+  for (Table* table : {&model_.collaborative, &model_.content}) optimizer_->flush(*table);
+}
+
+/// States of finetuning rank by the recommendation prompt, earlier ones by the next item after the history
+/// (LLM-PreRec).
+void Cllm4rec::rank_as(int stage) {
+  prompt_ = static_cast<Stage>(stage) == Stage::kFinetune ? StepKind::kRecommendation : StepKind::kCollaborative;
+}
+
+std::vector<std::vector<ScoredItem>> Cllm4rec::top_items(std::span<const RankingQuery> queries, int64_t k) {
+  const Table& table = model_.collaborative;
+  Communicator& world = arguments_.channels.world;
+  if (!items_.defined()) items_ = table.items().to(table.compute_dtype());
+  RowExchange exchange(world, table.layout, arguments_.device, kernels::row_kernels(arguments_.device));
+  const at::Tensor hidden_bD = encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_));
+  std::vector<std::vector<int32_t>> masked;
+  for (const RankingQuery& query : queries) masked.push_back(query.masked);
+  return ItemScorer(world, table.layout.items(), items_).top_items(hidden_bD, masked, k);
+}
+
+void Cllm4rec::rehearse() {
+  const Communicator& world = arguments_.channels.world;
+  for (const StepKind kind : {StepKind::kCollaborative, StepKind::kContent, StepKind::kRecommendation}) {
+    if (!program_.has(static_cast<int>(kind))) continue;
+    const StepId id{.kind = kind, .step = largest_step(sampler_, kind)};
+    kernels::RowGradient dropped;
+    step_.gradients(sampler_.batch(id, world.rank(), world.world_size()),
+                    {.lambda = 1,
+                     .dropout = backbone_dropout_,
+                     .item_softmax = head_of(kind).form,
+                     .negatives = options_.negatives},
+                    dropped);
+  }
+  for (const auto& [name, parameter] : model_.backbone->parameters()) parameter.mutable_grad() = at::Tensor();
+}
+
+double Cllm4rec::flops(const StepInput& input, const StepSettings& settings) const {
+  return step_flops(of_batch(input).batch, *model_.backbone, config_of(input, settings), options_.train_backbone);
+}
+
+}  // namespace cllm

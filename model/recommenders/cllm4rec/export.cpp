@@ -1,0 +1,15 @@
+#include "data/text/id_tokens.h"
+#include "model/recommenders/cllm4rec/cllm4rec.h"
+
+namespace cllm {
+
+/// recllm/: the backbone with the collaborative rows as further rows of its word embedding, so that scores of items are
+/// logits of their tokens, and a tokenizer with these tokens.
+void Cllm4rec::export_model(const ExportFolder& folder) {
+  const std::filesystem::path dir = folder.dir / "recllm";
+  std::filesystem::create_directories(dir);
+  model_.backbone->save(dir.string(), {folder.tables.at("l_user"), folder.tables.at("l_item")});
+  save_with_id_tokens(Tokenizer::load(arguments_.corpus.tokenizer_dir()), arguments_.corpus.vocabulary(), dir);
+}
+
+}  // namespace cllm

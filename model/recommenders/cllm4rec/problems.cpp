@@ -1,0 +1,52 @@
+#include <vector>
+
+#include "model/recommenders/cllm4rec/options.h"
+
+namespace cllm {
+namespace {
+
+/// A misspelt {word} would be trained on as text, and a prompt that does not name whom it is about says nothing.
+std::string problem_of(const PromptOptions& prompts) {
+  struct Rule {
+    std::string key, text;
+    std::vector<std::string> needed;
+  };
+  for (const Rule& rule :
+       std::vector<Rule>{{"collaborative", prompts.collaborative, {"{user}"}},
+                         {"review", prompts.review, {}},
+                         {"biography", prompts.biography, {"{user}"}},
+                         {"item_content", prompts.item_content, {"{item}"}},
+                         {"recommendation_paper", prompts.recommendation_paper, {"{user}", "{items}"}},
+                         {"recommendation_release", prompts.recommendation_release, {"{user}", "{items}"}}}) {
+    const std::string where = "prompts." + rule.key + " = \"" + rule.text + "\": ";
+    for (const std::string& word : rule.needed) {
+      if (rule.text.find(word) == std::string::npos) return where + word + " is missing; it stands for the ID token";
+    }
+    for (size_t at = 0; (at = rule.text.find('{', at)) != std::string::npos; ++at) {
+      const size_t end = rule.text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+      if (end == std::string::npos || rule.text[end] != '}') continue;  // a brace of the text
+      const std::string word = rule.text.substr(at, end + 1 - at);
+      if (word == "{user}" || word == "{item}" || word == "{items}" || (word == "{kind}" && rule.key == "item_content"))
+        continue;
+      return where + word + " is unknown; known are {user}, {item}, {items}, and {kind} in item_content";
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string PromptOptions::item_prompt(const std::string& kind) const {
+  std::string text = item_content;
+  for (size_t at; (at = text.find("{kind}")) != std::string::npos;) text.replace(at, 6, kind);
+  return text;
+}
+
+std::string Cllm4recOptions::problem() const {
+  if (warmup.epochs + mutual.epochs + finetune.epochs == 0) {
+    return "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them";
+  }
+  return problem_of(prompts);
+}
+
+}  // namespace cllm
