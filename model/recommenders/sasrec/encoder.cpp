@@ -57,8 +57,7 @@ Histories make_histories(const std::vector<int64_t>& lengths, int64_t max_length
     for (int64_t i = 0; i < lengths[n]; ++i) {
       places.push_back(max_length - lengths[n] + i);
       if (!keys.empty()) {
-        token_keys.push_back(
-            static_cast<int64_t>(stream_key(keys[n], Purpose::kDropout, static_cast<uint64_t>(i))));
+        token_keys.push_back(static_cast<int64_t>(stream_key(keys[n], Purpose::kDropout, static_cast<uint64_t>(i))));
       }
     }
   }

@@ -162,6 +162,22 @@ inline void expect_same_training(const Trained& a, const Trained& b) {
   }
 }
 
+/// Over this communicator, of which every process is a rank, training gives the losses and lists of one rank.
+inline void expect_training_of_one_rank(const Model& model, const ModelOptions& options, Communicator& world) {
+  Trained one, here;
+  run_ranks(1, [&](Communicator& comm) { train_and_rank(model, options, comm, one); });
+  train_and_rank(model, options, world, here);
+  if (world.rank() == 0) {
+    ASSERT_EQ(here.losses.size(), one.losses.size());
+    for (size_t n = 0; n < one.losses.size(); ++n) EXPECT_NEAR(here.losses[n], one.losses[n], 1e-9);
+  }
+  const auto step = static_cast<size_t>(world.world_size());
+  for (auto user = static_cast<size_t>(world.rank()); user < one.lists.size(); user += step) {
+    ASSERT_EQ(here.lists[user].size(), one.lists[user].size());
+    for (size_t n = 0; n < one.lists[user].size(); ++n) EXPECT_EQ(here.lists[user][n].item, one.lists[user][n].item);
+  }
+}
+
 /// Trains `half` steps, saves, goes on to the end; a new model goes on from what was saved, and must end the same.
 inline void expect_resume_is_bitwise(const Model& model, const ModelOptions& options, int world_size, int64_t half) {
   training_corpus();
