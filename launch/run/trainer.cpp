@@ -23,10 +23,6 @@ int64_t num_bytes(const TrainState& state) {
   return static_cast<int64_t>(sum);
 }
 
-std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, double>& metrics) {
-  return {metrics.begin(), metrics.end()};
-}
-
 }  // namespace
 
 Trainer::Trainer(Workspace& workspace, Log& log, Supervision& supervision)
@@ -192,7 +188,7 @@ bool Trainer::validate(const Segment& segment) {
   const auto metrics = measure(Part::kValidation, selection_.with(config_.evaluation.metric_list()));
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
-  write(segment, "validation", as_list(metrics));
+  write(segment, "validation", {metrics.begin(), metrics.end()});
 
   const double score = selection_.score(metrics);
   const bool better = cursor_.best_step < 0 || score > cursor_.best_score;
@@ -277,29 +273,6 @@ void Trainer::save(const std::string& pin) {
   supervision_.failpoints.at("save.after_snapshot");
   saved_step_ = cursor_.global_step;
   last_save_s_ = now_s();
-}
-
-TrainOutcome Trainer::test_best() {
-  if (progress_) progress_->finish();
-  supervision_.failpoints.at("end.before_test");
-  supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
-  const BestState best = load_best(workspace_, comm_, folder_);
-  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
-  if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
-    return {.interrupted = true};
-  }
-  const Segment& last = program_.segments().back();
-  log_.info("test, state of step " + std::to_string(best.step) +
-            (best.stage == last.stage ? "" : ", of stage " + program_.stages()[static_cast<size_t>(best.stage)]) +
-            ": " + format_metrics(outcome.test));
-  if (comm_.rank() == 0) {
-    write(last, "test", as_list(outcome.test));
-    metrics_->flush();
-    folder_.write_result(outcome.test, best.step);
-  }
-  supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
-  supervision_.failpoints.at("end.after_test");
-  return outcome;
 }
 
 void Trainer::flush() {

@@ -1,5 +1,7 @@
 // What a run measures and writes down.
 
+#include "launch/run/restore.h"
+#include "launch/run/start_print.h"
 #include "launch/run/trainer.h"
 
 namespace cllm {
@@ -11,6 +13,29 @@ MetricList with_those_of_the_method(const MetricList& metrics) {
 }
 
 }  // namespace
+
+TrainOutcome Trainer::test_best() {
+  if (progress_) progress_->finish();
+  supervision_.failpoints.at("end.before_test");
+  supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
+  const BestState best = load_best(workspace_, comm_, folder_);
+  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
+  if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
+    return {.interrupted = true};
+  }
+  const Segment& last = program_.segments().back();
+  log_.info("test, state of step " + std::to_string(best.step) +
+            (best.stage == last.stage ? "" : ", of stage " + program_.stages()[static_cast<size_t>(best.stage)]) +
+            ": " + format_metrics(outcome.test));
+  if (comm_.rank() == 0) {
+    write(last, "test", {outcome.test.begin(), outcome.test.end()});
+    metrics_->flush();
+    folder_.write_result(outcome.test, best.step);
+  }
+  supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
+  supervision_.failpoints.at("end.after_test");
+  return outcome;
+}
 
 /// Of the state that the model holds; none if the run must stop before it is done.
 std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {
