@@ -138,7 +138,9 @@ TEST(MultiVae, RanksComputeEveryUserOfAnUpdateOnceWithTheSameDraws) {
       for (size_t n = 0; n < vae.keys.size(); ++n) {
         ++seen[vae.keys[n]];
         const at::Tensor noise = vae.noise_BZ[static_cast<int64_t>(n)];
-        if (noise_of.contains(vae.keys[n])) EXPECT_TRUE(at::equal(noise_of[vae.keys[n]], noise));
+        if (noise_of.contains(vae.keys[n])) {
+          EXPECT_TRUE(at::equal(noise_of[vae.keys[n]], noise));
+        }
         noise_of[vae.keys[n]] = noise;
       }
     });
@@ -167,7 +169,10 @@ TEST(MultiVae, AUserWithoutItemsIsRankedByFiniteScores) {
     const auto model = testing::open_in_fp64(multi_vae_model(), small(), channels);
     const std::vector<RankingQuery> queries{{}, {.user = 2, .history = {3, 1}, .masked = {1, 3}}};
     const auto lists = model->top_items(std::span(queries).first(comm.rank() == 0 ? 2 : 0), 40);
-    if (comm.rank() != 0) return EXPECT_TRUE(lists.empty());
+    if (comm.rank() != 0) {
+      EXPECT_TRUE(lists.empty());
+      return;
+    }
     ASSERT_EQ(lists[0].size(), static_cast<size_t>(testing::kSmallItems));
     EXPECT_EQ(lists[1].size(), static_cast<size_t>(testing::kSmallItems - 2));
     for (const ScoredItem& item : lists[0]) EXPECT_TRUE(std::isfinite(item.score));
