@@ -24,7 +24,15 @@ RunConfig config_of(const PretrainArguments& arguments) {
   config.run.seed = arguments.seed;
   config.run.device = arguments.device;
   config.options = std::make_shared<LanguageModelOptions>(arguments.model);
-  if (const std::string problem = config.options->problem(); !problem.empty()) throw ConfigError(problem);
+  const LanguageModelOptions& model = arguments.model;  // what problem() says, in the words of this command line
+  if (model.context > model.positions) {
+    throw ConfigError("--context " + std::to_string(model.context) + " is longer than --positions " +
+                      std::to_string(model.positions));
+  }
+  if (model.width % model.heads != 0) {
+    throw ConfigError("--width " + std::to_string(model.width) + " is no multiple of --heads " +
+                      std::to_string(model.heads));
+  }
   return config;
 }
 

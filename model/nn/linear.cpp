@@ -3,6 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <optional>
 
@@ -28,6 +29,20 @@ at::Tensor packed_product(const at::Tensor& x, const at::Tensor& packed) {
   return op.call(x, packed, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
+/// oneDNN refuses bf16 on CPUs without AVX512 or AVX-NE-CONVERT; libtorch's own product, which is slower, does not.
+bool can_pack(at::ScalarType dtype) {
+  const auto accepts = [](at::ScalarType type) {
+    try {
+      prepack(at::zeros({2, 2}, type));
+      return true;
+    } catch (const c10::Error&) {
+      return false;
+    }
+  };
+  static const bool bf16 = accepts(at::kBFloat16);
+  return dtype != at::kBFloat16 || bf16;
+}
+
 /// The packed weights are no inputs of the graph: they need no gradient.
 struct PackedProduct : Differentiable {
   at::Tensor to_output, to_input;
@@ -43,7 +58,7 @@ struct PackedProduct : Differentiable {
 }  // namespace
 
 Linear::Linear(const at::Tensor& weight, bool packed) {
-  if (packed) {
+  if (packed && can_pack(weight.scalar_type())) {
     forward_ = prepack(weight.t());
     backward_ = prepack(weight);
   } else {

@@ -24,7 +24,7 @@ BatchShape shape_of(const UserEpochOptions& options) {
 }  // namespace
 
 std::vector<int32_t> training_history(const Corpus& corpus, int64_t user) {
-  const auto items = corpus.items(user, Part::kTrain);
+  const auto items = corpus.history(user, Part::kTrain);
   return {items.begin(), items.end()};
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/corpus/corpus.h"
-#include "model/recommenders/cllm4rec/user_stream.h"
+#include "data/sampling/user_stream.h"
 #include "model/recommenders/program.h"
 
 namespace cllm {

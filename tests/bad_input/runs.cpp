@@ -69,7 +69,7 @@ Rows bad_runs() {
        [] { write("out", ""); },
        "export run --output out",
        64,
-       {"cannot make out/recllm", "choose another --output"}},
+       {"cannot make out", "choose another --output"}},
       {"checkpoint_all_damaged",
        [] { each_manifest([](const std::string& path) { truncate(path, 100); }); },
        kGoOn,

@@ -62,7 +62,8 @@ inline SavedStore save(const Store& store) {
   for (const NamedTable& named : store.tables) {
     out.tables.push_back(*named.table);
     Table& copy = out.tables.back();
-    for (at::Tensor* rows : {&copy.weight, &copy.moment1, &copy.moment2, &copy.row_step}) *rows = copy_of(*rows);
+    for (at::Tensor* rows : {&copy.weight, &copy.row_step}) *rows = copy_of(*rows);
+    for (RowState& state : copy.state) state.rows = copy_of(state.rows);
   }
   for (const NamedTensor& tensor : store.trained()) out.dense.push_back(tensor.value.clone());
   if (store.dense != nullptr) out.dense_steps = store.dense->num_steps();
@@ -75,8 +76,7 @@ inline void restore(const SavedStore& saved, const Store& store) {
     const Table& from = saved.tables[n];
     Table& to = *store.tables[n].table;
     to.weight.copy_(from.weight);
-    to.moment1.copy_(from.moment1);
-    to.moment2.copy_(from.moment2);
+    for (size_t k = 0; k < from.state.size(); ++k) to.state[k].rows.copy_(from.state[k].rows);
     to.row_step.copy_(from.row_step);
     to.step = from.step;
     to.learning_rate = from.learning_rate;
@@ -90,8 +90,8 @@ inline bool same_bits(const SavedStore& a, const SavedStore& b) {
   const auto same = [](const at::Tensor& x, const at::Tensor& y) { return !x.defined() || at::equal(x, y); };
   for (size_t n = 0; n < a.tables.size(); ++n) {
     const Table &x = a.tables[n], &y = b.tables[n];
-    if (x.step != y.step || !same(x.weight, y.weight) || !same(x.moment1, y.moment1) || !same(x.moment2, y.moment2) ||
-        !same(x.row_step, y.row_step))
+    if (x.step != y.step || !same(x.weight, y.weight) || !same(x.state_of("moment1"), y.state_of("moment1")) ||
+        !same(x.state_of("moment2"), y.state_of("moment2")) || !same(x.row_step, y.row_step))
       return false;
   }
   for (size_t n = 0; n < a.dense.size(); ++n) {
