@@ -98,7 +98,8 @@ SasrecStep::Losses SasrecStep::gradients(const SasrecInput& input, const std::fu
   const auto leaf = [&](int64_t first, int64_t count) {
     return kernels::gather_rows(taken.rows_UD, taken.route.inverse_T.narrow(0, first, count)).requires_grad_(true);
   };
-  Rows rows{.shown_TD = leaf(0, T)};
+  Rows rows;
+  rows.shown_TD = leaf(0, T);
   if (!full) {
     rows.positives_TD = leaf(T, T);
     rows.negatives_MD = leaf(2 * T, taken.route.inverse_T.size(0) - 2 * T);
