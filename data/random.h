@@ -23,7 +23,10 @@ enum class Purpose : uint64_t {
   kDemoData,
   kNegatives,
   kRounding,
-  kBootstrap
+  kBootstrap,
+  kUserDraws,
+  kLatentNoise,
+  kDenseInit
 };
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA

@@ -1,112 +1,20 @@
 #include "data/corpus/corpus.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <functional>
 #include <stdexcept>
 
 #include "data/corpus/files.h"
 #include "data/corpus/manifest.h"
-#include "data/corpus/shard_file.h"
+#include "data/corpus/shards.h"
 #include "data/errors.h"
+#include "data/random.h"
 
 namespace cllm {
 namespace {
 
 constexpr uint64_t kMaxManifestBytes = uint64_t{256} << 20;  // about a million shards
-
-/// Rows of varying length: row r is values[offsets[r] .. offsets[r + 1]).
-template <typename T>
-struct Ragged {
-  std::span<const int64_t> offsets;
-  std::span<const T> values;
-
-  /// DataError unless offsets may belong to the values; each row is checked when it is read.
-  void check_ends(const std::string& where) const {
-    if (offsets.front() != 0 || offsets.back() != static_cast<int64_t>(values.size())) {
-      throw DataError(where + ": the offsets do not end where the values end; the shard is damaged");
-    }
-  }
-  std::span<const T> row(int64_t r) const {
-    const int64_t begin = offsets[static_cast<size_t>(r)], end = offsets[static_cast<size_t>(r) + 1];
-    if (begin < 0 || end < begin || end > static_cast<int64_t>(values.size())) {
-      throw DataError("a row of the corpus is damaged (offsets " + std::to_string(begin) + " .. " +
-                      std::to_string(end) + " of " + std::to_string(values.size()) +
-                      "); verify the checksums of its files");
-    }
-    return values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-  }
-};
-
-struct Shard {
-  int64_t first_row, rows;
-  ShardFile file;
-};
-
-struct IdShard : Shard {
-  Ragged<uint8_t> raw;
-  std::span<const int32_t> sorted, input_order;
-
-  std::string_view raw_id(int64_t local) const {
-    const auto bytes = raw.row(local);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-  /// Local row of the id, by binary search over the rows in the order of their bytes.
-  std::optional<int64_t> find(std::string_view id) const {
-    const auto at =
-        std::partition_point(sorted.begin(), sorted.end(), [&](int32_t r) { return raw_id(checked(r)) < id; });
-    if (at == sorted.end() || raw_id(checked(*at)) != id) return std::nullopt;
-    return *at;
-  }
-  int64_t checked(int32_t row) const {
-    if (row < 0 || row >= rows)
-      throw DataError("the id index of the corpus is damaged; verify the checksums of its files");
-    return row;
-  }
-};
-
-struct UserShard : IdShard {
-  std::array<Ragged<int32_t>, kNumParts> items;
-};
-
-struct TextShard : Shard {
-  std::span<const int32_t> user, item, kind;
-  Ragged<int32_t> tokens;
-};
-
-Shard open_shard(const std::filesystem::path& dir, const CorpusShard& entry, const std::vector<DatasetSpec>& specs) {
-  return {entry.first_row, entry.rows, ShardFile::open(dir / entry.file.name, entry.file.bytes, specs)};
-}
-
-IdShard as_ids(Shard shard, const std::string& name) {
-  IdShard ids{{std::move(shard)}, {}, {}, {}};
-  ids.raw = {ids.file.dataset<int64_t>("raw_offsets"), ids.file.dataset<uint8_t>("raw_bytes")};
-  ids.raw.check_ends(name);
-  ids.sorted = ids.file.dataset<int32_t>("raw_sorted");
-  ids.input_order = ids.file.dataset<int32_t>("input_order");
-  return ids;
-}
-
-UserShard as_users(Shard shard, const std::string& name) {
-  UserShard users{as_ids(std::move(shard), name), {}};
-  for (size_t part = 0; part < kNumParts; ++part) {
-    const std::string prefix(kPartNames[part]);
-    users.items[part] = {users.file.dataset<int64_t>(prefix + "_offsets"),
-                         users.file.dataset<int32_t>(prefix + "_items")};
-    users.items[part].check_ends(name);
-  }
-  return users;
-}
-
-TextShard as_texts(Shard shard, const std::string& name) {
-  TextShard texts{{std::move(shard)}, {}, {}, {}, {}};
-  texts.user = texts.file.dataset<int32_t>("user");
-  texts.item = texts.file.dataset<int32_t>("item");
-  texts.kind = texts.file.dataset<int32_t>("kind");
-  texts.tokens = {texts.file.dataset<int64_t>("offsets"), texts.file.dataset<int32_t>("tokens")};
-  texts.tokens.check_ends(name);
-  return texts;
-}
 
 /// The shard that holds a global row.
 template <typename S>
@@ -134,6 +42,14 @@ bool all_below(std::span<const int32_t> values, int64_t bound) {
   return values.empty() || largest < static_cast<uint64_t>(bound);
 }
 
+/// Do both hold the same ids? Sums of hashes do not depend on the order, and damage does not keep them.
+bool same_items(std::span<const int32_t> ascending, std::span<const int32_t> history) {
+  uint64_t difference = 0;
+  for (size_t n = 0; n < ascending.size(); ++n)
+    difference += mix64(static_cast<uint64_t>(ascending[n])) - mix64(static_cast<uint64_t>(history[n]));
+  return difference == 0;
+}
+
 void verify(const std::filesystem::path& dir, const FileEntry& entry) {
   const std::string found = checksum_of_file(dir / entry.name);
   if (found != entry.xxh3) {
@@ -153,17 +69,18 @@ struct Corpus::State {
   std::vector<TextShard> texts;
 
   void open_shards() {
-    for (const CorpusShard& e : manifest.users)
-      users.push_back(as_users(open_shard(dir, e, user_datasets(e.rows)), e.file.name));
-    for (const CorpusShard& e : manifest.items)
-      items.push_back(as_ids(open_shard(dir, e, item_datasets(e.rows)), e.file.name));
-    for (const CorpusShard& e : manifest.texts)
-      texts.push_back(as_texts(open_shard(dir, e, text_datasets(e.rows)), e.file.name));
+    for (const CorpusShard& entry : manifest.users) users.push_back(open_users(dir, entry, manifest.columns));
+    for (const CorpusShard& entry : manifest.items) items.push_back(open_items(dir, entry));
+    for (const CorpusShard& entry : manifest.texts) texts.push_back(open_texts(dir, entry, manifest.columns));
+  }
+  [[noreturn]] void fail(const char* column, int64_t user, Part part) const {
+    throw DataError(dir.string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " " + column +
+                    " of user " + std::to_string(user) + " are damaged; verify the checksums of the corpus");
   }
   void check_totals() const {
     for (size_t part = 0; part < kNumParts; ++part) {
       int64_t found = 0;
-      for (const UserShard& shard : users) found += static_cast<int64_t>(shard.items[part].values.size());
+      for (const UserShard& shard : users) found += static_cast<int64_t>(shard.parts[part].items.values.size());
       compare(found, manifest.num_interactions[part], std::string(kPartNames[part]) + " interactions");
     }
     int64_t tokens = 0;
@@ -212,19 +129,47 @@ const Vocabulary& Corpus::vocabulary() const { return state_->manifest.vocabular
 
 std::span<const int32_t> Corpus::items(int64_t user, Part part) const {
   const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
-  const auto row = shard.items[static_cast<size_t>(part)].row(user - shard.first_row);
+  const auto row = shard.of(part).items.row(user - shard.first_row);
   if (!all_below(row, vocabulary().num_items) ||
       std::adjacent_find(row.begin(), row.end(), std::greater_equal<>()) != row.end()) {
-    throw DataError(dir().string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " items of user " +
-                    std::to_string(user) + " are damaged; verify the checksums of the corpus");
+    state_->fail("items", user, part);
   }
   return row;
 }
 
 int64_t Corpus::num_items(int64_t user, Part part) const {
   const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
-  return static_cast<int64_t>(shard.items[static_cast<size_t>(part)].row(user - shard.first_row).size());
+  return static_cast<int64_t>(shard.of(part).items.row(user - shard.first_row).size());
 }
+
+std::span<const int32_t> Corpus::history(int64_t user, Part part) const {
+  const auto ascending = items(user, part);
+  if (!state_->manifest.columns.histories) return ascending;
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  const auto row = shard.of(part).history.row(user - shard.first_row);
+  if (!all_below(row, vocabulary().num_items) || !same_items(ascending, row)) state_->fail("history", user, part);
+  return row;
+}
+
+std::span<const int64_t> Corpus::times(int64_t user, Part part) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  if (!has_times()) return {};
+  const auto row = shard.of(part).times.row(user - shard.first_row);
+  if (!std::is_sorted(row.begin(), row.end())) state_->fail("times", user, part);
+  return row;
+}
+
+std::span<const float> Corpus::ratings(int64_t user, Part part) const {
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  if (!has_ratings()) return {};
+  const auto row = shard.of(part).ratings.row(user - shard.first_row);
+  if (std::any_of(row.begin(), row.end(), [](float rating) { return std::isinf(rating); }))
+    state_->fail("ratings", user, part);
+  return row;
+}
+
+bool Corpus::has_times() const { return state_->manifest.columns.times; }
+bool Corpus::has_ratings() const { return state_->manifest.columns.ratings; }
 
 int64_t Corpus::num_interactions(Part part) const {
   return state_->manifest.num_interactions[static_cast<size_t>(part)];
@@ -253,6 +198,15 @@ int64_t Corpus::text_length(int64_t n) const {
   return static_cast<int64_t>(shard.tokens.row(n - shard.first_row).size());
 }
 
+std::string_view Corpus::raw_text(int64_t n) const {
+  const TextShard& shard = shard_of(state_->texts, n, num_texts());
+  if (!state_->manifest.columns.raw_texts) {
+    throw DataError(dir().string() + ": is of format version 1, which keeps no raw texts; prepare it anew");
+  }
+  const auto bytes = shard.raw.row(n - shard.first_row);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 std::string_view Corpus::user_raw_id(int64_t user) const {
   const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
   return shard.raw_id(user - shard.first_row);
@@ -279,6 +233,7 @@ int64_t Corpus::item_input_order(int64_t item) const {
 std::filesystem::path Corpus::tokenizer_dir() const { return dir() / kTokenizerFolder; }
 const std::string& Corpus::tokenizer_fingerprint() const { return state_->manifest.tokenizer_fingerprint; }
 const std::string& Corpus::fingerprint() const { return state_->manifest.fingerprint; }
+int Corpus::version() const { return state_->manifest.version; }
 const std::string& Corpus::manifest() const { return state_->text; }
 const std::filesystem::path& Corpus::dir() const { return state_->dir; }
 

@@ -41,12 +41,25 @@ class Corpus {
 
   std::span<const int32_t> items(int64_t user, Part part) const;  // internal item ids, ascending, distinct
   int64_t num_items(int64_t user, Part part) const;               // its length without touching the items
+
+  /// The same items in time order; equal times: as they stood in the input. Version 1 kept no order: ascending.
+  std::span<const int32_t> history(int64_t user, Part part) const;
+  /// Of history(), entry by entry and ascending: seconds, or whatever number the input had; 0 where a row had none.
+  /// Empty unless has_times().
+  std::span<const int64_t> times(int64_t user, Part part) const;
+  /// Of history(), entry by entry; NaN where a row had none. Empty unless has_ratings().
+  std::span<const float> ratings(int64_t user, Part part) const;
+  bool has_times() const;  // false: the input had no times, or the corpus is of version 1
+  bool has_ratings() const;
   int64_t num_interactions(Part part) const;
 
   int64_t num_texts() const;
   TextSample text(int64_t n) const;
   int64_t text_length(int64_t n) const;  // tokens, without touching them
   int64_t num_text_tokens() const;
+  /// What text n was before it was tokenised: UTF-8 without blanks at the ends, not longer than 64 bytes per token that
+  /// was allowed. DataError for a corpus of version 1, which has tokens only.
+  std::string_view raw_text(int64_t n) const;
   const std::vector<std::string>& text_kinds() const;  // "biography", "content", "title", ..., "review"
 
   std::string_view user_raw_id(int64_t user) const;
@@ -59,6 +72,7 @@ class Corpus {
   std::filesystem::path tokenizer_dir() const;  // the tokenizer's files, a copy inside the corpus
   const std::string& tokenizer_fingerprint() const;
   const std::string& fingerprint() const;  // digest of the whole corpus
+  int version() const;                     // of the format
   const std::string& manifest() const;     // corpus.json as text: counts, split, all options, report of the ingest
   const std::filesystem::path& dir() const;
 

@@ -67,22 +67,31 @@ int64_t count_from(const Json& counts, const char* key, int64_t max = std::numer
   return value;
 }
 
-void check_format(const Json& json) {
+/// The version, if this program reads it.
+int version_of(const Json& json) {
   if (!json.is_object() || json.value("format", "") != kCorpusFormat) throw DataError("not the manifest of a corpus");
   const int64_t version = whole_number(json.value("version", Json(0)));
-  if (version != kCorpusVersion) {
-    throw DataError("format version " + std::to_string(version) + ", this program reads " +
+  if (version < 1 || version > kCorpusVersion) {
+    throw DataError("format version " + std::to_string(version) + ", this program reads 1 and " +
                     std::to_string(kCorpusVersion) + "; run `cllm4rec prepare` again");
   }
+  return static_cast<int>(version);
+}
+
+CorpusColumns columns_from(const Json& json, int version) {
+  if (version == 1) return {false, false, false, false};
+  const Json& histories = json.at("histories");
+  return {true, histories.at("times").get<bool>(), histories.at("ratings").get<bool>(), true};
 }
 
 CorpusManifest from_json(Json json) {
-  check_format(json);
   CorpusManifest manifest;
+  manifest.version = version_of(json);
   manifest.fingerprint = json.at("fingerprint");
   json.erase("fingerprint");
   if (digest_of(json.dump()) != manifest.fingerprint)
     throw DataError("changed after it was written (the fingerprint does not fit)");
+  manifest.columns = columns_from(json, manifest.version);
   const Json& counts = json.at("counts");
   manifest.vocabulary.num_words = count_from(counts, "words", kMaxRows);
   manifest.vocabulary.num_users = count_from(counts, "users", kMaxRows);
@@ -107,12 +116,13 @@ CorpusManifest from_json(Json json) {
 std::string CorpusManifest::to_text() const {
   Json json;
   json["format"] = kCorpusFormat;
-  json["version"] = kCorpusVersion;
+  json["version"] = version;
   Json counts = {{"users", vocabulary.num_users}, {"items", vocabulary.num_items}, {"words", vocabulary.num_words}};
   for (int part = 0; part < kNumParts; ++part) counts[std::string(kPartNames[part])] = num_interactions[part];
   counts["texts"] = num_texts;
   counts["text_tokens"] = num_text_tokens;
   json["counts"] = counts;
+  if (version > 1) json["histories"] = {{"times", columns.times}, {"ratings", columns.ratings}};
   json["text_kinds"] = text_kinds;
   json["options"] = options;
   json["report"] = report;
@@ -148,22 +158,30 @@ std::vector<DatasetSpec> item_datasets(int64_t rows) {
           {"input_order", ElementType::kInt32, count}};
 }
 
-std::vector<DatasetSpec> user_datasets(int64_t rows) {
+std::vector<DatasetSpec> user_datasets(int64_t rows, const CorpusColumns& columns) {
   std::vector<DatasetSpec> specs = item_datasets(rows);
   for (const std::string_view part : kPartNames) {
     specs.push_back({std::string(part) + "_offsets", ElementType::kInt64, static_cast<uint64_t>(rows) + 1});
     specs.push_back({std::string(part) + "_items", ElementType::kInt32, {}});
+    if (columns.histories) specs.push_back({std::string(part) + "_history", ElementType::kInt32, {}});
+    if (columns.times) specs.push_back({std::string(part) + "_times", ElementType::kInt64, {}});
+    if (columns.ratings) specs.push_back({std::string(part) + "_ratings", ElementType::kFloat32, {}});
   }
   return specs;
 }
 
-std::vector<DatasetSpec> text_datasets(int64_t rows) {
+std::vector<DatasetSpec> text_datasets(int64_t rows, const CorpusColumns& columns) {
   const auto count = static_cast<uint64_t>(rows);
-  return {{"user", ElementType::kInt32, count},
-          {"item", ElementType::kInt32, count},
-          {"kind", ElementType::kInt32, count},
-          {"offsets", ElementType::kInt64, count + 1},
-          {"tokens", ElementType::kInt32, {}}};
+  std::vector<DatasetSpec> specs = {{"user", ElementType::kInt32, count},
+                                    {"item", ElementType::kInt32, count},
+                                    {"kind", ElementType::kInt32, count},
+                                    {"offsets", ElementType::kInt64, count + 1},
+                                    {"tokens", ElementType::kInt32, {}}};
+  if (columns.raw_texts) {
+    specs.push_back({"raw_bytes", ElementType::kUint8, {}});
+    specs.push_back({"raw_offsets", ElementType::kInt64, count + 1});
+  }
+  return specs;
 }
 
 }  // namespace cllm

@@ -13,7 +13,7 @@
 namespace cllm {
 
 inline constexpr std::string_view kCorpusFormat = "cllm4rec-corpus";
-inline constexpr int kCorpusVersion = 1;
+inline constexpr int kCorpusVersion = 2;  // written; 1 is read, too
 inline constexpr std::string_view kManifestName = "corpus.json";
 inline constexpr std::string_view kTokenizerFolder = "tokenizer";
 
@@ -30,8 +30,18 @@ struct CorpusShard {
   int64_t rows = 0;
 };
 
+/// Which datasets the shards have besides those of version 1.
+struct CorpusColumns {
+  bool histories = true;  // of users: items in time order
+  bool times = false;     // of users, with histories
+  bool ratings = false;   // of users, with histories
+  bool raw_texts = true;  // of texts
+};
+
 /// corpus.json. Written last: a folder without it is not a corpus.
 struct CorpusManifest {
+  int version = kCorpusVersion;
+  CorpusColumns columns;  // all false in version 1
   Vocabulary vocabulary;
   std::array<int64_t, kNumParts> num_interactions{};
   int64_t num_texts = 0;
@@ -45,8 +55,8 @@ struct CorpusManifest {
 
   /// The text of corpus.json; its "fingerprint" is the digest of all the rest, file checksums included.
   std::string to_text() const;
-  /// DataError (with path) unless it is a manifest of this version, undamaged, whose shards cover their rows without a
-  /// gap.
+  /// DataError (with path) unless it is a manifest of version 1 or 2, undamaged, whose shards cover their rows without
+  /// a gap.
   static CorpusManifest parse(const std::string& text, const std::filesystem::path& path);
 
   std::string fingerprint;  // set by parse
@@ -56,8 +66,8 @@ struct CorpusManifest {
 FileEntry describe_file(const std::filesystem::path& corpus, const std::string& name);
 
 /// The datasets of a shard of each family with so many rows.
-std::vector<DatasetSpec> user_datasets(int64_t rows);
+std::vector<DatasetSpec> user_datasets(int64_t rows, const CorpusColumns& columns);
 std::vector<DatasetSpec> item_datasets(int64_t rows);
-std::vector<DatasetSpec> text_datasets(int64_t rows);
+std::vector<DatasetSpec> text_datasets(int64_t rows, const CorpusColumns& columns);
 
 }  // namespace cllm

@@ -54,11 +54,12 @@ hid_t hdf5_type(ElementType type) {
   switch (type) {
     case ElementType::kUint8: return H5T_STD_U8LE;
     case ElementType::kInt32: return H5T_STD_I32LE;
+    case ElementType::kFloat32: return H5T_IEEE_F32LE;
     default: return H5T_STD_I64LE;
   }
 }
 
-uint64_t size_of(ElementType type) { return type == ElementType::kUint8 ? 1 : type == ElementType::kInt32 ? 4 : 8; }
+uint64_t size_of(ElementType type) { return type == ElementType::kUint8 ? 1 : type == ElementType::kInt64 ? 8 : 4; }
 
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
   throw DataError(path.string() + ": " + reason);

@@ -16,14 +16,16 @@
 
 namespace cllm {
 
-enum class ElementType { kUint8, kInt32, kInt64 };
+enum class ElementType { kUint8, kInt32, kInt64, kFloat32 };
 
 template <typename T>
 constexpr ElementType element_type() {
-  static_assert(std::same_as<T, uint8_t> || std::same_as<T, int32_t> || std::same_as<T, int64_t>);
+  static_assert(std::same_as<T, uint8_t> || std::same_as<T, int32_t> || std::same_as<T, int64_t> ||
+                std::same_as<T, float>);
   return std::same_as<T, uint8_t>   ? ElementType::kUint8
          : std::same_as<T, int32_t> ? ElementType::kInt32
-                                    : ElementType::kInt64;
+         : std::same_as<T, int64_t> ? ElementType::kInt64
+                                    : ElementType::kFloat32;
 }
 
 /// A dataset to be written; a view of the caller's values.

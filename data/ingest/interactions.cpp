@@ -69,7 +69,11 @@ class Collector : public RowSink {
     pair.time = row.time;
     pair.line = row.origin.line & 0xFFFFFFFFFFF;
     pair.file = row.origin.file;
+    if (row.rating) pair.rating = static_cast<float>(*row.rating);
     pairs_.add(pair);
+    ++work_.rows;
+    work_.timed_rows += row.has_time ? 1 : 0;
+    work_.rated_rows += row.rating ? 1 : 0;
   }
 
  private:

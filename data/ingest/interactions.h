@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 
 #include "data/ingest/id_map.h"
 #include "data/ingest/prepare.h"
@@ -14,7 +15,8 @@ struct Pair {
   int64_t time = 0;
   uint64_t line : 44 = 0;  // with the file: place in the input, breaks ties of time
   uint64_t file : 16 = 0;
-  uint64_t part : 4 = 0;  // Part; of a split file
+  uint64_t part : 4 = 0;                                   // Part; of a split file
+  float rating = std::numeric_limits<float>::quiet_NaN();  // NaN: the row has none
 
   Origin origin() const { return {line, file}; }
 };
@@ -27,6 +29,7 @@ struct IngestFolder {
   IdMap users, items;
   bool users_declared = false, items_declared = false;  // listed in files of their own
   PrepareReport report;
+  uint64_t timed_rows = 0, rated_rows = 0, rows = 0;  // good interactions: with a time, with a rating, all
 };
 
 /// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time

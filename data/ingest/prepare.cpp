@@ -1,6 +1,7 @@
 #include "data/ingest/prepare.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "data/corpus/manifest.h"
 #include "data/errors.h"
@@ -10,7 +11,7 @@
 #include "data/ingest/split.h"
 #include "data/ingest/staging.h"
 #include "data/ingest/texts.h"
-#include "data/text/tokenizer.h"
+#include "data/ingest/tokenise.h"
 
 namespace cllm {
 namespace {
@@ -43,42 +44,18 @@ void check(const PrepareOptions& options) {
           "prepare: the error limit is a share of the rows, 0 .. 1");
   require((options.split == SplitMethod::kFile) == !options.split_file.empty(),
           "prepare: a split file belongs to the split 'file' and only to it");
-}
-
-void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, CorpusManifest& manifest) {
-  const fs::path dir = folder / kTokenizerFolder;
-  fs::create_directory(dir);
-  tokenizer.save(dir);
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(dir)) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    sync_to_disk(dir / name);
-    manifest.tokenizer.push_back(describe_file(folder, std::string(kTokenizerFolder) + "/" + name));
-  }
-  sync_to_disk(dir);
-  manifest.tokenizer_fingerprint = tokenizer.fingerprint();
-  manifest.vocabulary.num_words = tokenizer.size();
-}
-
-Tokenizer make_tokenizer(const PrepareOptions& options, TextSpool& spool) {
-  if (!options.tokenizer.empty()) return Tokenizer::load(options.tokenizer);
-  require(spool.size() > 0,
-          "prepare: the input has no texts to train a tokenizer on; give a folder with tokenizer files");
-  spool.rewind();
-  TextSpool::Entry entry;
-  uint64_t done = 0;
-  return Tokenizer::train(
-      [&]() -> std::optional<std::string_view> {
-        if (!spool.next(entry)) return std::nullopt;
-        if (options.progress) options.progress("training the tokenizer", ++done, spool.size());
-        return entry.text;
-      },
-      options.train_tokenizer);
+  const auto& shares = options.time_shares;
+  require(shares[0] > 0 && shares[1] >= 0 && shares[2] >= 0 && std::abs(shares[0] + shares[1] + shares[2] - 1) < 1e-6,
+          "prepare: the shares of a split by time must not be negative, that of training not 0, and their sum 1");
 }
 
 const char* name(SplitMethod split) {
-  return split == SplitMethod::kRandom ? "random" : split == SplitMethod::kLeaveLastOut ? "leave_last_out" : "file";
+  switch (split) {
+    case SplitMethod::kRandom: return "random";
+    case SplitMethod::kLeaveLastOut: return "leave_last_out";
+    case SplitMethod::kTime: return "time";
+    default: return "file";
+  }
 }
 
 /// Everything that decides the content; no folder names, no memory or thread numbers.
@@ -95,6 +72,7 @@ Json options_as_json(const PrepareOptions& options, const Source& source) {
   json["k_core"] = options.k_core;
   json["min_history"] = options.min_history;
   json["split"] = name(options.split);
+  if (options.split == SplitMethod::kTime) json["split_shares"] = options.time_shares;
   json["seed"] = options.seed;
   json["tokenizer"] = options.tokenizer.empty() ? "trained" : "given";
   json["train_tokenizer"] = options.train_tokenizer;
@@ -117,6 +95,13 @@ Json report_as_json(const PrepareReport& report) {
                {"unused_texts", report.unused_texts},
                {"cut_texts", report.cut_texts},
                {"bad_rows", Json::array()}};
+  if (const auto& split = report.time_split) {
+    const auto time = [](const std::optional<int64_t>& t) { return t ? Json(*t) : Json(); };
+    json["time_split"] = {{"validation_from", time(split->validation_from)},
+                          {"test_from", time(split->test_from)},
+                          {"late_users", split->late_users},
+                          {"late_items", split->late_items}};
+  }
   for (const auto& bad : report.bad_rows) {
     json["bad_rows"].push_back({{"problem", bad.problem}, {"count", bad.count}, {"examples", bad.examples}});
   }
@@ -155,26 +140,28 @@ PrepareReport prepare(const PrepareOptions& options) {
   check(options);
   const std::unique_ptr<Source> source = open_source(options.input, options.source);
   StagingFolder staging(options.output);
-  IngestFolder work{options, staging.path(), {}, {}, {}, false, false, {}};
+  IngestFolder work{options, staging.path(), {}, {}, {}, false, false, {}, 0, 0, 0};
   CorpusManifest manifest;
 
   RecordFile<Pair> pairs = collect_interactions(*source, work);
   const InternalIds ids = filter_and_permute(pairs, work);
+  manifest.columns = {true, work.timed_rows > 0, work.rated_rows > 0, true};
   manifest.vocabulary.num_users = ids.num_users;
   manifest.vocabulary.num_items = ids.num_items;
   RecordFile<PackedPair> held_out(work.folder);
   {
-    ExternalSorter<PackedPair> split(work.folder, options.memory_bytes / 4);
-    split_interactions(pairs, ids, options, split);
+    ExternalSorter<SplitPair> split(work.folder, options.memory_bytes / 4);
+    split_interactions(pairs, ids, work, split);
     write_users(split, ids, work, manifest, held_out);
   }
   write_items(ids, work, manifest);
 
   TextSpool spool(work.folder);
   collect_texts(*source, ids, held_out, work, manifest.text_kinds, spool);
-  const Tokenizer tokenizer = make_tokenizer(options, spool);
-  add_tokenizer(tokenizer, work.folder, manifest);
-  write_texts(spool, tokenizer, work, manifest);
+  work.report.cut_texts = tokenise(spool,
+                                   {work.folder, options.tokenizer, options.train_tokenizer, options.max_text_tokens,
+                                    options.shard_bytes, options.threads, options.progress},
+                                   manifest);
 
   fill_report(work, manifest);
   manifest.options = options_as_json(options, *source);
@@ -197,6 +184,12 @@ std::string describe(const PrepareReport& report) {
                     " train, " + std::to_string(counts[1]) + " validation, " + std::to_string(counts[2]) + " test), " +
                     std::to_string(report.num_texts) + " texts of " + std::to_string(report.num_text_tokens) +
                     " tokens, " + std::to_string(report.vocabulary.num_words) + " words\n";
+  if (const auto& split = report.time_split) {
+    const auto from = [](const std::optional<int64_t>& time) { return time ? std::to_string(*time) : "never"; };
+    out += "  split by time: validation from " + from(split->validation_from) + ", test from " +
+           from(split->test_from) + "\n" + line("users without training interactions", split->late_users) +
+           line("items without training interactions", split->late_items);
+  }
   out += line("rows read", report.rows_read) + line("interactions below the rating threshold", report.below_threshold) +
          line("repeated interactions merged", report.duplicates_merged) +
          line("interactions removed by k-core and minimum history", report.filtered_interactions) +

@@ -16,7 +16,8 @@ namespace cllm {
 enum class SplitMethod {
   kRandom,        // per user 10 % validation and 10 % test, at least one each; users with fewer than 3 items train only
   kLeaveLastOut,  // per user the last item in time for test, the one before for validation; fewer than 3: train only
-  kFile,          // user, item, part (train, val or validation, test) by raw ids
+  kTime,  // over all users: the first share of the interactions in time for training, then validation, then test
+  kFile,  // user, item, part (train, val or validation, test) by raw ids
 };
 
 /// Called often from the calling thread; total 0: not known.
@@ -33,7 +34,8 @@ struct PrepareOptions {
   int64_t min_history = 0;  // the same, of users only
   SplitMethod split = SplitMethod::kRandom;
   std::filesystem::path split_file;
-  uint64_t seed = 0;  // of the split and of the permutation of internal ids
+  std::array<double, kNumParts> time_shares{0.8, 0.1, 0.1};  // of the split by time
+  uint64_t seed = 0;                                         // of the split and of the permutation of internal ids
 
   std::filesystem::path tokenizer;  // a folder with Hugging Face files; or
   int64_t train_tokenizer = 0;      // train one of this size on the texts that are kept
@@ -57,9 +59,14 @@ struct PrepareReport {
   uint64_t duplicates_merged = 0;                                              // only with merge_duplicates
   uint64_t filtered_interactions = 0, filtered_users = 0, filtered_items = 0;  // by k-core and minimum history
   uint64_t split_rows_unused = 0;  // pairs of the split file that the rating threshold had removed
-  uint64_t held_out_texts = 0;     // texts of held-out pairs: left out
-  uint64_t unused_texts = 0;       // empty, or of users and items that are not in the corpus
-  uint64_t cut_texts = 0;          // longer than max_text_tokens
+  struct TimeSplit {
+    std::optional<int64_t> validation_from, test_from;  // the first time of the part; none: it is empty
+    uint64_t late_users = 0, late_items = 0;            // all of their interactions are held out
+  };
+  std::optional<TimeSplit> time_split;
+  uint64_t held_out_texts = 0;  // texts of held-out pairs: left out
+  uint64_t unused_texts = 0;    // empty, or of users and items that are not in the corpus
+  uint64_t cut_texts = 0;       // longer than max_text_tokens
   struct Bad {
     std::string problem;
     uint64_t count;

@@ -59,26 +59,45 @@ std::vector<uint32_t> inverse(const std::vector<uint32_t>& internal, uint32_t co
 
 /// One shard of users in memory.
 struct UserColumns {
+  struct OfPart {
+    std::vector<int64_t> offsets{0};
+    std::vector<int32_t> items, history;
+    std::vector<int64_t> times;
+    std::vector<float> ratings;
+  };
   IdColumns ids;
-  std::vector<int64_t> offsets[kNumParts];
-  std::vector<int32_t> items[kNumParts];
+  OfPart parts[kNumParts];
 
-  UserColumns() {
-    for (auto& part : offsets) part.push_back(0);
+  /// One user's pairs of a part, by ascending item; they are reordered.
+  void add(std::span<SplitPair> row, Part part, const CorpusColumns& columns) {
+    OfPart& to = parts[static_cast<size_t>(part)];
+    const auto item = [](const SplitPair& pair) { return static_cast<int32_t>(packed_item(pair.pair)); };
+    for (const SplitPair& pair : row) to.items.push_back(item(pair));
+    std::sort(row.begin(), row.end(), [](const SplitPair& a, const SplitPair& b) { return a.place < b.place; });
+    for (const SplitPair& pair : row) {
+      to.history.push_back(item(pair));
+      if (columns.times) to.times.push_back(pair.time);
+      if (columns.ratings) to.ratings.push_back(pair.rating);
+    }
   }
   void end_row() {
-    for (size_t part = 0; part < kNumParts; ++part) offsets[part].push_back(static_cast<int64_t>(items[part].size()));
+    for (OfPart& part : parts) part.offsets.push_back(static_cast<int64_t>(part.items.size()));
   }
   uint64_t size_bytes() const {
     uint64_t sum = ids.size_bytes();
-    for (size_t part = 0; part < kNumParts; ++part) sum += offsets[part].size() * 8 + items[part].size() * 4;
+    for (const OfPart& part : parts)
+      sum += part.offsets.size() * 8 + part.items.size() * 8 + part.times.size() * 8 + part.ratings.size() * 4;
     return sum;
   }
-  void write(ShardFamily& family) const {
+  void write(ShardFamily& family, const CorpusColumns& columns) const {
     std::vector<DatasetView> datasets;
-    for (size_t part = 0; part < kNumParts; ++part) {
-      datasets.push_back(view(std::string(kPartNames[part]) + "_offsets", offsets[part]));
-      datasets.push_back(view(std::string(kPartNames[part]) + "_items", items[part]));
+    for (size_t n = 0; n < kNumParts; ++n) {
+      const std::string prefix(kPartNames[n]);
+      datasets.push_back(view(prefix + "_offsets", parts[n].offsets));
+      datasets.push_back(view(prefix + "_items", parts[n].items));
+      datasets.push_back(view(prefix + "_history", parts[n].history));
+      if (columns.times) datasets.push_back(view(prefix + "_times", parts[n].times));
+      if (columns.ratings) datasets.push_back(view(prefix + "_ratings", parts[n].ratings));
     }
     write_ids(family, ids, std::move(datasets));
   }
@@ -96,25 +115,31 @@ void ShardFamily::write(int64_t rows, std::span<const DatasetView> datasets) {
   entries_.push_back({describe_file(corpus_, name), first_row, rows});
 }
 
-void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work,
+void write_users(ExternalSorter<SplitPair>& pairs, const InternalIds& ids, const IngestFolder& work,
                  CorpusManifest& manifest, RecordFile<PackedPair>& held_out) {
   const std::vector<uint32_t> raw_of = inverse(ids.users, ids.num_users);
   ShardFamily family(work.folder, "users");
   pairs.finish();
-  PackedPair pair = 0;
-  bool has_pair = pairs.next(pair);
+  SplitPair next;
+  bool has_next = pairs.next(next);
   UserColumns shard;
+  std::vector<SplitPair> row;
   for (uint32_t user = 0; user < ids.num_users; ++user) {
     shard.ids.add(work.users.name(raw_of[user]), raw_of[user]);
-    for (; has_pair && packed_user(pair) == user; has_pair = pairs.next(pair)) {
-      const auto part = static_cast<size_t>(packed_part(pair));
-      shard.items[part].push_back(static_cast<int32_t>(packed_item(pair)));
-      ++manifest.num_interactions[part];
-      if (packed_part(pair) != Part::kTrain) held_out.add(pair);
+    while (has_next && packed_user(next.pair) == user) {
+      const Part part = packed_part(next.pair);
+      row.clear();
+      for (; has_next && packed_user(next.pair) == user && packed_part(next.pair) == part;
+           has_next = pairs.next(next)) {
+        row.push_back(next);
+        if (part != Part::kTrain) held_out.add(next.pair);
+      }
+      manifest.num_interactions[static_cast<size_t>(part)] += static_cast<int64_t>(row.size());
+      shard.add(row, part, manifest.columns);
     }
     shard.end_row();
     if (shard.size_bytes() >= work.options.shard_bytes || user + 1 == ids.num_users) {
-      shard.write(family);
+      shard.write(family, manifest.columns);
       shard = UserColumns();
       if (work.options.progress) work.options.progress("writing users", user + 1, ids.num_users);
     }

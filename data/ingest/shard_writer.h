@@ -24,9 +24,9 @@ class ShardFamily {
   std::vector<CorpusShard> entries_;
 };
 
-/// Writes users with their raw ids and histories; consumes the sorted pairs, fills the counts of the manifest, and
-/// appends the held-out pairs (sorted) to held_out.
-void write_users(ExternalSorter<PackedPair>& pairs, const InternalIds& ids, const IngestFolder& work,
+/// Writes users with their raw ids and histories (times and ratings if the columns of the manifest say so); consumes
+/// the sorted pairs, fills the counts of the manifest, and appends the held-out pairs (sorted) to held_out.
+void write_users(ExternalSorter<SplitPair>& pairs, const InternalIds& ids, const IngestFolder& work,
                  CorpusManifest& manifest, RecordFile<PackedPair>& held_out);
 
 /// Writes items with their raw ids.

@@ -1,6 +1,8 @@
 #include "data/ingest/source.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "data/errors.h"
 #include "data/ingest/parse.h"
@@ -31,7 +33,7 @@ void read_interaction_table(const std::filesystem::path& path, const Interaction
                             Intake& intake) {
   TableReader rows(path, {{columns.user}, {columns.item}, {columns.time, false}, {columns.rating, false}}, intake);
   while (rows.next()) {
-    InteractionRow row{rows.field(0), rows.field(1), 0, {}, rows.origin()};
+    InteractionRow row{rows.field(0), rows.field(1), 0, !rows.field(2).empty(), {}, rows.origin()};
     const auto time = parse_time(rows.field(2));
     if (!time) {
       rows.report(Problem::kNumber, "time " + quoted(rows.field(2)) + " is no number or date");
@@ -40,7 +42,7 @@ void read_interaction_table(const std::filesystem::path& path, const Interaction
     row.time = *time;
     if (const std::string_view rating = rows.field(3); !rating.empty()) {
       row.rating = parse_number(rating);
-      if (!row.rating) {
+      if (!row.rating || std::abs(*row.rating) > std::numeric_limits<float>::max()) {
         rows.report(Problem::kNumber, "rating " + quoted(rating) + " is no number");
         continue;
       }

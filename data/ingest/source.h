@@ -15,7 +15,8 @@ namespace cllm {
 /// Views of one row, valid during the call that hands them over. Raw ids are as in the file.
 struct InteractionRow {
   std::string_view user, item;
-  int64_t time = 0;  // or any order; 0 if the data have none
+  int64_t time = 0;  // or any order; 0 if the row has none
+  bool has_time = false;
   std::optional<double> rating;
   Origin origin;
 };

@@ -8,13 +8,21 @@
 
 namespace cllm {
 
-void split_history(std::span<Pair> history, SplitMethod method, uint64_t key) {
+void sort_by_time(std::span<Pair> history) {
+  const auto when = [](const Pair& p) { return std::tuple(p.time, uint64_t{p.file}, uint64_t{p.line}); };
+  std::sort(history.begin(), history.end(), [&](const Pair& a, const Pair& b) { return when(a) < when(b); });
+}
+
+void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, const TimeCuts& cuts) {
   constexpr size_t kMinimum = 3;  // one item for each part
   constexpr size_t kShare = 10;   // one in ten for validation, one in ten for test
   if (method == SplitMethod::kFile) return;
+  if (method == SplitMethod::kTime) {
+    for (Pair& pair : history) pair.part = static_cast<uint64_t>(cuts.part_of(pair.time)) & 3;
+    return;
+  }
   if (method == SplitMethod::kLeaveLastOut) {
-    const auto when = [](const Pair& p) { return std::tuple(p.time, uint64_t{p.file}, uint64_t{p.line}); };
-    std::sort(history.begin(), history.end(), [&](const Pair& a, const Pair& b) { return when(a) < when(b); });
+    sort_by_time(history);
   } else {
     CounterRng rng(key);
     rng.shuffle(history);
@@ -28,14 +36,24 @@ void split_history(std::span<Pair> history, SplitMethod method, uint64_t key) {
   }
 }
 
-void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options,
-                        ExternalSorter<PackedPair>& out) {
+void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, IngestFolder& work,
+                        ExternalSorter<SplitPair>& out) {
+  const PrepareOptions& options = work.options;
+  const bool by_time = options.split == SplitMethod::kTime;
+  const TimeCuts cuts = by_time ? find_time_cuts(pairs, ids, work) : TimeCuts{};
+  Latecomers late(by_time ? ids.num_users : 0, by_time ? ids.num_items : 0);
   std::vector<Pair> history;
   const auto flush = [&] {
     if (history.empty()) return;
-    split_history(history, options.split, stream_key(options.seed, Purpose::kSplit, history[0].user));
-    for (const Pair& pair : history)
-      out.add(pack(ids.users[pair.user], static_cast<Part>(pair.part), ids.items[pair.item]));
+    split_history(history, options.split, stream_key(options.seed, Purpose::kSplit, history[0].user), cuts);
+    sort_by_time(history);
+    uint32_t place = 0;
+    for (const Pair& pair : history) {
+      const uint32_t user = ids.users[pair.user], item = ids.items[pair.item];
+      const auto part = static_cast<Part>(pair.part);
+      out.add({pack(user, part, item), pair.time, place++, pair.rating});
+      if (by_time) late.add(user, item, part);
+    }
     history.clear();
   };
   constexpr uint64_t kReportEvery = 1 << 16;
@@ -48,6 +66,7 @@ void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const P
     history.push_back(pair);
   }
   flush();
+  if (by_time) work.report.time_split = {cuts.validation, cuts.test, late.users(), late.items()};
 }
 
 }  // namespace cllm

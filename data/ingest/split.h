@@ -4,11 +4,16 @@
 
 #include "data/ingest/filter.h"
 #include "data/ingest/interactions.h"
+#include "data/ingest/time_cut.h"
 
 namespace cllm {
 
-/// Sets the parts of one user's whole history (in any order; it may be reordered). `key` is the user's random stream.
-void split_history(std::span<Pair> history, SplitMethod method, uint64_t key);
+/// Sets the parts of one user's whole history (for a random split in the order of item numbers; it is reordered). `key`
+/// is the user's random stream; `cuts` belong to a split by time.
+void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, const TimeCuts& cuts = {});
+
+/// Earlier first; equal times as they stood in the input.
+void sort_by_time(std::span<Pair> history);
 
 /// Interactions of the corpus as numbers that sort by (user, part, item): 31 bits of user, 2 of part, 31 of item.
 using PackedPair = uint64_t;
@@ -19,8 +24,18 @@ constexpr uint32_t packed_user(PackedPair pair) { return static_cast<uint32_t>(p
 constexpr Part packed_part(PackedPair pair) { return static_cast<Part>((pair >> 31) & 3); }
 constexpr uint32_t packed_item(PackedPair pair) { return static_cast<uint32_t>(pair & 0x7FFFFFFF); }
 
-/// Splits every surviving history and adds its pairs, by internal ids.
-void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, const PrepareOptions& options,
-                        ExternalSorter<PackedPair>& out);
+/// An interaction of the corpus; sorts as its pair.
+struct SplitPair {
+  PackedPair pair = 0;
+  int64_t time = 0;
+  uint32_t place = 0;  // in the user's whole history, in time order
+  float rating = 0;
+
+  bool operator<(const SplitPair& other) const { return pair < other.pair; }
+};
+
+/// Splits every surviving history and adds its pairs, by internal ids. Fills the report of a split by time.
+void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, IngestFolder& work,
+                        ExternalSorter<SplitPair>& out);
 
 }  // namespace cllm

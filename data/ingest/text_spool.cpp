@@ -10,7 +10,7 @@ constexpr size_t kSpoolBuffer = size_t{1} << 20;  // bytes
 
 }  // namespace
 
-void TextSpool::add(const Entry& entry) {
+void TextSpool::add(const TextEntry& entry) {
   const Header header{entry.user, entry.item, entry.kind, static_cast<uint32_t>(entry.text.size())};
   const char* bytes = reinterpret_cast<const char*>(&header);
   buffer_.insert(buffer_.end(), bytes, bytes + sizeof header);
@@ -29,7 +29,7 @@ void TextSpool::rewind() {
   next_ = 0;
 }
 
-bool TextSpool::next(Entry& entry) {
+bool TextSpool::next(TextEntry& entry) {
   if (next_ == count_) return false;
   Header header;
   read(&header, sizeof header);

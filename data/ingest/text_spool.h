@@ -8,20 +8,30 @@
 
 namespace cllm {
 
-/// Texts that enter the corpus, before they are tokenised: on disk, in the order of the input.
-class TextSpool {
- public:
-  struct Entry {
-    int32_t user, item, kind;
-    std::string text;
-  };
+/// A text and what it is about: internal ids or -1, index of its kind.
+struct TextEntry {
+  int32_t user, item, kind;
+  std::string text;
+};
 
+/// Texts that are to be tokenised, read as often as wanted.
+class TextStream {
+ public:
+  virtual ~TextStream() = default;
+  /// Starts over; then next() until it is false.
+  virtual void rewind() = 0;
+  virtual bool next(TextEntry& entry) = 0;
+  virtual uint64_t size() const = 0;
+};
+
+/// Texts that enter the corpus, before they are tokenised: on disk, in the order of the input.
+class TextSpool : public TextStream {
+ public:
   explicit TextSpool(const std::filesystem::path& dir) : file_(dir) {}
-  void add(const Entry& entry);
-  /// Starts over; then next() until it is false. No add() after this.
-  void rewind();
-  bool next(Entry& entry);
-  uint64_t size() const { return count_; }
+  void add(const TextEntry& entry);
+  void rewind() override;  // no add() after this
+  bool next(TextEntry& entry) override;
+  uint64_t size() const override { return count_; }
 
  private:
   struct Header {

@@ -1,12 +1,9 @@
 #include "data/ingest/texts.h"
 
 #include <algorithm>
-#include <future>
-#include <thread>
 
 #include "data/errors.h"
 #include "data/ingest/parse.h"
-#include "data/ingest/shard_writer.h"
 
 namespace cllm {
 namespace {
@@ -74,49 +71,6 @@ class TextCollector : public RowSink {
   TextSpool& spool_;
 };
 
-/// A batch of texts and their tokens.
-struct TextBatch {
-  std::vector<TextSpool::Entry> entries;
-  std::vector<std::vector<int32_t>> tokens;
-
-  bool read(TextSpool& spool) {
-    constexpr size_t kTexts = 4096, kBytes = size_t{4} << 20;
-    entries.clear();
-    size_t bytes = 0;
-    for (TextSpool::Entry entry; entries.size() < kTexts && bytes < kBytes && spool.next(entry);) {
-      bytes += entry.text.size();
-      entries.push_back(std::move(entry));
-    }
-    return !entries.empty();
-  }
-  void encode(const Tokenizer& tokenizer, size_t num_threads) {
-    tokens.assign(entries.size(), {});
-    const auto work = [&](size_t thread) {
-      for (size_t n = thread; n < entries.size(); n += num_threads) tokens[n] = tokenizer.encode(entries[n].text);
-    };
-    std::vector<std::future<void>> others;
-    for (size_t thread = 1; thread < num_threads; ++thread)
-      others.push_back(std::async(std::launch::async, work, thread));
-    work(0);
-    for (auto& other : others) other.get();
-  }
-};
-
-struct TextColumns {
-  std::vector<int32_t> user, item, kind, tokens;
-  std::vector<int64_t> offsets{0};
-
-  uint64_t size_bytes() const { return user.size() * 20 + tokens.size() * 4; }
-  void write(ShardFamily& family) const {
-    const std::vector<DatasetView> datasets = {{"user", std::span(user)},
-                                               {"item", std::span(item)},
-                                               {"kind", std::span(kind)},
-                                               {"offsets", std::span(offsets)},
-                                               {"tokens", std::span(tokens)}};
-    family.write(static_cast<int64_t>(user.size()), datasets);
-  }
-};
-
 }  // namespace
 
 void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, IngestFolder& work,
@@ -133,39 +87,6 @@ void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair
                 }};
   source.read_texts(collector, intake);
   work.log.check(work.options.error_limit);
-}
-
-void write_texts(TextSpool& spool, const Tokenizer& tokenizer, IngestFolder& work, CorpusManifest& manifest) {
-  const PrepareOptions& options = work.options;
-  const size_t num_threads =
-      options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
-  const auto max_tokens = static_cast<size_t>(options.max_text_tokens);
-  ShardFamily family(work.folder, "texts");
-  TextColumns shard;
-  uint64_t done = 0;
-  spool.rewind();
-  for (TextBatch batch; batch.read(spool);) {
-    batch.encode(tokenizer, num_threads);
-    for (size_t n = 0; n < batch.entries.size(); ++n) {
-      auto& tokens = batch.tokens[n];
-      work.report.cut_texts += tokens.size() > max_tokens ? 1 : 0;
-      tokens.resize(std::min(tokens.size(), max_tokens));
-      shard.user.push_back(batch.entries[n].user);
-      shard.item.push_back(batch.entries[n].item);
-      shard.kind.push_back(batch.entries[n].kind);
-      shard.tokens.insert(shard.tokens.end(), tokens.begin(), tokens.end());
-      shard.offsets.push_back(static_cast<int64_t>(shard.tokens.size()));
-      ++manifest.num_texts;
-      manifest.num_text_tokens += static_cast<int64_t>(tokens.size());
-      if (shard.size_bytes() < options.shard_bytes) continue;
-      shard.write(family);
-      shard = TextColumns();
-    }
-    done += batch.entries.size();
-    if (options.progress) options.progress("tokenising", done, spool.size());
-  }
-  if (!shard.user.empty()) shard.write(family);
-  manifest.texts = family.entries();
 }
 
 }  // namespace cllm

@@ -1,10 +1,8 @@
 #pragma once
 
-#include "data/corpus/manifest.h"
 #include "data/ingest/filter.h"
 #include "data/ingest/split.h"
 #include "data/ingest/text_spool.h"
-#include "data/text/tokenizer.h"
 
 namespace cllm {
 
@@ -12,8 +10,5 @@ namespace cllm {
 /// pairs. New kinds are appended to kinds. Bad rows go to the log.
 void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair>& held_out, IngestFolder& work,
                    std::vector<std::string>& kinds, TextSpool& spool);
-
-/// Tokenises the spool in several threads (the result does not depend on their number) and writes the text shards.
-void write_texts(TextSpool& spool, const Tokenizer& tokenizer, IngestFolder& work, CorpusManifest& manifest);
 
 }  // namespace cllm

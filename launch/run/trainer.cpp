@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kDataPatience{100};  // between two meetings while a rank waits for its data
 
-/// `metrics`, and METHOD.md §6's: every validation records these, so that runs of other selections can be compared.
-MetricList with_those_of_the_method(const MetricList& metrics) {
-  return Selection("recall@20+recall@40+ndcg@100").with(metrics);
-}
-
 double now_s() { return Activity::now_s(); }
 
 int64_t num_bytes(const TrainState& state) {
@@ -26,10 +21,6 @@ int64_t num_bytes(const TrainState& state) {
   for (const ShardedTensor& tensor : state.tensors) sum += tensor.rows.nbytes();
   for (const ReplicatedTensor& tensor : state.replicated) sum += tensor.value.nbytes();
   return static_cast<int64_t>(sum);
-}
-
-std::vector<std::pair<std::string, double>> as_list(const std::map<std::string, double>& metrics) {
-  return {metrics.begin(), metrics.end()};
 }
 
 }  // namespace
@@ -194,11 +185,10 @@ bool Trainer::validate(const Segment& segment) {
   if (progress_) progress_->pause();
   flush();
   model_.rank_as(segment.stage);
-  const auto metrics =
-      measure(Part::kValidation, with_those_of_the_method(selection_.with(config_.evaluation.metric_list())));
+  const auto metrics = measure(Part::kValidation, selection_.with(config_.evaluation.metric_list()));
   if (metrics.empty()) return false;
   cursor_.finish_due = false;
-  write(segment, "validation", as_list(metrics));
+  write(segment, "validation", {metrics.begin(), metrics.end()});
 
   const double score = selection_.score(metrics);
   const bool better = cursor_.best_step < 0 || score > cursor_.best_score;
@@ -285,75 +275,8 @@ void Trainer::save(const std::string& pin) {
   last_save_s_ = now_s();
 }
 
-TrainOutcome Trainer::test_best() {
-  if (progress_) progress_->finish();
-  supervision_.failpoints.at("end.before_test");
-  supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
-  const BestState best = load_best(workspace_, comm_, folder_);
-  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
-  if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
-    return {.interrupted = true};
-  }
-  const Segment& last = program_.segments().back();
-  log_.info("test, state of step " + std::to_string(best.step) +
-            (best.stage == last.stage ? "" : ", of stage " + program_.stages()[static_cast<size_t>(best.stage)]) +
-            ": " + format_metrics(outcome.test));
-  if (comm_.rank() == 0) {
-    write(last, "test", as_list(outcome.test));
-    metrics_->flush();
-    folder_.write_result(outcome.test, best.step);
-  }
-  supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
-  supervision_.failpoints.at("end.after_test");
-  return outcome;
-}
-
-/// Of the state that the model holds; none if the run must stop before it is done.
-std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {
-  if (!model_.ranks()) return model_.held_out();
-  EvaluationOptions options = config_.evaluation.options(part, static_cast<uint64_t>(config_.run.seed));
-  options.metrics = metrics;
-  options.leave = [this] { return must_leave_evaluation(); };
-  const EvaluationResult result = evaluate(model_, workspace_.corpus, comm_, options);
-  if (part == Part::kTest && result.complete) log_.info("protocol   " + result.protocol);
-  return result.values;
-}
-
-void Trainer::record(const Segment& segment, const Step& step, const StepLosses& losses) {
-  cursor_.sums.add(losses.loss, losses.terms);
-  if (!progress_) return;
-  const int task = step.settings.ref.task;
-  const std::string& name = program_.tasks()[static_cast<size_t>(task)];
-  progress_->step({name, losses.loss, losses.terms, losses.num_sequences, losses.num_tokens}, where(segment, task),
-                  of_segment_.brief(workspace_.limits, workspace_.device.is_cpu() || config_.log.trace));
-  if (cursor_.global_step % config_.log.every_steps != 0) return;
-  std::vector<std::pair<std::string, double>> values{{name + "/loss", losses.loss}};
-  for (const auto& [term, value] : losses.terms) values.emplace_back(name + "/" + term, value);
-  std::vector<std::pair<std::string, double>> timing = since_record_.means(workspace_.limits);
-  timing.insert(timing.begin(),
-                {{"sequences_per_s", progress_->sequences_per_s()}, {"tokens_per_s", progress_->tokens_per_s()}});
-  since_record_ = {};
-  write(segment, "step", std::move(values), std::move(timing));
-}
-
-void Trainer::write(const Segment& segment, const std::string& event,
-                    std::vector<std::pair<std::string, double>> values,
-                    std::vector<std::pair<std::string, double>> timing) {
-  if (!metrics_) return;
-  metrics_->write({cursor_.global_step, stage_name(segment), event, std::move(values), std::move(timing)});
-}
-
 void Trainer::flush() {
   model_.flush([this] { before_change(); });
-}
-
-std::string Trainer::where(const Segment& segment, int task) const {
-  return "epoch " + std::to_string(segment.epoch + 1) + "/" + std::to_string(segment.num_epochs) + " " +
-         program_.tasks()[static_cast<size_t>(task)];
-}
-
-const std::string& Trainer::stage_name(const Segment& segment) const {
-  return program_.stages()[static_cast<size_t>(segment.stage)];
 }
 
 }  // namespace cllm

@@ -11,7 +11,7 @@ namespace {
 std::vector<int32_t> items_of(const Corpus& corpus, int64_t user, std::initializer_list<Part> parts) {
   std::vector<int32_t> out;
   for (const Part part : parts) {
-    const auto items = corpus.items(user, part);
+    const auto items = corpus.history(user, part);
     out.insert(out.end(), items.begin(), items.end());
   }
   return out;

@@ -9,27 +9,35 @@
 namespace cllm {
 namespace {
 
-constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+constexpr double kEpsilon = 1e-8;
 
 }  // namespace
 
-DenseAdam::DenseAdam(Named parameters) {
+DenseAdam::DenseAdam(Named parameters, double beta1, double beta2) : beta1_(beta1), beta2_(beta2) {
   for (auto& [name, parameter] : parameters) {
     slots_.push_back({name, parameter, at::zeros_like(parameter), at::zeros_like(parameter)});
   }
 }
 
+void DenseAdam::reset() {
+  for (Slot& slot : slots_) {
+    slot.m.zero_();
+    slot.v.zero_();
+  }
+  num_steps_ = 0;
+}
+
 void DenseAdam::step(double learning_rate) {
   const at::NoGradGuard no_grad;
   const double t = static_cast<double>(++num_steps_);
-  const double correction1 = 1 - std::pow(kBeta1, t), correction2 = std::sqrt(1 - std::pow(kBeta2, t));
+  const double correction1 = 1 - std::pow(beta1_, t), correction2 = std::sqrt(1 - std::pow(beta2_, t));
   for (Slot& slot : slots_) {
     at::Tensor& gradient = slot.parameter.mutable_grad();
-    slot.m.mul_(kBeta1);
-    slot.v.mul_(kBeta2);
+    slot.m.mul_(beta1_);
+    slot.v.mul_(beta2_);
     if (gradient.defined()) {
-      slot.m.add_(gradient, 1 - kBeta1);
-      slot.v.addcmul_(gradient, gradient, 1 - kBeta2);
+      slot.m.add_(gradient, 1 - beta1_);
+      slot.v.addcmul_(gradient, gradient, 1 - beta2_);
     }
     slot.parameter.addcdiv_(slot.m, slot.v.sqrt().div_(correction2).add_(kEpsilon), -learning_rate / correction1);
     gradient = at::Tensor();

@@ -17,7 +17,10 @@ class DenseAdam {
   using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
   /// `parameters` are leaves; they are updated in place and their .grad is cleared by step().
-  explicit DenseAdam(Named parameters);
+  explicit DenseAdam(Named parameters, double beta1 = 0.9, double beta2 = 0.999);
+
+  /// Fresh state: zero moments, step 0.
+  void reset();
 
   /// One update with the gradients in .grad; a parameter without gradient counts as gradient 0.
   void step(double learning_rate);
@@ -36,6 +39,7 @@ class DenseAdam {
     at::Tensor parameter, m, v;
   };
   std::vector<Slot> slots_;
+  double beta1_, beta2_;
   int64_t num_steps_ = 0;
 };
 

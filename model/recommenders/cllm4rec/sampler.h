@@ -9,12 +9,12 @@
 #include "data/corpus/corpus.h"
 #include "data/random.h"
 #include "data/sampling/plan.h"
+#include "data/sampling/user_stream.h"
 #include "data/text/prompt.h"
 #include "model/evaluation/scorer.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
-#include "model/recommenders/cllm4rec/user_stream.h"
 
 namespace cllm {
 

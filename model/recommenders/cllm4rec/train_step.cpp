@@ -18,7 +18,6 @@
 #include <utility>
 
 #include "dist/device/device.h"
-#include "model/kernels/row_segments.h"
 #include "model/kernels/rows.h"
 #include "model/kernels/softmax_block.h"
 #include "model/losses/mutual_regularisation.h"
@@ -26,6 +25,7 @@
 #include "model/step/backbone_gradients.h"
 #include "model/step/dense_gradients.h"
 #include "model/step/encode.h"
+#include "model/step/row_pipeline.h"
 
 namespace cllm {
 namespace {
@@ -106,42 +106,6 @@ HeadResult sampled_head(const at::Tensor& hidden_AD, const at::Tensor& fetched_U
   return {result.loss, result.hidden_gradient, at::cat({result.negative_gradient, result.target_gradient})};
 }
 
-/// Every row that the step trains on this shard: in L and F the touched users and all items (the softmax gives each a
-/// gradient, which meets the gradient of the item's input embeddings in the update), in C the touched rows. All
-/// ascending.
-kernels::RowGradient merge(const TableLayout& layout, const Route& route, const GradientParts& parts,
-                           const at::Tensor& item_head_gradient) {
-  kernels::RowGradient out{.rows_M = route.touched_local_M, .parts_PD = parts.values_PD};
-  at::Tensor row_of_P = parts.row_of_P;
-  if (item_head_gradient.defined()) {
-    const int64_t first_item = layout.num_local_users();
-    const std::vector<int64_t>& touched = (route.beyond ? *route.beyond : route).distinct;
-    const int64_t num_users = std::lower_bound(touched.begin(), touched.end(), first_item) - touched.begin();
-    const int64_t num_items = route.touched_local_M.size(0) - num_users;
-    const at::TensorOptions options = route.touched_local_M.options();
-    const at::Tensor m_of_touched =
-        at::cat({at::arange(num_users, options),
-                 route.touched_local_M.narrow(0, num_users, num_items) - (first_item - num_users)});
-    row_of_P = row_of_P.defined() ? m_of_touched.index_select(0, row_of_P) : m_of_touched;
-    out.rows_M = at::cat(
-        {route.touched_local_M.narrow(0, 0, num_users), at::arange(first_item, layout.num_local_rows(), options)});
-    out.head_ID = item_head_gradient;
-  }
-  if (row_of_P.defined()) out.segments = kernels::group_by_row(row_of_P, out.rows_M.size(0));
-  return out;
-}
-
-}  // namespace
-
-namespace {
-
-RowExchange exchange_of(const Channels& channels, TwoLevels* levels, const Table& table) {
-  const at::Device device = table.weight.device();
-  RowKernels of_device = kernels::row_kernels(device);
-  return levels != nullptr ? RowExchange(*levels, table.layout, device, std::move(of_device))
-                           : RowExchange(channels.exchange, table.layout, device, std::move(of_device));
-}
-
 }  // namespace
 
 /// What a step reads of the trained side.
@@ -171,7 +135,7 @@ struct TrainStep::Unfinished {
 
 TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
     : channels_(channels), model_(model), optimizer_(optimizer),
-      exchange_(exchange_of(channels, levels, model.collaborative)) {}
+      exchange_(make_row_exchange(channels, levels, model.collaborative)) {}
 
 TrainStep::~TrainStep() = default;
 
@@ -349,7 +313,7 @@ RecLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, co
 kernels::RowGradient TrainStep::finish(Unfinished& rest) {
   const at::NoGradGuard no_grad;
   const GradientParts parts = exchange_.finish_return(rest.route, std::move(rest.returning));
-  kernels::RowGradient out = merge(trained(rest.kind).layout, rest.route, parts, rest.item_head_gradient);
+  kernels::RowGradient out = join_gradients(trained(rest.kind).layout, rest.route, parts, rest.item_head_gradient);
   if (rest.covered.rows_C.defined()) add_pull(rest.covered, fixed(rest.kind), rest.lambda, out);
   return out;
 }

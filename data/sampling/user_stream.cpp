@@ -1,4 +1,4 @@
-#include "model/recommenders/cllm4rec/user_stream.h"
+#include "data/sampling/user_stream.h"
 
 #include <algorithm>
 

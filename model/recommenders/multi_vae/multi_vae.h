@@ -1,0 +1,51 @@
+#pragma once
+
+// Multi-VAE (Liang, Krishnan, Hoffman, Jebara: Variational Autoencoders for Collaborative Filtering, WWW 2018).
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/corpus/corpus.h"
+#include "model/recommenders/multi_vae/options.h"
+#include "model/recommenders/multi_vae/step.h"
+#include "model/recommenders/recommender.h"
+#include "model/recommenders/registry.h"
+#include "model/recommenders/user_epochs.h"
+
+namespace cllm {
+
+/// A user is the set of its training items. Draws (order of users, dropout, noise) are functions of (seed, epoch,
+/// user).
+class MultiVae : public Recommender {
+ public:
+  /// Throws ModelError.
+  MultiVae(MultiVaeOptions options, const OpenArguments& arguments);
+
+  const Program& program() const override { return program_; }
+  Store store() override;
+  void reset_optimizer() override;
+  std::unique_ptr<StepInput> input(const StepRef& ref) const override;
+  StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
+  void flush(const std::function<void()>& before_change) override { step_.flush(before_change); }
+  std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  double flops(const StepInput& input, const StepSettings& settings) const override;
+  PhaseSeconds phases() const override { return step_.phases(); }
+  NonFinite non_finite() const override { return step_.non_finite(); }
+  std::string describe() const override;
+
+ private:
+  MultiVaeOptions options_;
+  Corpus corpus_;
+  Channels channels_;
+  UserEpochs users_;
+  Program program_;
+  std::unique_ptr<RowOptimizer> optimizer_;
+  MultiVaeState state_;
+  MultiVaeStep step_;
+};
+
+/// Its line in the registry.
+Model multi_vae_model();
+
+}  // namespace cllm
