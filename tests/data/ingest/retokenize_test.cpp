@@ -31,7 +31,8 @@ class Retokenize : public ::testing::Test {
       for (int k = 0; k < 5; ++k) {
         const std::string pair = "u" + std::to_string(n) + "\ti" + std::to_string((n + k * 7) % 40);
         interactions += pair + "\t" + std::to_string(100 - k) + "\n";
-        texts += pair + "\tgood " + std::string(static_cast<size_t>(n * 11), 'z') + " thing " + std::to_string(k) + "\n";
+        texts +=
+            pair + "\tgood " + std::string(static_cast<size_t>(n * 11), 'z') + " thing " + std::to_string(k) + "\n";
       }
     }
     scratch.write("items.tsv", items);

@@ -93,10 +93,14 @@ TEST(TimeCut, refuses_input_without_times_equal_times_and_shares_that_are_none) 
   const Scratch scratch;
   scratch.write("items.tsv", "a\tone item\nb\t\n");
   scratch.write("interactions.tsv", "user\titem\ttime\nu\ta\t1\nu\tb\t\n");
-  EXPECT_THAT(error_of([&] { prepare(split_by_time(scratch, {0.8, 0.1, 0.1})); }),
+  EXPECT_THAT(error_of([&] {
+                prepare(split_by_time(scratch, {0.8, 0.1, 0.1}));
+              }),
               HasSubstr("the split by time needs the time of every interaction, but 1 of 2 have none; add a column"));
   scratch.write("interactions.tsv", "user\titem\ttime\nu\ta\t5\nu\tb\t5\n");
-  EXPECT_THAT(error_of([&] { prepare(split_by_time(scratch, {0.5, 0.25, 0.25})); }),
+  EXPECT_THAT(error_of([&] {
+                prepare(split_by_time(scratch, {0.5, 0.25, 0.25}));
+              }),
               HasSubstr("leaves nothing for training: no interaction is earlier than the first cut, at 5"));
   for (const std::array<double, kNumParts>& shares : {std::array{0.8, 0.1, 0.2}, {0.0, 0.5, 0.5}, {1.2, -0.1, -0.1}})
     EXPECT_THAT(error_of([&] { prepare(split_by_time(scratch, shares)); }), HasSubstr("the shares of a split by time"));
