@@ -41,6 +41,7 @@ class TimedCorpus : public ::testing::Test {
     scratch.write("interactions.tsv",
                   "user\titem\ttime\trating\nu\ta\t30\t4\nu\tb\t10\t1.5\nu\tc\t20\t\nu\td\t10\t5\nv\ta\t-7\t3\n");
     PrepareOptions options = scratch.options();
+    options.max_text_tokens = 8;  // cuts a text, so that its bytes and its tokens are not as many
     options.split = SplitMethod::kFile;
     options.split_file = scratch.write(
         "split.tsv", "user\titem\tpart\nu\ta\ttrain\nu\tb\ttrain\nu\tc\ttrain\nu\td\ttrain\nv\ta\ttest\n");
