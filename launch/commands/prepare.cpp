@@ -54,6 +54,57 @@ void choose_split(const std::string& text, PrepareOptions& options) {
   }
 }
 
+void add_layout_options(CLI::App& command, SourceOptions& options) {
+  add_choice<InputFormat>(command, "--format", options.format,
+                          {{"auto", InputFormat::kAuto},
+                           {"tsv", InputFormat::kTsv},
+                           {"csv", InputFormat::kCsv},
+                           {"jsonl", InputFormat::kJsonl},
+                           {"movielens", InputFormat::kMovieLens},
+                           {"amazon", InputFormat::kAmazon},
+                           {"yelp", InputFormat::kYelp}},
+                          "Layout of the raw files");
+  add_choice<UserTexts>(command, "--user-texts", options.user_texts,
+                        {{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}},
+                        "Is the second column of the users file a text?");
+}
+
+void add_limits(CLI::App& command, PrepareOptions& options) {
+  command.add_option("--max-text-tokens", options.max_text_tokens, "Longer texts are cut")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--error-limit", options.error_limit, "Refuse if more than this share of the rows is bad")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_flag("--merge-duplicates", options.merge_duplicates, "Repeated user-item pairs are normal (event logs)");
+  command.add_option("--memory", options.memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
+  command.add_option("--shard-bytes", options.shard_bytes, "Size of one output file, e.g. 64M")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_option("--threads", options.threads, "For tokenisation; 0: all cores")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+}
+
+/// All that the command does once its options are read.
+void run_prepare(const std::string& split, PrepareOptions& options) {
+  choose_split(split, options);
+  if (options.tokenizer.empty() && options.train_tokenizer == 0) {
+    throw ConfigError(
+        "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
+        "more)");
+  }
+  if (options.split == SplitMethod::kFile && !std::filesystem::exists(options.split_file)) {
+    throw ConfigError(
+        "--split " + options.split_file.string() +
+        ": no such file; expected random, leave-last-out, time:0.8,0.1,0.1, or a file of user, item, part");
+  }
+  PhaseLines lines;
+  options.progress = [&](const char* phase, uint64_t done, uint64_t total) { lines.show(phase, done, total); };
+  const PrepareReport report = prepare(options);
+  lines.finish();
+  std::fputs(describe(report).c_str(), stdout);
+}
+
 }  // namespace
 
 void add_prepare_command(CLI::App& app, CommandContext& context) {
@@ -65,18 +116,7 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--input", options->input, "Folder with the raw files")->required();
   command->add_option("--output", options->output, "The corpus to write")->required();
   command->add_flag("--overwrite", options->overwrite, "Replace an existing corpus");
-  add_choice<InputFormat>(*command, "--format", options->source.format,
-                          {{"auto", InputFormat::kAuto},
-                           {"tsv", InputFormat::kTsv},
-                           {"csv", InputFormat::kCsv},
-                           {"jsonl", InputFormat::kJsonl},
-                           {"movielens", InputFormat::kMovieLens},
-                           {"amazon", InputFormat::kAmazon},
-                           {"yelp", InputFormat::kYelp}},
-                          "Layout of the raw files");
-  add_choice<UserTexts>(*command, "--user-texts", options->source.user_texts,
-                        {{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}},
-                        "Is the second column of the users file a text?");
+  add_layout_options(*command, options->source);
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
   const CLI::Option* const threshold =
       command->add_option("--rating-threshold", *rating, "Keep interactions rated at least this");
@@ -96,42 +136,10 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--train-tokenizer", options->train_tokenizer, "Train a byte-level BPE of this size on the texts")
       ->excludes(tokenizer)
       ->check(CLI::Range(int64_t{257}, int64_t{1} << 31));
-  command->add_option("--max-text-tokens", options->max_text_tokens, "Longer texts are cut")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--error-limit", options->error_limit, "Refuse if more than this share of the rows is bad")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_flag("--merge-duplicates", options->merge_duplicates,
-                    "Repeated user-item pairs are normal (event logs)");
-  command->add_option("--memory", options->memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
-  command->add_option("--shard-bytes", options->shard_bytes, "Size of one output file, e.g. 64M")
-      ->transform(CLI::AsSizeValue(false));
-  command->add_option("--threads", options->threads, "For tokenisation; 0: all cores")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  add_limits(*command, *options);
   command->callback([=, &context] {
     if (threshold->count() > 0) options->rating_threshold = *rating;
-    context.action = [options, split, &context] {
-      return context.on_rank_0([&] {
-        choose_split(*split, *options);
-        if (options->tokenizer.empty() && options->train_tokenizer == 0) {
-          throw ConfigError(
-              "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
-              "more)");
-        }
-        if (options->split == SplitMethod::kFile && !std::filesystem::exists(options->split_file)) {
-          throw ConfigError(
-              "--split " + options->split_file.string() +
-              ": no such file; expected random, leave-last-out, time:0.8,0.1,0.1, or a file of user, item, part");
-        }
-        PhaseLines lines;
-        options->progress = [&](const char* phase, uint64_t done, uint64_t total) { lines.show(phase, done, total); };
-        const PrepareReport report = prepare(*options);
-        lines.finish();
-        std::fputs(describe(report).c_str(), stdout);
-      });
-    };
+    context.action = [options, split, &context] { return context.on_rank_0([&] { run_prepare(*split, *options); }); };
   });
 }
 
