@@ -57,6 +57,12 @@ class Lengths {
   int64_t count_ = 0, sum_ = 0;
 };
 
+std::string describe_histories(const Corpus& corpus) {
+  if (corpus.version() == 1) return "by ascending id (format version 1)";
+  return std::string(corpus.has_times() ? "in time order, with times" : "in the order of the input, without times") +
+         (corpus.has_ratings() ? " and ratings" : "");
+}
+
 std::string describe_counts(const Corpus& corpus) {
   const Vocabulary& vocabulary = corpus.vocabulary();
   int64_t total = 0;
@@ -71,6 +77,7 @@ std::string describe_counts(const Corpus& corpus) {
   std::snprintf(density, sizeof density, "%.4f %%", cells > 0 ? 100.0 * static_cast<double>(total) / cells : 0.0);
   return row("users", grouped(vocabulary.num_users)) + row("items", grouped(vocabulary.num_items)) +
          row("interactions", grouped(total) + " (" + parts + ")") + row("density", density) +
+         row("histories", describe_histories(corpus)) +
          row("words", grouped(vocabulary.num_words) + " (tokenizer " + corpus.tokenizer_fingerprint() + ")") +
          row("texts", grouped(corpus.num_texts()) + " with " + grouped(corpus.num_text_tokens()) + " tokens");
 }
@@ -110,7 +117,7 @@ std::string describe_user(const Corpus& corpus, int64_t user) {
   constexpr size_t kItems = 8;
   std::string out = "  user " + std::to_string(user) + " (" + std::string(corpus.user_raw_id(user)) + ")";
   for (int part = 0; part < kNumParts; ++part) {
-    const auto items = corpus.items(user, static_cast<Part>(part));
+    const auto items = corpus.history(user, static_cast<Part>(part));
     out += std::string(part == 0 ? ": " : "; ") + std::string(kPartNames[part]);
     for (size_t n = 0; n < std::min(items.size(), kItems); ++n) out.append(" ").append(corpus.item_raw_id(items[n]));
     if (items.size() > kItems) out += " ... (" + std::to_string(items.size()) + ")";

@@ -11,7 +11,7 @@
 #include "data/ingest/split.h"
 #include "data/ingest/staging.h"
 #include "data/ingest/texts.h"
-#include "data/ingest/tokenise.h"
+#include "data/ingest/tokenize.h"
 
 namespace cllm {
 namespace {
@@ -158,7 +158,7 @@ PrepareReport prepare(const PrepareOptions& options) {
 
   TextSpool spool(work.folder);
   collect_texts(*source, ids, held_out, work, manifest.text_kinds, spool);
-  work.report.cut_texts = tokenise(spool,
+  work.report.cut_texts = tokenize(spool,
                                    {work.folder, options.tokenizer, options.train_tokenizer, options.max_text_tokens,
                                     options.shard_bytes, options.threads, options.progress},
                                    manifest);

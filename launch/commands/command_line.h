@@ -34,6 +34,7 @@ int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi = 
 void add_train_command(CLI::App& app, CommandContext& context);
 void add_pretrain_command(CLI::App& app, CommandContext& context);
 void add_prepare_command(CLI::App& app, CommandContext& context);
+void add_retokenize_command(CLI::App& app, CommandContext& context);
 void add_demo_data_command(CLI::App& app, CommandContext& context);
 void add_evaluate_command(CLI::App& app, CommandContext& context);
 void add_recommend_command(CLI::App& app, CommandContext& context);

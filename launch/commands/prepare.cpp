@@ -1,35 +1,109 @@
 #include "data/ingest/prepare.h"
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/phase_lines.h"
 #include "launch/failures/errors.h"
-#include "launch/output/progress.h"
 
 namespace cllm {
 namespace {
 
-/// Shows the phases of prepare() one after the other.
-class PhaseLines {
- public:
-  void show(const char* phase, uint64_t done, uint64_t total) {
-    if (phase != phase_) {
-      finish();
-      phase_ = phase;
-      line_.emplace(phase, static_cast<double>(total), "");
-    }
-    line_->set(static_cast<double>(done));
-  }
-  void finish() {
-    if (line_) line_->finish();
-    line_.reset();
-  }
+/// "0.8,0.1,0.1"; what the numbers must be is checked by prepare().
+std::array<double, kNumParts> shares_from(const std::string& text) {
+  const std::vector<std::string> pieces = CLI::detail::split(text, ',');
+  std::array<double, kNumParts> shares{};
+  bool good = pieces.size() == shares.size();
+  for (size_t n = 0; good && n < shares.size(); ++n) good = CLI::detail::lexical_cast(pieces[n], shares[n]);
+  if (!good) throw ConfigError("--split time:" + text + ": expected three shares, as in time:0.8,0.1,0.1");
+  return shares;
+}
 
- private:
-  std::string phase_;
-  std::optional<PhaseProgress> line_;
-};
+/// The names are all that --help and a refusal show.
+template <typename E>
+void add_choice(CLI::App& command, const std::string& option, E& target,
+                const std::vector<std::pair<std::string, E>>& choices, const std::string& description) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) names.push_back(name);
+  const auto choose = [&target, choices](const std::string& chosen) {
+    for (const auto& [name, value] : choices) {
+      if (name == chosen) target = value;
+    }
+  };
+  command.add_option_function<std::string>(option, choose, description)
+      ->check(CLI::IsMember(names))
+      ->default_str(names[0]);
+}
+
+/// random | leave-last-out | time:TRAIN,VALIDATION,TEST | a file.
+void choose_split(const std::string& text, PrepareOptions& options) {
+  constexpr std::string_view kTime = "time:";
+  if (text == "random") return;
+  if (text == "leave-last-out") {
+    options.split = SplitMethod::kLeaveLastOut;
+  } else if (text.starts_with(kTime)) {
+    options.split = SplitMethod::kTime;
+    options.time_shares = shares_from(text.substr(kTime.size()));
+  } else {
+    options.split = SplitMethod::kFile;
+    options.split_file = text;
+  }
+}
+
+void add_layout_options(CLI::App& command, SourceOptions& options) {
+  add_choice<InputFormat>(command, "--format", options.format,
+                          {{"auto", InputFormat::kAuto},
+                           {"tsv", InputFormat::kTsv},
+                           {"csv", InputFormat::kCsv},
+                           {"jsonl", InputFormat::kJsonl},
+                           {"movielens", InputFormat::kMovieLens},
+                           {"amazon", InputFormat::kAmazon},
+                           {"yelp", InputFormat::kYelp}},
+                          "Layout of the raw files");
+  add_choice<UserTexts>(command, "--user-texts", options.user_texts,
+                        {{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}},
+                        "Is the second column of the users file a text?");
+}
+
+void add_limits(CLI::App& command, PrepareOptions& options) {
+  command.add_option("--max-text-tokens", options.max_text_tokens, "Longer texts are cut")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--error-limit", options.error_limit, "Refuse if more than this share of the rows is bad")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_flag("--merge-duplicates", options.merge_duplicates, "Repeated user-item pairs are normal (event logs)");
+  command.add_option("--memory", options.memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
+  command.add_option("--shard-bytes", options.shard_bytes, "Size of one output file, e.g. 64M")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_option("--threads", options.threads, "For tokenisation; 0: all cores")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+}
+
+/// All that the command does once its options are read.
+void run_prepare(const std::string& split, PrepareOptions& options) {
+  choose_split(split, options);
+  if (options.tokenizer.empty() && options.train_tokenizer == 0) {
+    throw ConfigError(
+        "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
+        "more)");
+  }
+  if (options.split == SplitMethod::kFile && !std::filesystem::exists(options.split_file)) {
+    throw ConfigError(
+        "--split " + options.split_file.string() +
+        ": no such file; expected random, leave-last-out, time:0.8,0.1,0.1, or a file of user, item, part");
+  }
+  PhaseLines lines;
+  options.progress = [&](const char* phase, uint64_t done, uint64_t total) { lines.show(phase, done, total); };
+  const PrepareReport report = prepare(options);
+  lines.finish();
+  std::fputs(describe(report).c_str(), stdout);
+}
 
 }  // namespace
 
@@ -42,21 +116,7 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--input", options->input, "Folder with the raw files")->required();
   command->add_option("--output", options->output, "The corpus to write")->required();
   command->add_flag("--overwrite", options->overwrite, "Replace an existing corpus");
-  const std::map<std::string, InputFormat> formats{{"auto", InputFormat::kAuto},
-                                                   {"tsv", InputFormat::kTsv},
-                                                   {"csv", InputFormat::kCsv},
-                                                   {"jsonl", InputFormat::kJsonl},
-                                                   {"movielens", InputFormat::kMovieLens},
-                                                   {"amazon", InputFormat::kAmazon},
-                                                   {"yelp", InputFormat::kYelp}};
-  command->add_option("--format", options->source.format, "auto | tsv | csv | jsonl | movielens | amazon | yelp")
-      ->transform(CLI::CheckedTransformer(formats).description("name"));
-  const std::map<std::string, UserTexts> user_texts{
-      {"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}};
-  command
-      ->add_option("--user-texts", options->source.user_texts,
-                   "Is the second column of the users file a text? auto | yes | no")
-      ->transform(CLI::CheckedTransformer(user_texts).description("name"));
+  add_layout_options(*command, options->source);
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
   const CLI::Option* const threshold =
       command->add_option("--rating-threshold", *rating, "Keep interactions rated at least this");
@@ -65,8 +125,10 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--min-history", options->min_history, "Keep users with at least so many interactions")
       ->check(CLI::NonNegativeNumber);
   command
-      ->add_option("--split", *split,
-                   "random (80/10/10 per user) | leave-last-out | a file with the columns user, item, part")
+      ->add_option(
+          "--split", *split,
+          "random (80/10/10 per user) | leave-last-out | time:0.8,0.1,0.1 (shares of all interactions in time) | a "
+          "file with the columns user, item, part")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the split and of the order of internal ids")->capture_default_str();
   CLI::Option* const tokenizer =
@@ -74,46 +136,10 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   command->add_option("--train-tokenizer", options->train_tokenizer, "Train a byte-level BPE of this size on the texts")
       ->excludes(tokenizer)
       ->check(CLI::Range(int64_t{257}, int64_t{1} << 31));
-  command->add_option("--max-text-tokens", options->max_text_tokens, "Longer texts are cut")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--error-limit", options->error_limit, "Refuse if more than this share of the rows is bad")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_flag("--merge-duplicates", options->merge_duplicates,
-                    "Repeated user-item pairs are normal (event logs)");
-  command->add_option("--memory", options->memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
-  command->add_option("--shard-bytes", options->shard_bytes, "Size of one output file, e.g. 64M")
-      ->transform(CLI::AsSizeValue(false));
-  command->add_option("--threads", options->threads, "For tokenisation; 0: all cores")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  add_limits(*command, *options);
   command->callback([=, &context] {
     if (threshold->count() > 0) options->rating_threshold = *rating;
-    if (*split == "leave-last-out") {
-      options->split = SplitMethod::kLeaveLastOut;
-    } else if (*split != "random") {
-      options->split = SplitMethod::kFile;
-      options->split_file = *split;
-    }
-    context.action = [options, &context] {
-      return context.on_rank_0([&] {
-        if (options->tokenizer.empty() && options->train_tokenizer == 0) {
-          throw ConfigError(
-              "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
-              "more)");
-        }
-        if (options->split == SplitMethod::kFile && !std::filesystem::exists(options->split_file)) {
-          throw ConfigError("--split " + options->split_file.string() +
-                            ": no such file; expected random, leave-last-out, or a file of user, item, part");
-        }
-        PhaseLines lines;
-        options->progress = [&](const char* phase, uint64_t done, uint64_t total) { lines.show(phase, done, total); };
-        const PrepareReport report = prepare(*options);
-        lines.finish();
-        std::fputs(describe(report).c_str(), stdout);
-      });
-    };
+    context.action = [options, split, &context] { return context.on_rank_0([&] { run_prepare(*split, *options); }); };
   });
 }
 

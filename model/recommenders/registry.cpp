@@ -11,12 +11,14 @@
 #include "model/recommenders/ials/ials.h"
 #include "model/recommenders/language_model/language_model.h"
 #include "model/recommenders/multi_vae/multi_vae.h"
+#include "model/recommenders/sasrec/sasrec.h"
 
 namespace cllm {
 
 std::span<const Model> models() {
-  static const std::vector<Model> kModels{cllm4rec_model(), language_model(),  popularity_model(), item_cosine_model(),
-                                          ease_model(),     ease_text_model(), ials_model(),       multi_vae_model()};
+  static const std::vector<Model> kModels{cllm4rec_model(),    language_model(),  popularity_model(),
+                                          item_cosine_model(), ease_model(),      ease_text_model(),
+                                          ials_model(),        multi_vae_model(), sasrec_model()};
   return kModels;
 }
 

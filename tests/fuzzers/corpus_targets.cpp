@@ -20,6 +20,11 @@ void read_users(const Corpus& corpus) {
   for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) {
     for (int part = 0; part < kNumParts; ++part) {
       for (const int32_t item : corpus.items(user, static_cast<Part>(part))) corpus.item_raw_id(item);
+      for (const int32_t item : corpus.history(user, static_cast<Part>(part))) corpus.item_raw_id(item);
+      const size_t count = corpus.times(user, static_cast<Part>(part)).size();
+      require(!corpus.has_times() || count == corpus.history(user, static_cast<Part>(part)).size(),
+              "every entry of a history has its time");
+      corpus.ratings(user, static_cast<Part>(part));
     }
     corpus.find_user(corpus.user_raw_id(user));
     corpus.user_input_order(user);
@@ -40,7 +45,7 @@ void parse_corpus_manifest(const std::string& text) {
 const fs::path& base_corpus() {
   static const fs::path dir = [] {
     as_file("base/items.tsv", "a\tred\nb\tgreen hat\nc\tblue\n");
-    as_file("base/interactions.tsv", "u\ta\nu\tb\nu\tc\nv\ta\nv\tb\nw\tc\n");
+    as_file("base/interactions.tsv", "u\ta\t3\t1\nu\tb\t2\t5\nu\tc\t2\t\nv\ta\t1\t2\nv\tb\t9\t4\nw\tc\t5\t3\n");
     PrepareOptions options;
     options.input = scratch() / "base";
     options.output = scratch() / "base_corpus";
@@ -64,7 +69,10 @@ bool read_corpus(const fs::path& dir) {
       corpus.find_item(corpus.item_raw_id(item));
       corpus.item_input_order(item);
     }
-    for (int64_t n = 0; n < corpus.num_texts(); ++n) corpus.text(n);
+    for (int64_t n = 0; n < corpus.num_texts(); ++n) {
+      corpus.text(n);
+      if (corpus.version() > 1) corpus.raw_text(n);
+    }
   } catch (const DataError& error) {
     require(std::strchr(error.what(), '\n') == nullptr, "an error is one line");
     return false;

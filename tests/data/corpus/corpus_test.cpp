@@ -26,7 +26,8 @@ class CorpusFiles : public ::testing::Test {
       items += "item " + std::to_string(item) + "\ttext number " + std::to_string(item) + "\n";
     for (int user = 0; user < 30; ++user) {
       for (int n = 0; n < 3 + user % 7; ++n)
-        interactions += "user " + std::to_string(user) + "\titem " + std::to_string((user * 3 + n) % 20) + "\n";
+        interactions += "user " + std::to_string(user) + "\titem " + std::to_string((user * 3 + n) % 20) + "\t" +
+                        std::to_string(n * 5 % 4) + "\t" + std::to_string(n % 5) + "\n";
     }
     scratch.write("items.tsv", items);
     scratch.write("interactions.tsv", interactions);
@@ -50,10 +51,16 @@ class CorpusFiles : public ::testing::Test {
       for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) {
         for (int part = 0; part < kNumParts; ++part) {
           for (const int32_t item : corpus.items(user, static_cast<Part>(part))) corpus.item_raw_id(item);
+          for (const int32_t item : corpus.history(user, static_cast<Part>(part))) corpus.item_raw_id(item);
+          corpus.times(user, static_cast<Part>(part));
+          corpus.ratings(user, static_cast<Part>(part));
         }
         corpus.find_user(corpus.user_raw_id(user));
       }
-      for (int64_t n = 0; n < corpus.num_texts(); ++n) corpus.text(n);
+      for (int64_t n = 0; n < corpus.num_texts(); ++n) {
+        corpus.text(n);
+        corpus.raw_text(n);
+      }
     } catch (const DataError&) {
       return false;
     }
@@ -117,7 +124,7 @@ TEST_F(CorpusFiles, of_another_version_or_format_are_refused) {
   auto json = nlohmann::ordered_json::parse(manifest);
   json["version"] = 7;
   replace("corpus.json", json.dump());
-  EXPECT_THAT(open_error(), HasSubstr("format version 7, this program reads 1"));
+  EXPECT_THAT(open_error(), HasSubstr("format version 7, this program reads 1 and 2"));
   replace("corpus.json", "{\"format\": \"something\"}");
   EXPECT_THAT(open_error(), HasSubstr("not the manifest of a corpus"));
   replace("corpus.json", manifest.substr(0, manifest.size() / 2));

@@ -10,7 +10,7 @@
 
 namespace cllm {
 
-struct TokeniseOptions {
+struct TokenizeOptions {
   std::filesystem::path folder;     // of the corpus that is written
   std::filesystem::path tokenizer;  // a folder with Hugging Face files; empty: train one
   int64_t train_tokenizer = 0;      // of this size
@@ -23,6 +23,6 @@ struct TokeniseOptions {
 /// Makes the tokenizer, puts it into the corpus, tokenises the texts in several threads (the result does not depend on
 /// their number), writes the text shards and enters all of it into the manifest. Returns how many texts were cut.
 /// DataError if a tokenizer is to be trained and there is no text.
-uint64_t tokenise(TextStream& texts, const TokeniseOptions& options, CorpusManifest& manifest);
+uint64_t tokenize(TextStream& texts, const TokenizeOptions& options, CorpusManifest& manifest);
 
 }  // namespace cllm

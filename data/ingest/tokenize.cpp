@@ -1,4 +1,4 @@
-#include "data/ingest/tokenise.h"
+#include "data/ingest/tokenize.h"
 
 #include <algorithm>
 #include <future>
@@ -31,7 +31,7 @@ void add_tokenizer(const Tokenizer& tokenizer, const fs::path& folder, CorpusMan
   manifest.vocabulary.num_words = tokenizer.size();
 }
 
-Tokenizer make_tokenizer(const TokeniseOptions& options, TextStream& texts) {
+Tokenizer make_tokenizer(const TokenizeOptions& options, TextStream& texts) {
   if (!options.tokenizer.empty()) return Tokenizer::load(options.tokenizer);
   if (texts.size() == 0)
     throw DataError("there are no texts to train a tokenizer on; give a folder with tokenizer files");
@@ -102,7 +102,7 @@ struct TextColumns {
   }
 };
 
-uint64_t write_texts(TextStream& texts, const Tokenizer& tokenizer, const TokeniseOptions& options,
+uint64_t write_texts(TextStream& texts, const Tokenizer& tokenizer, const TokenizeOptions& options,
                      CorpusManifest& manifest) {
   const size_t num_threads =
       options.threads > 0 ? static_cast<size_t>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
@@ -134,7 +134,7 @@ uint64_t write_texts(TextStream& texts, const Tokenizer& tokenizer, const Tokeni
 
 }  // namespace
 
-uint64_t tokenise(TextStream& texts, const TokeniseOptions& options, CorpusManifest& manifest) {
+uint64_t tokenize(TextStream& texts, const TokenizeOptions& options, CorpusManifest& manifest) {
   const Tokenizer tokenizer = make_tokenizer(options, texts);
   add_tokenizer(tokenizer, options.folder, manifest);
   return write_texts(texts, tokenizer, options, manifest);
