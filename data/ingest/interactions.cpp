@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "data/errors.h"
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 namespace {

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "data/ingest/id_map.h"
 #include "data/ingest/prepare.h"
-#include "data/ingest/spill.h"
+#include "data/ingest/storage/id_map.h"
+#include "data/ingest/storage/spill.h"
 
 namespace cllm {
 

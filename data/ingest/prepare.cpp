@@ -9,7 +9,7 @@
 #include "data/ingest/interactions.h"
 #include "data/ingest/shard_writer.h"
 #include "data/ingest/split.h"
-#include "data/ingest/staging.h"
+#include "data/ingest/storage/staging.h"
 #include "data/ingest/texts.h"
 #include "data/ingest/tokenize.h"
 

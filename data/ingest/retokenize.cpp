@@ -5,7 +5,7 @@
 
 #include "data/corpus/manifest.h"
 #include "data/errors.h"
-#include "data/ingest/staging.h"
+#include "data/ingest/storage/staging.h"
 #include "data/ingest/tokenize.h"
 
 namespace cllm {

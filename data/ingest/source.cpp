@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "data/errors.h"
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/ingest/problems.h"
-#include "data/ingest/table_reader.h"
+#include "data/ingest/reading/problems.h"
+#include "data/ingest/reading/table_reader.h"
 
 namespace cllm {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "data/errors.h"
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 namespace {

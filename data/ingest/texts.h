@@ -2,7 +2,7 @@
 
 #include "data/ingest/filter.h"
 #include "data/ingest/split.h"
-#include "data/ingest/text_spool.h"
+#include "data/ingest/storage/text_spool.h"
 
 namespace cllm {
 

@@ -5,7 +5,7 @@
 
 #include "data/corpus/manifest.h"
 #include "data/ingest/prepare.h"
-#include "data/ingest/text_spool.h"
+#include "data/ingest/storage/text_spool.h"
 #include "data/text/tokenizer.h"
 
 namespace cllm {

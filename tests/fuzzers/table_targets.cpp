@@ -2,8 +2,8 @@
 
 #include "data/corpus/corpus.h"
 #include "data/errors.h"
-#include "data/ingest/parse.h"
 #include "data/ingest/prepare.h"
+#include "data/ingest/reading/parse.h"
 #include "tests/fuzzers/read_corpus.h"
 #include "tests/fuzzers/targets.h"
 

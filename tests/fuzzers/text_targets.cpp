@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/errors.h"
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 #include "data/text/tokenizer.h"
 #include "tests/fuzzers/targets.h"
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "data/ingest/id_map.h"
-#include "data/ingest/spill.h"
 #include "data/ingest/split.h"
+#include "data/ingest/storage/id_map.h"
+#include "data/ingest/storage/spill.h"
 #include "data/random.h"
 #include "tests/data/ingest/scratch.h"
 

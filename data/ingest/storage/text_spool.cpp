@@ -1,4 +1,4 @@
-#include "data/ingest/text_spool.h"
+#include "data/ingest/storage/text_spool.h"
 
 #include <algorithm>
 #include <cstring>

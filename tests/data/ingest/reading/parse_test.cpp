@@ -1,4 +1,4 @@
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/ingest/table_reader.h"
+#include "data/ingest/reading/table_reader.h"
 
 #include <gmock/gmock.h>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/spill.h"
+#include "data/ingest/storage/spill.h"
 
 namespace cllm {
 

@@ -1,11 +1,11 @@
-#include "data/ingest/table_reader.h"
+#include "data/ingest/reading/table_reader.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "data/errors.h"
-#include "data/ingest/parse.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/ingest/problems.h"
+#include "data/ingest/reading/problems.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "data/ingest/id_map.h"
+#include "data/ingest/storage/id_map.h"
 
 #include <xxhash.h>
 

@@ -1,4 +1,4 @@
-#include "data/ingest/spill.h"
+#include "data/ingest/storage/spill.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

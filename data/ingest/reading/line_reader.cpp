@@ -1,4 +1,4 @@
-#include "data/ingest/line_reader.h"
+#include "data/ingest/reading/line_reader.h"
 
 #include <zlib.h>
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/ingest/line_reader.h"
-#include "data/ingest/problems.h"
+#include "data/ingest/reading/line_reader.h"
+#include "data/ingest/reading/problems.h"
 
 namespace cllm {
 

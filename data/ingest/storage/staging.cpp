@@ -1,4 +1,4 @@
-#include "data/ingest/staging.h"
+#include "data/ingest/storage/staging.h"
 
 #include <unistd.h>
 
