@@ -46,7 +46,9 @@ void check(const PrepareOptions& options) {
           "prepare: a split file belongs to the split 'file' and only to it");
   const auto& shares = options.time_shares;
   require(shares[0] > 0 && shares[1] >= 0 && shares[2] >= 0 && std::abs(shares[0] + shares[1] + shares[2] - 1) < 1e-6,
-          "prepare: the shares of a split by time must not be negative, that of training not 0, and their sum 1");
+          "prepare: the shares of a split by time must not be negative, that of training not 0, and their sum 1; they "
+          "are " +
+              std::to_string(shares[0]) + ", " + std::to_string(shares[1]) + ", " + std::to_string(shares[2]));
 }
 
 const char* name(SplitMethod split) {

@@ -57,7 +57,15 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
                                 .run = run_options(config),
                                 .to_train = options.to_train,
                                 .agreed = [&](const std::function<void()>& work) { collectively(world, work); }};
-  together(world, [&] { out->model = find_model(config.model)->open(*config.options, arguments); });
+  together(world, [&] {
+    out->model = find_model(config.model)->open(*config.options, arguments);
+    if (out->model->program().num_steps() == 0) {
+      throw ConfigError(
+          "model.name = \"" + config.model + "\" would train nothing on " + config.run.corpus +
+          ": its epochs are 0, or the corpus has nothing that it learns from (training items, texts); see " +
+          "cllm4rec inspect " + config.run.corpus);
+    }
+  });
   if (!options.device.is_cpu() || config.log.trace) out->limits = measure_limits(options.device, precision_of(config));
   return out;
 }

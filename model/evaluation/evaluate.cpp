@@ -13,7 +13,7 @@ namespace {
 void check(const EvaluationOptions& options) {
   if (options.part == Part::kTrain) throw std::invalid_argument("evaluate: training items are not held out");
   if (options.part == Part::kValidation && options.history == HistoryMode::kTrainAndValidation) {
-    throw ModelError(
+    throw OptionError(
         "evaluation on the validation part with history train+validation would feed the items that are to be found; "
         "use history train, or the test part");
   }
@@ -68,6 +68,7 @@ EvaluationResult evaluate(Scorer& scorer, const Corpus& corpus, Communicator& co
   result.complete = rank_users(scorer, corpus, comm, users, ranking,
                                [&](const RankingQuery& query, const std::vector<ScoredItem>& ranked) {
                                  std::vector<int32_t> items;
+                                 items.reserve(ranked.size());
                                  for (const ScoredItem& scored : ranked) items.push_back(scored.item);
                                  const auto held_out = corpus.items(query.user, options.part);
                                  mean.add(items, held_out);

@@ -43,7 +43,7 @@ struct EvaluationResult {
 using PerUserSink = std::function<void(int64_t user, const std::vector<double>& values)>;
 
 /// Means over the users with items in `part`, the same on every rank. Values differ between world sizes by the rounding
-/// of sums only, intervals not at all. ModelError if the history would hold what is to be found. Collective.
+/// of sums only, intervals not at all. OptionError if the history would hold what is to be found. Collective.
 EvaluationResult evaluate(Scorer& scorer, const Corpus& corpus, Communicator& comm, const EvaluationOptions& options,
                           const PerUserSink& per_user = {});
 

@@ -110,7 +110,7 @@ TEST(Evaluate, AHistoryThatHoldsWhatIsToBeFoundIsRefused) {
   try {
     evaluated({.part = Part::kValidation, .history = HistoryMode::kTrainAndValidation});
     ADD_FAILURE() << "was evaluated";
-  } catch (const ModelError& error) {
+  } catch (const OptionError& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("would feed the items that are to be found"));
   }
 }
