@@ -3,9 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/searchsorted.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
@@ -54,13 +52,13 @@ std::vector<Triple> send_to_owners(Communicator& comm, const TableLayout& layout
 
 }  // namespace
 
-CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, const MutualRegularisation& mr,
-                              int64_t num_groups, at::Device device) {
-  std::vector<Triple> triples = send_to_owners(comm, layout, mr.covered);
+const LocalRows& MutualRegularisationTerm::find_rows() {
+  const TableLayout& layout = own_.layout;
+  std::vector<Triple> triples = send_to_owners(comm_, layout, mr_.covered);
   std::sort(triples.begin(), triples.end());  // by row, then group; users stand before items, in local rows too
-  std::vector<int64_t> rows;
+  std::vector<int64_t>& rows = covered_.rows;
   std::vector<double> factors;
-  const double unit = mr.scale / static_cast<double>(num_groups);
+  const double unit = mr_.scale / static_cast<double>(num_groups_);
   for (size_t n = 0; n < triples.size(); ++n) {
     const auto [row, group, count] = triples[n];
     const int64_t local = layout.local(row);
@@ -69,23 +67,19 @@ CoveredShard exchange_covered(Communicator& comm, const TableLayout& layout, con
       factors.push_back(0);
     }
     const bool same_as_before = n > 0 && triples[n - 1][0] == row && triples[n - 1][1] == group;
-    factors.back() += mr.once_per_group ? (same_as_before ? 0 : unit) : unit * count;
+    factors.back() += mr_.once_per_group ? (same_as_before ? 0 : unit) : unit * count;
   }
-  const at::Tensor rows_C = upload(at::tensor(rows, at::kLong), device);
-  return {std::move(rows), rows_C, upload(at::tensor(factors, at::kDouble), device)};
+  const at::Device device = own_.weight.device();
+  covered_.rows_C = upload(at::tensor(rows, at::kLong), device);
+  factors_C_ = upload(at::tensor(factors, at::kDouble), device);
+  return covered_;
 }
 
-at::Tensor regulariser(const CoveredShard& covered, const Table& own, const Table& fixed) {
-  return (covered.factors_C * kernels::square_gaps(own.weight, fixed.weight, covered.rows_C)).sum();
-}
-
-void add_pull(const CoveredShard& covered, const Table& fixed, double lambda, kernels::RowGradient& gradient) {
-  if (lambda == 0 || covered.rows.empty()) return;
-  const at::Tensor& rows_M = gradient.rows_M;
-  const at::Tensor at_C = at::searchsorted(rows_M, covered.rows_C);
-  const at::Tensor pull_C = (covered.factors_C * (2 * lambda)).to(gradient.parts_PD.scalar_type());
-  gradient.pull_M = at::zeros({rows_M.size(0)}, pull_C.options()).index_copy_(0, at_C, pull_C);
-  gradient.fixed_ND = fixed.weight;
+OwnerResult MutualRegularisationTerm::value_and_pull(double weight) {
+  OwnerResult out;
+  out.value = (factors_C_ * kernels::square_gaps(own_.weight, fixed_.weight, covered_.rows_C)).sum();
+  if (weight != 0 && !covered_.rows.empty()) out.pull = {covered_.rows_C, factors_C_ * (2 * weight), fixed_.weight};
+  return out;
 }
 
 }  // namespace cllm

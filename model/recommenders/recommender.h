@@ -46,6 +46,14 @@ struct StepLosses {
   double loss = 0;
   std::vector<std::pair<std::string, double>> terms = {};  // the same names in every step of a model
   int64_t num_sequences = 0, num_tokens = 0;
+
+  /// 0 if there is no such term.
+  double term(std::string_view name) const {
+    for (const auto& [of, value] : terms) {
+      if (of == name) return value;
+    }
+    return 0;
+  }
 };
 
 /// Where export_model() writes. Rank 0.

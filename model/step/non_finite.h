@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <string_view>
 
 namespace cllm {
@@ -16,5 +18,19 @@ enum class NonFinite {
   kRowGradients
 };
 std::string_view name_of(NonFinite place);
+
+/// What a step read and made, in its order: looked at only when a number is not finite.
+struct SeenTensors {
+  at::Tensor own_ND, other_ND, input_TD, hidden_AD;
+};
+
+/// Numbers of a step in its order; sums are finite if what they are the sums of is.
+struct SeenNumbers {
+  double loss, input_gradients;
+  bool backbone_is_finite;
+  double owner_terms;  // values of terms that are computed where rows are owned
+};
+
+NonFinite first_non_finite(const SeenTensors& seen, const SeenNumbers& numbers);
 
 }  // namespace cllm

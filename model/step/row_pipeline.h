@@ -8,11 +8,13 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "dist/communicator/communicator.h"
 #include "dist/communicator/two_level.h"
 #include "dist/rows/row_exchange.h"
 #include "model/kernels/row_gradient.h"
+#include "model/losses/loss_term.h"
 #include "model/tables/row_optimizer.h"
 #include "model/tables/table.h"
 
@@ -33,8 +35,16 @@ struct TakenRows {
   at::Tensor rows_UD;  // in table.compute_dtype()
 };
 
+/// Rows that a step will take, of which their owners know.
+struct AskedRows {
+  std::vector<int32_t> rows_T;
+  Route route;
+};
+
 /// Rows of one sharded table on their way to the ranks that need them, and their gradients back to ONE update per row
-/// and step. A step is: take(), give_back(), settle(), once each. All members are collective; the table outlives it.
+/// and step. A step that trains the table is: take(), give_back(), settle(), once each. Rows of the next such step may
+/// travel beneath this one: ask() and announce() after take(), of this table's step or of a step of another table. The
+/// results are the same bit for bit. All members are collective unless said otherwise; the table outlives it.
 /// before_change is called before anything changes that a checkpoint saves.
 class RowPipeline {
  public:
@@ -43,19 +53,35 @@ class RowPipeline {
   RowPipeline(const Channels& channels, Table& table, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
   ~RowPipeline();
 
-  /// The rows (global numbers, repeats allowed, may be none), brought up to date by their owners.
+  /// The rows (global numbers, repeats allowed, may be none), brought up to date by their owners. If rows were
+  /// announced, they must be these.
   TakenRows take(std::span<const int32_t> rows_T, const BeforeChange& before_change);
   /// The rows as they are: after flush() those of take(), without a change of the table.
   TakenRows read(std::span<const int32_t> rows_T);
-  /// Brings all items of this rank up to date, for a head that reads table.items(). Local.
+  /// Brings all items of this rank up to date, for a head that reads table.items(), and lets the step move them. Local.
   void catch_up_items(const BeforeChange& before_change);
+  /// Brings these local rows up to date. Local.
+  void catch_up(const at::Tensor& rows_M) { optimizer_.catch_up(table_, rows_M); }
+
+  /// Tells the owners which rows the next take() will be of; the host sorts, a device goes on with its work.
+  AskedRows ask(std::vector<int32_t> rows_T);
+  /// Those that the step now does not move are on their way from here on, the others after settle().
+  void announce(AskedRows asked);
 
   /// Sends the gradients of the taken rows to their owners; `item_head_gradient` as above or undefined.
   void give_back(TakenRows taken, const at::Tensor& gradients_UD, const at::Tensor& item_head_gradient = {});
+  /// Adds a pull of this rank's rows to what was given back. Local.
+  void pull(RowPull pull);
+  /// Whether the step now moves all these local rows, which are ascending. Local.
+  bool moves(std::span<const int64_t> rows) const;
 
-  /// The update by what give_back() was given: each row's parts are summed in rank order. Returns the sum of the
-  /// gradient's elements, one number on the table's device: it is finite unless an element is not.
+  /// The gradient by what give_back() was given: each row's parts are in rank order. In place of settle().
+  kernels::RowGradient collect();
+  /// The update by collect(). Returns the sum of the gradient's elements, one number on the table's device: it is
+  /// finite unless an element is not.
   at::Tensor settle(double learning_rate, const BeforeChange& before_change);
+  /// give_back() waits for settle(). Local.
+  bool unsettled() const { return unfinished_ != nullptr; }
 
   /// Every row is brought up to date: before ranking, export or another learning rate.
   void flush(const BeforeChange& before_change);
@@ -64,11 +90,17 @@ class RowPipeline {
 
  private:
   struct Unfinished;
+  struct Ahead;
+
+  std::vector<int64_t> moving_rows() const;
 
   Table& table_;
   const RowOptimizer& optimizer_;
   RowExchange exchange_;
+  std::vector<int64_t> touched_;            // local rows, ascending, that the step now moves: from take() to settle()
+  bool in_step_ = false, items_ = false;    // items_: and all items
   std::unique_ptr<Unfinished> unfinished_;  // between give_back() and settle()
+  std::unique_ptr<Ahead> ahead_;            // between announce() and take()
 };
 
 }  // namespace cllm

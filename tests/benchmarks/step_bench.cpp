@@ -53,7 +53,7 @@ void time_steps(const Arguments& arguments, const char* name, StepKind kind,
       const RecBatch batch = subject->sequences.batch(kind, step, comm.rank(), comm.world_size());
       comm.barrier();
       Stopwatch watch;
-      const RecLosses losses = subject->step.run(batch, config);
+      const StepLosses losses = subject->step.run(batch, config);
       if (step < arguments.warmup) continue;
       subject->seconds.push_back(watch.lap());
       subject->tokens += losses.num_tokens;

@@ -42,7 +42,7 @@ class Supervised {
   void step(const RecBatch& batch, const StepConfig& config, int64_t number) {
     before_step(number);
     const double begin_s = Activity::now_s(), waited_s = supervision_.main.waited_s();
-    const RecLosses losses = subject_.step.run(batch, config);
+    const StepLosses losses = subject_.step.run(batch, config);
     control_.step_done(Activity::now_s() - begin_s, supervision_.main.waited_s() - waited_s, losses.num_tokens,
                        subject_.step.non_finite());
   }

@@ -47,12 +47,12 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     const RecBatch batch = set.batch(c, parse_preset(c.at("preset").get<std::string>()));
     const StepConfig config{.lambda = c.at("lambda"), .report_mr = true, .item_softmax = form};
     kernels::RowGradient gradients;
-    const RecLosses losses = step.gradients(batch, config, gradients);
+    const StepLosses losses = step.gradients(batch, config, gradients);
 
     const Json& expected = c.at("f64");
     report.compare(name + "/loss", losses.loss, expected.at("loss"), set.tolerances().loss);
-    report.compare(name + "/lm", losses.lm, expected.at("lm"), set.tolerances().loss);
-    report.compare(name + "/mr", losses.mr, expected.at("mr"), set.tolerances().loss);
+    report.compare(name + "/lm", losses.term("lm"), expected.at("lm"), set.tolerances().loss);
+    report.compare(name + "/mr", losses.term("mr"), expected.at("mr"), set.tolerances().loss);
     const bool content = batch.kind == StepKind::kContent;
     compare_tables(set, report, name, side_of(batch.kind),
                    dense(gradients, content ? model.content : model.collaborative), truth);

@@ -67,12 +67,12 @@ void check_trajectories(GoldenSet& set, ParityReport& report) {
       if (kind == StepKind::kRecommendation && !finetuning) start_finetuning(model, *optimizer);
       finetuning = kind == StepKind::kRecommendation;
       const StepConfig config{.lambda = c.at("lambda"), .learning_rate = s.at("lr")};
-      const RecLosses losses = step.run(set.batch(s, options), config);
+      const StepLosses losses = step.run(set.batch(s, options), config);
 
       const std::string label = name + "/step" + std::to_string(n++);
       report.compare(label + "/loss", losses.loss, s.at("f64").at("loss"), set.tolerances().loss);
-      report.compare(label + "/lm", losses.lm, s.at("f64").at("lm"), set.tolerances().loss);
-      report.compare(label + "/mr", losses.mr, s.at("f64").at("mr"), set.tolerances().loss);
+      report.compare(label + "/lm", losses.term("lm"), s.at("f64").at("lm"), set.tolerances().loss);
+      report.compare(label + "/mr", losses.term("mr"), s.at("f64").at("mr"), set.tolerances().loss);
       movement += 2 * config.learning_rate;
       const Table& trained = kind == StepKind::kContent ? model.content : model.collaborative;
       compare_state(set, report, label, flushed(trained, *optimizer), side_of(kind), movement);

@@ -2,18 +2,19 @@
 
 #include <functional>
 #include <memory>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dist/communicator/communicator.h"
-#include "dist/rows/row_exchange.h"
 #include "model/backbones/backbone.h"
-#include "model/losses/mutual_regularisation.h"
+#include "model/losses/loss_term.h"
 #include "model/losses/softmax_head.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
+#include "model/recommenders/recommender.h"
 #include "model/step/batch_tensors.h"
 #include "model/step/non_finite.h"
 #include "model/step/phases.h"
+#include "model/step/row_pipeline.h"
 #include "model/tables/row_optimizer.h"
 #include "model/tables/table.h"
 
@@ -28,7 +29,7 @@ struct RecModel {
 
 struct StepConfig {
   double lambda = 1.0;     // weight of mutual regularisation; 0 skips it
-  bool report_mr = false;  // compute RecLosses::mr also where lambda = 0
+  bool report_mr = false;  // compute the term mr also where lambda = 0
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
@@ -45,12 +46,6 @@ struct NextBatch {
   const StepConfig& config;
 };
 
-/// Global values, equal on all ranks. loss = lm + lambda * mr, before the update.
-struct RecLosses {
-  double loss = 0, lm = 0, mr = 0;
-  int64_t num_sequences = 0, num_tokens = 0;
-};
-
 /// One training step on sharded tables (DESIGN.md §3). Collective; every rank passes its own part of the global batch.
 class TrainStep {
  public:
@@ -58,16 +53,17 @@ class TrainStep {
   TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
   ~TrainStep();
 
-  /// lookup, forward, softmax, backward, return, MR. `out`: of the trained side's rows on this rank. Backbone gradients
-  /// are in the parameters' .grad if they are trainable (already summed over ranks).
-  RecLosses gradients(const RecBatch& batch, const StepConfig& config, kernels::RowGradient& out);
+  /// Lookup, forward, prediction, backward, return, regulariser: loss = lm + lambda mr. `out`: of the trained side's
+  /// rows on this rank. Backbone gradients are in the parameters' .grad if they are trainable (already summed over
+  /// ranks).
+  StepLosses gradients(const RecBatch& batch, const StepConfig& config, kernels::RowGradient& out);
   /// gradients() and then ONE optimiser update per touched row. With `next` it also fetches what that step will read;
   /// the results are the same bit for bit. The next call must then be of that batch, and nothing may change the tables
   /// in between.
   ///   Rows that the update leaves alone travel beneath the head and the backward pass, the others after the update.
   ///   next trains the other side (L and C in turn): all rows do the former, and this step's gradients travel to the
   ///   owners beneath the forward pass of the next, which then makes this step's update.
-  RecLosses run(const RecBatch& batch, const StepConfig& config, const NextBatch* next = nullptr);
+  StepLosses run(const RecBatch& batch, const StepConfig& config, const NextBatch* next = nullptr);
   /// Makes the update that the last run() has left to the next one. Call it before anything else reads or changes the
   /// tables. Collective.
   void settle(const std::function<void()>& before_change);
@@ -79,39 +75,29 @@ class TrainStep {
   NonFinite non_finite() const { return non_finite_; }
 
  private:
-  struct Lookup;
-  struct Ahead;
-  struct Unfinished;
+  struct Prepared;
+  struct Gradients;
 
-  Lookup ask(const RecBatch& batch, const StepConfig& config, SortOn sort_on);
-  Lookup look_up(const RecBatch& batch, const StepConfig& config);
-  HeadResult predict(const RecBatch& batch, const StepConfig& config, const Lookup& lookup,
-                     const at::Tensor& hidden_AD);
-  /// Of the rows that this rank asked for, [U, D]; `sampled_gradient` as sampled_head() gives it, or undefined.
-  static at::Tensor gradients_of_asked(const Lookup& lookup, const at::Tensor& x_gradient_TD,
-                                       const at::Tensor& sampled_gradient);
-  RecLosses compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next, Unfinished& rest);
-  CoveredShard covered_rows(const RecBatch& batch);
-  kernels::RowGradient finish(Unfinished& rest);
+  Prepared prepare(const RecBatch& batch, const StepConfig& config);
+  Prepared prepared(const RecBatch& batch, const StepConfig& config);
+  StepLosses compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next);
+  Gradients backward(const Prepared& now, const at::Tensor& x_TD, const at::Tensor& hidden_AD,
+                     const HiddenResult& prediction);
+  OwnerResult regularise(const RecBatch& batch, const StepConfig& config);
+  StepLosses sum_over_ranks(const RecBatch& batch, std::pair<double, double> lm_and_mr, double lambda);
   void look_at_row_gradients();
-  std::unique_ptr<Ahead> start(const RecBatch& next, Lookup lookup, StepKind now);
-  void finish_ahead();
-  std::vector<int64_t> rows_that_move(StepKind now, StepKind next) const;
-  bool trains(const std::vector<int64_t>& rows) const;
-  Table& trained(StepKind kind) { return kind == StepKind::kContent ? model_.content : model_.collaborative; }
-  Table& fixed(StepKind kind) { return kind == StepKind::kContent ? model_.collaborative : model_.content; }
+  RowPipeline& trained(StepKind kind) { return kind == StepKind::kContent ? content_ : collaborative_; }
+  RowPipeline& fixed(StepKind kind) { return kind == StepKind::kContent ? collaborative_ : content_; }
 
   Channels channels_;
-  RecModel& model_;
-  const RowOptimizer& optimizer_;
-  RowExchange exchange_;
+  Backbone& backbone_;
+  RowPipeline collaborative_, content_;
   PhaseSeconds phases_;
   NonFinite non_finite_ = NonFinite::kNone;
-  std::vector<int64_t> touched_;  // local rows of the last gradients(), ascending; with all items if all_items_
-  bool all_items_ = false;
-  std::unique_ptr<Ahead> ahead_;            // of the step that comes next; null: none
-  std::unique_ptr<Unfinished> unfinished_;  // of the step that was last; null: none
-  at::Tensor row_gradient_sum_;             // of gradients that nobody has looked at; undefined: none
+  std::unique_ptr<Prepared> ahead_;   // the step that was announced; null: none
+  RowPipeline* unsettled_ = nullptr;  // whose update the last run() has left to the next
+  double unsettled_rate_ = 0;         // and its learning rate
+  at::Tensor row_gradient_sum_;       // of gradients that nobody has looked at; undefined: none
 };
 
 }  // namespace cllm

@@ -4,6 +4,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
@@ -104,6 +105,87 @@ TEST(RowPipeline, AskedRowsAreTheOwnersRowsInTheOrderOfTheQuestion) {
     const TakenRows taken = pipeline.take(rows, [] {});
     for (int64_t n = 0; n < 4; ++n)
       EXPECT_EQ(testing::gap(taken.rows_UD[taken.route.inverse_T[n].item<int64_t>()], start()[rows[n]]), 0);
+  });
+}
+
+/// The same steps; `ahead`: each announces the rows of the next.
+at::Tensor announced_training(const char* optimizer, bool head, bool ahead) {
+  constexpr int kSteps = 5;
+  const at::Tensor out = at::zeros({kRows, kColumns}, at::kDouble);
+  testing::run_ranks(3, [&](Communicator& comm) {
+    const auto rule = make_row_optimizer({.name = optimizer});
+    Table table = table_of(comm, *rule);
+    RowPipeline pipeline(comm, table, *rule);
+    for (int step = 0; step < kSteps; ++step) {
+      TakenRows taken = pipeline.take(asked(comm.rank(), step), [] {});
+      if (head) pipeline.catch_up_items([] {});
+      if (ahead && step + 1 < kSteps) pipeline.announce(pipeline.ask(asked(comm.rank(), step + 1)));
+      const at::Tensor gradients = taken.rows_UD * 0.3;
+      pipeline.give_back(std::move(taken), gradients, head ? table.items() * 0.1 : at::Tensor());
+      pipeline.settle(0.01, [] {});
+    }
+    pipeline.flush([] {});
+    out.narrow(0, table.layout.items().begin(comm.rank()), table.layout.num_local_items()).copy_(table.weight);
+  });
+  return out;
+}
+
+TEST(RowPipeline, AnnouncedRowsChangeNoBit) {
+  for (const char* optimizer : {"adam", "lazy_adam", "sgd"}) {
+    for (const bool head : {false, true}) {
+      const at::Tensor want = announced_training(optimizer, head, false);
+      EXPECT_GT(testing::gap(want, start()), 0);
+      EXPECT_EQ(testing::gap(announced_training(optimizer, head, true), want), 0) << optimizer << ", head " << head;
+    }
+  }
+}
+
+TEST(RowPipeline, OtherRowsThanTheAnnouncedOnesAreAnError) {
+  testing::run_ranks(1, [&](Communicator& comm) {
+    const auto sgd = make_row_optimizer({.name = "sgd"});
+    Table table = table_of(comm, *sgd);
+    RowPipeline pipeline(comm, table, *sgd);
+    pipeline.announce(pipeline.ask({2, 3}));
+    EXPECT_THROW(pipeline.take(std::vector<int32_t>{3, 2}, [] {}), c10::Error);
+  });
+}
+
+TEST(RowPipeline, APullMovesItsRowsTowardsTheOtherTable) {
+  testing::run_ranks(2, [&](Communicator& comm) {
+    const auto sgd = make_row_optimizer({.name = "sgd"});
+    Table table = table_of(comm, *sgd);
+    RowPipeline pipeline(comm, table, *sgd);
+    std::vector<int32_t> rows;  // all of this rank's, asked by itself
+    for (int64_t local = 0; local < table.layout.num_local_rows(); ++local)
+      rows.push_back(static_cast<int32_t>(table.layout.global(local)));
+    TakenRows taken = pipeline.take(rows, [] {});
+    EXPECT_TRUE(pipeline.moves(std::vector<int64_t>{1, 2}));
+    const at::Tensor gradients = at::zeros_like(taken.rows_UD), before = table.weight.clone();
+    pipeline.give_back(std::move(taken), gradients);
+    const at::Tensor fixed = at::full_like(before, 5.0), pulled = at::tensor({1, 2}, at::kLong);
+    pipeline.pull({pulled, at::tensor({0.5, 2.0}, at::kDouble), fixed});
+    pipeline.settle(0.1, [] {});
+    at::Tensor want = before.clone();
+    want[1] -= 0.1 * 0.5 * (before[1] - fixed[1]);
+    want[2] -= 0.1 * 2.0 * (before[2] - fixed[2]);
+    EXPECT_LT(testing::gap(table.weight, want), 1e-14);
+  });
+}
+
+TEST(RowPipeline, CollectGivesTheGradientAndChangesNothing) {
+  testing::run_ranks(1, [&](Communicator& comm) {
+    const auto sgd = make_row_optimizer({.name = "sgd"});
+    Table table = table_of(comm, *sgd);
+    RowPipeline pipeline(comm, table, *sgd);
+    TakenRows taken = pipeline.take(std::vector<int32_t>{4, 1}, [] {});
+    const at::Tensor gradients = at::arange(6, at::kDouble).view({2, 3});
+    pipeline.give_back(std::move(taken), gradients);
+    EXPECT_TRUE(pipeline.unsettled());
+    const kernels::RowGradient gradient = pipeline.collect();
+    EXPECT_FALSE(pipeline.unsettled());
+    EXPECT_EQ(testing::gap(gradient.parts_PD, gradients), 0);
+    EXPECT_TRUE(at::equal(gradient.rows_M, at::tensor({1, 4}, at::kLong)));
+    EXPECT_EQ(testing::gap(table.weight, start()), 0);
   });
 }
 

@@ -118,7 +118,7 @@ inline void train_small(const Channels& channels, const std::string& optimizer_n
   for (size_t n = 0; n < batches.size(); ++n) {
     const bool announce = ahead && n + 1 < batches.size();
     const NextBatch next{batches[std::min(n + 1, batches.size() - 1)], config};
-    const RecLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
+    const StepLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
     if (comm.rank() == 0) out.losses.push_back(losses.loss);
   }
   const TableLayout& layout = model.content.layout;

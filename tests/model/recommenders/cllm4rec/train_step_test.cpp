@@ -16,7 +16,7 @@ namespace {
 using namespace testing;
 
 struct History {
-  std::vector<RecLosses> losses;
+  std::vector<StepLosses> losses;
   at::Tensor collaborative = at::zeros({kUsers + kItems, kWidth}, at::kDouble), content = collaborative.clone();
 };
 
@@ -31,7 +31,7 @@ History train(int world_size, const StepConfig& config, bool once_per_group) {
     for (int n = 0; n < 6; ++n) {
       RecBatch batch = batch_of(n % 2 == 0 ? StepKind::kCollaborative : StepKind::kContent, comm.rank(), world_size);
       batch.mr.once_per_group = once_per_group;
-      const RecLosses losses = step.run(batch, config);
+      const StepLosses losses = step.run(batch, config);
       if (comm.rank() == 0) run.losses.push_back(losses);
     }
     optimizer->flush(model.collaborative);
@@ -55,7 +55,7 @@ TEST(TrainStep, AnyNumberOfRanksMakesTheSameRun) {
         const History many = train(world_size, with_form, once_per_group);
         for (size_t n = 0; n < one.losses.size(); ++n) {
           EXPECT_NEAR(many.losses[n].loss, one.losses[n].loss, 1e-12) << world_size << " ranks, step " << n;
-          EXPECT_NEAR(many.losses[n].mr, one.losses[n].mr, 1e-12) << world_size << " ranks, step " << n;
+          EXPECT_NEAR(many.losses[n].term("mr"), one.losses[n].term("mr"), 1e-12) << world_size << " ranks, step " << n;
         }
         EXPECT_TRUE(at::allclose(many.collaborative, one.collaborative, 0, 1e-11));
         EXPECT_TRUE(at::allclose(many.content, one.content, 0, 1e-11));
@@ -105,10 +105,10 @@ TEST(TrainStep, WithoutLambdaTheRegulariserIsReportedOnlyOnDemandAndMovesNothing
   with_step([](TrainStep& step, RecModel&) {
     const RecBatch batch = batch_of(StepKind::kCollaborative, 0, 1);
     kernels::RowGradient silent, reported;
-    EXPECT_EQ(step.gradients(batch, {.lambda = 0}, silent).mr, 0);
-    const RecLosses losses = step.gradients(batch, {.lambda = 0, .report_mr = true}, reported);
-    EXPECT_GT(losses.mr, 0);
-    EXPECT_EQ(losses.loss, losses.lm);
+    EXPECT_EQ(step.gradients(batch, {.lambda = 0}, silent).term("mr"), 0);
+    const StepLosses losses = step.gradients(batch, {.lambda = 0, .report_mr = true}, reported);
+    EXPECT_GT(losses.term("mr"), 0);
+    EXPECT_EQ(losses.loss, losses.term("lm"));
     EXPECT_FALSE(reported.fixed_ND.defined());
     EXPECT_TRUE(at::equal(silent.parts_PD, reported.parts_PD) && at::equal(silent.head_ID, reported.head_ID));
   });

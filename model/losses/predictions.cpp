@@ -1,0 +1,51 @@
+#include "model/losses/predictions.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "dist/device/device.h"
+#include "model/losses/sampled_softmax.h"
+
+namespace cllm {
+
+HiddenResult ItemPrediction::value_and_gradients(const HiddenInput& input) {
+  const HeadResult head =
+      item_softmax(comm_, table_.layout.items(), form_, input.hidden_AD, table_.items(), input.targets);
+  return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
+}
+
+SampledPrediction::SampledPrediction(const Vocabulary& vocabulary, const std::vector<int32_t>& target_items,
+                                     int64_t num_negatives, uint64_t key)
+    : vocabulary_(vocabulary), negatives_(draw_negatives(vocabulary.num_items, num_negatives, key)),
+      targets_(target_items) {}
+
+std::vector<int32_t> SampledPrediction::rows() const {
+  std::vector<int32_t> out;
+  out.reserve(negatives_.size() + targets_.size());
+  const auto first_item = static_cast<int32_t>(vocabulary_.num_users);
+  for (const int32_t item : negatives_) out.push_back(first_item + item);
+  for (const int32_t item : targets_) out.push_back(first_item + item);
+  return out;
+}
+
+HiddenResult SampledPrediction::value_and_gradients(const HiddenInput& input) {
+  const auto S = static_cast<int64_t>(negatives_.size()), K = static_cast<int64_t>(targets_.size());
+  const std::vector<int64_t> items(negatives_.begin(), negatives_.end());
+  const SampledRows rows{upload(at::tensor(items, at::kLong), input.hidden_AD.device()), input.asked_KD.narrow(0, 0, S),
+                         input.asked_KD.narrow(0, S, K),
+                         std::log(static_cast<double>(S) / static_cast<double>(vocabulary_.num_items))};
+  const SampledResult result = sampled_softmax(input.hidden_AD, rows, input.targets);
+  return {.loss = result.loss,
+          .hidden_gradient_AD = result.hidden_gradient,
+          .asked_gradient_KD = at::cat({result.negative_gradient, result.target_gradient})};
+}
+
+HiddenResult TextPrediction::value_and_gradients(const HiddenInput& input) {
+  const HeadResult head = text_softmax(input.hidden_AD, words_ND_, input.targets, trained_);
+  return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .word_gradient_ND = head.weight_gradient};
+}
+
+}  // namespace cllm
