@@ -17,17 +17,16 @@ HiddenResult ItemPrediction::value_and_gradients(const HiddenInput& input) {
   return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
 }
 
-SampledPrediction::SampledPrediction(const Vocabulary& vocabulary, const std::vector<int32_t>& target_items,
+SampledPrediction::SampledPrediction(int64_t num_items, int64_t first_row, const std::vector<int32_t>& target_items,
                                      int64_t num_negatives, uint64_t key)
-    : vocabulary_(vocabulary), negatives_(draw_negatives(vocabulary.num_items, num_negatives, key)),
+    : num_items_(num_items), first_row_(first_row), negatives_(draw_negatives(num_items, num_negatives, key)),
       targets_(target_items) {}
 
 std::vector<int32_t> SampledPrediction::rows() const {
   std::vector<int32_t> out;
   out.reserve(negatives_.size() + targets_.size());
-  const auto first_item = static_cast<int32_t>(vocabulary_.num_users);
-  for (const int32_t item : negatives_) out.push_back(first_item + item);
-  for (const int32_t item : targets_) out.push_back(first_item + item);
+  for (const int32_t item : negatives_) out.push_back(static_cast<int32_t>(first_row_) + item);
+  for (const int32_t item : targets_) out.push_back(static_cast<int32_t>(first_row_) + item);
   return out;
 }
 
@@ -36,7 +35,7 @@ HiddenResult SampledPrediction::value_and_gradients(const HiddenInput& input) {
   const std::vector<int64_t> items(negatives_.begin(), negatives_.end());
   const SampledRows rows{upload(at::tensor(items, at::kLong), input.hidden_AD.device()), input.asked_KD.narrow(0, 0, S),
                          input.asked_KD.narrow(0, S, K),
-                         std::log(static_cast<double>(S) / static_cast<double>(vocabulary_.num_items))};
+                         std::log(static_cast<double>(S) / static_cast<double>(num_items_))};
   const SampledResult result = sampled_softmax(input.hidden_AD, rows, input.targets);
   return {.loss = result.loss,
           .hidden_gradient_AD = result.hidden_gradient,

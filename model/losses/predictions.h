@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "data/vocabulary.h"
 #include "dist/communicator/communicator.h"
 #include "model/losses/loss_term.h"
 #include "model/losses/softmax_head.h"
@@ -34,15 +33,16 @@ class ItemPrediction : public HiddenTerm {
 /// then of the targets.
 class SampledPrediction : public HiddenTerm {
  public:
-  /// `target_items` [K]: of the batch. `key`: the same on all ranks.
-  SampledPrediction(const Vocabulary& vocabulary, const std::vector<int32_t>& target_items, int64_t num_negatives,
-                    uint64_t key);
+  /// The rows of the items follow one another from `first_row` on. `target_items` [K]: of the batch. `key`:
+  /// the same on all ranks.
+  SampledPrediction(int64_t num_items, int64_t first_row, const std::vector<int32_t>& target_items,
+                    int64_t num_negatives, uint64_t key);
   std::string_view name() const override { return "lm"; }
   std::vector<int32_t> rows() const override;
   HiddenResult value_and_gradients(const HiddenInput& input) override;
 
  private:
-  Vocabulary vocabulary_;
+  int64_t num_items_, first_row_;
   std::vector<int32_t> negatives_, targets_;  // items
 };
 

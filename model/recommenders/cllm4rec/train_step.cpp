@@ -73,8 +73,8 @@ TrainStep::Prepared TrainStep::prepare(const RecBatch& batch, const StepConfig& 
   if (batch.kind == StepKind::kContent) {
     out.prediction = std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_));
   } else if (config.item_softmax == ItemSoftmax::kSampled) {
-    out.prediction =
-        std::make_unique<SampledPrediction>(batch.vocabulary, batch.targets, config.negatives, config.negative_key);
+    out.prediction = std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
+                                                         batch.targets, config.negatives, config.negative_key);
   } else {
     out.prediction = std::make_unique<ItemPrediction>(channels_.softmax, table, config.item_softmax);
   }

@@ -39,14 +39,13 @@ Targets targets() {
 TEST(LossTerm, ASampledPredictionAsksForNegativesThenTargetsAndWithEveryItemOnceIsTheExactOne) {
   testing::run_ranks(1, [](Communicator& comm) {
     const Table table = table_of(comm, 3);
-    const Vocabulary vocabulary{.num_words = 8, .num_users = kUsers, .num_items = kItems};
     uint64_t key = 0;  // of a draw that has every item once
     for (;; ++key) {
       std::vector<int32_t> drawn = draw_negatives(kItems, kItems, key);
       std::sort(drawn.begin(), drawn.end());
       if (std::adjacent_find(drawn.begin(), drawn.end()) == drawn.end()) break;
     }
-    SampledPrediction sampled(vocabulary, {4, 0, 2}, kItems, key);
+    SampledPrediction sampled(kItems, kUsers, {4, 0, 2}, kItems, key);
     const std::vector<int32_t> rows = sampled.rows();
     ASSERT_EQ(rows.size(), 8U);
     EXPECT_EQ(rows[5], kUsers + 4);
