@@ -2,8 +2,9 @@
 # Many short jobs, one run: for partitions whose time limit is shorter than the training and that forbid requeueing.
 #   cluster/chain.sh JOBS [sbatch options] -- run.toml [--section.key=value ...]
 #   e.g. cluster/chain.sh 10 --nodes=2 --ntasks-per-node=2 --time=4:00:00 -- run.toml
-# One array job of JOBS tasks, of which one runs at a time. Each goes on from the last checkpoint and ends with 75 before its time is up;
-# the first that ends with 0 (done), or with a code that would come again (64 to 70, 74, 78), cancels the tasks after it.
+# One array job of JOBS tasks, of which one runs at a time. Each goes on from the last checkpoint and ends with 75
+# before its time is up; the first that ends with 0 (done), or with a code that would come again (64 to 70, 74, 78),
+# cancels the tasks after it.
 set -euo pipefail
 usage="usage: chain.sh JOBS [sbatch options] -- run.toml [--section.key=value ...]"
 jobs=${1:?$usage}

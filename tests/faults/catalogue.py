@@ -1,5 +1,5 @@
-"""The catalogue: a row for every promise of the reliability page that ranks on CPUs can show. R15 is tests/fuzz and the table of bad inputs,
-R17 tests/bench checkpoint."""
+"""The catalogue: a row for every promise of the reliability page that ranks on CPUs can show. R15 is tests/fuzz and the
+table of bad inputs, R17 tests/bench checkpoint."""
 
 import dataclasses
 from typing import Callable
@@ -26,7 +26,8 @@ def catalogue(full):
     return [
         Row("R1 R2 kill anywhere", times(runs.killed_anywhere, 100, 2)),
         Row("R2 every sample once", times(runs.samples_once, 10, 1)),
-        Row("R1 R2 kill at a named place", [runs.killed_at_failpoint(n) for n in (range(120) if full else range(0, 40, 8))]),
+        Row("R1 R2 kill at a named place",
+            [runs.killed_at_failpoint(n) for n in (range(120) if full else range(0, 40, 8))]),
         Row("R3 damaged checkpoint", times(damage.damaged_files, 2000, 100), "s", 10, quick=True),
         Row("R3 damaged, in a run", times(damage.damaged_run, 40, 3)),
         Row("R4 full disk", [disks.full_disk(s) for s in (sizes if full else sizes[4::12])], "s until gone", 10),

@@ -1,5 +1,6 @@
-"""R3: checkpoints that were damaged on disk. Saved ones of two ranks, at three steps, the newest of them incremental; one file of the newest
-is damaged, and then it must be refused with a line that names the file, and the one before it be loaded with every byte right."""
+"""R3: checkpoints that were damaged on disk. Saved ones of two ranks, at three steps, the newest of them incremental;
+one file of the newest is damaged, and then it must be refused with a line that names the file, and the one before it be
+loaded with every byte right."""
 
 import os
 import pathlib
@@ -96,7 +97,8 @@ ALONE = ("--finetune.patience=0",)  # a run of one rank
 
 def make_half_way(world):
     def make(folder):
-        job = Job(world.train(folder / "run", 1, [*ALONE, "--allow-failpoints", "--failpoint=step.after_record:usr1@60"]))
+        more = [*ALONE, "--allow-failpoints", "--failpoint=step.after_record:usr1@60"]
+        job = Job(world.train(folder / "run", 1, more))
         assert job.wait() == 75, job.output()
 
     return make

@@ -18,7 +18,8 @@ ERRORS = ("ENOSPC", "EDQUOT", "EIO", "ESTALE")
 def small_disk(disk, size_kib):
     """True if `disk` is now a file system of that size."""
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", disk], capture_output=True).returncode == 0
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", disk]
+    mounted = subprocess.run(mount, capture_output=True).returncode == 0
     try:
         yield mounted
     finally:
@@ -28,8 +29,8 @@ def small_disk(disk, size_kib):
 
 def full_disk(size_kib):
     def case(world, folder, rng):
-        """A run on a disk that is too small ends with 74 or finishes; with more room it goes on, and nothing is lost. Where no disk can be
-        mounted, writes fail after a number of them that stands for the size."""
+        """A run on a disk that is too small ends with 74 or finishes; with more room it goes on, and nothing is lost.
+        Where no disk can be mounted, writes fail after a number of them that stands for the size."""
         disk = folder / "disk"
         with small_disk(disk, size_kib) as mounted:
             environment = None if mounted else shim(disk, fail=f"write:ENOSPC:{size_kib // 4}+")
@@ -47,7 +48,8 @@ def full_disk(size_kib):
 
 
 def failing_run(world, folder, rng):
-    """A call of one of the ranks' saves fails somewhere in a run: 74 on all ranks, or the run did not mind; then it goes on."""
+    """A call of one of the ranks' saves fails somewhere in a run: 74 on all ranks, or the run did not mind; then it
+    goes on."""
     run = folder / "run"
     what = f"{rng.choice(CALLS[:4])}:{rng.choice(ERRORS)}:{rng.randrange(1, 60)}"
     job = Job(world.train(run, environment=shim(run / "checkpoints", fail=what)))
@@ -61,19 +63,23 @@ def failing_run(world, folder, rng):
 
 def failing_save(call, error):
     def case(world, folder, rng):
-        """One call of two saves (a whole one with a pin, an incremental one) fails. A save that says it is done is there, one that failed says
-        so with 74, nothing that was there is lost, and the next save succeeds. Interrupted and short calls are no failures at all."""
+        """One call of two saves (a whole one with a pin, an incremental one) fails. A save that says it is done is
+        there, one that failed says so with 74, nothing that was there is lost, and the next save succeeds. Interrupted
+        and short calls are no failures at all."""
         shutil.copytree(world.once("saved", make_saved(world)), folder / "saved")
         saved = folder / "saved"
         onwards = "+" if error in ("ENOSPC", "EDQUOT") and rng.random() < 0.5 else ""
         what = f"{call}:{error}:{rng.randrange(1, num_calls(world, call) + 1)}{onwards}"
-        commands = [f"fail {what}", f"save {saved} 40 best", f"changes {saved} 50", "fail none", f"find {saved}", f"save {saved} 60", f"find {saved}"]
+        commands = [f"fail {what}", f"save {saved} 40 best", f"changes {saved} 50", "fail none", f"find {saved}",
+                    f"save {saved} 60", f"find {saved}"]
         _, *answers, _, found, again, last = [world.ask(command) for command in commands]
         said = max([a["saved"] for a in answers if "saved" in a], default=30)
         failed = [a for a in answers if "saved" not in a]
-        good = (all(a["code"] == 74 for a in failed) and not (failed and error in ("EINTR", "short")) and found.get("right")
-                and found["step"] >= said and not found["refused"] and "saved" in again and last.get("right") and last["step"] == 60)
-        return Outcome(bool(good), max(a.get("seconds", 0) for a in answers), f"{what}: {answers}, then {found}, then {again}, {last}")
+        good = (all(a["code"] == 74 for a in failed) and not (failed and error in ("EINTR", "short"))
+                and found.get("right") and found["step"] >= said and not found["refused"]
+                and "saved" in again and last.get("right") and last["step"] == 60)
+        return Outcome(bool(good), max(a.get("seconds", 0) for a in answers),
+                       f"{what}: {answers}, then {found}, then {again}, {last}")
 
     return case
 

@@ -44,7 +44,8 @@ class Job:
 
     def shared_memory(self):
         """Files in /dev/shm that the ranks have mapped."""
-        return {name for pid in self.ranks() for name in re.findall(r"/dev/shm/\S+", read(f"/proc/{pid}/maps").decode(errors="replace"))}
+        return {name for pid in self.ranks()
+                for name in re.findall(r"/dev/shm/\S+", read(f"/proc/{pid}/maps").decode(errors="replace"))}
 
     def running(self):
         return self.process.poll() is None

@@ -1,5 +1,6 @@
-"""R20: what a disk holds after the power failed. A probe saves four times under the shim; its changes are replayed up to any of them, of what
-was not synced then some or nothing survives, and what is found must be the old or the new checkpoint."""
+"""R20: what a disk holds after the power failed. A probe saves four times under the shim; its changes are replayed up
+to any of them, of what was not synced then some or nothing survives, and what is found must be the old or the new
+checkpoint."""
 
 import dataclasses
 import pathlib
@@ -10,7 +11,8 @@ from faults.damage import make_saved
 from faults.job import Job
 from faults.world import Outcome, shim
 
-COMMANDS = ["save {} 40 best", "changes {} 50", "save {} 60", "save {} 60"]  # the last one replaces a folder in one exchange
+# The last one replaces a folder in one exchange.
+COMMANDS = ["save {} 40 best", "changes {} 50", "save {} 60", "save {} 60"]
 
 
 @dataclasses.dataclass
@@ -76,7 +78,8 @@ class Disk:
         return node
 
     def apply(self, change):
-        parent, name, call = self.at(change.path.parent) if change.path != self.root else None, change.path.name, change.call
+        parent = self.at(change.path.parent) if change.path != self.root else None
+        name, call = change.path.name, change.call
         if call == "open" and change.other == "created":
             parent.names[name] = File()
         elif call == "open" and change.other == "emptied":
@@ -90,7 +93,8 @@ class Disk:
             node = self.at(change.path)
             node.synced = bytes(node.data) if isinstance(node, File) else dict(node.names)
         elif call == "rename":
-            self.at(pathlib.PurePath(change.other).parent).names[pathlib.PurePath(change.other).name] = parent.names.pop(name)
+            to = pathlib.PurePath(change.other)
+            self.at(to.parent).names[to.name] = parent.names.pop(name)
         elif call == "exchange":
             to = pathlib.PurePath(change.other)
             other = self.at(to.parent)
@@ -101,7 +105,8 @@ class Disk:
             del parent.names[name]
 
     def survivors(self, tree, where, keeps):
-        """Writes to `where` what is left: `keeps(kind)` tells for each file and folder whether what was not synced survives."""
+        """Writes to `where` what is left: `keeps(kind)` tells for each file and folder whether what was not synced
+        survives."""
         where.mkdir()
         for name, node in (tree.names if keeps("names") else tree.synced).items():
             if isinstance(node, Folder):
@@ -110,9 +115,10 @@ class Disk:
                 (where / name).write_bytes(bytes(node.data) if keeps("data") else node.synced)
 
 
-# What survives of what was not synced. "all": the process was killed, the power stayed. "names": a journal that orders names before data.
-MODES = {"all": lambda rng: lambda kind: True, "nothing": lambda rng: lambda kind: False, "names": lambda rng: lambda kind: kind == "names",
-         "some": lambda rng: lambda kind: rng.random() < 0.5}
+# What survives of what was not synced. "all": the process was killed, the power stayed. "names": a journal that orders
+# names before data.
+MODES = {"all": lambda rng: lambda kind: True, "nothing": lambda rng: lambda kind: False,
+         "names": lambda rng: lambda kind: kind == "names", "some": lambda rng: lambda kind: rng.random() < 0.5}
 
 
 def step_of(path):
@@ -126,7 +132,8 @@ def commits(changes, root):
     for n, change in enumerate(changes):
         step = step_of(change.other) if change.call in ("rename", "exchange") else None
         if step is not None:
-            synced = next((m for m, c in enumerate(changes) if m > n and c.call == "fsync" and c.path == root), len(changes))
+            synced = next((m for m, c in enumerate(changes) if m > n and c.call == "fsync" and c.path == root),
+                          len(changes))
             out.append((step, n, synced))
     return out
 
@@ -145,7 +152,8 @@ def power_lost(position, mode):
         old = new if mode == "all" else max([step for step, _, synced in done if synced < end], default=30)
         answer = world.ask(f"find {folder / 'saved'}")
         held = answer.get("right") and old <= answer["step"] <= new and not answer["refused"]
-        return Outcome(bool(held), note=f"{mode} after change {end} of {len(changes)}: expected step {old} to {new}: {answer}")
+        return Outcome(bool(held), note=f"{mode} after change {end} of {len(changes)}: "
+                                        f"expected step {old} to {new}: {answer}")
 
     return case
 
@@ -163,26 +171,33 @@ def ordered(world, folder, rng):
         draft = changes[renamed].path
         mine = [(n, c) for n, c in enumerate(changes[:renamed]) if c.path.parent == draft and (c.call != "unlink")]
         mkdir = max(n for n, c in enumerate(changes[:renamed]) if c.call == "mkdir" and c.path == draft)
-        folder_synced = max((n for n, c in enumerate(changes[:renamed]) if c.call == "fsync" and c.path == draft), default=-1)
+        folder_synced = max((n for n, c in enumerate(changes[:renamed]) if c.call == "fsync" and c.path == draft),
+                            default=-1)
         for name in {c.path for n, c in mine if n > mkdir and c.call in ("open", "write")}:
-            last = {call: max((n for n, c in mine if c.call == call and c.path == name), default=-1) for call in ("write", "fsync")}
+            last = {call: max((n for n, c in mine if c.call == call and c.path == name), default=-1)
+                    for call in ("write", "fsync")}
             if not mkdir < last["write"] < last["fsync"] < folder_synced < renamed < synced < len(changes):
-                return Outcome(False, note=f"step {step}, {name}: {last}, folder synced {folder_synced}, renamed {renamed}, parent {synced}")
+                return Outcome(False, note=f"step {step}, {name}: {last}, folder synced {folder_synced}, "
+                                           f"renamed {renamed}, parent {synced}")
         late = [c for c in changes[renamed:] if c.call == "write" and step_of(c.path.parent) == step]
         if late:
             return Outcome(False, note=f"step {step}: {late[0].path} was written after the commit")
     return Outcome(True)
 
 
-# What a run may write besides its own folder: MPI's session folder and shared memory, devices, files that are memory without a name.
+# What a run may write besides its own folder: MPI's session folder and shared memory, devices, files that are memory
+# without a name.
 ELSEWHERE = re.compile(r"/(dev/|proc/|tmp/ompi\.|memfd:)")
 
 
 def nothing_elsewhere(world, folder, rng):
     """A run changes nothing outside its folder."""
     run = folder / "run"
-    job = Job(world.train(run, more=["--log.tensorboard=true", "--log.report=true"], environment=shim("/", log=folder / "log")))
+    job = Job(world.train(run, more=["--log.tensorboard=true", "--log.report=true"],
+                          environment=shim("/", log=folder / "log")))
     code = job.wait()
     changes = [c for log in folder.glob("log.*") for c in read_changes(log)]
-    outside = sorted({str(c.path) for c in changes if run not in c.path.parents and c.path != run and not ELSEWHERE.match(str(c.path))})
-    return Outcome(code == 0 and len(changes) > 100 and not outside, note=f"exit {code}, {len(changes)} changes, outside: {outside[:5]}")
+    outside = sorted({str(c.path) for c in changes
+                      if run not in c.path.parents and c.path != run and not ELSEWHERE.match(str(c.path))})
+    return Outcome(code == 0 and len(changes) > 100 and not outside,
+                   note=f"exit {code}, {len(changes)} changes, outside: {outside[:5]}")

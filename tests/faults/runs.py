@@ -1,5 +1,6 @@
-"""What is done to whole runs. A case is a function (world, folder, rng) -> Outcome; it gets an empty folder and a seeded random generator.
-Times are drawn within that of an undisturbed run on this machine; a fault that came too late is tried again."""
+"""What is done to whole runs. A case is a function (world, folder, rng) -> Outcome; it gets an empty folder and a
+seeded random generator. Times are drawn within that of an undisturbed run on this machine; a fault that came too late
+is tried again."""
 
 import json
 import os
@@ -15,7 +16,8 @@ from faults.world import PROGRAM, ROOT, Outcome, fingerprint, newest_checkpoint,
 KILLS_PER_RUN = 5
 SIGNALS_PER_RUN = 3
 DEADLINE_S = 5
-DEADLINES = [f"--run.{kind}deadline_s={DEADLINE_S}" for kind in ("", "load_", "save_")]  # a start takes longer on a busy machine
+# A start takes longer on a busy machine.
+DEADLINES = [f"--run.{kind}deadline_s={DEADLINE_S}" for kind in ("", "load_", "save_")]
 
 
 def fail_at(text):
@@ -48,7 +50,8 @@ def started(world, folder, rng, ranks, more=()):
 
 
 def killed_anywhere(world, folder, rng, more=()):
-    """R1, R2: ranks or the launcher killed at random times, several times a run; then every step's loss and every byte are the same."""
+    """R1, R2: ranks or the launcher killed at random times, several times a run; then every step's loss and every byte
+    are the same."""
     run, kills = folder / "run", 0
     while kills < KILLS_PER_RUN:
         job = Job(world.train(run, more=more))
@@ -69,7 +72,8 @@ def killed_anywhere(world, folder, rng, more=()):
 
 
 def samples_once(world, folder, rng):
-    """R2: the log of all samples, over three epochs and a few kills, has each of them once, and is that of the undisturbed run."""
+    """R2: the log of all samples, over three epochs and a few kills, has each of them once, and is that of the
+    undisturbed run."""
     logged = ("--log.samples=true", "--mutual.epochs=3")
     done = killed_anywhere(world, folder, rng, logged)
     if not done.held:
@@ -108,7 +112,8 @@ def failed_save(world, folder, rng):
 
 
 def not_finite(world, folder, rng):
-    """R11: a value of one rank becomes NaN; all ranks end, the rank is named, no committed checkpoint holds it, and the run goes on cleanly."""
+    """R11: a value of one rank becomes NaN; all ranks end, the rank is named, no committed checkpoint holds it, and the
+    run goes on cleanly."""
     rank = rng.randrange(2)
     job = Job(world.train(folder / "run", more=fail_at(f"step.before_compute:nan@{rng.randrange(10, 80)}#{rank}")))
     code = job.wait()
@@ -121,9 +126,11 @@ TRAINED = ("--run.train_backbone=true", "--run.replica_check_steps=10")
 
 
 def flipped_bit(world, folder, rng):
-    """R12: a bit of the trained backbone, or of its optimiser's state, flips on one rank: it is named, nothing is saved, the run goes on."""
+    """R12: a bit of the trained backbone, or of its optimiser's state, flips on one rank: it is named, nothing is
+    saved, the run goes on."""
     rank = rng.randrange(3)
-    job = Job(world.train(folder / "run", 3, [*TRAINED, *fail_at(f"step.after_compute:flip@{rng.randrange(2, 60)}#{rank}")]))
+    flip = fail_at(f"step.after_compute:flip@{rng.randrange(2, 60)}#{rank}")
+    job = Job(world.train(folder / "run", 3, [*TRAINED, *flip]))
     code, text = job.wait(), job.output()
     if code != 71 or not re.search(rf'tensor "backbone\.\S+" of rank {rank} differs', text):
         return Outcome(False, note=f"exit {code}: {last_line(job)}")
@@ -133,19 +140,23 @@ def flipped_bit(world, folder, rng):
 def slow_rank(world, folder, rng):
     """R13: one rank slower than the other is named, the other is not."""
     rank = rng.randrange(2)
-    job = Job(world.train(folder / "run", more=[*fail_at(f"step.before_compute:delay400@1+#{rank}"), "--mutual.epochs=1", "--finetune.epochs=1"]))
+    job = Job(world.train(folder / "run", more=[*fail_at(f"step.before_compute:delay400@1+#{rank}"),
+                                                "--mutual.epochs=1", "--finetune.epochs=1"]))
     code, text = job.wait(), job.output()
-    return Outcome(code == 0 and f"rank {rank} is slow" in text and f"rank {1 - rank} is slow" not in text, note=f"exit {code}")
+    return Outcome(code == 0 and f"rank {rank} is slow" in text and f"rank {1 - rank} is slow" not in text,
+                   note=f"exit {code}")
 
 
 def no_false_alarm(steps):
     def case(world, folder, rng):
         """R13: nobody is called slow in a clean run. Figure: its steps."""
         epochs = max(1, steps // 14)
-        job = Job(world.train(folder / "run", more=[f"--mutual.epochs={epochs}", "--finetune.epochs=0", "--checkpoint.every_steps=0",
+        job = Job(world.train(folder / "run", more=[f"--mutual.epochs={epochs}", "--finetune.epochs=0",
+                                                    "--checkpoint.every_steps=0",
                                                     f"--evaluation.every_epochs={epochs}"]))
         code = job.wait()
-        done = sum('"event":"step"' in line.replace(" ", "") for line in (folder / "run" / "metrics.jsonl").read_text().splitlines())
+        records = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+        done = sum('"event":"step"' in line.replace(" ", "") for line in records)
         return Outcome(code == 0 and "is slow" not in job.output(), done, f"exit {code}")
 
     return case
@@ -154,7 +165,8 @@ def no_false_alarm(steps):
 def crash_loop(world, folder, rng):
     """R19: the start after three that committed nothing is refused with 78."""
     for _ in range(3):
-        code = Job(world.train(folder / "run", more=["--run.max_restarts=3", *fail_at("step.before_compute:kill@2#1")])).wait()
+        killed = ["--run.max_restarts=3", *fail_at("step.before_compute:kill@2#1")]
+        code = Job(world.train(folder / "run", more=killed)).wait()
         if code != 137:
             return Outcome(False, note=f"exit {code} instead of 137")
     code = Job(world.train(folder / "run", more=["--run.max_restarts=3"])).wait()
@@ -170,12 +182,13 @@ def out_of_memory(pid):
     subprocess.run(["prlimit", "--pid", str(pid), "--as=4096"], check=False)
 
 
-DEATHS = {"KILL": kill_with(signal.SIGKILL), "SEGV": kill_with(signal.SIGSEGV), "ABRT": kill_with(signal.SIGABRT), "exit": None,
-          "OOM": out_of_memory}
+DEATHS = {"KILL": kill_with(signal.SIGKILL), "SEGV": kill_with(signal.SIGSEGV), "ABRT": kill_with(signal.SIGABRT),
+          "exit": None, "OOM": out_of_memory}
 
 
 def exit_without_finalize(world, folder, rng):
-    job = Job(world.train(folder / "run", 3, fail_at(f"step.after_compute:exit@{rng.randrange(5, 80)}#{rng.randrange(3)}")))
+    job = Job(world.train(folder / "run", 3,
+                          fail_at(f"step.after_compute:exit@{rng.randrange(5, 80)}#{rng.randrange(3)}")))
     job.has_ranks(3)
     return job
 
@@ -199,7 +212,8 @@ def dead_rank(how):
 
 
 def send_one(job, rng, local):
-    """A signal that asks for a save, to the launcher or a rank. mpirun hands on USR1; mpirun_local.sh makes TERM of it what it should be."""
+    """A signal that asks for a save, to the launcher or a rank. mpirun hands on USR1; mpirun_local.sh makes TERM of it
+    what it should be."""
     target = rng.choice([job.process.pid, *job.ranks()])
     number = rng.choice([signal.SIGUSR1, signal.SIGTERM]) if target != job.process.pid or local else signal.SIGUSR1
     send(target, number)
@@ -207,12 +221,14 @@ def send_one(job, rng, local):
 
 
 def signalled(world, folder, rng):
-    """R6: USR1 or TERM to a rank or the launcher, at any time, once or twice: committed, and exit 75 within 5 s; the run goes on."""
+    """R6: USR1 or TERM to a rank or the launcher, at any time, once or twice: committed, and exit 75 within 5 s; the
+    run goes on."""
     run, struck, worst = folder / "run", 0, 0.0
     local = rng.random() < 0.3
     command = world.train(run)
     if local:
-        command = ["env", f"CLLM4REC={PROGRAM}", str(ROOT / "cluster" / "mpirun_local.sh"), "2", *command[command.index(str(PROGRAM)) + 1 :]]
+        command = ["env", f"CLLM4REC={PROGRAM}", str(ROOT / "cluster" / "mpirun_local.sh"), "2",
+                   *command[command.index(str(PROGRAM)) + 1 :]]
     while struck < SIGNALS_PER_RUN:
         job = Job(command)
         if not job.has_ranks(2):
@@ -226,7 +242,8 @@ def signalled(world, folder, rng):
                 what += ", " + send_one(job, rng, local)
         code = job.wait()
         deaf = code == 128 + signal.SIGUSR1 and what.endswith("the launcher") and (run / "result.json").exists()
-        if code == 0 or deaf:  # it had ended before, or as good as; mpirun dies of USR1 when its ranks have gone. The next run begins anew
+        # It had ended before, or as good as; mpirun dies of USR1 when its ranks have gone. The next run begins anew.
+        if code == 0 or deaf:
             if fingerprint(run) != world.clean():
                 return Outcome(False, worst, f"{what}: it ended all the same, but not as the undisturbed run")
             shutil.rmtree(run)
@@ -249,7 +266,8 @@ def signalled_before_main(world, folder, rng):
 
 
 def stopped_rank(world, folder, rng):
-    """R8: a rank that stops making progress; the survivors name it, log where they are, and exit 71. Figure: seconds beyond the deadline."""
+    """R8: a rank that stops making progress; the survivors name it, log where they are, and exit 71. Figure: seconds
+    beyond the deadline."""
     while True:
         shutil.rmtree(folder / "run", ignore_errors=True)
         job = Job(world.train(folder / "run", 3, DEADLINES))
@@ -268,7 +286,9 @@ def stopped_rank(world, folder, rng):
     alarmed = "watchdog: deadline" in job.output()
     if job.running() and not alarmed and (folder / "run" / "result.json").exists():  # the others had no more need of it
         send(victim, signal.SIGCONT)
-        return stopped_rank(world, folder, rng) if job.wait() == 0 else Outcome(False, note=f"it ended badly: {last_line(job)}")
+        if job.wait() != 0:
+            return Outcome(False, note=f"it ended badly: {last_line(job)}")
+        return stopped_rank(world, folder, rng)
     code = job.wait(120)
     took = time.monotonic() - start - DEADLINE_S
     text = job.output()
@@ -311,7 +331,8 @@ def bad_place(kind):
         done = subprocess.run(world.train(run, environment=environment), capture_output=True, text=True, timeout=600)
         took = time.monotonic() - start
         lines = [line for line in done.stderr.splitlines() if line.startswith("cllm4rec:")]
-        return Outcome(done.returncode in (64, 66, 74) and len(lines) == 1, took, f"{kind}: exit {done.returncode}, {len(lines)} lines: {lines[:1]}")
+        return Outcome(done.returncode in (64, 66, 74) and len(lines) == 1, took,
+                       f"{kind}: exit {done.returncode}, {len(lines)} lines: {lines[:1]}")
 
     return case
 
@@ -345,7 +366,8 @@ def resharded(chain):
             for command in (["reshard", before, after, "--ranks", ranks], ["diff", first, after]):
                 done = world.program("checkpoint", *command)
                 if done.returncode != 0:
-                    return Outcome(False, note=f"{command[0]} {chain}, {ranks} ranks: {done.stdout[-200:]}{done.stderr[-200:]}")
+                    return Outcome(False, note=f"{command[0]} {chain}, {ranks} ranks: "
+                                               f"{done.stdout[-200:]}{done.stderr[-200:]}")
             before = after
         return Outcome(True)
 
@@ -357,8 +379,10 @@ def exported(world, folder, rng):
     world.clean()
     digests = set()
     for ranks in (1, 2, 3):
-        done = world.program("export", world.clean_run(), "--output", folder / str(ranks), ranks=ranks)
+        out = folder / str(ranks)
+        done = world.program("export", world.clean_run(), "--output", out, ranks=ranks)
         if done.returncode != 0:
             return Outcome(False, note=done.stderr[-200:])
-        digests.add(json.dumps({str(f.relative_to(folder / str(ranks))): hash(f.read_bytes()) for f in sorted((folder / str(ranks)).rglob("*")) if f.is_file()}))
+        digests.add(json.dumps({str(f.relative_to(out)): hash(f.read_bytes())
+                                for f in sorted(out.rglob("*")) if f.is_file()}))
     return Outcome(len(digests) == 1, note=f"{len(digests)} different exports")

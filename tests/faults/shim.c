@@ -1,10 +1,13 @@
 // For LD_PRELOAD: lets chosen system calls fail, and records every change that the program makes to the file system.
 //   CLLM_SHIM_UNDER=/folder          concerns only paths below it
-//   CLLM_SHIM_FAIL=fsync:EIO:3       the third fsync fails with EIO; "3+": all later ones too; "write:short:3" writes half
+//   CLLM_SHIM_FAIL=fsync:EIO:3       the third fsync fails with EIO; "3+": all later ones too; "write:short:3" writes
+//                                    half
 //   CLLM_SHIM_SIGNAL=10              the program gets that signal before its main()
-//   CLLM_SHIM_LOG=/file              /file.PID: one line per change that was made, fields parted by tabs, in order; behind a write its bytes
-// Calls: open (that writes or creates), write, fsync, close, rename, link, unlink, mkdir, truncate. The system is called directly, so nothing
-// here depends on which variant of a function the program, libstdc++ or HDF5 uses. What stdio writes is not seen, only that it opens.
+//   CLLM_SHIM_LOG=/file              /file.PID: one line per change that was made, fields parted by tabs, in order;
+//                                    behind a write its bytes
+// Calls: open (that writes or creates), write, fsync, close, rename, link, unlink, mkdir, truncate. The system is
+// called directly, so nothing here depends on which variant of a function the program, libstdc++ or HDF5 uses. What
+// stdio writes is not seen, only that it opens.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +39,8 @@ static int failing_error;
 static long failing_from, passes;
 static bool failing_onwards;
 static int log_file = -1;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;  // held over the call, so that the record has the order of the calls
+/// Held over the call, so that the record has the order of the calls.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /// What CLLM_SHIM_FAIL says, from now on; "none": nothing fails. For programs that ask for it themselves.
 void shim_fail(const char* what) {
@@ -130,13 +134,16 @@ static void absolute(int directory, const char* name, char* path) {
   })
 
 static int open_at(int directory, const char* name, int flags, mode_t mode) {
-  if ((flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY) return (int)syscall(SYS_openat, directory, name, flags, mode);
+  if ((flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY) {
+    return (int)syscall(SYS_openat, directory, name, flags, mode);
+  }
   Path path;
   absolute(directory, name, path);
   struct stat before;
   const bool creates = (flags & O_CREAT) && stat(path, &before) != 0;
   const char* how = creates ? "created" : (flags & O_TRUNC) ? "emptied" : "opened";
-  return (int)CHANGE("open", path, syscall(SYS_openat, directory, name, flags, mode), record("open", path, how, 0, 0, NULL));
+  return (int)CHANGE("open", path, syscall(SYS_openat, directory, name, flags, mode),
+                     record("open", path, how, 0, 0, NULL));
 }
 
 #define WITH_MODE(flags)                      \
@@ -178,16 +185,21 @@ static FILE* open_stream(const char* function, const char* name, const char* how
 FILE* fopen(const char* name, const char* how) { return open_stream("fopen", name, how); }
 FILE* fopen64(const char* name, const char* how) { return open_stream("fopen64", name, how); }
 
+/// At the file's own position if `offset` is negative.
+static ssize_t system_write(int file, const void* bytes, size_t count, long offset) {
+  return offset < 0 ? syscall(SYS_write, file, bytes, count) : syscall(SYS_pwrite64, file, bytes, count, offset);
+}
+
 static ssize_t write_at(int file, const void* bytes, size_t count, long offset) {
   Path path;
   path_of(file, path);
-  if (!concerns(path)) return offset < 0 ? syscall(SYS_write, file, bytes, count) : syscall(SYS_pwrite64, file, bytes, count, offset);
+  if (!concerns(path)) return system_write(file, bytes, count, offset);
   pthread_mutex_lock(&lock);
   const int error = fault("write", path);
   if (error < 0) count = (count + 1) / 2;
   const long where = offset < 0 ? lseek(file, 0, SEEK_CUR) : offset;
   ssize_t done = -1;
-  if (error <= 0) done = offset < 0 ? syscall(SYS_write, file, bytes, count) : syscall(SYS_pwrite64, file, bytes, count, offset);
+  if (error <= 0) done = system_write(file, bytes, count, offset);
   const int saved = error > 0 ? error : errno;
   if (done > 0) record("write", path, "", where, done, bytes);
   pthread_mutex_unlock(&lock);
@@ -196,8 +208,11 @@ static ssize_t write_at(int file, const void* bytes, size_t count, long offset) 
 }
 ssize_t write(int file, const void* bytes, size_t count) { return write_at(file, bytes, count, -1); }
 ssize_t pwrite(int file, const void* bytes, size_t count, off_t offset) { return write_at(file, bytes, count, offset); }
-ssize_t pwrite64(int file, const void* bytes, size_t count, off64_t offset) { return write_at(file, bytes, count, offset); }
-ssize_t writev(int file, const struct iovec* parts, int num_parts) {  // libstdc++ writes long strings so: buffer and string
+ssize_t pwrite64(int file, const void* bytes, size_t count, off64_t offset) {
+  return write_at(file, bytes, count, offset);
+}
+/// libstdc++ writes long strings so: buffer and string.
+ssize_t writev(int file, const struct iovec* parts, int num_parts) {
   ssize_t sum = 0;
   for (int n = 0; n < num_parts; ++n) {
     const ssize_t done = parts[n].iov_len == 0 ? 0 : write_at(file, parts[n].iov_base, parts[n].iov_len, -1);
@@ -252,7 +267,8 @@ int link(const char* from, const char* to) { return linkat(AT_FDCWD, from, AT_FD
 int unlinkat(int directory, const char* name, int flags) {
   Path path;
   absolute(directory, name, path);
-  return (int)CHANGE("unlink", path, syscall(SYS_unlinkat, directory, name, flags), record("unlink", path, "", 0, 0, NULL));
+  return (int)CHANGE("unlink", path, syscall(SYS_unlinkat, directory, name, flags),
+                     record("unlink", path, "", 0, 0, NULL));
 }
 int unlink(const char* name) { return unlinkat(AT_FDCWD, name, 0); }
 int rmdir(const char* name) { return unlinkat(AT_FDCWD, name, AT_REMOVEDIR); }
@@ -269,7 +285,8 @@ int mkdirat(int directory, const char* name, mode_t mode) {
 int mkdir(const char* name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
 
 static int truncate_it(const char* path, long size, int file) {
-  return (int)CHANGE("truncate", path, file >= 0 ? syscall(SYS_ftruncate, file, size) : syscall(SYS_truncate, path, size),
+  return (int)CHANGE("truncate", path,
+                     file >= 0 ? syscall(SYS_ftruncate, file, size) : syscall(SYS_truncate, path, size),
                      record("truncate", path, "", size, 0, NULL));
 }
 int ftruncate(int file, off_t size) {

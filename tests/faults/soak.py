@@ -1,5 +1,5 @@
-"""R16: one long run under a mix of all faults. It ends with the bytes of the undisturbed one, most steps are done only once, and memory,
-open files and disk stay bounded."""
+"""R16: one long run under a mix of all faults. It ends with the bytes of the undisturbed one, most steps are done only
+once, and memory, open files and disk stay bounded."""
 
 import os
 import re
@@ -70,7 +70,9 @@ def soaked(num_faults, epochs):
         peak, executed, struck = Peak(), 0, 0
         while True:
             fault = rng.choice([kill, kill, usr1, stop, kill_and_damage, None]) if struck < num_faults else usr1
-            environment = shim(run / "checkpoints", fail=f"write:EIO:{rng.randrange(20, 200)}") if fault is None else None
+            environment = None
+            if fault is None:
+                environment = shim(run / "checkpoints", fail=f"write:EIO:{rng.randrange(20, 200)}")
             job = Job(world.train(run, 2, [*more, *DEADLINES, *fail_at("step.after_record:log@1+#0")], environment))
             steps = rng.randrange(1, needed // num_faults) if struck < num_faults else 2 * needed
             job.wait_for(lambda: job.output().count(STEP_DONE) >= steps)

@@ -1,4 +1,5 @@
-"""A small world that all fault cases share: a demo corpus, a tiny backbone, and how runs and saves are started and compared."""
+"""A small world that all fault cases share: a demo corpus, a tiny backbone, and how runs and saves are started and
+compared."""
 
 import dataclasses
 import hashlib
@@ -16,7 +17,8 @@ from faults.job import ENVIRONMENT, HUNG_S, Job
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CLLM_BUILD", ROOT / "build"))
 PROGRAM, PROBE, SHIM = BUILD / "cllm4rec", BUILD / "faults_probe", BUILD / "faults_shim.so"
-MPIRUN = "mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader --bind-to none".split()
+MPIRUN = ("mpirun --allow-run-as-root --oversubscribe --mca mpi_yield_when_idle 1 --mca btl self,vader "
+          "--bind-to none").split()
 
 
 @dataclasses.dataclass
@@ -28,8 +30,10 @@ class Outcome:
 
 
 def shim(under, **settings):
-    """Environment for a program whose calls below a folder shall fail (fail="fsync:EIO:3") or be recorded (log=FILE)."""
-    words = {"LD_PRELOAD": SHIM, "CLLM_SHIM_UNDER": under, **{f"CLLM_SHIM_{name.upper()}": value for name, value in settings.items()}}
+    """Environment for a program whose calls below a folder shall fail (fail="fsync:EIO:3") or be recorded
+    (log=FILE)."""
+    words = {"LD_PRELOAD": SHIM, "CLLM_SHIM_UNDER": under,
+             **{f"CLLM_SHIM_{name.upper()}": value for name, value in settings.items()}}
     return {name: str(value) for name, value in words.items()}
 
 
@@ -51,8 +55,8 @@ class World:
             data = self.folder / "data"
             self._call("demo-data", data, "--users", 120, "--items", 50)
             self._call("prepare", "--input", data, "--output", self.corpus, "--train-tokenizer", 400)
-            self._call("pretrain-backbone", "--corpus", self.corpus, "--output", self.backbone, "--layers", 1, "--heads", 2, "--width", 16,
-                       "--positions", 128, "--context", 64, "--blocks", 8, "--epochs", 1)
+            self._call("pretrain-backbone", "--corpus", self.corpus, "--output", self.backbone, "--layers", 1,
+                       "--heads", 2, "--width", 16, "--positions", 128, "--context", 64, "--blocks", 8, "--epochs", 1)
 
     def _call(self, *arguments):
         done = self.program(*arguments)
@@ -68,9 +72,10 @@ class World:
         """The command line of the run that all cases disturb; `environment` is the ranks' alone."""
         self.make_data()
         settings = ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []
-        arguments = [PROGRAM, "train", f"--run.dir={run}", f"--run.corpus={self.corpus}", f"--run.backbone={self.backbone}", "--loss.lambda=0.1",
-                     "--warmup.epochs=1", "--mutual.epochs=5", "--finetune.epochs=3", "--log.every_steps=1", "--log.tensorboard=false",
-                     "--log.report=false", "--checkpoint.every_steps=7", "--run.max_restarts=0", *self.settings, *more]
+        arguments = [PROGRAM, "train", f"--run.dir={run}", f"--run.corpus={self.corpus}",
+                     f"--run.backbone={self.backbone}", "--loss.lambda=0.1", "--warmup.epochs=1", "--mutual.epochs=5",
+                     "--finetune.epochs=3", "--log.every_steps=1", "--log.tensorboard=false", "--log.report=false",
+                     "--checkpoint.every_steps=7", "--run.max_restarts=0", *self.settings, *more]
         return [str(a) for a in ([*MPIRUN, "-n", ranks] if ranks > 1 else []) + settings + arguments]
 
     def failpoints(self):
@@ -115,9 +120,11 @@ class World:
         return folder
 
     def ask(self, command):
-        """The answer of this thread's probe (of the variant that this world tests, under the shim); a crash of it is an answer as well."""
+        """The answer of this thread's probe (of the variant that this world tests, under the shim); a crash of it is an
+        answer as well."""
         if getattr(self._own, "probe", None) is None:
-            self._own.probe = subprocess.Popen([PROBE, *self.variant.split()], env={**ENVIRONMENT, **shim(self.folder)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self._own.probe = subprocess.Popen([PROBE, *self.variant.split()], env={**ENVIRONMENT, **shim(self.folder)},
+                                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         probe = self._own.probe
         probe.stdin.write(command + "\n")
         probe.stdin.flush()

@@ -8,8 +8,9 @@ submit() {
   while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
   shift
   sbatch --parsable --output="$PWD/$name.out" "${options[@]}" "$project/cluster/train.sbatch" \
-    --run.dir="$PWD/$name" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 --finetune.epochs=0 \
-    --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 --checkpoint.every_seconds=1 "$@"
+    --run.dir="$PWD/$name" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 \
+    --finetune.epochs=0 --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 \
+    --checkpoint.every_seconds=1 "$@"
 }
 long="--mutual.epochs=1000000"
 
@@ -17,11 +18,17 @@ check() {  # CONDITION...: fails the case and says which
   "$@" || { echo "NOT HELD: $*"; return 1; }
 }
 state_is() { [[ "$(scontrol --oneliner show job "$1")" == *"JobState=$2"* ]]; }  # JOB STATE
-ended() { ! scontrol --oneliner show job "$1" | grep -qE 'JobState=(PENDING|RUNNING|CONFIGURING|COMPLETING|SUSPENDED|REQUEUED)'; }
+ended() {
+  ! scontrol --oneliner show job "$1" |
+    grep -qE 'JobState=(PENDING|RUNNING|CONFIGURING|COMPLETING|SUSPENDED|REQUEUED)'
+}
 restarts_are() { scontrol --oneliner show job "$1" | grep -q "Restarts=$2 "; }
 says() { grep -qE -- "$2" "$1" 2>/dev/null; }  # FILE PATTERN
 steps_of_run() { sed -nE 's/.*resumed at step ([0-9]+).*/\1/p' "$1/train.log"; }
-newest_step() { find "$1/checkpoints" -maxdepth 1 -name 'step-*' ! -name '*tmp*' -printf '%f\n' 2>/dev/null | sort | tail -1 | sed 's/step-0*//'; }
+newest_step() {
+  find "$1/checkpoints" -maxdepth 1 -name 'step-*' ! -name '*tmp*' -printf '%f\n' 2>/dev/null |
+    sort | tail -1 | sed 's/step-0*//'
+}
 has_checkpoint() { [ -n "$(newest_step "$1")" ]; }
 no_jobs() { [ -z "$(squeue -h)" ]; }
 stop_all_jobs() {
@@ -67,8 +74,8 @@ case_restarts_are_limited() {
 case_chain_of_three() {
   local job steps
   job=$("$project/cluster/chain.sh" 3 --ntasks=2 --time=1 --signal=B:USR1@52 --output="$PWD/chain.out" -- \
-    --run.dir="$PWD/chain" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 --finetune.epochs=0 \
-    --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 $long)
+    --run.dir="$PWD/chain" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 \
+    --finetune.epochs=0 --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 $long)
   echo "array $job"
   check wait_for 170 no_jobs
   check test "$(grep -c 'ended with 75' chain.out)" -eq 3
@@ -166,9 +173,10 @@ case_second_job_refuses() {
   local first second
   first=$(submit shared --ntasks=1 -- $long)
   check wait_for 60 training shared
-  second=$(sbatch --parsable --output="$PWD/second.out" --ntasks=1 "$project/cluster/train.sbatch" --run.dir="$PWD/shared" \
-    --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 --finetune.epochs=0 --evaluation.every_epochs=0 \
-    --log.tensorboard=false --log.every_steps=1000 --checkpoint.every_seconds=1 $long)
+  second=$(sbatch --parsable --output="$PWD/second.out" --ntasks=1 "$project/cluster/train.sbatch" \
+    --run.dir="$PWD/shared" --run.corpus="$PWD/corpus" --run.backbone="$PWD/backbone" --warmup.epochs=0 \
+    --finetune.epochs=0 --evaluation.every_epochs=0 --log.tensorboard=false --log.every_steps=1000 \
+    --checkpoint.every_seconds=1 $long)
   check wait_for 60 ended "$second"
   check says second.out "shared is in use by job $first"
   check says second.out 'ended with 64, requeue: no'

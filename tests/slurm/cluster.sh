@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A Slurm cluster of two virtual nodes (n1, n2) on this machine, in one folder: own munge key, own ports, own state. Sourced by run.
+# A Slurm cluster of two virtual nodes (n1, n2) on this machine, in one folder: own munge key, own ports, own state.
+# Sourced by run.
 #   cluster_start FOLDER   cluster_stop   node_start NAME   node_kill NAME
 # Every process that it starts has its id in FOLDER/*.pid and is ended by it. No file outside FOLDER is touched.
 
@@ -7,8 +8,9 @@ cluster=
 
 install_slurm() {
   if command -v slurmctld slurmd munged sbatch >/dev/null; then return 0; fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null 2>&1 ||
-    { apt-get update >/dev/null 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null 2>&1; }
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
+    slurmctld slurmd slurm-client munge)
+  "${install[@]}" >/dev/null 2>&1 || { apt-get update >/dev/null 2>&1 && "${install[@]}" >/dev/null 2>&1; }
 }
 
 free_ports() {  # COUNT
@@ -90,8 +92,8 @@ node_kill() {
   kill -KILL "$slurmd" $(steps_of "$1") 2>/dev/null || true
 }
 
-# Ids of the step daemons of a node and of all their descendants. Step daemons are named "slurmstepd: [JOB.STEP]" and keep the
-# spool folder of their node open.
+# Ids of the step daemons of a node and of all their descendants. Step daemons are named "slurmstepd: [JOB.STEP]" and
+# keep the spool folder of their node open.
 steps_of() {  # NODE
   local pid
   for pid in $(pgrep -x slurmstepd || true); do
