@@ -125,12 +125,12 @@ RowKernels cpu_row_kernels() {
 RowExchange::RowExchange(Communicator& comm, int64_t num_rows, at::Device device, RowKernels kernels, Places places)
     : comm_(comm), num_rows_(num_rows), device_(device), kernels_(std::move(kernels)), places_(std::move(places)) {}
 
-RowExchange::RowExchange(Communicator& comm, const TableLayout& layout, at::Device device, RowKernels kernels)
+RowExchange::RowExchange(Communicator& comm, const RowLayout& layout, at::Device device, RowKernels kernels)
     : RowExchange(
           comm, layout.num_rows(), device, std::move(kernels),
           {[layout](int64_t row) { return layout.owner(row); }, [layout](int64_t row) { return layout.local(row); }}) {}
 
-RowExchange::RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device, RowKernels kernels)
+RowExchange::RowExchange(TwoLevels& levels, const RowLayout& layout, at::Device device, RowKernels kernels)
     : RowExchange(*levels.node, layout.num_rows(), device, kernels,
                   {[layout, L = levels.ranks_per_node()](int64_t row) { return layout.owner(row) % L; },
                    [](int64_t row) { return row; }}) {

@@ -10,7 +10,7 @@
 
 #include "dist/communicator/communicator.h"
 #include "dist/communicator/two_level.h"
-#include "dist/row_partition.h"
+#include "dist/rows/row_layout.h"
 
 namespace cllm {
 
@@ -87,12 +87,12 @@ enum class SortOn { kDevice, kHost };
 /// `device` and travel from there.
 class RowExchange {
  public:
-  RowExchange(Communicator& comm, const TableLayout& layout, at::Device device = at::kCPU,
+  RowExchange(Communicator& comm, const RowLayout& layout, at::Device device = at::kCPU,
               RowKernels kernels = cpu_row_kernels());
 
   /// The same in two levels: rows that several ranks of a node ask for cross the network once, and so do their
   /// gradients, summed per node first (so sums have another order than on one level).
-  RowExchange(TwoLevels& levels, const TableLayout& layout, at::Device device = at::kCPU,
+  RowExchange(TwoLevels& levels, const RowLayout& layout, at::Device device = at::kCPU,
               RowKernels kernels = cpu_row_kernels());
 
   /// Deduplicates the global rows this rank needs and tells the owners. `rows_T` may be empty.

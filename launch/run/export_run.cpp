@@ -70,9 +70,8 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
     if (files.back()) folder.tables[name] = files.back()->tensor();
   };
   for (const NamedTable& named : workspace.model->store().tables) {
-    const TableLayout& layout = named.table->layout;
-    add(named.name + "_user", layout.users(), named.table->users());
-    add(named.name + "_item", layout.items(), named.table->items());
+    for (const RowGroup& group : named.table->layout.groups())
+      add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->weight, group));
   }
   collectively(comm, [&] {
     if (comm.rank() != 0) return;

@@ -28,12 +28,10 @@ TrainState TouchedRows::changed(const TrainState& whole, const Store& store) con
   std::map<std::string, Block> blocks;  // by the name of the rows, e.g. "l_user"
   for (size_t n = 0; n < store.tables.size(); ++n) {
     const auto& [name, table] = store.tables[n];
-    const TableLayout& layout = table->layout;
-    const at::Tensor users = changed_rows(table->row_step, row_steps_[n], 0, layout.num_local_users());
-    const at::Tensor items =
-        changed_rows(table->row_step, row_steps_[n], layout.num_local_users(), layout.num_local_items());
-    blocks[name + "_user"] = {users, users.add(layout.users().begin(layout.rank())).cpu()};
-    blocks[name + "_item"] = {items, items.add(layout.items().begin(layout.rank())).cpu()};
+    for (const RowGroup& group : table->layout.groups()) {
+      const at::Tensor rows = changed_rows(table->row_step, row_steps_[n], group.first_local, group.num_local);
+      blocks[name + "_" + group.name] = {rows, rows.add(group.partition.begin(table->layout.rank())).cpu()};
+    }
   }
   TrainState out;
   out.only_changes = true;

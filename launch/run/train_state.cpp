@@ -1,5 +1,6 @@
 #include "launch/run/train_state.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "checkpoints/errors.h"
@@ -11,15 +12,13 @@ namespace {
 using nlohmann::json;
 
 void add_table(TrainState& state, const std::string& name, const Table& table) {
-  const TableLayout& layout = table.layout;
   const auto add = [&](const std::string& what, const at::Tensor& rows) {
     if (!rows.defined()) return;
-    if (layout.users().num_rows() > 0) {
-      state.tensors.push_back({name + "_user." + what, layout.users().num_rows(), layout.users().begin(layout.rank()),
-                               rows.narrow(0, 0, layout.num_local_users())});
+    for (const RowGroup& group : table.layout.groups()) {
+      if (group.partition.num_rows() == 0) continue;
+      state.tensors.push_back({name + "_" + group.name + "." + what, group.partition.num_rows(),
+                               group.partition.begin(table.layout.rank()), Table::rows_of(rows, group)});
     }
-    state.tensors.push_back({name + "_item." + what, layout.items().num_rows(), layout.items().begin(layout.rank()),
-                             rows.narrow(0, layout.num_local_users(), layout.num_local_items())});
   };
   add("weight", table.weight);
   for (const RowState& one : table.state) add(one.name, one.rows);
@@ -45,11 +44,13 @@ SegmentSums read_sums(const json& meta) {
 void SegmentSums::add(double step_loss, const std::vector<std::pair<std::string, double>>& step_terms) {
   loss += step_loss;
   ++steps;
-  if (terms.empty()) {
-    terms = step_terms;
-    return;
+  for (const auto& [name, value] : step_terms) {
+    const auto sum = std::ranges::find(terms, name, &std::pair<std::string, double>::first);
+    if (sum == terms.end())
+      terms.emplace_back(name, value);
+    else
+      sum->second += value;
   }
-  for (size_t n = 0; n < terms.size(); ++n) terms[n].second += step_terms.at(n).second;
 }
 
 std::string to_metadata(const Cursor& cursor, const Store& store, const std::string& config_digest) {

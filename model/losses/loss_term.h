@@ -7,7 +7,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/kernels/row_gradient.h"
@@ -24,7 +26,7 @@ struct HiddenInput {
 
 /// Gradients of a term; those that it does not have are undefined.
 struct HiddenResult {
-  double loss = 0;                // this rank's part of a global sum
+  double loss = 0;                     // this rank's part of a global sum
   at::Tensor hidden_gradient_AD = {};  // dtype of the hidden states
   at::Tensor asked_gradient_KD = {};   // in the table's compute dtype, like the next
   at::Tensor item_gradient_JD = {};    // of all items of this rank
@@ -41,6 +43,32 @@ class HiddenTerm {
   virtual bool reads_items() const { return false; }
   /// Collective. Without a graph.
   virtual HiddenResult value_and_gradients(const HiddenInput& input) = 0;
+};
+
+/// The terms of one step at the hidden states: loss = sum of weight * term.
+class HiddenTerms {
+ public:
+  void add(double weight, std::unique_ptr<HiddenTerm> term) { terms_.push_back({weight, std::move(term)}); }
+
+  /// Names in order.
+  std::vector<std::string_view> names() const;
+  /// Of one term after the other.
+  std::vector<int32_t> rows() const;
+  bool reads_items() const;
+
+  struct Result {
+    std::vector<double> values;  // this rank's part of each term, without its weight
+    HiddenResult sum;            // weighted
+  };
+  /// `asked_KD`: of rows(). Collective.
+  Result value_and_gradients(const at::Tensor& hidden_AD, const Targets& targets, const at::Tensor& asked_KD) const;
+
+ private:
+  struct Weighted {
+    double weight;
+    std::unique_ptr<HiddenTerm> term;
+  };
+  std::vector<Weighted> terms_;
 };
 
 /// Rows of this rank.

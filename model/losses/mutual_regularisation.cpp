@@ -17,7 +17,7 @@ namespace {
 using Triple = std::array<int32_t, 3>;  // row, group, count: the bytes that travel
 
 /// The triples of all ranks for the rows of this rank.
-std::vector<Triple> send_to_owners(Communicator& comm, const TableLayout& layout,
+std::vector<Triple> send_to_owners(Communicator& comm, const RowLayout& layout,
                                    const std::vector<CoveredRow>& covered) {
   const size_t R = static_cast<size_t>(comm.world_size());
   std::vector<std::vector<Triple>> outgoing(R);
@@ -53,7 +53,7 @@ std::vector<Triple> send_to_owners(Communicator& comm, const TableLayout& layout
 }  // namespace
 
 const LocalRows& MutualRegularisationTerm::find_rows() {
-  const TableLayout& layout = own_.layout;
+  const RowLayout& layout = own_.layout;
   std::vector<Triple> triples = send_to_owners(comm_, layout, mr_.covered);
   std::sort(triples.begin(), triples.end());  // by row, then group; users stand before items, in local rows too
   std::vector<int64_t>& rows = covered_.rows;

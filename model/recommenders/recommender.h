@@ -44,7 +44,7 @@ struct NextStep {
 /// Global values, equal on all ranks, before the update. `loss` is what is minimised; terms are its named parts.
 struct StepLosses {
   double loss = 0;
-  std::vector<std::pair<std::string, double>> terms = {};  // the same names in every step of a model
+  std::vector<std::pair<std::string, double>> terms = {};  // the same names in every step of a task
   int64_t num_sequences = 0, num_tokens = 0;
 
   /// 0 if there is no such term.

@@ -22,7 +22,7 @@ RowExchange make_row_exchange(const Channels& channels, TwoLevels* levels, const
                            : RowExchange(channels.exchange, table.layout, device, std::move(of_device));
 }
 
-kernels::RowGradient join_gradients(const TableLayout& layout, const Route& route, const GradientParts& parts,
+kernels::RowGradient join_gradients(const RowLayout& layout, const Route& route, const GradientParts& parts,
                                     const at::Tensor& item_head_gradient) {
   kernels::RowGradient out{.rows_M = route.touched_local_M, .parts_PD = parts.values_PD};
   at::Tensor row_of_P = parts.row_of_P;
@@ -97,7 +97,7 @@ TakenRows RowPipeline::read(std::span<const int32_t> rows_T) {
 
 void RowPipeline::catch_up_items(const BeforeChange& before_change) {
   if (optimizer_.moves_absent_rows()) before_change();
-  const TableLayout& layout = table_.layout;
+  const RowLayout& layout = table_.layout;
   optimizer_.catch_up(
       table_, at::arange(layout.num_local_users(), layout.num_local_rows(), table_.weight.options().dtype(at::kLong)));
   items_ = true;
@@ -119,7 +119,7 @@ void RowPipeline::announce(AskedRows asked) {
 /// Local rows that the update of the step now moves, ascending. Dense Adam moves all rows by every update.
 std::vector<int64_t> RowPipeline::moving_rows() const {
   if (!in_step_) return {};
-  const TableLayout& layout = table_.layout;
+  const RowLayout& layout = table_.layout;
   const int64_t first = optimizer_.moves_absent_rows() ? 0
                         : items_                       ? layout.num_local_users()
                                                        : layout.num_local_rows();  // these and all behind them
@@ -129,7 +129,7 @@ std::vector<int64_t> RowPipeline::moving_rows() const {
 }
 
 bool RowPipeline::moves(std::span<const int64_t> rows) const {
-  const TableLayout& layout = table_.layout;
+  const RowLayout& layout = table_.layout;
   const auto end =
       std::lower_bound(rows.begin(), rows.end(), items_ ? layout.num_local_users() : layout.num_local_rows());
   return std::includes(touched_.begin(), touched_.end(), rows.begin(), end);

@@ -26,7 +26,7 @@ RowExchange make_row_exchange(const Channels& channels, TwoLevels* levels, const
 /// Every row that a step trains on this shard, ascending: the touched ones and, if `item_head_gradient` (of all local
 /// items, [J here, D]) is defined, all items; a head gives each a gradient, which meets in the update the gradients of
 /// the row as an input.
-kernels::RowGradient join_gradients(const TableLayout& layout, const Route& route, const GradientParts& parts,
+kernels::RowGradient join_gradients(const RowLayout& layout, const Route& route, const GradientParts& parts,
                                     const at::Tensor& item_head_gradient);
 
 /// Rows that this rank has asked for.

@@ -20,7 +20,7 @@ enum class Call { kUpdate, kCatchUp };
 /// interrupted.
 kernels::Rounding rounding_of(const Table& table, Call call) {
   if (table.weight.scalar_type() != at::kBFloat16) return {};
-  const TableLayout& layout = table.layout;
+  const RowLayout& layout = table.layout;
   const uint64_t key =
       mix64(table.rounding_seed + 2 * static_cast<uint64_t>(table.step) + (call == Call::kCatchUp ? 1 : 0));
   return {.key = std::max<uint64_t>(1, key),

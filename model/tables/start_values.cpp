@@ -25,7 +25,7 @@ at::Tensor draw_all(int64_t count, int64_t columns, at::ScalarType dtype, uint64
 
 }  // namespace
 
-Table make_drawn_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t key, const Draw& draw) {
+Table make_drawn_table(const RowLayout& layout, int64_t width, at::ScalarType dtype, uint64_t key, const Draw& draw) {
   Table table;
   table.layout = layout;
   table.rounding_seed = stream_key(key, Purpose::kRounding);

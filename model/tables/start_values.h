@@ -17,7 +17,7 @@ namespace cllm {
 using Draw = std::function<double(CounterRng& random, int64_t column)>;
 
 /// A table without optimiser state whose row r is drawn from the stream (key, r).
-Table make_drawn_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t key, const Draw& draw);
+Table make_drawn_table(const RowLayout& layout, int64_t width, at::ScalarType dtype, uint64_t key, const Draw& draw);
 
 /// A tensor [rows, columns] whose row r is drawn from the stream (key, r). On the CPU.
 at::Tensor drawn_rows(int64_t rows, int64_t columns, at::ScalarType dtype, uint64_t key, const Draw& draw);

@@ -39,7 +39,7 @@ at::Tensor Table::state_of(std::string_view name) const {
   return {};
 }
 
-Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side) {
+Table make_random_table(const RowLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side) {
   TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble, "tables are fp32 or fp64");
   Table table;
   table.layout = layout;
@@ -54,7 +54,7 @@ void round_to_bf16(Table& table) {
   table.weight = table.weight.to(at::kBFloat16);
 }
 
-Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD) {
+Table make_table(const RowLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD) {
   TORCH_CHECK(users_ID.size(0) == layout.users().num_rows() && items_JD.size(0) == layout.items().num_rows(),
               "start values have ", users_ID.size(0), " users and ", items_JD.size(0), " items; the layout ",
               layout.users().num_rows(), " and ", layout.items().num_rows());

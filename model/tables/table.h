@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dist/row_partition.h"
+#include "dist/rows/row_layout.h"
 #include "model/kernels/compute_dtype.h"
 
 namespace cllm {
@@ -18,10 +18,9 @@ struct RowState {
   at::Tensor rows;  // [local rows, D] or [local rows], in the table's compute dtype
 };
 
-/// This rank's rows of one side (collaborative `l` or content `c`): users first, then items (TableLayout), with the
-/// optimiser's state.
+/// This rank's rows of a sharded table (users, then items: RowLayout) with the optimiser's state.
 struct Table {
-  TableLayout layout;
+  RowLayout layout;
   at::Tensor weight;            // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
   std::vector<RowState> state;  // of the optimiser, as RowOptimizer::state() declares it
   at::Tensor row_step;          // int32 [local rows] table step that each row is at; it changes whenever the row does
@@ -39,8 +38,13 @@ struct Table {
   /// Dtype of the rows when they are computed with, of their gradients and of the optimiser's state: fp64 for fp64
   /// rows, otherwise fp32.
   at::ScalarType compute_dtype() const { return residual_dtype(weight.scalar_type()); }
-  at::Tensor users() const { return weight.narrow(0, 0, layout.num_local_users()); }
-  at::Tensor items() const { return weight.narrow(0, layout.num_local_users(), layout.num_local_items()); }
+  at::Tensor users() const { return rows_of(weight, layout.group("user")); }
+  at::Tensor items() const { return rows_of(weight, layout.group("item")); }
+
+  /// This rank's rows of a group, out of what the table has for all its local rows.
+  static at::Tensor rows_of(const at::Tensor& all, const RowGroup& group) {
+    return all.narrow(0, group.first_local, group.num_local);
+  }
 };
 
 /// Bytes of a table with its optimiser state.
@@ -54,14 +58,14 @@ enum class Side : uint64_t { kCollaborative = 0, kContent = 1 };
 
 /// A table that starts N(0, 0.02^2), METHOD.md §4. A row's values are a pure function of (seed, side, global row): the
 /// same for any world size, and in fp32 the rounded fp64 values. Without optimiser state (RowOptimizer::reset).
-Table make_random_table(const TableLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side);
+Table make_random_table(const RowLayout& layout, int64_t width, at::ScalarType dtype, uint64_t seed, Side side);
 
 /// Rounds the rows of an fp32 table to bf16: half the memory, and half the bytes of rows that travel.
 void round_to_bf16(Table& table);
 
 /// A table that starts from given rows: all users [I, D] and all items [J, D], the same on every rank; dtype as
 /// `users_ID`.
-Table make_table(const TableLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD);
+Table make_table(const RowLayout& layout, const at::Tensor& users_ID, const at::Tensor& items_JD);
 
 /// Moves the weights to `device`. `users_on_host`, for a GPU: the rows of users, and later their optimiser state, stay
 /// in the host's memory, where the GPU's kernels reach them over its bus: one row per sequence travels, while the

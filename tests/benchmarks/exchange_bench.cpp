@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   print(R == 1 ? "all_to_all, loop-back" : "all_to_all", *comm, bytes, exchange, line,
         R == 1 ? "copy" : "one message to the neighbour");
 
-  const TableLayout layout(0, 4 * arguments.rows, me, R);
+  const RowLayout layout(0, 4 * arguments.rows, me, R);
   const at::Tensor table = at::ones({layout.num_local_rows(), arguments.width}, at::kFloat).to(device);
   RowExchange rows(*comm, layout, device, kernels::row_kernels(device));
   CounterRng random(stream_key(1, Purpose::kDemoData, static_cast<uint64_t>(me)));

@@ -95,7 +95,7 @@ inline RecModel make_model(const Arguments& arguments, const Vocabulary& vocabul
   RecModel model;
   model.backbone =
       make_gpt2(arguments.sizes, 1, {at::kFloat, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat});
-  const TableLayout layout(vocabulary.num_users, vocabulary.num_items, comm.rank(), comm.world_size());
+  const RowLayout layout(vocabulary.num_users, vocabulary.num_items, comm.rank(), comm.world_size());
   model.collaborative = make_random_table(layout, arguments.sizes.width, at::kFloat, 1, Side::kCollaborative);
   model.content = make_random_table(layout, arguments.sizes.width, at::kFloat, 1, Side::kContent);
   return model;

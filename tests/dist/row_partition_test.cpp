@@ -42,24 +42,5 @@ TEST(RowPartition, LargestSizesDoNotOverflow) {
   }
 }
 
-TEST(TableLayout, LocalAndGlobalRowsAreInverseAndEveryRowHasOneOwner) {
-  for (const int world_size : {1, 2, 3, 4, 7}) {
-    for (const int64_t num_users : {0, 1, 3, 10, 23}) {
-      for (const int64_t num_items : {0, 1, 5, 17}) {
-        int64_t covered = 0;
-        for (int rank = 0; rank < world_size; ++rank) {
-          const TableLayout layout(num_users, num_items, rank, world_size);
-          covered += layout.num_local_rows();
-          for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
-            EXPECT_EQ(layout.owner(layout.global(local)), rank);
-            EXPECT_EQ(layout.local(layout.global(local)), local);
-          }
-        }
-        EXPECT_EQ(covered, num_users + num_items);
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace cllm

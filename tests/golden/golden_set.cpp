@@ -48,8 +48,8 @@ GoldenSet::GoldenSet(const std::string& dir, Communicator& comm, Communicator& h
   vocabulary_ = {sizes.at("n_words"), sizes.at("n_users"), sizes.at("n_items")};
 }
 
-TableLayout GoldenSet::layout() const {
-  return TableLayout(vocabulary_.num_users, vocabulary_.num_items, comm_.rank(), comm_.world_size());
+RowLayout GoldenSet::layout() const {
+  return RowLayout(vocabulary_.num_users, vocabulary_.num_items, comm_.rank(), comm_.world_size());
 }
 
 const SafetensorsFile& GoldenSet::truth(const std::string& stem) {

@@ -43,7 +43,7 @@ class GoldenSet {
   bool is_bf16() const { return dtype_ == at::kBFloat16; }
   at::Device device() const { return device_; }
   const Vocabulary& vocabulary() const { return vocabulary_; }
-  TableLayout layout() const;
+  RowLayout layout() const;
   Tolerances tolerances() const {
     if (dtype_ == at::kDouble) return {1e-9, 1e-9, 1e-9};
     // A bf16 number is within 2^-9 = 0.002 of what it rounds; a value passes a dozen roundings. Largest gaps here:

@@ -85,7 +85,7 @@ void check_adam(GoldenSet& set, ParityReport& report) {
   const SafetensorsFile& truth = set.truth("adam/result");
   const at::Tensor start = set.placed(inputs.tensor("w")), touched = inputs.tensor("touched");
   const double learning_rate = set.index().at("adam").at("lr");
-  const TableLayout layout(start.size(0), 0, set.comm().rank(), set.comm().world_size());
+  const RowLayout layout(start.size(0), 0, set.comm().rank(), set.comm().world_size());
   const auto mine = [&](const at::Tensor& rows) {
     return rows.narrow(0, layout.users().begin(layout.rank()), layout.num_local_users());
   };

@@ -17,7 +17,7 @@ using namespace test;
 constexpr int64_t kUsers = 37, kItems = 11, kWidth = 16;
 
 Table table_on_device(const RowOptimizer& optimizer, bool users_on_host) {
-  Table table = make_random_table(TableLayout(kUsers, kItems, 0, 1), kWidth, at::kFloat, 7, Side::kContent);
+  Table table = make_random_table(RowLayout(kUsers, kItems, 0, 1), kWidth, at::kFloat, 7, Side::kContent);
   move_table(table, at::Device(kDevice, 0), users_on_host);
   optimizer.reset(table);
   return table;
@@ -43,7 +43,7 @@ TEST(UsersOnTheHost, TheDeviceHoldsOnlyTheItems) {
   if (kOnGpu) GTEST_SKIP() << "libtorch's allocators know nothing of managed memory";
   const auto optimizer = make_row_optimizer({.name = "adam"});
   const auto peak = [&](bool users_on_host) {
-    Table table = make_random_table(TableLayout(5000, 10, 0, 1), kWidth, at::kFloat, 7, Side::kContent);
+    Table table = make_random_table(RowLayout(5000, 10, 0, 1), kWidth, at::kFloat, 7, Side::kContent);
     return testing::peak_bytes_of(kDevice, [&] {
       move_table(table, at::Device(kDevice, 0), users_on_host);
       optimizer->reset(table);

@@ -8,7 +8,7 @@ namespace {
 
 /// Mean over the words of every local row's texts of (embedding - mean embedding of all words), [local rows, D]; 0 for
 /// a row without texts.
-at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, const TableLayout& layout) {
+at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, const RowLayout& layout) {
   const Vocabulary& vocabulary = corpus.vocabulary();
   at::Tensor sums = at::zeros({layout.num_local_rows(), words_ND.size(1)}, words_ND.options().dtype(at::kFloat));
   at::Tensor counts = at::zeros({layout.num_local_rows(), 1}, sums.options());
@@ -32,7 +32,7 @@ Table initial_table(const Cllm4recOptions& options, const OpenArguments& argumen
                     Side side) {
   const Vocabulary& vocabulary = arguments.corpus.vocabulary();
   const Communicator& world = arguments.channels.world;
-  const TableLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
+  const RowLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
   const auto dtype = arguments.run.precision == at::kDouble ? at::kDouble : at::kFloat;
   Table table = make_random_table(layout, backbone.width(), dtype, arguments.run.seed, side);
   constexpr double kTableStd = 0.02;  // of make_random_table, METHOD.md §4

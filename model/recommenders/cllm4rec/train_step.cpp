@@ -38,17 +38,17 @@ std::pair<double, double> to_host(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 /// What a step computes with, and the rows of the trained side that it reads: those of its tokens, then those of its
-/// prediction.
+/// terms.
 struct TrainStep::Prepared {
   const RecBatch* batch;
   BatchTensors tensors;
-  std::unique_ptr<HiddenTerm> prediction;
+  HiddenTerms terms;
   std::vector<int32_t> rows;
 
   int64_t num_token_rows() const { return static_cast<int64_t>(tensors.tokens.rows.size()); }
   int64_t num_term_rows() const { return static_cast<int64_t>(rows.size()) - num_token_rows(); }
   at::Tensor rows_of_tokens(const Route& route) const { return route.inverse_T.narrow(0, 0, num_token_rows()); }
-  at::Tensor rows_of_term(const Route& route) const {
+  at::Tensor rows_of_terms(const Route& route) const {
     return route.inverse_T.narrow(0, num_token_rows(), num_term_rows());
   }
 };
@@ -64,23 +64,29 @@ TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimiz
 
 TrainStep::~TrainStep() = default;
 
+/// The terms of a step at its hidden states: a term more is a class of model/losses/ and a line here.
+HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config) {
+  HiddenTerms out;
+  if (batch.kind == StepKind::kContent) {
+    out.add(1, std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_)));
+  } else if (config.item_softmax == ItemSoftmax::kSampled) {
+    out.add(1, std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
+                                                   batch.targets, config.negatives, config.negative_key));
+  } else {
+    out.add(1, std::make_unique<ItemPrediction>(channels_.softmax, trained(batch.kind).table(), config.item_softmax));
+  }
+  return out;
+}
+
 TrainStep::Prepared TrainStep::prepare(const RecBatch& batch, const StepConfig& config) {
   const Table& table = trained(batch.kind).table();
   const at::Device device = table.weight.device();
-  Prepared out{&batch, {}, nullptr, {}};
+  Prepared out{&batch, {}, terms_of(batch, config), {}};
   out.tensors = upload(
       config.tensors != nullptr ? *config.tensors : make_tensors(batch, config.dropout.active(), device), device);
-  if (batch.kind == StepKind::kContent) {
-    out.prediction = std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_));
-  } else if (config.item_softmax == ItemSoftmax::kSampled) {
-    out.prediction = std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
-                                                         batch.targets, config.negatives, config.negative_key);
-  } else {
-    out.prediction = std::make_unique<ItemPrediction>(channels_.softmax, table, config.item_softmax);
-  }
   out.rows = out.tensors.tokens.rows;
-  const std::vector<int32_t> of_term = out.prediction->rows();
-  out.rows.insert(out.rows.end(), of_term.begin(), of_term.end());
+  const std::vector<int32_t> of_terms = out.terms.rows();
+  out.rows.insert(out.rows.end(), of_terms.begin(), of_terms.end());
   return out;
 }
 
@@ -103,7 +109,7 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
   timer.enter(&PhaseSeconds::lookup);
   const Prepared now = prepared(batch, config);
   TakenRows taken = own.take(now.rows, config.before_change);
-  if (now.prediction->reads_items()) own.catch_up_items(config.before_change);
+  if (now.terms.reads_items()) own.catch_up_items(config.before_change);
   const at::Tensor x_TD =
       embed(now.tensors.tokens, backbone_.word_embedding(), taken.rows_UD, now.rows_of_tokens(taken.route));
 
@@ -119,38 +125,45 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
   if (next != nullptr) trained(next->batch.kind).announce(std::move(of_next));
 
   timer.enter(&PhaseSeconds::head);
-  const at::Tensor asked_KD = kernels::gather_rows(taken.rows_UD, now.rows_of_term(taken.route));
-  const HiddenResult prediction =
-      now.prediction->value_and_gradients({hidden_AD.detach(), now.tensors.targets, asked_KD});
+  const at::Tensor asked_KD = kernels::gather_rows(taken.rows_UD, now.rows_of_terms(taken.route));
+  const HiddenTerms::Result terms = now.terms.value_and_gradients(hidden_AD.detach(), now.tensors.targets, asked_KD);
 
   timer.enter(&PhaseSeconds::backward);
-  const Gradients gradients = backward(now, x_TD, hidden_AD, prediction);
+  const Gradients gradients = backward(now, x_TD, hidden_AD, terms.sum);
 
   timer.enter(&PhaseSeconds::give_back);
   at::Tensor gradients_UD = at::zeros_like(taken.rows_UD);
   kernels::add_rows(gradients_UD, now.rows_of_tokens(taken.route),
                     gradients.x_TD.index_select(0, now.tensors.tokens.row_positions));
-  if (prediction.asked_gradient_KD.defined())
-    kernels::add_rows(gradients_UD, now.rows_of_term(taken.route), prediction.asked_gradient_KD);
-  own.give_back(std::move(taken), gradients_UD, prediction.item_gradient_JD);
+  if (terms.sum.asked_gradient_KD.defined())
+    kernels::add_rows(gradients_UD, now.rows_of_terms(taken.route), terms.sum.asked_gradient_KD);
+  own.give_back(std::move(taken), gradients_UD, terms.sum.item_gradient_JD);
 
   timer.enter(&PhaseSeconds::mr);
   OwnerResult regulariser = regularise(batch, config);
   own.pull(std::move(regulariser.pull));
   const auto [mr, input_gradients] = to_host(regulariser.value, gradients_UD.sum());
   non_finite_ = first_non_finite({own.table().weight, fixed(batch.kind).table().weight, x_TD, hidden_AD},
-                                 {prediction.loss, input_gradients, gradients.backbone_is_finite, mr});
+                                 {terms.sum.loss, input_gradients, gradients.backbone_is_finite, mr});
   look_at_row_gradients();
-  return sum_over_ranks(batch, {prediction.loss, mr}, config.lambda);
+  return sum_over_ranks(now, terms, mr, config.lambda);
 }
 
-StepLosses TrainStep::sum_over_ranks(const RecBatch& batch, std::pair<double, double> lm_and_mr, double lambda) {
-  at::Tensor sums = at::tensor({lm_and_mr.first, lm_and_mr.second, static_cast<double>(batch.num_sequences()),
-                                static_cast<double>(batch.num_tokens())},
-                               at::kDouble);
+/// loss = sum of the weighted terms + lambda mr, each by its name.
+StepLosses TrainStep::sum_over_ranks(const Prepared& now, const HiddenTerms::Result& terms, double mr, double lambda) {
+  std::vector<double> mine{terms.sum.loss, mr, static_cast<double>(now.batch->num_sequences()),
+                           static_cast<double>(now.batch->num_tokens())};
+  mine.insert(mine.end(), terms.values.begin(), terms.values.end());
+  at::Tensor sums = at::tensor(mine, at::kDouble);
   channels_.world.all_reduce(sums, ReduceOp::kSum);
-  const double lm = sums[0].item<double>(), mr = sums[1].item<double>();
-  return {lm + lambda * mr, {{"lm", lm}, {"mr", mr}}, sums[2].item<int64_t>(), sums[3].item<int64_t>()};
+  const auto sum = [&](int64_t n) { return sums[n].item<double>(); };
+  StepLosses out{.loss = sum(0) + lambda * sum(1)};
+  out.num_sequences = sums[2].item<int64_t>();
+  out.num_tokens = sums[3].item<int64_t>();
+  for (const std::string_view name : now.terms.names())
+    out.terms.emplace_back(name, sum(4 + static_cast<int64_t>(out.terms.size())));
+  out.terms.emplace_back("mr", sum(1));
+  return out;
 }
 
 /// Through the backbone to its inputs, and to its parameters if they are trained.

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "dist/communicator/communicator.h"
@@ -78,13 +77,14 @@ class TrainStep {
   struct Prepared;
   struct Gradients;
 
+  HiddenTerms terms_of(const RecBatch& batch, const StepConfig& config);
   Prepared prepare(const RecBatch& batch, const StepConfig& config);
   Prepared prepared(const RecBatch& batch, const StepConfig& config);
   StepLosses compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next);
   Gradients backward(const Prepared& now, const at::Tensor& x_TD, const at::Tensor& hidden_AD,
                      const HiddenResult& prediction);
   OwnerResult regularise(const RecBatch& batch, const StepConfig& config);
-  StepLosses sum_over_ranks(const RecBatch& batch, std::pair<double, double> lm_and_mr, double lambda);
+  StepLosses sum_over_ranks(const Prepared& now, const HiddenTerms::Result& terms, double mr, double lambda);
   void look_at_row_gradients();
   RowPipeline& trained(StepKind kind) { return kind == StepKind::kContent ? content_ : collaborative_; }
   RowPipeline& fixed(StepKind kind) { return kind == StepKind::kContent ? collaborative_ : content_; }

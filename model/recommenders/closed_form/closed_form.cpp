@@ -8,7 +8,7 @@ HostRanks::HostRanks(const OpenArguments& arguments)
     : own_(arguments.device.is_cpu() ? nullptr : arguments.channels.exchange.duplicate_on_host("rows on the host")),
       comm_(own_ ? own_.get() : &arguments.channels.exchange), levels_(own_ ? nullptr : arguments.levels) {}
 
-RowExchange HostRanks::exchange(const TableLayout& layout) const {
+RowExchange HostRanks::exchange(const RowLayout& layout) const {
   return levels_ != nullptr ? RowExchange(*levels_, layout) : RowExchange(*comm_, layout);
 }
 

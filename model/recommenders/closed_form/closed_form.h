@@ -21,8 +21,8 @@ class HostRanks {
   explicit HostRanks(const OpenArguments& arguments);
 
   Communicator& comm() const { return *comm_; }
-  RowExchange exchange(const TableLayout& layout) const;
-  TableLayout layout(int64_t num_users, int64_t num_items) const {
+  RowExchange exchange(const RowLayout& layout) const;
+  RowLayout layout(int64_t num_users, int64_t num_items) const {
     return {num_users, num_items, comm_->rank(), comm_->world_size()};
   }
 

@@ -29,7 +29,7 @@ MultiVaeState start_state(const MultiVaeOptions& options, const OpenArguments& a
   const at::ScalarType dtype = dtype_of(arguments.run);
   const Communicator& world = arguments.channels.world;
   const int64_t J = arguments.corpus.vocabulary().num_items, H = options.hidden;
-  const TableLayout layout(0, J, world.rank(), world.world_size());
+  const RowLayout layout(0, J, world.rank(), world.world_size());
   const auto key = [&](StartOf part) { return stream_key(arguments.run.seed, Purpose::kTableInit, part); };
   const Draw weight = xavier_uniform(J, H), bias = truncated_normal(0.001);
   MultiVaeNetwork network(H, options.latent, dtype, arguments.device, key(kNetwork));

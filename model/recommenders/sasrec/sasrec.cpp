@@ -27,9 +27,8 @@ SasrecState start_of(const SasrecOptions& options, const OpenArguments& argument
   const Draw draw = options.encoder == SasrecBlocks::kAuthors ? xavier_uniform(J, D) : xavier_normal(J, D);
   SasrecEncoder encoder(options, dtype, arguments.device, key(kLayers));
   DenseAdam dense(encoder.parameters(), 0.9, options.beta2);
-  SasrecState state{
-      make_drawn_table(TableLayout(0, J, world.rank(), world.world_size()), D, dtype, key(kItemRows), draw),
-      std::move(encoder), std::move(dense)};
+  SasrecState state{make_drawn_table(RowLayout(0, J, world.rank(), world.world_size()), D, dtype, key(kItemRows), draw),
+                    std::move(encoder), std::move(dense)};
   if (arguments.run.bf16_tables) round_to_bf16(state.items);
   move_table(state.items, arguments.device);
   return state;

@@ -80,7 +80,7 @@ RecBatch batch_of(StepKind kind, int64_t n) {
 }
 
 RecModel model_on(at::Device device) {
-  const TableLayout layout(kVocabulary.num_users, kVocabulary.num_items, 0, 1);
+  const RowLayout layout(kVocabulary.num_users, kVocabulary.num_items, 0, 1);
   RecModel model;
   model.backbone = make_gpt2({}, 1, {.parameters = at::kFloat, .compute = at::kBFloat16, .device = device});
   model.collaborative = make_random_table(layout, kWidth, at::kFloat, 1, Side::kCollaborative);

@@ -33,7 +33,7 @@ struct World {
   }
 
   std::unique_ptr<Communicator> comm = session->world(60);
-  TableLayout layout;
+  RowLayout layout;
 };
 
 /// What a rank asks for: `count` rows with repetitions; different on every rank, empty on rank 1 of every third draw.

@@ -48,7 +48,7 @@ TEST(RowExchangeInTwoLevels, FetchesAndSumsTheSameRowsAsInOne) {
   const auto world = session->world(60);
   TwoLevels levels = session->levels(made_up_node(), 60);
   for (const auto& [num_users, num_items] : {std::pair{23, 17}, {200, 50}, {2, 1}, {0, 7}}) {
-    const TableLayout layout(num_users, num_items, session->rank(), session->world_size());
+    const RowLayout layout(num_users, num_items, session->rank(), session->world_size());
     RowExchange flat(*world, layout), two(levels, layout);
     at::Tensor table = at::empty({layout.num_local_rows(), 4}, at::kDouble);
     for (int64_t n = 0; n < layout.num_local_rows(); ++n) table[n].copy_(at::arange(4) + 10 * layout.global(n));
@@ -75,7 +75,7 @@ TEST(RowExchangeInTwoLevels, ARowThatAWholeNodeAsksForCrossesTheNetworkOnce) {
   const int L = made_up_node(), rank = session->rank(), first = rank / L * L;
   const auto world = session->world(60);
   TwoLevels levels = session->levels(L, 60);
-  const TableLayout layout(0, 40, rank, session->world_size());
+  const RowLayout layout(0, 40, rank, session->world_size());
   std::vector<int32_t> all(40);
   std::iota(all.begin(), all.end(), 0);
   const Route flat = RowExchange(*world, layout).route(all), two = RowExchange(levels, layout).route(all);

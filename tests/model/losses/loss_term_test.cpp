@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "model/losses/mutual_regularisation.h"
@@ -26,7 +27,7 @@ using testing::normal;
 constexpr int64_t kUsers = 2, kItems = 5, kWidth = 3;
 
 Table table_of(const Communicator& comm, uint64_t key) {
-  return make_table(TableLayout(kUsers, kItems, comm.rank(), comm.world_size()), normal({kUsers, kWidth}, key),
+  return make_table(RowLayout(kUsers, kItems, comm.rank(), comm.world_size()), normal({kUsers, kWidth}, key),
                     normal({kItems, kWidth}, key + 1));
 }
 
@@ -77,6 +78,30 @@ TEST(LossTerm, ATextPredictionHasAGradientOfTheWordsOnlyIfTheyAreTrained) {
   EXPECT_EQ(frozen.loss, trained.loss);
   EXPECT_FALSE(frozen.word_gradient_ND.defined());
   EXPECT_EQ(trained.word_gradient_ND.sizes(), words_ND.sizes());
+}
+
+TEST(LossTerm, TermsOfAStepAddUpByTheirWeights) {
+  testing::run_ranks(1, [](Communicator& comm) {
+    const Table table = table_of(comm, 3);
+    const at::Tensor hidden_AD = normal({2, kWidth}, 9), words_ND = normal({6, kWidth}, 4);
+    SampledPrediction sampled(kItems, kUsers, {4, 0, 2}, 3, 7);
+    const std::vector<int32_t> rows = sampled.rows();
+    const std::vector<int64_t> asked(rows.begin(), rows.end());
+    const at::Tensor asked_KD = table.weight.index_select(0, at::tensor(asked, at::kLong));
+    HiddenTerms terms;
+    terms.add(1, std::make_unique<TextPrediction>(words_ND, false));
+    terms.add(0.5, std::make_unique<SampledPrediction>(kItems, kUsers, std::vector<int32_t>{4, 0, 2}, 3, 7));
+    EXPECT_EQ(terms.rows(), rows);
+    EXPECT_FALSE(terms.reads_items());
+    const HiddenTerms::Result both = terms.value_and_gradients(hidden_AD, targets(), asked_KD);
+    const HiddenResult text = TextPrediction(words_ND, false).value_and_gradients({hidden_AD, targets(), {}}),
+                       items = sampled.value_and_gradients({hidden_AD, targets(), asked_KD});
+    EXPECT_EQ(both.values, (std::vector<double>{text.loss, items.loss}));
+    EXPECT_EQ(both.sum.loss, text.loss + 0.5 * items.loss);
+    EXPECT_LT(gap(both.sum.hidden_gradient_AD, text.hidden_gradient_AD + 0.5 * items.hidden_gradient_AD), 1e-15);
+    EXPECT_LT(gap(both.sum.asked_gradient_KD, 0.5 * items.asked_gradient_KD), 1e-15);
+    EXPECT_FALSE(both.sum.item_gradient_JD.defined());
+  });
 }
 
 TEST(LossTerm, MutualRegularisationIsItsFormulaAndItsPullIsItsGradient) {

@@ -29,7 +29,7 @@ at::Tensor start() { return testing::normal({kRows, kColumns}, 5); }
 
 Table table_of(const Communicator& comm, const RowOptimizer& optimizer) {
   const at::Tensor rows = start();
-  Table table = make_table(TableLayout(0, kRows, comm.rank(), comm.world_size()), rows.narrow(0, 0, 0), rows);
+  Table table = make_table(RowLayout(0, kRows, comm.rank(), comm.world_size()), rows.narrow(0, 0, 0), rows);
   optimizer.reset(table);
   return table;
 }

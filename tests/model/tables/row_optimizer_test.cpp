@@ -33,7 +33,7 @@ constexpr int64_t kRows = 9, kWidth = 21;
 constexpr double kRate = 1e-2;
 
 Table random_table(at::ScalarType dtype) {
-  return make_random_table(TableLayout(5, 4, 0, 1), kWidth, dtype, /*seed=*/3, Side::kCollaborative);
+  return make_random_table(RowLayout(5, 4, 0, 1), kWidth, dtype, /*seed=*/3, Side::kCollaborative);
 }
 
 /// Adam on every row at every step (Kingma & Ba 2015, algorithm 1): what skip-aware Adam must equal.
@@ -162,8 +162,8 @@ TEST(RowOptimizers, FollowTheirFormulas) {
 
 TEST(RowOptimizers, SumThePartsOfAGradientWhileTheyUpdate) {
   for (const char* name : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
-    Table parts = make_random_table(TableLayout(6, 5, 0, 1), kWidth, at::kDouble, 3, Side::kContent), whole = parts;
-    const Table other = make_random_table(TableLayout(6, 5, 0, 1), kWidth, at::kDouble, 4, Side::kCollaborative);
+    Table parts = make_random_table(RowLayout(6, 5, 0, 1), kWidth, at::kDouble, 3, Side::kContent), whole = parts;
+    const Table other = make_random_table(RowLayout(6, 5, 0, 1), kWidth, at::kDouble, 4, Side::kCollaborative);
     whole.weight = parts.weight.clone();
     OptimizerConfig config;
     config.name = name;
@@ -201,7 +201,7 @@ TEST(RowOptimizers, AnUnknownNameIsRefusedWithTheKnownOnes) {
 /// A table in bf16 of (rank, world_size), whose rows have been updated `num_steps` times by gradients that are a
 /// function of the row.
 at::Tensor bf16_rows_after(const std::string& name, int rank, int world_size, int64_t num_steps) {
-  Table table = make_random_table(TableLayout(7, 5, rank, world_size), kWidth, at::kFloat, 11, Side::kContent);
+  Table table = make_random_table(RowLayout(7, 5, rank, world_size), kWidth, at::kFloat, 11, Side::kContent);
   round_to_bf16(table);
   OptimizerConfig config;
   config.name = name;
@@ -239,7 +239,7 @@ TEST(Bf16Tables, AreRoundedAlikeOnAnyWorldSize) {
 
 TEST(Bf16Tables, MoveByUpdatesThatNearestRoundingWouldLose) {
   for (const char* name : {"lazy_adam", "rowwise_adagrad", "sgd"}) {
-    Table exact = make_random_table(TableLayout(200, 200, 0, 1), kWidth, at::kFloat, 1, Side::kContent), table = exact;
+    Table exact = make_random_table(RowLayout(200, 200, 0, 1), kWidth, at::kFloat, 1, Side::kContent), table = exact;
     exact.weight = at::ones({400, kWidth}, at::kFloat);
     table.weight = exact.weight.to(at::kBFloat16);
     OptimizerConfig config;
@@ -268,22 +268,22 @@ TEST(Bf16Tables, KeepTheStateOfTheirOptimiserInFp32) {
 }
 
 TEST(Tables, StartTheSameForAnyWorldSize) {
-  const Table whole = make_random_table(TableLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kContent);
+  const Table whole = make_random_table(RowLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kContent);
   for (const int world_size : {2, 3, 13}) {
     for (int rank = 0; rank < world_size; ++rank) {
-      const Table part = make_random_table(TableLayout(7, 5, rank, world_size), 6, at::kDouble, 11, Side::kContent);
+      const Table part = make_random_table(RowLayout(7, 5, rank, world_size), 6, at::kDouble, 11, Side::kContent);
       for (int64_t local = 0; local < part.layout.num_local_rows(); ++local) {
         EXPECT_TRUE(at::equal(part.weight[local], whole.weight[part.layout.global(local)]))
             << world_size << " ranks, rank " << rank;
       }
     }
   }
-  const Table other_side = make_random_table(TableLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kCollaborative);
+  const Table other_side = make_random_table(RowLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kCollaborative);
   EXPECT_FALSE(at::equal(other_side.weight, whole.weight));
 }
 
 TEST(Tables, StartWithTheDeviationOfThePaper) {
-  const Table table = make_random_table(TableLayout(2000, 500, 0, 1), 16, at::kFloat, 1, Side::kCollaborative);
+  const Table table = make_random_table(RowLayout(2000, 500, 0, 1), 16, at::kFloat, 1, Side::kCollaborative);
   EXPECT_NEAR(table.weight.std().item<double>(), 0.02, 2e-4);
   EXPECT_NEAR(table.weight.mean().item<double>(), 0, 4e-4);
 }

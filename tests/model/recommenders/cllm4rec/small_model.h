@@ -86,7 +86,7 @@ inline RecBatch batch_of(StepKind kind, int rank, int world_size) {
 
 /// Both sides at random, with fresh state of the optimiser.
 inline RecModel small_model(const Communicator& comm, const RowOptimizer& optimizer) {
-  const TableLayout layout(kUsers, kItems, comm.rank(), comm.world_size());
+  const RowLayout layout(kUsers, kItems, comm.rank(), comm.world_size());
   RecModel model{std::make_shared<TokenwiseBackbone>(),
                  make_random_table(layout, kWidth, at::kDouble, 1, Side::kCollaborative),
                  make_random_table(layout, kWidth, at::kDouble, 1, Side::kContent)};
@@ -121,7 +121,7 @@ inline void train_small(const Channels& channels, const std::string& optimizer_n
     const StepLosses losses = step.run(batches[n], config, announce ? &next : nullptr);
     if (comm.rank() == 0) out.losses.push_back(losses.loss);
   }
-  const TableLayout& layout = model.content.layout;
+  const RowLayout& layout = model.content.layout;
   for (int64_t local = 0; local < layout.num_local_rows(); ++local) {
     out.collaborative[layout.global(local)] = model.collaborative.weight[local];
     out.content[layout.global(local)] = model.content.weight[local];

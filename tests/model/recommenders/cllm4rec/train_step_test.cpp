@@ -24,7 +24,7 @@ struct History {
 History train(int world_size, const StepConfig& config, bool once_per_group) {
   History run;
   testing::run_ranks(world_size, [&](Communicator& comm) {
-    const TableLayout layout(kUsers, kItems, comm.rank(), world_size);
+    const RowLayout layout(kUsers, kItems, comm.rank(), world_size);
     const auto optimizer = make_row_optimizer({});
     RecModel model = small_model(comm, *optimizer);
     TrainStep step(comm, model, *optimizer);

@@ -38,7 +38,7 @@ std::map<std::string, at::Tensor> golden(const std::string& file) {
 }
 
 /// The state that starts from the golden weights; sgd with rate 1 then leaves start minus gradient.
-MultiVaeState golden_state(std::map<std::string, at::Tensor>& in, const TableLayout& layout, const RowOptimizer& sgd) {
+MultiVaeState golden_state(std::map<std::string, at::Tensor>& in, const RowLayout& layout, const RowOptimizer& sgd) {
   const auto weight = [&](const char* name) { return in.at(std::string("p.") + name + ".weight"); };
   const auto bias = [&](const char* name) { return in.at(std::string("p.") + name + ".bias"); };
   const at::Tensor w1 = weight("encoder.0").t().contiguous(),
@@ -93,7 +93,7 @@ TEST(MultiVae, LossAndGradientsAreTheGoldenOnesForAnyNumberOfRanks) {
   for (const int R : {1, 2, 3, 5}) {
     testing::run_ranks(R, [&](Communicator& comm) {
       const auto sgd = make_row_optimizer({.name = "sgd"});
-      const TableLayout layout(0, in.at("x").size(1), comm.rank(), R);
+      const RowLayout layout(0, in.at("x").size(1), comm.rank(), R);
       MultiVaeState state = golden_state(in, layout, *sgd);
       const at::Tensor w1 = state.encoder.weight.clone(), w4 = state.decoder.weight.clone();
       MultiVaeStep step(comm, state, *sgd, nullptr);
