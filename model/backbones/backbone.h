@@ -53,10 +53,12 @@ class Backbone {
     return false;
   }
 
-  /// Word embedding [N, D] (also the text head), in the parameter dtype.
+  /// Word embedding [N, D] in the parameter dtype.
   virtual const at::Tensor& word_embedding() const = 0;
-  /// The same in the compute dtype.
+  /// The text head [N, D] in the compute dtype.
   virtual const at::Tensor& text_head() const = 0;
+  /// The parameter that it is; the word embedding, unless the head is untied.
+  virtual const at::Tensor& text_head_parameter() const { return word_embedding(); }
 
   /// Parameters by their Hugging Face names (without their family's prefix), for LLM-FtAll, LLM-Scratch and export.
   virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;

@@ -13,6 +13,7 @@ class ConfigJson {
   explicit ConfigJson(const std::string& dir);
 
   const std::string& dir() const { return dir_; }
+  const nlohmann::json& json() const { return json_; }
   bool given(const char* key) const { return json_.contains(key) && !json_[key].is_null(); }
   [[noreturn]] void refuse(const char* key, const std::string& expected) const;
   /// A whole number from 1 to `max`; by default far above every model, and small enough that no product of two

@@ -2,13 +2,14 @@
 
 #include <string>
 
+#include "model/backbones/decoder/decoder_files.h"
 #include "model/backbones/gpt2/gpt2_files.h"
 
 namespace cllm {
 namespace {
 
 constexpr const Family* kFamilies[] = {
-    &kGpt2Family,
+    &kGpt2Family, &kLlamaFamily, &kMistralFamily, &kQwen2Family, &kQwen3Family, &kGemma3Family,
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ void check_trajectories(GoldenSet& set, ParityReport& report);
 void check_adam(GoldenSet& set, ParityReport& report);
 /// Scores, lists and metrics.
 void check_ranking(GoldenSet& set, ParityReport& report);
-/// Hidden states and logits of the library's GPT-2.
-void check_arch(GoldenSet& set, ParityReport& report);
+/// Hidden states and logits of a library's model: arch/<name>.
+void check_arch(GoldenSet& set, ParityReport& report, const std::string& name);
 
 }  // namespace cllm::golden

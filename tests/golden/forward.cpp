@@ -155,9 +155,10 @@ void check_forward(GoldenSet& set, ParityReport& report) {
   }
 }
 
-void check_arch(GoldenSet& set, ParityReport& report) {
-  const SafetensorsFile io = set.open("arch/gpt2/io.safetensors");
-  const auto backbone = set.backbone("arch/gpt2");
+void check_arch(GoldenSet& set, ParityReport& report, const std::string& name) {
+  const std::string folder = "arch/" + name;
+  const SafetensorsFile io = set.open(folder + "/io.safetensors");
+  const auto backbone = set.backbone(folder);
   const at::Tensor mask = io.tensor("input.attention_mask"), ids = io.tensor("input.input_ids");
   std::vector<int64_t> lengths;
   for (int64_t b = set.comm().rank(); b < mask.size(0); b += set.comm().world_size())
@@ -167,9 +168,9 @@ void check_arch(GoldenSet& set, ParityReport& report) {
   const PackedLayout layout = make_layout(lengths, x_TD.device());
   const at::Tensor hidden_TD = lengths.empty() ? x_TD.to(set.dtype()) : backbone->forward(x_TD, layout, {});
   const at::Tensor hidden = io.tensor("f64.last_hidden"), logits = io.tensor("f64.logits");
-  report.compare("arch/gpt2/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden,
+  report.compare(folder + "/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden,
                  set.tolerances().value);
-  report.compare("arch/gpt2/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()),
+  report.compare(folder + "/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()),
                  logits, set.tolerances().value);
 }
 

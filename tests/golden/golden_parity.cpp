@@ -30,8 +30,9 @@ std::vector<Family> all_families(int world_size) {
   out.insert(out.end(), {{"forward", check_forward},
                          {"trajectories", check_trajectories},
                          {"adam", check_adam},
-                         {"ranking", check_ranking},
-                         {"arch/gpt2", check_arch}});
+                         {"ranking", check_ranking}});
+  for (const char* name : {"gpt2", "llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gemma3"})
+    out.push_back({std::string("arch/") + name, [name](auto& set, auto& report) { check_arch(set, report, name); }});
   return out;
 }
 
@@ -79,7 +80,7 @@ int main(int argc, char** argv) {
     if (session.rank() == 0) {
       std::fprintf(stderr,
                    "usage: golden_parity DIR [--device cpu|cuda] [--families "
-                   "losses,forward,trajectories,adam,ranking,arch/gpt2]\n");
+                   "losses,forward,trajectories,adam,ranking,arch/gpt2,arch/llama,...]\n");
     }
     return 64;
   }

@@ -1,0 +1,295 @@
+#include "model/backbones/decoder/decoder.h"
+
+// Letters: T tokens, D width, H query heads, K key heads, h head width, n tokens of a sequence.
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/repeat_interleave.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "data/random.h"
+#include "model/errors.h"
+#include "model/kernels/compute_dtype.h"
+#include "model/nn/dropout.h"
+#include "model/nn/linear.h"
+#include "model/nn/recompute.h"
+
+namespace cllm {
+namespace {
+
+/// Places of a layer where dropout acts; part of its salt.
+enum Place : uint64_t { kEmbedding, kAfterAttention, kAfterMlp };
+
+DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place) {
+  return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
+}
+
+/// x -> x W^T (+ bias) for a weight [out, in].
+class Projection {
+ public:
+  Projection() = default;
+  Projection(at::Tensor weight, at::Tensor bias, at::ScalarType compute) : weight_(std::move(weight)), bias_(bias) {
+    if (compute == weight_.scalar_type()) return;
+    of_compute_ = Linear(weight_.to(compute).t(), /*packed=*/weight_.is_cpu());
+    weight_ = at::Tensor();
+  }
+
+  at::Tensor operator()(const at::Tensor& x) const {
+    const at::Tensor y = weight_.defined() ? at::mm(x, weight_.t()) : of_compute_(x);
+    return bias_.defined() ? y + bias_.to(y.scalar_type()) : y;
+  }
+
+ private:
+  at::Tensor weight_, bias_;
+  Linear of_compute_;
+};
+
+/// RMS norm (Zhang & Sennrich 2019) over the last dimension, in the dtype of x; `offset`: times 1 + w.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, bool offset) {
+  const at::Tensor normed = x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon);
+  return normed * (offset ? weight + 1 : weight);
+}
+
+/// x [T, heads, h] rotated by the angles of its positions: cos and sin [T, 1, h / 2].
+at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  const int64_t half = x.size(2) / 2;
+  const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
+  return at::cat({first * cos - second * sin, second * cos + first * sin}, 2);
+}
+
+/// Which keys each query sees, bool [n, n].
+at::Tensor window_mask(int64_t n, int64_t window, at::Device device) {
+  const at::Tensor place = at::arange(n, at::TensorOptions().dtype(at::kLong).device(device));
+  const at::Tensor behind = place.unsqueeze(1) - place.unsqueeze(0);
+  return behind.ge(0).logical_and(behind.lt(window));
+}
+
+}  // namespace
+
+struct Decoder::Block {
+  at::Tensor input_norm, attention_norm, mlp_norm, output_norm;  // attention_norm, output_norm: of post_norms
+  at::Tensor query_norm, key_norm;                               // of qk_norm
+  Projection query, key, value, attention_out, gate, up, down;
+};
+
+/// What the blocks of one forward pass share.
+struct Decoder::Pass {
+  PackedLayout layout;
+  Dropout dropout;
+  std::vector<std::pair<at::Tensor, at::Tensor>> angles;  // cos and sin [T, 1, h / 2] of every rotation
+};
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> decoder_parameter_shapes(const DecoderConfig& config) {
+  const int64_t D = config.width, F = config.inner_width, Q = config.inner_heads(), K = config.inner_kv();
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes{{"embed_tokens.weight", {config.num_words, D}}};
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const std::string of = "layers." + std::to_string(layer) + ".", attention = of + "self_attn.";
+    shapes.push_back({of + "input_layernorm.weight", {D}});
+    shapes.push_back({of + "post_attention_layernorm.weight", {D}});
+    if (config.post_norms) {
+      shapes.push_back({of + "pre_feedforward_layernorm.weight", {D}});
+      shapes.push_back({of + "post_feedforward_layernorm.weight", {D}});
+    }
+    shapes.insert(shapes.end(), {{attention + "q_proj.weight", {Q, D}},
+                                 {attention + "k_proj.weight", {K, D}},
+                                 {attention + "v_proj.weight", {K, D}},
+                                 {attention + "o_proj.weight", {D, Q}},
+                                 {of + "mlp.gate_proj.weight", {F, D}},
+                                 {of + "mlp.up_proj.weight", {F, D}},
+                                 {of + "mlp.down_proj.weight", {D, F}}});
+    if (config.qkv_bias) {
+      shapes.insert(
+          shapes.end(),
+          {{attention + "q_proj.bias", {Q}}, {attention + "k_proj.bias", {K}}, {attention + "v_proj.bias", {K}}});
+    }
+    if (config.qk_norm) {
+      shapes.push_back({attention + "q_norm.weight", {config.head_width}});
+      shapes.push_back({attention + "k_norm.weight", {config.head_width}});
+    }
+  }
+  shapes.push_back({"norm.weight", {D}});
+  if (!config.tied) shapes.push_back({"lm_head.weight", {config.num_words, D}});
+  return shapes;
+}
+
+Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions options)
+    : config_(std::move(config)), options_(options), parameters_(std::move(parameters)) {
+  std::map<std::string, at::Tensor> by_name;
+  for (auto& [name, parameter] : parameters_) {
+    parameter = parameter.to(options.device);
+    by_name[name] = parameter;
+  }
+  const auto find = [&](const std::string& name) {
+    const auto found = by_name.find(name);
+    return found == by_name.end() ? at::Tensor() : found->second;
+  };
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const std::string of = "layers." + std::to_string(layer) + ".", attention = of + "self_attn.";
+    const auto projection = [&](const std::string& name) {
+      return Projection(find(name + ".weight"), find(name + ".bias"), options.compute);
+    };
+    const at::Tensor after_attention = find(of + "post_attention_layernorm.weight");
+    blocks_.push_back({.input_norm = find(of + "input_layernorm.weight"),
+                       .attention_norm = config_.post_norms ? after_attention : at::Tensor(),
+                       .mlp_norm = config_.post_norms ? find(of + "pre_feedforward_layernorm.weight") : after_attention,
+                       .output_norm = find(of + "post_feedforward_layernorm.weight"),
+                       .query_norm = find(attention + "q_norm.weight"),
+                       .key_norm = find(attention + "k_norm.weight"),
+                       .query = projection(attention + "q_proj"),
+                       .key = projection(attention + "k_proj"),
+                       .value = projection(attention + "v_proj"),
+                       .attention_out = projection(attention + "o_proj"),
+                       .gate = projection(of + "mlp.gate_proj"),
+                       .up = projection(of + "mlp.up_proj"),
+                       .down = projection(of + "mlp.down_proj")});
+  }
+  final_norm_ = find("norm.weight");
+  text_head_ = text_head_parameter().to(options.compute);
+}
+
+Decoder::~Decoder() = default;
+
+at::Tensor Decoder::attention(int64_t layer, const at::Tensor& n, const Pass& pass) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t T = n.size(0), h = config_.head_width, window = config_.windows[static_cast<size_t>(layer)];
+  const auto& [cos, sin] = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
+  const at::ScalarType sums = residual_dtype(options_.compute);
+  const auto heads = [&](const Projection& projection, int64_t count, const at::Tensor& norm) {
+    at::Tensor x = projection(n).view({T, count, h}).to(sums);
+    if (norm.defined()) x = rms_norm(x, norm, config_.epsilon, config_.norm_offset);
+    return rotated(x, cos, sin).to(options_.compute);
+  };
+  const at::Tensor q_THh = heads(block.query, config_.num_heads, block.query_norm);
+  const int64_t group = config_.num_heads / config_.num_kv_heads;  // query heads of a key head
+  const auto of_queries = [&](const at::Tensor& x) { return group == 1 ? x : at::repeat_interleave(x, group, 1); };
+  const at::Tensor k_THh = of_queries(heads(block.key, config_.num_kv_heads, block.key_norm)),
+                   v_THh = of_queries(block.value(n).view({T, config_.num_kv_heads, h}));
+  std::vector<at::Tensor> parts;
+  for (int64_t b = 0; b < pass.layout.num_sequences(); ++b) {
+    const int64_t first = pass.layout.offsets[static_cast<size_t>(b)],
+                  count = pass.layout.offsets[static_cast<size_t>(b) + 1] - first;
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count).transpose(0, 1).unsqueeze(0); };
+    const bool narrow = window > 0 && window < count;
+    const std::optional<at::Tensor> mask =
+        narrow ? std::optional(window_mask(count, window, n.device())) : std::optional<at::Tensor>();
+    const at::Tensor out = at::scaled_dot_product_attention(part(q_THh), part(k_THh), part(v_THh), mask, 0.0, !narrow,
+                                                            config_.attention_scale);
+    parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, config_.inner_heads()}));
+  }
+  return at::cat(parts);
+}
+
+/// x: residual stream before the block; n: x behind its first norm. Returns both for the next block, or behind the
+/// final norm.
+std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Tensor& x, const at::Tensor& n,
+                                                     const Pass& pass) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const bool last = layer + 1 == config_.num_layers;
+  const at::ScalarType sums = residual_dtype(options_.compute);
+  const auto norm = [&](const at::Tensor& of, const at::Tensor& weight) {
+    return rms_norm(of, weight, config_.epsilon, config_.norm_offset);
+  };
+  const auto add = [&](const at::Tensor& to, const at::Tensor& out, const at::Tensor& post, const at::Tensor& keys,
+                       Place place) {
+    const at::Tensor part = out.to(sums);
+    return to + dropout(post.defined() ? norm(part, post) : part, site(keys, pass.dropout.residual, layer, place));
+  };
+  at::Tensor attended = attention(layer, n, pass), before = x, keys = pass.layout.dropout_keys_T;
+  if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
+    attended = attended.index_select(0, pass.layout.output_rows_A);
+    before = before.index_select(0, pass.layout.output_rows_A);
+    if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
+  }
+  const at::Tensor y = add(before, block.attention_out(attended), block.attention_norm, keys, kAfterAttention);
+  const at::Tensor m = norm(y, block.mlp_norm).to(options_.compute), gate = block.gate(m);
+  const at::Tensor inner = (config_.gate == Gate::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * block.up(m);
+  const at::Tensor out = add(y, block.down(inner), block.output_norm, keys, kAfterMlp);
+  const at::Tensor& next = last ? final_norm_ : blocks_[static_cast<size_t>(layer) + 1].input_norm;
+  return {out, norm(out, next).to(options_.compute)};
+}
+
+at::Tensor Decoder::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
+  if (layout.longest > config_.max_positions) {
+    throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
+                     std::to_string(config_.max_positions) + " positions; cap histories and texts");
+  }
+  if (dropout.attention > 0) {
+    throw ModelError("a backbone of model_type " + config_.model_type +
+                     " has no dropout of attention weights: set dropout.attention = 0");
+  }
+  const at::ScalarType sums = residual_dtype(options_.compute);
+  auto pass = std::make_shared<Pass>(Pass{layout, dropout, {}});  // backward may need it again
+  for (const Rotation& rotation : config_.rotations) {
+    const at::Tensor frequencies = at::tensor(rotation.frequencies(config_.head_width), at::kDouble).to(x_TD.device());
+    const at::Tensor angles = (layout.positions_T.to(at::kDouble).unsqueeze(1) * frequencies).unsqueeze(1);
+    pass->angles.emplace_back(angles.cos().to(sums), angles.sin().to(sums));
+  }
+  at::Tensor x = x_TD.to(sums);
+  if (config_.scaled_input) {  // the factor is rounded as the weights are (BACKBONES.md §7)
+    const at::Tensor factor = at::full({}, std::sqrt(static_cast<double>(config_.width)), at::kDouble);
+    x = x * factor.to(options_.compute).to(sums).item<double>();
+  }
+  x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));
+  at::Tensor n = rms_norm(x, blocks_.front().input_norm, config_.epsilon, config_.norm_offset).to(options_.compute);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const auto block = [this, layer, pass](const at::Tensor& in, const at::Tensor& normed) {
+      return run_block(layer, in, normed, *pass);
+    };
+    // Backward begins with the last block: nothing would be gained by computing that again.
+    const bool again = options_.recompute && layer + 1 < config_.num_layers;
+    std::tie(x, n) = again ? recomputed(block, x, n) : block(x, n);
+  }
+  return n;
+}
+
+void Decoder::set_trainable(bool trainable) {
+  if (trainable && options_.compute != options_.parameters) {
+    throw ModelError("a trainable backbone computes in the dtype of its parameters; set its compute precision to fp32");
+  }
+  for (auto& [name, parameter] : parameters_) parameter.set_requires_grad(trainable);
+}
+
+double Decoder::flops(double tokens, double pairs) const {
+  const auto D = static_cast<double>(config_.width), F = static_cast<double>(config_.inner_width),
+             Q = static_cast<double>(config_.inner_heads()), K = static_cast<double>(config_.inner_kv());
+  const double weights = 2 * D * Q + 2 * D * K + 3 * D * F;  // of a block: q and o, k and v, gate, up and down
+  return static_cast<double>(config_.num_layers) * (2 * tokens * weights + 2 * pairs * Q);
+}
+
+std::shared_ptr<Decoder> make_decoder(const DecoderConfig& config, uint64_t seed, BackboneOptions options) {
+  Decoder::Parameters parameters;
+  for (const auto& [name, shape] : decoder_parameter_shapes(config)) {
+    const at::TensorOptions dtype = at::TensorOptions().dtype(options.parameters);
+    if (shape.size() == 1) {
+      const bool zero = config.norm_offset || name.ends_with(".bias");
+      parameters.emplace_back(name, at::full(shape, zero ? 0.0 : 1.0, dtype));
+      continue;
+    }
+    at::Tensor weight = at::empty(shape, at::TensorOptions().dtype(at::kDouble));
+    auto* value = weight.mutable_data_ptr<double>();
+    at::parallel_for(0, shape[0], 16, [&, index = parameters.size(), columns = shape[1]](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        CounterRng random(stream_key(seed, Purpose::kBackboneInit, index, static_cast<uint64_t>(row)));
+        for (int64_t d = 0; d < columns; ++d) value[row * columns + d] = 0.02 * random.normal();
+      }
+    });
+    parameters.emplace_back(name, weight.to(options.parameters));
+  }
+  return std::make_shared<Decoder>(config, std::move(parameters), options);
+}
+
+}  // namespace cllm
