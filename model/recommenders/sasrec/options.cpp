@@ -30,6 +30,8 @@ void SasrecOptions::describe(Settings& settings) {
       {"sasrec.gbce_t", &gbce_t, "calibration of gbce: 0 is bce, 1 removes all overconfidence", between(0, 1)},
       {"sasrec.epochs", &epochs, "passes over the users", at_least(0)},
       {"sasrec.learning_rate", &learning_rate, "of Adam", between(0, 1)},
+      enum_setting("sasrec.decay", &decay, "of the learning rate from epoch to epoch",
+                   {{"constant", EpochDecay::kConstant}, {"linear", EpochDecay::kLinear}}),
       {"sasrec.beta2", &beta2, "of Adam", between(0, 0.999999)},
       {"sasrec.batch_users", &batch_users, "users of an update, of all ranks together", between(1, 1 << 24)},
       {"sasrec.patience", &patience,

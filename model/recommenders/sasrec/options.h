@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/recommenders/model_options.h"
+#include "model/recommenders/user_epochs.h"
 
 namespace cllm {
 
@@ -31,6 +32,7 @@ struct SasrecOptions : ModelOptions {
   double gbce_t = 0.75;
   int64_t epochs = 200;
   double learning_rate = 1e-3, beta2 = 0.98;
+  EpochDecay decay = EpochDecay::kConstant;
   int64_t batch_users = 128;  // of a global batch
   int64_t patience = 0;
 

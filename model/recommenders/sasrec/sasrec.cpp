@@ -52,6 +52,7 @@ Sasrec::Sasrec(const SasrecOptions& options, const OpenArguments& arguments)
       seed_(arguments.run.seed), program_(program_of_epochs("users", users_.num_steps(),
                                                             {.epochs = options.epochs,
                                                              .learning_rate = options.learning_rate,
+                                                             .decay = options.decay,
                                                              .validate_every = arguments.run.validate_every_epochs,
                                                              .patience = options.patience})),
       optimizer_(make_row_optimizer({.name = "adam", .beta2 = options.beta2})), state_(start_of(options, arguments)),
