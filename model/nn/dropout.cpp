@@ -4,6 +4,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 
+#include <bit>
+#include <type_traits>
+
 #include "model/kernels/cpu_math.h"
 #include "model/kernels/cuda.h"
 #include "model/nn/differentiable.h"
@@ -14,12 +17,17 @@ namespace {
 template <class F>
 CLLM_SIMD_CLONES void dropout_rows(F* out, const F* in, const DropoutMask& mask, int64_t width,
                                    std::pair<int64_t, int64_t> rows) {
+  using Bits = std::conditional_t<sizeof(F) == sizeof(uint32_t), uint32_t, uint64_t>;
   const F scale = static_cast<F>(mask.scale());
   for (int64_t t = rows.first; t < rows.second; ++t) {
     const DropoutMask::Row row = mask.row(t);
     F* o = out + t * width;
     const F* x = in + t * width;
-    for (int64_t d = 0; d < width; ++d) o[d] = row.keeps(static_cast<uint32_t>(d)) ? x[d] * scale : F(0);
+    CLLM_SIMD
+    for (int64_t d = 0; d < width; ++d) {  // a choice between two numbers would become a branch that half of all miss
+      const Bits all_or_none = Bits(0) - static_cast<Bits>(row.keeps(static_cast<uint32_t>(d)));
+      o[d] = std::bit_cast<F>(std::bit_cast<Bits>(x[d] * scale) & all_or_none);
+    }
   }
 }
 

@@ -61,10 +61,11 @@ Program program_of_epochs(const std::string& task, int64_t steps_per_epoch, cons
   std::vector<Segment> segments;
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     const bool due = options.validate_every > 0 && (epoch + 1) % options.validate_every == 0;
+    const double done = static_cast<double>(epoch) / static_cast<double>(options.epochs);
     segments.push_back({.stage = 0,
                         .epoch = epoch,
                         .num_epochs = options.epochs,
-                        .learning_rate = options.learning_rate,
+                        .learning_rate = options.learning_rate * (options.decay == EpochDecay::kLinear ? 1 - done : 1),
                         .validate_after = due || epoch + 1 == options.epochs,
                         .patience = options.patience,
                         .streams = {{.task = 0, .num_steps = steps_per_epoch}}});

@@ -49,9 +49,13 @@ class UserEpochs {
 /// The samples of a batch that rank `rank` computes: about as many items on each. Pure.
 std::vector<size_t> share_of_rank(std::span<const int64_t> lengths, int rank, int world_size);
 
+/// Of the learning rate from epoch to epoch. kLinear: epoch n of N has (1 - n / N) of the first one's.
+enum class EpochDecay { kConstant, kLinear };
+
 struct EpochOptions {
   int64_t epochs = 1;
   double learning_rate = 1e-3;
+  EpochDecay decay = EpochDecay::kConstant;
   int64_t validate_every = 1;  // epochs; 0: only at the end
   int64_t patience = 0;        // validations
 };

@@ -1,7 +1,7 @@
 #pragma once
 
 // Losses of a sequence model whose negatives are few. Sums over the positions, in fp64; differentiable in all rows.
-// Letters: T positions, B sequences, k negatives of a sequence, D width.
+// Letters: T positions, G groups of neighbouring positions, k negatives that a group shares, D width.
 
 #include <ATen/core/Tensor.h>
 
@@ -13,9 +13,9 @@ namespace cllm {
 /// sum_T softplus(-h e+) + softplus(h e-), one negative per position: [T, D] each.
 at::Tensor bce_loss(const at::Tensor& hidden_TD, const at::Tensor& positives_TD, const at::Tensor& negatives_TD);
 
-/// Scores of every position against the negatives of its sequence: [T, k]. `negatives_BkD` [B k, D]; positions of a
-/// sequence are neighbours, `lengths` of them each.
-at::Tensor negative_scores(const at::Tensor& hidden_TD, const at::Tensor& negatives_BkD,
+/// Scores of every position against the negatives of its group: [T, k]. `negatives_GkD` [G k, D]; `lengths` [G]: the
+/// positions of each group.
+at::Tensor negative_scores(const at::Tensor& hidden_TD, const at::Tensor& negatives_GkD,
                            const std::vector<int64_t>& lengths);
 
 /// sum_T (beta softplus(-s+) + sum_k softplus(s-)) / (k + 1): beta = 1 is the binary cross-entropy (MODELS.md §4).

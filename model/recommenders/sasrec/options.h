@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/recommenders/model_options.h"
+#include "model/recommenders/user_epochs.h"
 
 namespace cllm {
 
@@ -16,16 +17,22 @@ enum class SasrecBlocks { kAuthors, kStandard };
 /// negatives. kFull: exact softmax over all items. kGbce: gBCE of Petrov & Macdonald 2023.
 enum class SasrecLoss { kBce, kSampled, kFull, kGbce };
 
+/// Who shares the negatives of kSampled and kGbce: the positions of one sequence, or all of an update, so that
+/// `negatives` rows travel and not `negatives` per sequence.
+enum class SasrecNegatives { kOfSequence, kOfUpdate };
+
 /// Defaults: Kang & McAuley 2018. [sasrec]
 struct SasrecOptions : ModelOptions {
   SasrecBlocks encoder = SasrecBlocks::kAuthors;
   SasrecLoss loss = SasrecLoss::kBce;
   int64_t width = 50, blocks = 2, heads = 1, max_length = 50;
   double dropout = 0.5;
-  int64_t negatives = 256;  // per sequence, of kSampled and kGbce
+  int64_t negatives = 256;  // of kSampled and kGbce, drawn for each sequence or each update:
+  SasrecNegatives negatives_of = SasrecNegatives::kOfSequence;
   double gbce_t = 0.75;
   int64_t epochs = 200;
   double learning_rate = 1e-3, beta2 = 0.98;
+  EpochDecay decay = EpochDecay::kConstant;
   int64_t batch_users = 128;  // of a global batch
   int64_t patience = 0;
 

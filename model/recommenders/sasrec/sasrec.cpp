@@ -48,11 +48,12 @@ int32_t other_item(std::span<const int32_t> items, int64_t num_items, CounterRng
 Sasrec::Sasrec(const SasrecOptions& options, const OpenArguments& arguments)
     : options_(options), corpus_(arguments.corpus), channels_(arguments.channels),
       users_(corpus_, {.seed = arguments.run.seed, .batch_users = options.batch_users, .least_items = 2}),
-      program_(program_of_epochs("users", users_.num_steps(),
-                                 {.epochs = options.epochs,
-                                  .learning_rate = options.learning_rate,
-                                  .validate_every = arguments.run.validate_every_epochs,
-                                  .patience = options.patience})),
+      seed_(arguments.run.seed), program_(program_of_epochs("users", users_.num_steps(),
+                                                            {.epochs = options.epochs,
+                                                             .learning_rate = options.learning_rate,
+                                                             .decay = options.decay,
+                                                             .validate_every = arguments.run.validate_every_epochs,
+                                                             .patience = options.patience})),
       optimizer_(make_row_optimizer({.name = "adam", .beta2 = options.beta2})), state_(start_of(options, arguments)),
       step_(options_, channels_, state_, *optimizer_, arguments.levels) {
   reset_optimizer();
@@ -69,22 +70,33 @@ int64_t Sasrec::positions_of(int64_t user) const {
   return std::min(training_length(corpus_, user) - 1, options_.max_length);
 }
 
-/// Behind the targets: one per position for bce, `negatives` per sequence for the other losses.
-void Sasrec::add_negatives(SasrecInput& input, const std::vector<SampledUser>& users) const {
+/// Behind the targets: one per position for bce, `negatives` per sequence or of the update for the other losses.
+void Sasrec::add_negatives(SasrecInput& input, const std::vector<SampledUser>& users, uint64_t update_key) const {
   const int64_t J = corpus_.vocabulary().num_items;
-  std::vector<int64_t> negatives;
-  for (size_t n = 0; n < users.size(); ++n) {
-    CounterRng random(stream_key(users[n].key, Purpose::kNegatives));
-    if (options_.loss == SasrecLoss::kBce) {
+  if (options_.loss == SasrecLoss::kBce) {
+    for (size_t n = 0; n < users.size(); ++n) {
+      CounterRng random(stream_key(users[n].key, Purpose::kNegatives));
       const auto items = corpus_.items(users[n].user, Part::kTrain);
       for (int64_t i = 0; i < input.lengths[n]; ++i) input.rows.push_back(other_item(items, J, random));
-    } else {
-      for (int64_t i = 0; i < options_.negatives; ++i)
-        negatives.push_back(static_cast<int64_t>(random.below(static_cast<uint64_t>(J))));
     }
+    return;
+  }
+  std::vector<uint64_t> keys;
+  if (options_.negatives_of == SasrecNegatives::kOfUpdate) {
+    keys = {update_key};
+    input.sharing = {input.num_tokens};
+  } else {
+    for (const SampledUser& sample : users) keys.push_back(sample.key);
+    input.sharing = input.lengths;
+  }
+  std::vector<int64_t> negatives;
+  for (const uint64_t key : keys) {
+    CounterRng random(stream_key(key, Purpose::kNegatives));
+    for (int64_t i = 0; i < options_.negatives; ++i)
+      negatives.push_back(static_cast<int64_t>(random.below(static_cast<uint64_t>(J))));
   }
   input.rows.insert(input.rows.end(), negatives.begin(), negatives.end());
-  input.negatives_Bk = at::tensor(negatives, at::kLong).view({static_cast<int64_t>(users.size()), -1});
+  input.negatives_Gk = at::tensor(negatives, at::kLong).view({static_cast<int64_t>(keys.size()), -1});
 }
 
 std::unique_ptr<StepInput> Sasrec::input(const StepRef& ref) const {
@@ -115,7 +127,8 @@ std::unique_ptr<StepInput> Sasrec::input(const StepRef& ref) const {
       make_histories(out->lengths, options_.max_length, options_.dropout > 0 ? out->keys : std::vector<uint64_t>());
   if (options_.loss != SasrecLoss::kFull) {
     for (const int64_t target : targets) out->rows.push_back(static_cast<int32_t>(target));
-    if (!mine.empty()) add_negatives(*out, mine);
+    const uint64_t epoch_key = stream_key(seed_, Purpose::kNegatives, static_cast<uint64_t>(ref.epoch));
+    if (!mine.empty()) add_negatives(*out, mine, mix64(epoch_key + static_cast<uint64_t>(ref.step)));
   }
   return out;
 }

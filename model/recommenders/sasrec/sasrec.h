@@ -37,12 +37,13 @@ class Sasrec : public Recommender {
  private:
   /// Positions of a user's sample.
   int64_t positions_of(int64_t user) const;
-  void add_negatives(SasrecInput& input, const std::vector<SampledUser>& users) const;
+  void add_negatives(SasrecInput& input, const std::vector<SampledUser>& users, uint64_t update_key) const;
 
   SasrecOptions options_;
   Corpus corpus_;
   Channels channels_;
   UserEpochs users_;
+  uint64_t seed_;
   Program program_;
   std::unique_ptr<RowOptimizer> optimizer_;
   SasrecState state_;

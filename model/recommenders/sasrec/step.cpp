@@ -37,13 +37,16 @@ SasrecStep::SasrecStep(const SasrecOptions& options, const Channels& channels, S
 at::Tensor SasrecStep::sampled_losses(const SasrecInput& input, const at::Tensor& hidden_TD, const Rows& rows) const {
   if (options_.loss == SasrecLoss::kBce) return bce_loss(hidden_TD, rows.positives_TD, rows.negatives_MD);
   const at::Tensor positive_T = (hidden_TD * rows.positives_TD).sum(1);
-  const at::Tensor negative_Tk = negative_scores(hidden_TD, rows.negatives_MD, input.lengths);
+  const at::Tensor negative_Tk = negative_scores(hidden_TD, rows.negatives_MD, input.sharing);
   if (options_.loss == SasrecLoss::kGbce) {
     return gbce_loss(positive_T, negative_Tk, options_.gbce_beta(state_.items.layout.items().num_rows()));
   }
-  const at::Tensor negatives_Tk = at::repeat_interleave(input.negatives_Bk, at::tensor(input.lengths, at::kLong), 0,
+  const at::Tensor& negatives_Gk = input.negatives_Gk;
+  const at::Tensor of_position =  // [T, k], or [1, k] for all of them
+      input.sharing.size() == 1 ? negatives_Gk
+                                : at::repeat_interleave(negatives_Gk, at::tensor(input.sharing, at::kLong), 0,
                                                         std::optional(hidden_TD.size(0)));
-  const at::Tensor hit_Tk = negatives_Tk == input.target_T.unsqueeze(1);
+  const at::Tensor hit_Tk = of_position == input.target_T.unsqueeze(1);
   return sampled_loss(positive_T, negative_Tk, upload(hit_Tk, hidden_TD.device()));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// One update of SASRec on sharded item rows. Letters: B sequences of this rank, T positions, k negatives, D width.
+// One update of SASRec on sharded item rows. Letters: B sequences of this rank, T positions, G groups of positions that
+// share k negatives, D width.
 
 #include <ATen/core/Tensor.h>
 
@@ -24,9 +25,10 @@ struct SasrecInput : StepInput {
   std::vector<int32_t> rows;     // items: T shown, T targets, then negatives; of the full loss only the shown ones
   std::vector<int64_t> lengths;  // [B], sum T
   Histories histories;
-  at::Tensor target_T;      // int64
-  at::Tensor negatives_Bk;  // int64; of bce the negatives are one per position, and this is empty
-  double weight = 0;        // 1 / positions of the global batch
+  at::Tensor target_T;           // int64
+  at::Tensor negatives_Gk;       // int64; of bce the negatives are one per position, and this is empty
+  std::vector<int64_t> sharing;  // [G] neighbouring positions, sum T
+  double weight = 0;             // 1 / positions of the global batch
 };
 
 /// All that is trained.

@@ -68,14 +68,19 @@ TEST(SasrecLosses, SampledSoftmaxLeavesOutThePositionsOwnTarget) {
   EXPECT_NEAR(sampled_loss(positive, negative, hit).item<double>(), wanted, 1e-12);
 }
 
-TEST(SasrecLosses, APositionMeetsTheNegativesOfItsOwnSequence) {
+TEST(SasrecLosses, APositionMeetsTheNegativesOfItsOwnGroup) {
   const std::vector<int64_t> lengths{2, 1, 3};
   const at::Tensor hidden = normal({6, 4}, 8), negatives = normal({3 * 5, 4}, 9);
   const at::Tensor scores = negative_scores(hidden, negatives, lengths);
-  const int64_t sequence[] = {0, 0, 1, 2, 2, 2};
+  const int64_t group[] = {0, 0, 1, 2, 2, 2};
   for (int64_t t = 0; t < 6; ++t) {
-    const at::Tensor wanted = at::mm(negatives.narrow(0, 5 * sequence[t], 5), hidden[t].unsqueeze(1)).squeeze(1);
+    const at::Tensor wanted = at::mm(negatives.narrow(0, 5 * group[t], 5), hidden[t].unsqueeze(1)).squeeze(1);
     EXPECT_LT(testing::gap(scores[t], wanted), 1e-12);
+  }
+  const at::Tensor one_group = negative_scores(hidden, negatives.narrow(0, 0, 5), {6});
+  for (int64_t t = 0; t < 6; ++t) {
+    const at::Tensor wanted = at::mm(negatives.narrow(0, 0, 5), hidden[t].unsqueeze(1)).squeeze(1);
+    EXPECT_LT(testing::gap(one_group[t], wanted), 1e-12);
   }
 }
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <set>
+#include <vector>
 
 #include "model/errors.h"
 #include "tests/model/recommenders/training.h"
@@ -37,6 +39,42 @@ TEST(Sasrec, TrainingAndListsDoNotDependOnTheWorldSize) {
     const SasrecOptions options = small(loss, blocks);
     const testing::Trained one = testing::train_and_rank(sasrec_model(), options, 1);
     for (const int R : {2, 4}) testing::expect_same_training(testing::train_and_rank(sasrec_model(), options, R), one);
+  }
+}
+
+TEST(Sasrec, NegativesOfAnUpdateAreTheSameForAllItsPositionsAndRanksAndNoOthers) {
+  SasrecOptions options = small(SasrecLoss::kSampled);
+  options.negatives_of = SasrecNegatives::kOfUpdate;
+  testing::training_corpus();
+  std::map<int64_t, std::vector<std::vector<int32_t>>> of_step;  // every rank's
+  std::mutex mutex;
+  testing::run_ranks(2, [&](Communicator& comm) {
+    const Channels channels(comm);
+    const auto model = testing::open_in_fp64(sasrec_model(), options, channels);
+    for (int64_t step = 0; step < model->program().num_steps(); ++step) {
+      const auto input = model->input(model->program().at(step));
+      const auto& sample = dynamic_cast<const SasrecInput&>(*input);
+      ASSERT_EQ(sample.rows.size(), static_cast<size_t>(2 * sample.num_tokens + options.negatives));
+      EXPECT_EQ(sample.sharing, std::vector<int64_t>{sample.num_tokens});
+      const std::lock_guard lock(mutex);
+      of_step[step].emplace_back(sample.rows.end() - options.negatives, sample.rows.end());
+    }
+  });
+  std::set<std::vector<int32_t>> distinct;
+  for (const auto& [step, of_ranks] : of_step) {
+    ASSERT_EQ(of_ranks.size(), 2U);
+    EXPECT_EQ(of_ranks[0], of_ranks[1]);
+    distinct.insert(of_ranks[0]);
+  }
+  EXPECT_EQ(distinct.size(), of_step.size());
+}
+
+TEST(Sasrec, TrainingWithNegativesOfAnUpdateDoesNotDependOnTheWorldSize) {
+  for (const SasrecLoss loss : {SasrecLoss::kSampled, SasrecLoss::kGbce}) {
+    SasrecOptions options = small(loss);
+    options.negatives_of = SasrecNegatives::kOfUpdate;
+    const testing::Trained one = testing::train_and_rank(sasrec_model(), options, 1);
+    testing::expect_same_training(testing::train_and_rank(sasrec_model(), options, 3), one);
   }
 }
 
