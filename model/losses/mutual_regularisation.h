@@ -10,7 +10,7 @@
 #include "data/sampling/batch.h"
 #include "dist/communicator/communicator.h"
 #include "dist/row_partition.h"
-#include "model/kernels/row_gradient.h"
+#include "model/kernels/rows/row_gradient.h"
 #include "model/tables/table.h"
 
 namespace cllm {

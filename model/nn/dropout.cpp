@@ -4,8 +4,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 
-#include "model/kernels/cpu_math.h"
-#include "model/kernels/cuda.h"
+#include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 namespace cllm {
