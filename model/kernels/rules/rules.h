@@ -5,6 +5,7 @@
 #include "model/kernels/rules/adam.h"
 #include "model/kernels/rules/lazy_adam.h"
 #include "model/kernels/rules/rowwise_adagrad.h"
+#include "model/kernels/rules/rowwise_adam.h"
 #include "model/kernels/rules/rule.h"
 #include "model/kernels/rules/sgd.h"
 
@@ -18,6 +19,7 @@ using RowRules = RuleList<
     AdamRule,
     LazyAdamRule,
     RowwiseAdagradRule,
+    RowwiseAdamRule,
     SgdRule>;
 // clang-format on
 

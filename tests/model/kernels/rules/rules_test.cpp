@@ -37,12 +37,24 @@ at::Tensor two_rowwise_adagrad_updates(const at::Tensor& w, const at::Tensor& g)
   return w - kRuleRate * g * (1 / (std::sqrt(square) + 1e-8) + 1 / (std::sqrt(2 * square) + 1e-8));
 }
 
+at::Tensor two_rowwise_adam_updates(const at::Tensor& w, const at::Tensor& g) {
+  at::Tensor moved = w, m = at::zeros_like(g);
+  double v = 0;
+  for (int t = 1; t <= 2; ++t) {
+    m = 0.9 * m + 0.1 * g;
+    v = 0.999 * v + 0.001 * (g * g).mean().item<double>();
+    moved = moved - kRuleRate * m / (1 - std::pow(0.9, t)) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
+  }
+  return moved;
+}
+
 at::Tensor two_sgd_updates(const at::Tensor& w, const at::Tensor& g) { return w - 2 * kRuleRate * g; }
 
 const std::map<std::string, Formula> kFormulas = {
     {"adam", two_adam_updates},
     {"lazy_adam", two_adam_updates},
     {"rowwise_adagrad", two_rowwise_adagrad_updates},
+    {"rowwise_adam", two_rowwise_adam_updates},
     {"sgd", two_sgd_updates},
 };
 
