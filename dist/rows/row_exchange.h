@@ -75,7 +75,7 @@ struct RowKernels {
   /// out_ND[rows_K[k]] = source_KD[k]; the rows are distinct.
   std::function<void(const at::Tensor& out_ND, const at::Tensor& rows_K, const at::Tensor& source_KD)> scatter;
 };
-/// Those of the CPU; fp32 and fp64. model/kernels/rows.h has those of GPUs.
+/// Those of the CPU; fp32 and fp64. model/kernels/rows/rows.h has those of GPUs.
 RowKernels cpu_row_kernels();
 
 /// Where the ids that a rank asks for are sorted: where the tables are, or on the host while the device has other work

@@ -69,6 +69,11 @@ double hit(const UserList& list, int64_t k) { return std::min(hits_at_k(list, k)
 
 double precision(const UserList& list, int64_t k) { return hits_at_k(list, k) / static_cast<double>(k); }
 
+/// Harmonic mean of precision and hits / held-out.
+double f1(const UserList& list, int64_t k) {
+  return 2 * hits_at_k(list, k) / static_cast<double>(k + std::ssize(list.held_out));
+}
+
 // clang-format off
 constexpr Metric kMetrics[] = {
     {"recall", recall, nullptr, Needs::kHeldOut, "hits / min(K, held-out)"},
@@ -78,6 +83,7 @@ constexpr Metric kMetrics[] = {
     {"map", average_precision, nullptr, Needs::kHeldOut, "sum of the precision at hits / min(K, held-out)"},
     {"precision", precision, nullptr, Needs::kHeldOut, "hits / K"},
     {"novelty", self_information, nullptr, Needs::kCounts, "mean over a list of -log2(users of an item / users)"},
+    {"f1", f1, nullptr, Needs::kHeldOut, "2 hits / (K + held-out)"},
     {"coverage", nullptr, share_listed, Needs::kNothing, "items in any list / items"},
 };
 // clang-format on

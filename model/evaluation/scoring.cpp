@@ -13,7 +13,7 @@
 #include <numeric>
 
 #include "model/evaluation/device_scores.h"
-#include "model/kernels/vector_clones.h"
+#include "model/kernels/cpu/vector_clones.h"
 
 namespace cllm {
 namespace {

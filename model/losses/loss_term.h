@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/kernels/row_gradient.h"
+#include "model/kernels/rows/row_gradient.h"
 #include "model/losses/softmax_head.h"
 
 namespace cllm {

@@ -9,7 +9,7 @@
 #include <array>
 
 #include "dist/device/device.h"
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 
 namespace cllm {
 namespace {

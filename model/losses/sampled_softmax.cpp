@@ -13,7 +13,7 @@
 
 #include "data/random.h"
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/softmax_block.h"
+#include "model/kernels/softmax/softmax_block.h"
 #include "model/nn/products.h"
 
 namespace cllm {

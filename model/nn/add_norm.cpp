@@ -10,8 +10,8 @@
 #include <tuple>
 
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/cpu_math.h"
-#include "model/kernels/cuda.h"
+#include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 namespace cllm {

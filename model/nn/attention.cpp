@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/cpu_math.h"
+#include "model/kernels/cpu/cpu_math.h"
 #include "model/nn/device_attention.h"
 #include "model/nn/differentiable.h"
 

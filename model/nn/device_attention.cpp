@@ -17,7 +17,7 @@
 #include "data/random.h"
 #include "dist/device/device.h"
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/cuda.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 // Letters as in backbone.h; H heads, n tokens of one sequence, E = D / H.

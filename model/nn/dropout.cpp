@@ -7,8 +7,8 @@
 #include <bit>
 #include <type_traits>
 
-#include "model/kernels/cpu_math.h"
-#include "model/kernels/cuda.h"
+#include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 namespace cllm {

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/zeros_like.h>
 
-#include "model/kernels/softmax_block.h"
+#include "model/kernels/softmax/softmax_block.h"
 #include "model/step/dense_gradients.h"
 
 namespace cllm {

@@ -3,7 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 
 namespace cllm {
 

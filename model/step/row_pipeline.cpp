@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/kernels/row_segments.h"
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/row_segments.h"
+#include "model/kernels/rows/rows.h"
 
 namespace cllm {
 

@@ -13,7 +13,7 @@
 #include "dist/communicator/communicator.h"
 #include "dist/communicator/two_level.h"
 #include "dist/rows/row_exchange.h"
-#include "model/kernels/row_gradient.h"
+#include "model/kernels/rows/row_gradient.h"
 #include "model/losses/loss_term.h"
 #include "model/tables/row_optimizer.h"
 #include "model/tables/table.h"

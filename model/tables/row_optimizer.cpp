@@ -4,15 +4,10 @@
 
 #include "data/random.h"
 #include "model/errors.h"
-#include "model/kernels/row_update.h"
+#include "model/kernels/rows/row_update.h"
 
 namespace cllm {
 namespace {
-
-using kernels::RowGradient;
-
-constexpr const char* kMoment1 = "moment1";
-constexpr const char* kMoment2 = "moment2";
 
 enum class Call { kUpdate, kCatchUp };
 
@@ -23,117 +18,62 @@ kernels::Rounding rounding_of(const Table& table, Call call) {
   const RowLayout& layout = table.layout;
   const uint64_t key =
       mix64(table.rounding_seed + 2 * static_cast<uint64_t>(table.step) + (call == Call::kCatchUp ? 1 : 0));
-  return {.key = std::max<uint64_t>(1, key),
-          .num_users = layout.num_local_users(),
-          .user_shift = layout.users().begin(layout.rank()),
-          .item_shift = layout.users().num_rows() + layout.items().begin(layout.rank()) - layout.num_local_users()};
+  kernels::Rounding out{.key = std::max<uint64_t>(1, key)};
+  TORCH_CHECK(layout.groups().size() <= kernels::Rounding::kMaxGroups, "a bf16 table has at most ",
+              kernels::Rounding::kMaxGroups, " groups of rows");
+  for (size_t n = 0; n < layout.groups().size(); ++n) {
+    out.first[n] = layout.groups()[n].first_local;
+    out.shift[n] = layout.groups()[n].shift(layout.rank());
+  }
+  return out;
 }
 
-/// Dense Adam at the cost of the touched rows. Every row counts its updates (Table::row_step); the ones it missed had
-/// gradient 0 and the learning rate of the time, Table::learning_rate, so a change of the rate first flushes the table.
-class SkipAwareAdam : public RowOptimizer {
- public:
-  explicit SkipAwareAdam(const OptimizerConfig& config) : config_(config) {}
+kernels::RowTensors tensors_of(const Table& table) {
+  kernels::RowTensors out{table.weight, {}, table.row_step};
+  for (const RowState& state : table.state) out.state.push_back(state.rows);
+  return out;
+}
 
-  std::vector<StateSpec> state() const override { return {{kMoment1}, {kMoment2}}; }
+std::vector<std::string> known_names() {
+  std::vector<std::string> out;
+  for (const kernels::RowRule& rule : kernels::row_rules()) out.emplace_back(rule.name);
+  return out;
+}
 
-  void catch_up(Table& table, const at::Tensor& rows_M) const override {
-    if (table.step == 0) return;
-    TORCH_CHECK(table.learning_rate >= 0, "a table of step ", table.step,
-                " must know the learning rate of its last update");
-    kernels::adam_catch_up(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), table.row_step, rows_M,
-                           call(table, table.learning_rate), rounding_of(table, Call::kCatchUp));
+/// "adam: …; sgd: …"
+std::string known_rules() {
+  std::string out;
+  for (const kernels::RowRule& rule : kernels::row_rules()) {
+    out += (out.empty() ? "" : "; ") + std::string(rule.name) + ": " + std::string(rule.doc);
   }
+  return out;
+}
 
-  void update(Table& table, const RowGradient& gradient, double learning_rate) const override {
-    if (learning_rate != table.learning_rate) flush(table);
-    table.learning_rate = learning_rate;
-    ++table.step;
-    kernels::adam_update(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), table.row_step, gradient,
-                         call(table, learning_rate), rounding_of(table, Call::kUpdate));
-  }
-
-  void flush(Table& table) const override { catch_up(table, /*rows_M=*/at::Tensor()); }
-  bool moves_absent_rows() const override { return true; }
-
- private:
-  kernels::AdamCall call(const Table& table, double learning_rate) const {
-    return {learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step};
-  }
-  OptimizerConfig config_;
-};
-
-/// Algorithms that leave absent rows alone.
-class LazyOptimizer : public RowOptimizer {
- public:
-  void catch_up(Table&, const at::Tensor&) const override {}
-  void flush(Table&) const override {}
-  bool moves_absent_rows() const override { return false; }
-  void update(Table& table, const RowGradient& gradient, double learning_rate) const override {
-    table.learning_rate = learning_rate;
-    ++table.step;
-    table.row_step.index_fill_(0, gradient.rows_M, table.step);
-    move(table, gradient);
-  }
-
- protected:
-  virtual void move(Table& table, const RowGradient& gradient) const = 0;
-};
-
-/// Adam whose moments move only with a gradient; the bias correction counts the updates of the table (as
-/// torch.optim.SparseAdam).
-class LazyAdam : public LazyOptimizer {
- public:
-  explicit LazyAdam(const OptimizerConfig& config) : config_(config) {}
-
- private:
-  std::vector<StateSpec> state() const override { return {{kMoment1}, {kMoment2}}; }
-  void move(Table& table, const RowGradient& gradient) const override {
-    kernels::adam_update(table.weight, table.state_of(kMoment1), table.state_of(kMoment2), /*row_step=*/at::Tensor(),
-                         gradient, {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step},
-                         rounding_of(table, Call::kUpdate));
-  }
-  OptimizerConfig config_;
-};
-
-/// Adagrad with one accumulator per row, 1 / D of Adam's state (Gupta et al. 2014, "Training highly multiclass
-/// classifiers").
-class RowwiseAdagrad : public LazyOptimizer {
- public:
-  explicit RowwiseAdagrad(const OptimizerConfig& config) : epsilon_(config.epsilon) {}
-
- private:
-  std::vector<StateSpec> state() const override { return {{kMoment2, /*per_row=*/true}}; }
-  void move(Table& table, const RowGradient& gradient) const override {
-    kernels::rowwise_adagrad_update(table.weight, table.state_of(kMoment2), gradient, table.learning_rate, epsilon_,
-                                    rounding_of(table, Call::kUpdate));
-  }
-  double epsilon_;
-};
-
-class Sgd : public LazyOptimizer {
-  std::vector<StateSpec> state() const override { return {}; }
-  void move(Table& table, const RowGradient& gradient) const override {
-    kernels::sgd_update(table.weight, gradient, table.learning_rate, rounding_of(table, Call::kUpdate));
-  }
-};
+/// "a, b or c"
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (size_t n = 0; n < names.size(); ++n) out += (n == 0 ? "" : n + 1 == names.size() ? " or " : ", ") + names[n];
+  return out;
+}
 
 }  // namespace
 
 void describe(OptimizerConfig& options, Settings& settings) {
   constexpr double kMaxDecay = 0.999999;  // 1 divides by zero
-  settings.insert(
-      settings.end(),
-      {{"optimizer.name", &options.name, "adam: the semantics of dense Adam at the cost of the touched rows",
-        one_of({"adam", "lazy_adam", "rowwise_adagrad", "sgd"})},
-       {"optimizer.beta1", &options.beta1, "decay of Adam's first moment", between(0, kMaxDecay)},
-       {"optimizer.beta2", &options.beta2, "decay of Adam's second moment", between(0, kMaxDecay)},
-       {"optimizer.epsilon", &options.epsilon, "added to the root of the second moment", at_least(0)}});
+  settings.insert(settings.end(),
+                  {{"optimizer.name", &options.name, known_rules(), one_of(known_names())},
+                   {"optimizer.beta1", &options.beta1, "decay of Adam's first moment", between(0, kMaxDecay)},
+                   {"optimizer.beta2", &options.beta2, "decay of Adam's second moment", between(0, kMaxDecay)},
+                   {"optimizer.epsilon", &options.epsilon, "added to the root of the second moment", at_least(0)}});
+}
+
+kernels::RowCall RowOptimizer::call_of(const Table& table) const {
+  return {table.learning_rate, config_.beta1, config_.beta2, config_.epsilon, table.step};
 }
 
 void RowOptimizer::reset(Table& table) const {
   table.state.clear();
-  for (const StateSpec& spec : state()) {
+  for (const kernels::StateSpec& spec : rule_.state) {
     const auto sizes = spec.per_row ? std::vector<int64_t>{table.weight.size(0)} : table.weight.sizes().vec();
     table.state.push_back({spec.name, zeros_like_rows(table, sizes, table.compute_dtype())});
   }
@@ -142,12 +82,27 @@ void RowOptimizer::reset(Table& table) const {
   table.learning_rate = Table::kNoLearningRate;
 }
 
+// Missed updates had gradient 0 and the learning rate of the time, Table::learning_rate.
+void RowOptimizer::catch_up(Table& table, const at::Tensor& rows_M) const {
+  if (!rule_.moves_absent_rows || table.step == 0) return;
+  TORCH_CHECK(table.learning_rate >= 0, "a table of step ", table.step,
+              " must know the learning rate of its last update");
+  kernels::catch_up_rows(rule_, tensors_of(table), rows_M, call_of(table), rounding_of(table, Call::kCatchUp));
+}
+
+void RowOptimizer::update(Table& table, const kernels::RowGradient& gradient, double learning_rate) const {
+  if (learning_rate != table.learning_rate) flush(table);  // what rows are owed is of the rate until now
+  table.learning_rate = learning_rate;
+  ++table.step;
+  if (!rule_.moves_absent_rows) table.row_step.index_fill_(0, gradient.rows_M, table.step);
+  kernels::update_rows(rule_, tensors_of(table), gradient, call_of(table), rounding_of(table, Call::kUpdate));
+}
+
 std::unique_ptr<RowOptimizer> make_row_optimizer(const OptimizerConfig& config) {
-  if (config.name == "adam") return std::make_unique<SkipAwareAdam>(config);
-  if (config.name == "lazy_adam") return std::make_unique<LazyAdam>(config);
-  if (config.name == "rowwise_adagrad") return std::make_unique<RowwiseAdagrad>(config);
-  if (config.name == "sgd") return std::make_unique<Sgd>();
-  throw ModelError("optimizer = \"" + config.name + "\" is unknown: choose adam, lazy_adam, rowwise_adagrad or sgd");
+  if (const kernels::RowRule* rule = kernels::find_row_rule(config.name)) {
+    return std::make_unique<RowOptimizer>(*rule, config);
+  }
+  throw ModelError("optimizer = \"" + config.name + "\" is unknown: choose " + listed(known_names()));
 }
 
 }  // namespace cllm

@@ -18,7 +18,7 @@
 #include "dist/device/device.h"
 #include "dist/rows/row_exchange.h"
 #include "launch/run/connect.h"
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 #include "model/step/phases.h"
 
 namespace {

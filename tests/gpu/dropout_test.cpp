@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/kernels/cuda.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "tests/gpu/test_device.h"
 
 namespace cllm {

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/kernels/cuda.h"
+#include "model/kernels/rows/cuda.h"
 #include "tests/gpu/test_device.h"
 
 namespace cllm {

@@ -7,7 +7,8 @@
 
 #include <gtest/gtest.h>
 
-#include "model/kernels/cuda.h"
+#include "model/kernels/rows/cuda.h"
+#include "model/kernels/softmax/cuda.h"
 #include "tests/gpu/test_device.h"
 
 // Elements beyond the 2^31st of a tensor. Each test does the same to a few rows of large tensors, at both ends, and to
@@ -57,10 +58,11 @@ TEST_F(OffsetsBeyondTwoToThe31, AnUpdateReachesThem) {
   of_large.rows_M = rows_;
   of_large.fixed_ND = large(fixed);
   const at::Tensor large_weight = large(weight), large_m = large(m), large_v = large(v), large_step = large(row_step);
-  const kernels::AdamCall call{1e-2, 0.9, 0.999, 1e-8, 5};
-  device::adam_update(large_weight, large_m, large_v, large_step, of_large, call);
+  const kernels::RowCall call{1e-2, 0.9, 0.999, 1e-8, 5};
+  const kernels::RowRule& adam = *kernels::find_row_rule("adam");
+  device::update_rows(adam, {large_weight, {large_m, large_v}, large_step}, of_large, call);
   const at::Tensor before = weight.clone();
-  device::adam_update(weight, m, v, row_step, gradient, call);
+  device::update_rows(adam, {weight, {m, v}, row_step}, gradient, call);
   EXPECT_FALSE(same_bits(weight, before));
   expect_same(large_weight, weight);
   expect_same(large_m, m);
@@ -74,10 +76,11 @@ TEST_F(OffsetsBeyondTwoToThe31, RowsThereCatchUp) {
   const at::Tensor large_weight = large(weight), large_m = large(m), large_v = large(v);
   const at::Tensor large_step =
       at::full({kLargeRows}, 5, of(at::kInt)).index_copy_(0, rows_, row_step);  // all others are up to date
-  const kernels::AdamCall call{1e-2, 0.9, 0.999, 1e-8, 5};
+  const kernels::RowCall call{1e-2, 0.9, 0.999, 1e-8, 5};
+  const kernels::RowRule& adam = *kernels::find_row_rule("adam");
   const at::Tensor before = weight.clone();
-  device::adam_catch_up(large_weight, large_m, large_v, large_step, {}, call);
-  device::adam_catch_up(weight, m, v, row_step, {}, call);
+  device::catch_up_rows(adam, {large_weight, {large_m, large_v}, large_step}, {}, call);
+  device::catch_up_rows(adam, {weight, {m, v}, row_step}, {}, call);
   EXPECT_FALSE(same_bits(weight, before));
   expect_same(large_weight, weight);
   expect_same(large_m, m);

@@ -5,7 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include "model/kernels/cuda.h"
+#include "model/kernels/rows/cuda.h"
+#include "model/kernels/softmax/cuda.h"
 #include "tests/gpu/test_device.h"
 
 namespace cllm {

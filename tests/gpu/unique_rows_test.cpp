@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 #include "tests/gpu/test_device.h"
 
 namespace cllm {

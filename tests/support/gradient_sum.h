@@ -6,7 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "dist/rows/row_exchange.h"
-#include "model/kernels/row_gradient.h"
+#include "model/kernels/rows/row_gradient.h"
 
 namespace cllm::testing {
 

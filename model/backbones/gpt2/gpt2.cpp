@@ -12,7 +12,7 @@
 #include "data/random.h"
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 #include "model/nn/add_norm.h"
 #include "model/nn/attention.h"
 #include "model/nn/device_attention.h"

@@ -4,7 +4,7 @@
 
 #include "data/random.h"
 #include "model/evaluation/scoring.h"
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 #include "model/step/encode.h"
 
 namespace cllm {

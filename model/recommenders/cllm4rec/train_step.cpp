@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "dist/device/device.h"
-#include "model/kernels/rows.h"
-#include "model/kernels/softmax_block.h"
+#include "model/kernels/rows/rows.h"
+#include "model/kernels/softmax/softmax_block.h"
 #include "model/losses/mutual_regularisation.h"
 #include "model/losses/predictions.h"
 #include "model/step/backbone_gradients.h"

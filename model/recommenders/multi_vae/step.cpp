@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "dist/device/device.h"
-#include "model/kernels/softmax_block.h"
+#include "model/kernels/softmax/softmax_block.h"
 #include "model/step/dense_gradients.h"
 
 namespace cllm {

@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "dist/device/device.h"
-#include "model/kernels/rows.h"
-#include "model/kernels/softmax_block.h"
+#include "model/kernels/rows/rows.h"
+#include "model/kernels/softmax/softmax_block.h"
 #include "model/recommenders/sasrec/losses.h"
 #include "model/step/dense_gradients.h"
 

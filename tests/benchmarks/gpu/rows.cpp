@@ -9,8 +9,8 @@
 
 #include <algorithm>
 
-#include "model/kernels/cuda.h"
-#include "model/kernels/grid.h"
+#include "model/kernels/device/grid.h"
+#include "model/kernels/rows/cuda.h"
 #include "tests/benchmarks/gpu/measure.h"
 
 // Rows of a table of 6.4 GB (fp32), far beyond the cache; every run takes other rows.
@@ -85,6 +85,8 @@ void measure_update(const Limits& limits, Report& report, const UpdateForm& form
   const at::Tensor weight = at::randn({kTableRows, kWidth}, options), m = at::zeros_like(weight),
                    v = at::zeros_like(weight);
   at::Tensor row_step = at::zeros({kTableRows}, options.dtype(at::kInt));
+  const kernels::RowTensors table{weight, {m, v}, row_step};
+  const kernels::RowRule& adam = *kernels::find_row_rule("adam");
   const Contributions c = random_contributions(form.T);
   const int64_t T = form.T, M = c.num_rows, I = form.has_head_and_pull ? M / 2 : 0,
                 C = form.has_head_and_pull ? device::divide_up(M, 4) : 0;
@@ -96,7 +98,7 @@ void measure_update(const Limits& limits, Report& report, const UpdateForm& form
     gradient.fixed_ND = at::randn({kTableRows, kWidth}, options);
     gradient.pull_M = (at::arange(M, options.dtype(at::kLong)).remainder(4) == 0).to(at::kFloat) * 1e-3;
   }
-  kernels::AdamCall call{1e-3, 0.9, 0.999, 1e-8, 1};
+  kernels::RowCall call{1e-3, 0.9, 0.999, 1e-8, 1};
   const auto prepare = [&](int n) {
     ++call.step;
     row_step.index_fill_(0, c.places[n % kSets], std::max<int64_t>(0, call.step - 1 - form.missed_updates));
@@ -104,7 +106,7 @@ void measure_update(const Limits& limits, Report& report, const UpdateForm& form
   const auto work = [&](int n) {
     gradient.rows_M = c.places[n % kSets];
     if (form.grouped_inside) gradient.segments = kernels::group_by_row(c.row_of_T, M);
-    device::adam_update(weight, m, v, row_step, gradient, call);
+    device::update_rows(adam, table, gradient, call);
   };
   const Times times = time_on_device(40, work, prepare);
   // Rows of 4 D bytes: T contributions read; weight, m and v of M rows read and written; I rows of the head and C of

@@ -14,7 +14,7 @@
 #include <cstdio>
 #include <tuple>
 
-#include "model/kernels/rows.h"
+#include "model/kernels/rows/rows.h"
 #include "model/losses/sampled_softmax.h"
 #include "tests/benchmarks/gpu/measure.h"
 #include "tests/support/thread_world.h"

@@ -70,6 +70,7 @@ TEST(Metrics, HitMrrMapAndPrecisionAreThoseComputedByHand) {
   EXPECT_DOUBLE_EQ(metric_value("map@2", ranked, held_out), (1.0 / 2) / 2);
   EXPECT_DOUBLE_EQ(metric_value("map@5", ranked, held_out), (1.0 / 2 + 2.0 / 4) / 3);
   EXPECT_DOUBLE_EQ(metric_value("recall@5", ranked, held_out), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(metric_value("f1@4", ranked, held_out), 2 / (1 / (2.0 / 4) + 1 / (2.0 / 3)));
 }
 
 TEST(Metrics, NoveltyIsTheMeanSelfInformationOfTheListedItems) {

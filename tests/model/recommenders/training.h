@@ -90,9 +90,10 @@ inline bool same_bits(const SavedStore& a, const SavedStore& b) {
   const auto same = [](const at::Tensor& x, const at::Tensor& y) { return !x.defined() || at::equal(x, y); };
   for (size_t n = 0; n < a.tables.size(); ++n) {
     const Table &x = a.tables[n], &y = b.tables[n];
-    if (x.step != y.step || !same(x.weight, y.weight) || !same(x.state_of("moment1"), y.state_of("moment1")) ||
-        !same(x.state_of("moment2"), y.state_of("moment2")) || !same(x.row_step, y.row_step))
-      return false;
+    if (x.step != y.step || !same(x.weight, y.weight) || !same(x.row_step, y.row_step)) return false;
+    for (size_t k = 0; k < x.state.size(); ++k) {
+      if (!same(x.state[k].rows, y.state[k].rows)) return false;
+    }
   }
   for (size_t n = 0; n < a.dense.size(); ++n) {
     if (!same(a.dense[n], b.dense[n])) return false;

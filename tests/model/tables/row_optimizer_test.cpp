@@ -16,10 +16,12 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "data/random.h"
 #include "model/errors.h"
-#include "model/kernels/row_segments.h"
+#include "model/kernels/rows/row_segments.h"
 #include "tests/model/tensors.h"
 #include "tests/support/gradient_sum.h"
 
@@ -34,6 +36,14 @@ constexpr double kRate = 1e-2;
 
 Table random_table(at::ScalarType dtype) {
   return make_random_table(RowLayout(5, 4, 0, 1), kWidth, dtype, /*seed=*/3, Side::kCollaborative);
+}
+
+std::vector<std::string> names_of_rules(std::optional<bool> move_absent_rows = {}) {
+  std::vector<std::string> out;
+  for (const kernels::RowRule& rule : kernels::row_rules()) {
+    if (!move_absent_rows || rule.moves_absent_rows == *move_absent_rows) out.emplace_back(rule.name);
+  }
+  return out;
 }
 
 /// Adam on every row at every step (Kingma & Ba 2015, algorithm 1): what skip-aware Adam must equal.
@@ -123,11 +133,9 @@ TEST(SkipAwareAdam, MarksOnlyTheRowsThatItTouches) {
 }
 
 TEST(RowOptimizers, OtherAlgorithmsLeaveAbsentRowsAlone) {
-  for (const char* name : {"lazy_adam", "rowwise_adagrad", "sgd"}) {
+  for (const std::string& name : names_of_rules(/*move_absent_rows=*/false)) {
     Table table = random_table(at::kDouble);
-    OptimizerConfig config;
-    config.name = name;
-    const auto optimizer = make_row_optimizer(config);
+    const auto optimizer = make_row_optimizer({.name = name});
     optimizer->reset(table);
     const at::Tensor before = table.weight.clone(), rows = at::tensor({1, 7}, at::kLong);
     for (int step = 0; step < 3; ++step) optimizer->update(table, {rows, normal({2, kWidth}, 5)}, kRate);
@@ -138,30 +146,8 @@ TEST(RowOptimizers, OtherAlgorithmsLeaveAbsentRowsAlone) {
   }
 }
 
-TEST(RowOptimizers, FollowTheirFormulas) {
-  const at::Tensor rows = at::tensor({4}, at::kLong), g = normal({1, kWidth}, 9);
-  const auto after_two_updates = [&](const char* name) {
-    Table table = random_table(at::kDouble);
-    OptimizerConfig config;
-    config.name = name;
-    const auto optimizer = make_row_optimizer(config);
-    optimizer->reset(table);
-    for (int step = 0; step < 2; ++step) optimizer->update(table, {rows, g}, kRate);
-    return table.weight.narrow(0, 4, 1);
-  };
-  const at::Tensor start = random_table(at::kDouble).weight.narrow(0, 4, 1);
-  EXPECT_LE(gap(after_two_updates("sgd"), start - 2 * kRate * g), 1e-15);
-  const double square = (g * g).mean().item<double>();
-  EXPECT_LE(gap(after_two_updates("rowwise_adagrad"),
-                start - kRate * g * (1 / (std::sqrt(square) + 1e-8) + 1 / (std::sqrt(2 * square) + 1e-8))),
-            1e-14);
-  DenseRows dense{start.clone(), at::zeros_like(g), at::zeros_like(g)};
-  for (int step = 0; step < 2; ++step) dense.update(g, kRate);
-  EXPECT_LE(gap(after_two_updates("lazy_adam"), dense.w), 1e-15);
-}
-
 TEST(RowOptimizers, SumThePartsOfAGradientWhileTheyUpdate) {
-  for (const char* name : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
+  for (const std::string& name : names_of_rules()) {
     Table parts = make_random_table(RowLayout(6, 5, 0, 1), kWidth, at::kDouble, 3, Side::kContent), whole = parts;
     const Table other = make_random_table(RowLayout(6, 5, 0, 1), kWidth, at::kDouble, 4, Side::kCollaborative);
     whole.weight = parts.weight.clone();
@@ -229,7 +215,7 @@ at::Tensor bf16_rows_after(const std::string& name, int rank, int world_size, in
 }
 
 TEST(Bf16Tables, AreRoundedAlikeOnAnyWorldSize) {
-  for (const char* name : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
+  for (const std::string& name : names_of_rules()) {
     const at::Tensor whole = bf16_rows_after(name, 0, 1, 6);
     at::Tensor parts = at::zeros_like(whole);
     for (int rank = 0; rank < 3; ++rank) parts += bf16_rows_after(name, rank, 3, 6);
@@ -238,7 +224,7 @@ TEST(Bf16Tables, AreRoundedAlikeOnAnyWorldSize) {
 }
 
 TEST(Bf16Tables, MoveByUpdatesThatNearestRoundingWouldLose) {
-  for (const char* name : {"lazy_adam", "rowwise_adagrad", "sgd"}) {
+  for (const std::string& name : names_of_rules(/*move_absent_rows=*/false)) {
     Table exact = make_random_table(RowLayout(200, 200, 0, 1), kWidth, at::kFloat, 1, Side::kContent), table = exact;
     exact.weight = at::ones({400, kWidth}, at::kFloat);
     table.weight = exact.weight.to(at::kBFloat16);
@@ -265,27 +251,6 @@ TEST(Bf16Tables, KeepTheStateOfTheirOptimiserInFp32) {
   EXPECT_EQ(table.state_of("moment1").scalar_type(), at::kFloat);
   EXPECT_EQ(table.state_of("moment2").scalar_type(), at::kFloat);
   EXPECT_EQ(table.compute_dtype(), at::kFloat);
-}
-
-TEST(Tables, StartTheSameForAnyWorldSize) {
-  const Table whole = make_random_table(RowLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kContent);
-  for (const int world_size : {2, 3, 13}) {
-    for (int rank = 0; rank < world_size; ++rank) {
-      const Table part = make_random_table(RowLayout(7, 5, rank, world_size), 6, at::kDouble, 11, Side::kContent);
-      for (int64_t local = 0; local < part.layout.num_local_rows(); ++local) {
-        EXPECT_TRUE(at::equal(part.weight[local], whole.weight[part.layout.global(local)]))
-            << world_size << " ranks, rank " << rank;
-      }
-    }
-  }
-  const Table other_side = make_random_table(RowLayout(7, 5, 0, 1), 6, at::kDouble, 11, Side::kCollaborative);
-  EXPECT_FALSE(at::equal(other_side.weight, whole.weight));
-}
-
-TEST(Tables, StartWithTheDeviationOfThePaper) {
-  const Table table = make_random_table(RowLayout(2000, 500, 0, 1), 16, at::kFloat, 1, Side::kCollaborative);
-  EXPECT_NEAR(table.weight.std().item<double>(), 0.02, 2e-4);
-  EXPECT_NEAR(table.weight.mean().item<double>(), 0, 4e-4);
 }
 
 }  // namespace

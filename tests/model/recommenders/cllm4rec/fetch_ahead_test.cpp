@@ -70,7 +70,8 @@ Tables train(const Plan& run, Fetch fetch) {
 TEST(FetchAhead, ChangesNoBitWhateverFollowsWhatever) {
   constexpr StepKind L = StepKind::kCollaborative, C = StepKind::kContent;
   for (const int world_size : {1, 2, 3}) {
-    for (const char* optimizer : {"adam", "lazy_adam", "rowwise_adagrad", "sgd"}) {
+    for (const kernels::RowRule& rule : kernels::row_rules()) {
+      const std::string optimizer(rule.name);
       for (const ItemSoftmax form : {ItemSoftmax::kSharded, ItemSoftmax::kSampled}) {
         const Plan run{world_size, optimizer, {L, C, C, L, L, C, L}, form};
         const Tables want = train(run, Fetch::kInTime);
