@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -6,10 +7,11 @@
 #include <optional>
 
 #include "launch/commands/run_use.h"
+#include "launch/config/text.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
-#include "launch/output/baselines.h"
+#include "launch/run/measure_baselines.h"
 #include "launch/run/start_print.h"
 #include "model/errors.h"
 
@@ -21,7 +23,8 @@ struct EvaluateArguments {
   std::vector<std::string> metrics;
   std::vector<int64_t> recall_k, ndcg_k;
   std::optional<int64_t> bootstrap;
-  bool groups = false, baselines = true;
+  bool groups = false, no_baselines = false;
+  std::string baselines = join(kUsualBaselines, ",");
 };
 
 const std::map<std::string, Mask> kMasks = {
@@ -52,6 +55,17 @@ std::string problem_of_metric(const std::string& name) {
     parse_metric(name, "metrics");
   } catch (const ModelError& error) {
     return error.what();
+  }
+  return "";
+}
+
+/// "" or what is wrong with a list of baselines.
+std::string problem_of_baselines(const std::string& text) {
+  const std::vector<std::string> possible = possible_baselines();
+  for (const std::string& name : CLI::detail::split(text, ',')) {
+    if (std::ranges::find(possible, name) != possible.end()) continue;
+    return name + " is no baseline: choose of " + join(possible, ", ") +
+           " (the run folder is named before --baselines)";
   }
   return "";
 }
@@ -100,12 +114,14 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   together(*run.world, [&] { result = evaluate(*workspace.model, workspace.corpus, *run.world, options, sink); });
   file.reset();
   if (!arguments.per_user.empty()) join_parts(*run.world, arguments.per_user);
+  Baselines baselines;
+  if (!arguments.no_baselines) {
+    const std::vector<std::string> names = CLI::detail::split(arguments.baselines, ',');
+    baselines = measure_baselines(workspace, names, options).value();
+  }
   if (context.mpi.rank() == 0) {
-    std::map<std::string, MetricValues> rows;
-    if (arguments.baselines)
-      rows = evaluate_baselines(workspace.corpus, {options.metrics, options.part, options.history, options.mask});
     std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step),
-                metrics_table(rows, result.values, workspace.config.model).c_str());
+                metrics_table(baselines, result.values, workspace.config.model).c_str());
     print_result(result);
   }
   return kDone;
@@ -146,7 +162,13 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   command->add_flag("--groups", arguments->groups, "Also by history length and by how frequent the held-out items are");
   add_device_option(*command, arguments->device);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");
-  command->add_flag("--baselines,!--no-baselines", arguments->baselines, "Also popularity and item cosine");
+  auto* const baselines = command
+                              ->add_option("--baselines", arguments->baselines,
+                                           "What else is measured: of " + join(possible_baselines(), ", "))
+                              ->expected(0, 1)
+                              ->default_str(arguments->baselines)
+                              ->check(problem_of_baselines);
+  command->add_flag("--no-baselines", arguments->no_baselines, "The run alone")->excludes(baselines);
   command->callback([=, &context] { context.action = [=, &context] { return evaluate_run(context, *arguments); }; });
 }
 

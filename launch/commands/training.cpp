@@ -22,14 +22,8 @@ namespace {
 
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
-  std::map<std::string, MetricValues> rows;
-  if (outcome.ranked) {
-    rows = evaluate_baselines(
-        Corpus::open(config.run.corpus),
-        {config.evaluation.metric_list(), Part::kTest, config.evaluation.history_at_test, config.evaluation.mask});
-  }
-  write_baselines(config.run.dir, rows);
-  std::printf("%s", metrics_table(rows, outcome.test, config.model).c_str());
+  write_baselines(config.run.dir, outcome.baselines);
+  std::printf("%s", metrics_table(outcome.baselines, outcome.test, config.model).c_str());
   if (config.log.report) write_report(config.run.dir);
 }
 
@@ -84,6 +78,7 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   TrainOutcome outcome = run(trainer, mpi.rank());
   if (!outcome.interrupted && how.when_done) how.when_done(*workspace, *channels.world);
   context.log.info(compare_with_peak(memory, *channels.world));
+  if (!outcome.interrupted) trainer.add_baselines(outcome);
   return outcome;
 }
 

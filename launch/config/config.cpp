@@ -79,15 +79,25 @@ Settings settings_of(RunConfig& config) {
   return all;
 }
 
+/// Which key chooses the best state, and by what.
+std::string choice_of_state(const RunConfig& config) {
+  const std::string value = "\"" + config.select() + "\"";
+  if (!config.evaluation.select.empty()) return "evaluation.select = " + value;
+  Settings keys;
+  config.options->describe(keys);
+  const auto own = std::ranges::find_if(keys, [](const Setting& setting) { return setting.key.ends_with(".select"); });
+  if (own != keys.end()) return own->key + " = " + value;
+  return "evaluation.select is not set, and " + config.model + " chooses by " + value;
+}
+
 /// "recall@20+ndcg@100": every term must be among the metrics that are computed.
 void check_select(const RunConfig& config) {
   const MetricList computed = config.evaluation.metric_list();
   const std::vector<std::string> names = computed.names();
   const std::set<std::string> known(names.begin(), names.end());
-  const std::string key = config.evaluation.select.empty() ? "finetune.select" : "evaluation.select";
   for (const std::string& term : split(config.select(), '+')) {
     if (known.contains(term)) continue;
-    throw ConfigError(key + " = \"" + config.select() + "\": " + term + " is not computed; [evaluation] gives " +
+    throw ConfigError(choice_of_state(config) + ": " + term + " is not computed; [evaluation] gives " +
                       join({known.begin(), known.end()}, ", "));
   }
 }

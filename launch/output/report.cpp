@@ -127,7 +127,7 @@ std::string tiles(const Records& records) {
   return html.empty() ? "" : "<div class=tiles>" + html + "</div>\n";
 }
 
-std::string metrics_table(const Records& records, const std::map<std::string, MetricValues>& baselines) {
+std::string metrics_table(const Records& records, const Baselines& baselines) {
   const auto own = test_metrics(records);
   if (own.empty()) return "";
   Row head = {"model"}, values = {"this run"};
@@ -136,7 +136,13 @@ std::string metrics_table(const Records& records, const std::map<std::string, Me
     values.push_back(four_decimals(value));
   }
   std::string html = table_row(head, "th") + table_row(values, "td", "own");
-  for (const auto& [model, metrics] : baselines) {
+  for (const auto& [model, baseline] : baselines) {
+    if (!baseline.not_run.empty()) {
+      html += "<tr><td>" + html_escape(readable(model)) + "</td><td class=why colspan=" + std::to_string(own.size()) +
+              ">not run: " + html_escape(baseline.not_run) + "</td></tr>";
+      continue;
+    }
+    const MetricValues& metrics = baseline.values;
     Row row = {readable(model)};
     for (const auto& [name, value] : own) row.push_back(metrics.contains(name) ? four_decimals(metrics.at(name)) : "–");
     html += table_row(row, "td");

@@ -31,6 +31,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:6px 12px;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{color:var(--quiet);font-weight:600;font-size:13px}
 tr:last-child td{border-bottom:0}tr.own td{font-weight:600;background:var(--mark)}
+td.why{text-align:left;white-space:normal}
 .sections{columns:3 320px;column-gap:14px}
 .sections .table{break-inside:avoid;margin:0 0 14px}.sections td{white-space:normal;overflow-wrap:anywhere;font-size:13px;padding:3px 8px}
 .sections h3{font-size:14px;margin:0 0 6px}.changed td{background:var(--mark);font-weight:600}

@@ -64,15 +64,20 @@ std::string format_metrics(const std::map<std::string, double>& metrics) {
   return out;
 }
 
-std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
-                          const std::map<std::string, double>& model, const std::string& model_name) {
+std::string metrics_table(const Baselines& baselines, const MetricValues& model, const std::string& model_name) {
   std::string out = line("%-14s", "test");
   for (const auto& [name, value] : model) out += line(" %12s", name.c_str());
-  const auto row = [&](const std::string& title, const std::map<std::string, double>& values) {
+  const auto row = [&](const std::string& title, const MetricValues& values) {
     out += line("\n%-14s", title.c_str());
     for (const auto& [name, value] : model) out += line(" %12.4f", values.at(name));
   };
-  for (const auto& [title, values] : baselines) row(title, values);
+  for (const auto& [title, baseline] : baselines) {
+    if (baseline.not_run.empty()) {
+      row(title, baseline.values);
+    } else {
+      out += line("\n%-14s ", title.c_str()) + "not run: " + baseline.not_run;
+    }
+  }
   row(model_name, model);
   return out + "\n";
 }

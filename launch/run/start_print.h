@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "launch/output/baselines.h"
 #include "launch/plan/memory_plan.h"
 #include "launch/run/workspace.h"
 
@@ -16,7 +17,6 @@ std::string start_print(const Workspace& workspace, const MemoryPlan& memory, in
 std::string format_metrics(const std::map<std::string, double>& metrics);
 
 /// A table of test metrics: the baselines by name, and the trained model.
-std::string metrics_table(const std::map<std::string, std::map<std::string, double>>& baselines,
-                          const std::map<std::string, double>& model, const std::string& model_name);
+std::string metrics_table(const Baselines& baselines, const MetricValues& model, const std::string& model_name);
 
 }  // namespace cllm

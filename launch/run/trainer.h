@@ -7,6 +7,7 @@
 
 #include "checkpoints/writer.h"
 #include "data/sampling/prefetch.h"
+#include "launch/output/baselines.h"
 #include "launch/output/log.h"
 #include "launch/output/metrics.h"
 #include "launch/output/progress.h"
@@ -29,8 +30,8 @@ namespace cllm {
 /// limit.
 struct TrainOutcome {
   bool interrupted = false;
-  std::map<std::string, double> test = {};
-  bool ranked = true;  // they are of lists
+  MetricValues test = {};
+  Baselines baselines = {};  // measured as the test is; none of a model that gives no lists
 };
 
 /// Trains a workspace's model by its program in its run folder, from the newest checkpoint there or from the start.
@@ -40,6 +41,8 @@ class Trainer {
   Trainer(Workspace& workspace, Log& log, Supervision& supervision);
 
   TrainOutcome run();
+  /// What run()'s outcome is compared with; interrupts it if the run must stop before that is measured.
+  void add_baselines(TrainOutcome& outcome);
 
  private:
   /// A step of the program with what this rank computes in it.

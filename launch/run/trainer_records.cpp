@@ -1,5 +1,6 @@
 // What a run measures and writes down.
 
+#include "launch/run/measure_baselines.h"
 #include "launch/run/restore.h"
 #include "launch/run/start_print.h"
 #include "launch/run/trainer.h"
@@ -19,7 +20,7 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.before_test");
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
-  const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
+  const TrainOutcome outcome{.test = measure(Part::kTest, config_.evaluation.metric_list())};
   if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
     return {.interrupted = true};
   }
@@ -35,6 +36,20 @@ TrainOutcome Trainer::test_best() {
   supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
   supervision_.failpoints.at("end.after_test");
   return outcome;
+}
+
+void Trainer::add_baselines(TrainOutcome& outcome) {
+  if (!model_.ranks()) return;
+  supervision_.main.begin("baselines", cursor_.global_step, config_.run.deadline_s);
+  EvaluationOptions options = config_.evaluation.options(Part::kTest, static_cast<uint64_t>(config_.run.seed));
+  options.leave = [this] { return must_leave_evaluation(); };
+  auto measured = measure_baselines(workspace_, kUsualBaselines, options);
+  if (!measured) {
+    outcome = {.interrupted = true};
+    return;
+  }
+  outcome.baselines = std::move(*measured);
+  supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
 }
 
 /// Of the state that the model holds; none if the run must stop before it is done.

@@ -46,19 +46,16 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
     }
     corpus = Corpus::open(config.run.corpus);
   });
-  auto out = std::make_unique<Workspace>(
-      Workspace{config, options.device, channels, {}, *corpus, std::move(options.levels), nullptr});
-  const auto host = mpi.host(config.run.deadline_s);
-  const OpenArguments arguments{.corpus = out->corpus,
-                                .channels = out->channels,
-                                .host = host.get(),
-                                .levels = out->levels.get(),
-                                .device = options.device,
-                                .run = run_options(config),
-                                .to_train = options.to_train,
-                                .agreed = [&](const std::function<void()>& work) { collectively(world, work); }};
+  auto out = std::make_unique<Workspace>(Workspace{config,
+                                                   options.device,
+                                                   channels,
+                                                   {},
+                                                   *corpus,
+                                                   mpi.host(config.run.deadline_s),
+                                                   std::move(options.levels),
+                                                   nullptr});
   together(world, [&] {
-    out->model = find_model(config.model)->open(*config.options, arguments);
+    out->model = open_model(*out, *find_model(config.model), *config.options, options.to_train);
     if (out->model->program().num_steps() == 0) {
       throw ConfigError(
           "model.name = \"" + config.model + "\" would train nothing on " + config.run.corpus +
@@ -68,6 +65,19 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
   });
   if (!options.device.is_cpu() || config.log.trace) out->limits = measure_limits(options.device, precision_of(config));
   return out;
+}
+
+std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model& model, const ModelOptions& options,
+                                        bool to_train) {
+  Communicator& world = workspace.channels.world;
+  return model.open(options, {.corpus = workspace.corpus,
+                              .channels = workspace.channels,
+                              .host = workspace.host.get(),
+                              .levels = workspace.levels.get(),
+                              .device = workspace.device,
+                              .run = run_options(workspace.config),
+                              .to_train = to_train,
+                              .agreed = [&](const std::function<void()>& work) { collectively(world, work); }});
 }
 
 }  // namespace cllm

@@ -19,7 +19,8 @@ struct Workspace {
   Channels channels;      // those of whoever opened it
   HardwareLimits limits;  // of a GPU, or of any device of a traced run
   Corpus corpus;
-  std::unique_ptr<TwoLevels> levels;  // of training steps; null: one
+  std::unique_ptr<Communicator> host;  // of the ranks of this host
+  std::unique_ptr<TwoLevels> levels;   // of training steps; null: one
   std::unique_ptr<Recommender> model;
 
   const Vocabulary& vocabulary() const { return corpus.vocabulary(); }
@@ -36,5 +37,9 @@ struct OpenOptions {
 /// AgreedFailure on all ranks.
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                           OpenOptions options);
+
+/// Opens a model on the workspace's corpus, device and channels. Collective. Throws as Model::open.
+std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model& model, const ModelOptions& options,
+                                        bool to_train);
 
 }  // namespace cllm

@@ -46,6 +46,7 @@ struct Model {
   std::unique_ptr<ModelOptions> (*options)();
   /// Collective. Throws ModelError or DataError on all ranks alike.
   std::unique_ptr<Recommender> (*open)(const ModelOptions& options, const OpenArguments& arguments);
+  bool closed_form = false;  // one step fits it, and its defaults serve: it may stand beside a run as a baseline
 };
 
 std::span<const Model> models();

@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
@@ -123,6 +124,13 @@ void add_rows_typed(at::Tensor& out, const at::Tensor& index_K, const at::Tensor
       });
 }
 
+/// Calls `use(first, count)` for some of K pairs after the other, whose rows are copied: memory does not grow with K.
+template <typename Use>
+void for_each_part(int64_t K, Use&& use) {
+  constexpr int64_t kPairs = 4096;
+  for (int64_t first = 0; first < K; first += kPairs) use(first, std::min(kPairs, K - first));
+}
+
 }  // namespace
 
 void exp_rows(at::Tensor& logits_bV, at::Tensor maximum_b, at::Tensor sum_b) {
@@ -143,12 +151,21 @@ at::Tensor row_dots(const at::Tensor& a_ND, const at::Tensor& a_rows_K, const at
                     const at::Tensor& b_rows_K) {
   if (!a_ND.is_cpu()) return cuda::row_dots(a_ND, a_rows_K, b_VD, b_rows_K);
   const at::ScalarType sums = a_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  return (a_ND.index_select(0, a_rows_K).to(sums) * b_VD.index_select(0, b_rows_K).to(sums)).sum(1).to(at::kDouble);
+  at::Tensor out_K = at::empty({a_rows_K.size(0)}, a_ND.options().dtype(at::kDouble));
+  for_each_part(a_rows_K.size(0), [&](int64_t first, int64_t count) {
+    const at::Tensor a = a_ND.index_select(0, a_rows_K.narrow(0, first, count)).to(sums),
+                     b = b_VD.index_select(0, b_rows_K.narrow(0, first, count)).to(sums);
+    out_K.narrow(0, first, count).copy_((a * b).sum(1));
+  });
+  return out_K;
 }
 
 void add_scaled_rows(at::Tensor& out, const at::Tensor& index_K, const ScaledRows& source) {
   if (!out.is_cpu()) return cuda::add_scaled_rows(out, index_K, source);
-  add_rows(out, index_K, source.values_VD.index_select(0, source.rows_K) * source.scale_K.unsqueeze(1));
+  for_each_part(index_K.size(0), [&](int64_t first, int64_t count) {  // in the order of the pairs: the same bits
+    const at::Tensor rows_kD = source.values_VD.index_select(0, source.rows_K.narrow(0, first, count));
+    add_rows(out, index_K.narrow(0, first, count), rows_kD * source.scale_K.narrow(0, first, count).unsqueeze(1));
+  });
 }
 
 void add_rows(at::Tensor& out, const at::Tensor& index_K, const at::Tensor& source_KD) {

@@ -104,8 +104,7 @@ StepLosses Cllm4rec::step(const StepInput& input, const StepSettings& settings, 
   std::optional<NextBatch> next_batch;
   const StepConfig next_config = next != nullptr ? config_of(next->input, next->settings) : StepConfig{};
   if (next != nullptr) next_batch.emplace(of_batch(next->input).batch, next_config);
-  StepLosses losses =
-      step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
+  StepLosses losses = step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
   if (backbone_optimizer_) {
     settings.before_change();
     backbone_optimizer_->step(settings.learning_rate * options_.backbone_scale);

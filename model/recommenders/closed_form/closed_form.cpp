@@ -1,6 +1,8 @@
 #include "model/recommenders/closed_form/closed_form.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 
 namespace cllm {
 
@@ -36,7 +38,8 @@ ClosedForm::ClosedForm(std::string name, const OpenArguments& arguments)
   table_.layout = ranks_.layout(0, num_items());
 }
 
-void ClosedForm::make_rows(int64_t width) {
+void ClosedForm::make_rows(int64_t width, int64_t working_bytes) {
+  working_bytes_ = working_bytes;
   table_.weight = lazy_zeros({table_.layout.num_local_rows(), width}, at::kFloat);
 }
 
@@ -58,6 +61,20 @@ StepLosses ClosedForm::step(const StepInput& input, const StepSettings& settings
   ++table_.step;
   sum_counts(ranks_.comm(), input, losses);
   return losses;
+}
+
+void ClosedForm::rehearse() {
+  table_.weight.mul_(1);  // every row will be written: its memory counts
+  at::ones({working_bytes_}, at::kByte);
+}
+
+double ClosedForm::gram_flops() const {
+  double sum = 0;
+  for (int64_t user = 0; user < num_users(); ++user) {
+    const auto n = static_cast<double>(corpus_.num_items(user, Part::kTrain));
+    sum += n * n;
+  }
+  return sum / ranks_.comm().world_size();
 }
 
 std::string ClosedForm::describe() const {

@@ -48,14 +48,17 @@ class ClosedForm : public Recommender {
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   /// The losses are those of the state after the step: it finds the least.
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
+  /// Takes the memory of a fit without its work.
+  void rehearse() override;
   std::string describe() const override;
 
  protected:
   /// `name`: of the table. Collective.
   ClosedForm(std::string name, const OpenArguments& arguments);
 
-  /// Zeros [J_r, width] fp32: no memory is taken before the rows are written.
-  void make_rows(int64_t width);
+  /// Zeros [J_r, width] fp32: no memory is taken before the rows are written. `working_bytes`: what fit() takes at its
+  /// peak on this rank beside them.
+  void make_rows(int64_t width, int64_t working_bytes);
   /// Fills the table; loss and terms alike on all ranks. Collective.
   virtual StepLosses fit() = 0;
   /// Runs work of this rank that may throw; then all ranks throw.
@@ -64,6 +67,9 @@ class ClosedForm : public Recommender {
   int64_t num_users() const { return corpus_.vocabulary().num_users; }
   int64_t num_items() const { return corpus_.vocabulary().num_items; }
   const RowPartition& items() const { return table_.layout.items(); }
+  /// Additions of this rank's rows of the item-item matrix: its share of the sum over users of the squares of their
+  /// training items. Local.
+  double gram_flops() const;
 
   const Corpus& corpus_;
   HostRanks ranks_;
@@ -71,6 +77,7 @@ class ClosedForm : public Recommender {
 
  private:
   std::string name_;
+  int64_t working_bytes_ = 0;
   std::function<void(const std::function<void()>&)> agreed_;
   Program program_;
 };

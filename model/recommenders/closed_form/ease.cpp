@@ -50,7 +50,7 @@ Ease::Ease(const EaseOptions& options, const OpenArguments& arguments)
                  {"ease", J, of_first + 4 * table_.layout.num_local_items() * J, options.memory_gib,
                   "two J x J matrices of 8-byte numbers on rank 0 and 4 J^2 / R for the rows of each rank",
                   "keep fewer items (prepare --k-core), take model.name = \"ials\", or raise ease.memory_gib"});
-  make_rows(J);
+  make_rows(J, of_first);
 }
 
 StepLosses Ease::fit() {
@@ -72,6 +72,11 @@ StepLosses Ease::fit() {
   return {.loss = loss, .terms = {{"objective", loss}}};
 }
 
+double Ease::flops(const StepInput&, const StepSettings&) const {
+  const auto J = static_cast<double>(num_items());
+  return gram_flops() + (ranks_.comm().rank() == 0 ? J * J * J : 0);
+}
+
 std::vector<std::vector<ScoredItem>> Ease::top_items(std::span<const RankingQuery> queries, int64_t k) {
   return top_items_of_histories(ranks_, table_, queries, k, 1, default_rows_at_a_time(num_items()));
 }
@@ -82,7 +87,8 @@ Model ease_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<EaseOptions>(); },
           .open = [](const ModelOptions& options, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<Ease>(dynamic_cast<const EaseOptions&>(options), arguments);
-          }};
+          },
+          .closed_form = true};
 }
 
 }  // namespace cllm

@@ -19,6 +19,8 @@ class Ease : public ClosedForm {
  public:
   Ease(const EaseOptions& options, const OpenArguments& arguments);
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  /// Rank 0 has those of the inverse.
+  double flops(const StepInput& input, const StepSettings& settings) const override;
 
  protected:
   StepLosses fit() override;

@@ -54,7 +54,7 @@ EaseText::EaseText(const EaseTextOptions& options, const OpenArguments& argument
                  {"ease_text", J, of_first + 4 * table_.layout.num_local_items() * J, options.memory_gib,
                   "three J x J matrices of 8-byte numbers on rank 0 and 4 J^2 / R for the rows of each rank",
                   "keep fewer items (prepare --k-core), take model.name = \"ials\", or raise ease_text.memory_gib"});
-  make_rows(J);
+  make_rows(J, of_first);
 }
 
 at::Tensor EaseText::text_matrix() const {
@@ -96,6 +96,11 @@ StepLosses EaseText::fit() {
   return {.loss = loss, .terms = {{"objective", loss}}};
 }
 
+double EaseText::flops(const StepInput&, const StepSettings&) const {
+  const auto J = static_cast<double>(num_items());
+  return gram_flops() + (ranks_.comm().rank() == 0 ? 4 * J * J * J : 0);
+}
+
 std::vector<std::vector<ScoredItem>> EaseText::top_items(std::span<const RankingQuery> queries, int64_t k) {
   return top_items_of_histories(ranks_, table_, queries, k, 1, default_rows_at_a_time(num_items()));
 }
@@ -106,7 +111,8 @@ Model ease_text_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<EaseTextOptions>(); },
           .open = [](const ModelOptions& options, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<EaseText>(dynamic_cast<const EaseTextOptions&>(options), arguments);
-          }};
+          },
+          .closed_form = true};
 }
 
 }  // namespace cllm

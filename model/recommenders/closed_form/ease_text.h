@@ -24,6 +24,8 @@ class EaseText : public ClosedForm {
  public:
   EaseText(const EaseTextOptions& options, const OpenArguments& arguments);
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  /// Rank 0 has those of two inverses and a product; those between texts are not counted.
+  double flops(const StepInput& input, const StepSettings& settings) const override;
 
  protected:
   StepLosses fit() override;

@@ -50,7 +50,7 @@ ItemCosine::ItemCosine(const ItemCosineOptions& options, const OpenArguments& ar
                  {"item_cosine", num_items(), 4 * table_.layout.num_local_items() * num_items(), options.memory_gib,
                   "4 J^2 / R for the rows of each rank",
                   "keep fewer items (prepare --k-core), use more hosts, or raise item_cosine.memory_gib"});
-  make_rows(num_items());
+  make_rows(num_items(), 8 * (2 + at::get_num_threads()) * num_items());
 }
 
 StepLosses ItemCosine::fit() {
@@ -115,7 +115,8 @@ Model item_cosine_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<ItemCosineOptions>(); },
           .open = [](const ModelOptions& options, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<ItemCosine>(dynamic_cast<const ItemCosineOptions&>(options), arguments);
-          }};
+          },
+          .closed_form = true};
 }
 
 }  // namespace cllm

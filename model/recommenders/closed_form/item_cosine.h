@@ -21,6 +21,7 @@ class ItemCosine : public ClosedForm {
  public:
   ItemCosine(const ItemCosineOptions& options, const OpenArguments& arguments);
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  double flops(const StepInput&, const StepSettings&) const override { return gram_flops(); }
 
  protected:
   StepLosses fit() override;

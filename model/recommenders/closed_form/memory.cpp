@@ -4,9 +4,9 @@
 #include <ATen/ops/full.h>
 
 #include <cstdio>
-#include <fstream>
 
 #include "model/errors.h"
+#include "model/recommenders/closed_form/available_memory.h"
 
 namespace cllm {
 namespace {
@@ -20,17 +20,6 @@ std::string gib(double bytes) {
 }
 
 }  // namespace
-
-int64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string name, unit;
-  int64_t kib = 0;
-  while (file >> name >> kib) {
-    if (name == "MemAvailable:") return kib * 1024;
-    std::getline(file, unit);
-  }
-  return 0;
-}
 
 void require_memory(const OpenArguments& arguments, Communicator& comm, const MemoryNeed& need) {
   at::Tensor of_host = at::full({1}, static_cast<double>(need.bytes), at::kDouble);

@@ -7,9 +7,6 @@
 
 namespace cllm {
 
-/// Bytes that this host can give without swapping (MemAvailable of /proc/meminfo); 0 where that is not known.
-int64_t available_memory();
-
 /// What a model will allocate.
 struct MemoryNeed {
   std::string model;          // "ease"

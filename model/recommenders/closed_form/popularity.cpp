@@ -6,7 +6,9 @@
 
 namespace cllm {
 
-Popularity::Popularity(const OpenArguments& arguments) : ClosedForm("popularity", arguments) { make_rows(1); }
+Popularity::Popularity(const OpenArguments& arguments) : ClosedForm("popularity", arguments) {
+  make_rows(1, 8 * num_items());
+}
 
 StepLosses Popularity::fit() {
   at::Tensor counts = at::empty({num_items()}, at::kDouble);
@@ -49,7 +51,8 @@ Model popularity_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<PopularityOptions>(); },
           .open = [](const ModelOptions&, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<Popularity>(arguments);
-          }};
+          },
+          .closed_form = true};
 }
 
 }  // namespace cllm

@@ -10,6 +10,9 @@ class Popularity : public ClosedForm {
  public:
   explicit Popularity(const OpenArguments& arguments);
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  double flops(const StepInput& input, const StepSettings&) const override {
+    return static_cast<double>(input.num_tokens);
+  }
 
  protected:
   StepLosses fit() override;

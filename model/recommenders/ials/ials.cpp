@@ -103,10 +103,15 @@ at::Tensor Ials::fetch(RowExchange& exchange, Task side, std::span<const int32_t
   return exchange.fetch(route, table_.weight).to(at::kDouble).index_select(0, route.inverse_T);
 }
 
-Ials::Sums Ials::solve(Task side, const LeastSquares& problem) {
-  const Task other = side == kUsers ? kItems : kUsers;
+int64_t Ials::num_pairs(Task side, int64_t begin, int64_t end) const {
+  int64_t pairs = 0;
+  for (int64_t id = begin; id < end; ++id) pairs += std::ssize(observed(side, id));
+  return pairs;
+}
+
+std::vector<int64_t> Ials::blocks_of(Task side) const {
   const int64_t first = partition(side).begin(table_.layout.rank()), last = partition(side).end(table_.layout.rank());
-  std::vector<int64_t> starts{first};  // blocks of this rank's rows
+  std::vector<int64_t> starts{first};
   for (int64_t id = first, pairs = 0; id < last; ++id) {
     pairs += std::ssize(observed(side, id));
     if (id + 1 == last || id + 1 - starts.back() == kRowsAtATime || pairs >= kPairsAtATime)
@@ -114,34 +119,73 @@ Ials::Sums Ials::solve(Task side, const LeastSquares& problem) {
   }
   const int64_t rounds = largest(ranks_.comm(), std::ssize(starts) - 1);
   starts.resize(static_cast<size_t>(rounds) + 1, last);
+  return starts;
+}
+
+double Ials::solve_block(RowExchange& exchange, Task side, const LeastSquares& problem, int64_t begin, int64_t end,
+                         const at::Tensor& out_nD) const {
+  std::vector<int32_t> ids;
+  std::vector<int64_t> offsets{0};
+  for (int64_t id = begin; id < end; ++id) {
+    const auto of_row = observed(side, id);
+    ids.insert(ids.end(), of_row.begin(), of_row.end());
+    offsets.push_back(std::ssize(ids));
+  }
+  const at::Tensor fetched = fetch(exchange, side == kUsers ? kItems : kUsers, ids);
+  std::vector<double> squares(static_cast<size_t>(end - begin), 0.0);
+  agreed([&] {
+    at::parallel_for(0, end - begin, 4, [&](int64_t from, int64_t to) {
+      for (int64_t n = from; n < to; ++n) {
+        const at::Tensor h = fetched.narrow(0, offsets[n], offsets[n + 1] - offsets[n]);
+        const at::Tensor row = out_nD.select(0, n);
+        row.copy_(solve_row(problem, h));
+        squares[n] = (h.mv(row.to(at::kDouble)) - 1).square().sum().item<double>();
+      }
+    });
+  });
+  return std::accumulate(squares.begin(), squares.end(), 0.0);
+}
+
+Ials::Sums Ials::solve(Task side, const LeastSquares& problem) {
+  const int64_t first = partition(side).begin(table_.layout.rank());
+  const std::vector<int64_t> starts = blocks_of(side);
   RowExchange exchange = ranks_.exchange(table_.layout);
   const at::Tensor own = rows_of(side);
   Sums sums;
   for (size_t round = 0; round + 1 < starts.size(); ++round) {
-    const int64_t begin = starts[round], rows = starts[round + 1] - begin;
-    std::vector<int32_t> ids;
-    std::vector<int64_t> offsets{0};
-    for (int64_t id = begin; id < begin + rows; ++id) {
-      const auto of_row = observed(side, id);
-      ids.insert(ids.end(), of_row.begin(), of_row.end());
-      offsets.push_back(std::ssize(ids));
-    }
-    const at::Tensor fetched = fetch(exchange, other, ids);
-    std::vector<double> squares(static_cast<size_t>(rows), 0.0);
-    agreed([&] {
-      at::parallel_for(0, rows, 4, [&](int64_t from, int64_t to) {
-        for (int64_t n = from; n < to; ++n) {
-          const at::Tensor h = fetched.narrow(0, offsets[n], offsets[n + 1] - offsets[n]);
-          const at::Tensor row = own.select(0, begin - first + n);
-          row.copy_(solve_row(problem, h));
-          squares[n] = (h.mv(row.to(at::kDouble)) - 1).square().sum().item<double>();
-        }
-      });
-    });
-    sums.observed = std::accumulate(squares.begin(), squares.end(), sums.observed);
+    const int64_t begin = starts[round], end = starts[round + 1];
+    sums.observed += solve_block(exchange, side, problem, begin, end, own.narrow(0, begin - first, end - begin));
   }
-  sums.ridge = ridge_of(side) + ridge_of(other);
+  sums.ridge = ridge_of(side) + ridge_of(side == kUsers ? kItems : kUsers);
   return sums;
+}
+
+void Ials::rehearse() {
+  table_.weight.mul_(1);  // every row will be written: its memory counts
+  RowExchange exchange = ranks_.exchange(table_.layout);
+  for (const Task side : {kUsers, kItems}) {
+    const std::vector<int64_t> starts = blocks_of(side);
+    size_t most = 0;
+    for (size_t round = 0; round + 1 < starts.size(); ++round) {
+      if (num_pairs(side, starts[round], starts[round + 1]) > num_pairs(side, starts[most], starts[most + 1]))
+        most = round;
+    }
+    if (starts.size() == 1) continue;
+    const at::Tensor dropped = at::empty({starts[most + 1] - starts[most], options_.width}, table_.weight.options());
+    const at::Tensor others = gram_of(rows_of(side == kUsers ? kItems : kUsers));
+    solve_block(exchange, side, problem(side, others), starts[most], starts[most + 1], dropped);
+    ridge_of(side);
+  }
+}
+
+double Ials::flops(const StepInput& input, const StepSettings& settings) const {
+  static_cast<void>(input);
+  const Task side = settings.ref.task == 0 ? kUsers : kItems;
+  const int64_t first = partition(side).begin(table_.layout.rank()), last = partition(side).end(table_.layout.rank());
+  const auto pairs = static_cast<double>(num_pairs(side, first, last)), rows = static_cast<double>(last - first);
+  const auto D = static_cast<double>(options_.width);
+  const auto of_grams = 2 * D * D * static_cast<double>(table_.layout.num_local_rows());
+  return of_grams + pairs * (2 * D * D + 3 * D) + rows * (D * D * D / 3 + 2 * D * D);
 }
 
 double Ials::ridge_of(Task side) const {

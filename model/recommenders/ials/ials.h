@@ -28,6 +28,9 @@ class Ials : public Recommender {
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  /// The block of rows with the most pairs of each side, solved and not kept.
+  void rehearse() override;
+  double flops(const StepInput& input, const StepSettings& settings) const override;
   std::string describe() const override;
 
  private:
@@ -43,6 +46,12 @@ class Ials : public Recommender {
   }
   /// The other side's ids that a row of this rank has in training.
   std::span<const int32_t> observed(Task side, int64_t id) const;
+  /// Where blocks of this rank's rows of a side begin, and where the last ends: as many on every rank. Collective.
+  std::vector<int64_t> blocks_of(Task side) const;
+  int64_t num_pairs(Task side, int64_t begin, int64_t end) const;
+  /// Solves the rows of ids begin .. end - 1 into out_nD; the sum over their pairs of (w.h - 1)^2. Collective.
+  double solve_block(RowExchange& exchange, Task side, const LeastSquares& problem, int64_t begin, int64_t end,
+                     const at::Tensor& out_nD) const;
   /// Solves this rank's rows of a side. Collective.
   Sums solve(Task side, const LeastSquares& problem);
   double ridge_of(Task side) const;

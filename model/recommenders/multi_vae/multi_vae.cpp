@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "data/random.h"
-#include "model/errors.h"
-#include "model/evaluation/scoring.h"
+#include "model/step/flops.h"
 #include "model/tables/start_values.h"
 
 namespace cllm {
@@ -18,15 +17,8 @@ namespace {
 /// The start values of a model draw from streams of their own.
 enum StartOf : uint64_t { kEncoder, kNetwork, kDecoder };
 
-at::ScalarType dtype_of(const RunOptions& run) {
-  if (run.precision == at::kBFloat16) {
-    throw ModelError("run.precision = \"bf16\": multi_vae computes in fp32 or fp64; set run.precision = \"fp32\"");
-  }
-  return run.precision;
-}
-
 MultiVaeState start_state(const MultiVaeOptions& options, const OpenArguments& arguments) {
-  const at::ScalarType dtype = dtype_of(arguments.run);
+  const at::ScalarType dtype = arguments.run.precision;
   const Communicator& world = arguments.channels.world;
   const int64_t J = arguments.corpus.vocabulary().num_items, H = options.hidden;
   const RowLayout layout(0, J, world.rank(), world.world_size());
@@ -34,17 +26,12 @@ MultiVaeState start_state(const MultiVaeOptions& options, const OpenArguments& a
   const Draw weight = xavier_uniform(J, H), bias = truncated_normal(0.001);
   MultiVaeNetwork network(H, options.latent, dtype, arguments.device, key(kNetwork));
   DenseAdam dense(network.parameters());
-  MultiVaeState state{make_drawn_table(layout, H, dtype, key(kEncoder), weight),
-                      make_drawn_table(layout, H + 1, dtype, key(kDecoder),
-                                       [&](CounterRng& random, int64_t column) {
-                                         return column < H ? weight(random, column) : bias(random, column);
-                                       }),
-                      std::move(network), std::move(dense)};
-  for (Table* table : {&state.encoder, &state.decoder}) {
-    if (arguments.run.bf16_tables) round_to_bf16(*table);
-    move_table(*table, arguments.device);
-  }
-  return state;
+  const Draw weight_or_bias = [&](CounterRng& random, int64_t column) {
+    return column < H ? weight(random, column) : bias(random, column);
+  };
+  return {placed(make_drawn_table(layout, H, dtype, key(kEncoder), weight), arguments),
+          placed(make_drawn_table(layout, H + 1, dtype, key(kDecoder), weight_or_bias), arguments), std::move(network),
+          std::move(dense)};
 }
 
 at::Tensor normal_noise(const std::vector<uint64_t>& keys, int64_t latent, at::ScalarType dtype) {
@@ -61,16 +48,16 @@ at::Tensor normal_noise(const std::vector<uint64_t>& keys, int64_t latent, at::S
 }  // namespace
 
 MultiVae::MultiVae(MultiVaeOptions options, const OpenArguments& arguments)
-    : options_(std::move(options)), corpus_(arguments.corpus), channels_(arguments.channels),
-      users_(corpus_, {.seed = arguments.run.seed, .batch_users = options_.batch_users}),
-      program_(program_of_epochs("users", users_.num_steps(),
-                                 {.epochs = options_.epochs,
-                                  .learning_rate = options_.learning_rate,
-                                  .validate_every = arguments.run.validate_every_epochs,
-                                  .patience = options_.patience})),
-      optimizer_(make_row_optimizer({.name = "adam"})), state_(start_state(options_, arguments)),
-      step_(channels_, state_, *optimizer_, arguments.levels) {
-  reset_optimizer();
+    : UserModel(arguments, {.name = "multi_vae",
+                            .users = {.seed = arguments.run.seed, .batch_users = options.batch_users},
+                            .epochs = {.epochs = options.epochs,
+                                       .learning_rate = options.learning_rate,
+                                       .validate_every = arguments.run.validate_every_epochs,
+                                       .patience = options.patience},
+                            .rows = {.name = "adam"}}),
+      options_(std::move(options)), state_(start_state(options_, arguments)),
+      step_(channels_, state_, *optimizer_, levels_) {
+  UserModel::reset_optimizer();
 }
 
 Store MultiVae::store() {
@@ -79,10 +66,10 @@ Store MultiVae::store() {
           .dense_prefix = "multi_vae."};
 }
 
-void MultiVae::reset_optimizer() {
-  optimizer_->reset(state_.encoder);
-  optimizer_->reset(state_.decoder);
-  state_.dense.reset();
+void MultiVae::practise(const StepInput& input, const RowOptimizer& still) {
+  MultiVaeStep step(channels_, state_, still, levels_);
+  step.gradients(dynamic_cast<const MultiVaeInput&>(input), options_.beta_cap, [] {});
+  step.drop();
 }
 
 std::unique_ptr<StepInput> MultiVae::input(const StepRef& ref) const {
@@ -128,21 +115,21 @@ StepLosses MultiVae::step(const StepInput& input, const StepSettings& settings, 
 }
 
 std::vector<std::vector<ScoredItem>> MultiVae::top_items(std::span<const RankingQuery> queries, int64_t k) {
-  std::vector<std::vector<int32_t>> items, masked;
+  std::vector<std::vector<int32_t>> items;
   for (const RankingQuery& query : queries) {
     items.push_back(query.history);
     std::ranges::sort(items.back());  // a user is a set: sums are taken in the order of the items
-    masked.push_back(query.masked);
   }
-  const at::Tensor rows = state_.decoder.items().to(state_.decoder.compute_dtype());
-  return ItemScorer(channels_.world, state_.decoder.layout.items(), rows).top_items(step_.hidden(items), masked, k);
+  return lists_of(state_.decoder, step_.hidden(items), queries, k);
 }
 
 double MultiVae::flops(const StepInput& input, const StepSettings&) const {
-  const auto B = static_cast<double>(input.num_sequences), K = static_cast<double>(input.num_tokens);
+  const auto& vae = dynamic_cast<const MultiVaeInput&>(input);
+  const auto B = static_cast<double>(vae.num_sequences), K = static_cast<double>(vae.items_K.size());
   const auto H = static_cast<double>(options_.hidden), Z = static_cast<double>(options_.latent);
-  const auto J = static_cast<double>(corpus_.vocabulary().num_items);
-  return 6 * (B * (3 * H * Z + (H + 1) * J) + K * (1 - options_.dropout) * H);
+  const auto users_of_all_ranks = static_cast<int64_t>(std::lround(1 / vae.weight));
+  return 3 * 2 * B * 3 * H * Z + 2 * 2 * K * H +
+         head_flops(users_of_all_ranks, state_.decoder.layout.num_local_items(), options_.hidden + 1, true);
 }
 
 std::string MultiVae::describe() const {

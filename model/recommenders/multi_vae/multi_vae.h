@@ -6,25 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "data/corpus/corpus.h"
 #include "model/recommenders/multi_vae/options.h"
 #include "model/recommenders/multi_vae/step.h"
-#include "model/recommenders/recommender.h"
-#include "model/recommenders/registry.h"
-#include "model/recommenders/user_epochs.h"
+#include "model/recommenders/user_model.h"
 
 namespace cllm {
 
 /// A user is the set of its training items. Draws (order of users, dropout, noise) are functions of (seed, epoch,
 /// user).
-class MultiVae : public Recommender {
+class MultiVae : public UserModel {
  public:
   /// Throws ModelError.
   MultiVae(MultiVaeOptions options, const OpenArguments& arguments);
 
-  const Program& program() const override { return program_; }
   Store store() override;
-  void reset_optimizer() override;
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
   void flush(const std::function<void()>& before_change) override { step_.flush(before_change); }
@@ -34,13 +29,11 @@ class MultiVae : public Recommender {
   NonFinite non_finite() const override { return step_.non_finite(); }
   std::string describe() const override;
 
+ protected:
+  void practise(const StepInput& input, const RowOptimizer& still) override;
+
  private:
   MultiVaeOptions options_;
-  Corpus corpus_;
-  Channels channels_;
-  UserEpochs users_;
-  Program program_;
-  std::unique_ptr<RowOptimizer> optimizer_;
   MultiVaeState state_;
   MultiVaeStep step_;
 };

@@ -99,6 +99,11 @@ void MultiVaeStep::update(double learning_rate, const std::function<void()>& bef
   if (non_finite_ == NonFinite::kNone && !is_finite(sum)) non_finite_ = NonFinite::kRowGradients;
 }
 
+void MultiVaeStep::drop() {
+  encoder_.collect();
+  decoder_.collect();
+}
+
 void MultiVaeStep::flush(const std::function<void()>& before_change) {
   encoder_.flush(before_change);
   decoder_.flush(before_change);

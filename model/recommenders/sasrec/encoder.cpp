@@ -132,6 +132,15 @@ at::Tensor SasrecEncoder::standard_block(const Pass& pass, const at::Tensor& x_T
   return y + dropout(at::addmm(pass.p(b + "b2"), inner, pass.p(b + "w2")), site(kAfterInner));
 }
 
+double SasrecEncoder::flops(double T, double pairs) const {
+  double weights = 0;
+  for (const auto& [name, parameter] : parameters_) {
+    if (parameter.dim() == 2 && name != "positions") weights += static_cast<double>(parameter.numel());
+  }
+  const auto width = static_cast<double>(parameters_[0].second.size(1));
+  return 2 * T * weights + static_cast<double>(num_blocks_) * 2 * pairs * width;
+}
+
 at::Tensor SasrecEncoder::forward(const at::Tensor& rows_TD, const Histories& histories) const {
   Pass pass{{}, histories.layout};
   for (const auto& [name, parameter] : parameters_) pass.by_name[name] = parameter.to(rows_TD.scalar_type());

@@ -34,6 +34,9 @@ class SasrecEncoder {
   /// Rows of the items [T, D] -> hidden states [T, D] in the dtype of the rows. Differentiable in rows and parameters.
   at::Tensor forward(const at::Tensor& rows_TD, const Histories& histories) const;
 
+  /// Floating-point operations of a forward pass over T items; `pairs`: (query, key), both halves of the causal mask.
+  double flops(double T, double pairs) const;
+
   using Named = std::vector<std::pair<std::string, at::Tensor>>;
   const Named& parameters() const { return parameters_; }
 

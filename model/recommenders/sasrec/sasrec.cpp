@@ -3,11 +3,11 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "data/random.h"
-#include "model/errors.h"
-#include "model/evaluation/scoring.h"
+#include "model/step/flops.h"
 #include "model/tables/start_values.h"
 
 namespace cllm {
@@ -18,20 +18,15 @@ enum SasrecStart : uint64_t { kItemRows, kLayers };
 
 SasrecState start_of(const SasrecOptions& options, const OpenArguments& arguments) {
   const at::ScalarType dtype = arguments.run.precision;
-  if (dtype == at::kBFloat16) {
-    throw ModelError("run.precision = \"bf16\": sasrec computes in fp32 or fp64; set run.precision = \"fp32\"");
-  }
   const Communicator& world = arguments.channels.world;
   const int64_t J = arguments.corpus.vocabulary().num_items, D = options.width;
   const auto key = [&](SasrecStart part) { return stream_key(arguments.run.seed, Purpose::kTableInit, part); };
   const Draw draw = options.encoder == SasrecBlocks::kAuthors ? xavier_uniform(J, D) : xavier_normal(J, D);
   SasrecEncoder encoder(options, dtype, arguments.device, key(kLayers));
   DenseAdam dense(encoder.parameters(), 0.9, options.beta2);
-  SasrecState state{make_drawn_table(RowLayout(0, J, world.rank(), world.world_size()), D, dtype, key(kItemRows), draw),
-                    std::move(encoder), std::move(dense)};
-  if (arguments.run.bf16_tables) round_to_bf16(state.items);
-  move_table(state.items, arguments.device);
-  return state;
+  const RowLayout layout(0, J, world.rank(), world.world_size());
+  return {placed(make_drawn_table(layout, D, dtype, key(kItemRows), draw), arguments), std::move(encoder),
+          std::move(dense)};
 }
 
 /// An item that is not among `items` (ascending); any one if they are all.
@@ -46,24 +41,25 @@ int32_t other_item(std::span<const int32_t> items, int64_t num_items, CounterRng
 }  // namespace
 
 Sasrec::Sasrec(const SasrecOptions& options, const OpenArguments& arguments)
-    : options_(options), corpus_(arguments.corpus), channels_(arguments.channels),
-      users_(corpus_, {.seed = arguments.run.seed, .batch_users = options.batch_users, .least_items = 2}),
-      seed_(arguments.run.seed), program_(program_of_epochs("users", users_.num_steps(),
-                                                            {.epochs = options.epochs,
-                                                             .learning_rate = options.learning_rate,
-                                                             .decay = options.decay,
-                                                             .validate_every = arguments.run.validate_every_epochs,
-                                                             .patience = options.patience})),
-      optimizer_(make_row_optimizer({.name = "adam", .beta2 = options.beta2})), state_(start_of(options, arguments)),
-      step_(options_, channels_, state_, *optimizer_, arguments.levels) {
-  reset_optimizer();
+    : UserModel(arguments, {.name = "sasrec",
+                            .users = {.seed = arguments.run.seed, .batch_users = options.batch_users, .least_items = 2},
+                            .epochs = {.epochs = options.epochs,
+                                       .learning_rate = options.learning_rate,
+                                       .decay = options.decay,
+                                       .validate_every = arguments.run.validate_every_epochs,
+                                       .patience = options.patience},
+                            .rows = {.name = "adam", .beta2 = options.beta2}}),
+      options_(options), seed_(arguments.run.seed), state_(start_of(options, arguments)),
+      step_(options_, channels_, state_, *optimizer_, levels_) {
+  UserModel::reset_optimizer();
 }
 
 Store Sasrec::store() { return {.tables = {{"e", &state_.items}}, .dense = &state_.dense, .dense_prefix = "sasrec."}; }
 
-void Sasrec::reset_optimizer() {
-  optimizer_->reset(state_.items);
-  state_.dense.reset();
+void Sasrec::practise(const StepInput& input, const RowOptimizer& still) {
+  SasrecStep step(options_, channels_, state_, still, levels_);
+  step.gradients(dynamic_cast<const SasrecInput&>(input), [] {});
+  step.drop();
 }
 
 int64_t Sasrec::positions_of(int64_t user) const {
@@ -140,13 +136,22 @@ StepLosses Sasrec::step(const StepInput& input, const StepSettings& settings, co
 }
 
 std::vector<std::vector<ScoredItem>> Sasrec::top_items(std::span<const RankingQuery> queries, int64_t k) {
-  std::vector<std::vector<int32_t>> histories, masked;
-  for (const RankingQuery& query : queries) {
-    histories.push_back(query.history);
-    masked.push_back(query.masked);
+  std::vector<std::vector<int32_t>> histories;
+  for (const RankingQuery& query : queries) histories.push_back(query.history);
+  return lists_of(state_.items, step_.hidden(histories), queries, k);
+}
+
+double Sasrec::flops(const StepInput& input, const StepSettings&) const {
+  const auto& sample = dynamic_cast<const SasrecInput&>(input);
+  double pairs = 0;
+  for (const int64_t length : sample.lengths) pairs += static_cast<double>(length * length);
+  const double encoder = 3 * state_.encoder.flops(static_cast<double>(sample.num_tokens), pairs);
+  if (options_.loss == SasrecLoss::kFull) {
+    const auto positions_of_all_ranks = static_cast<int64_t>(std::lround(1 / sample.weight));
+    return encoder + head_flops(positions_of_all_ranks, state_.items.layout.num_local_items(), options_.width, true);
   }
-  const at::Tensor rows = state_.items.items().to(state_.items.compute_dtype());
-  return ItemScorer(channels_.world, state_.items.layout.items(), rows).top_items(step_.hidden(histories), masked, k);
+  const int64_t scores = options_.loss == SasrecLoss::kBce ? 2 : options_.negatives + 1;
+  return encoder + head_flops(sample.num_tokens, scores, options_.width, true);
 }
 
 std::string Sasrec::describe() const {

@@ -6,33 +6,32 @@
 #include <string>
 #include <vector>
 
-#include "data/corpus/corpus.h"
-#include "model/recommenders/recommender.h"
-#include "model/recommenders/registry.h"
 #include "model/recommenders/sasrec/options.h"
 #include "model/recommenders/sasrec/step.h"
-#include "model/recommenders/user_epochs.h"
+#include "model/recommenders/user_model.h"
 
 namespace cllm {
 
 /// A sample is the end of a user's training history; every item predicts the next. Draws (order of users, dropout,
 /// negatives) are functions of (seed, epoch, user). Users with fewer than two training items are not trained on.
-class Sasrec : public Recommender {
+class Sasrec : public UserModel {
  public:
   /// Throws ModelError.
   Sasrec(const SasrecOptions& options, const OpenArguments& arguments);
 
-  const Program& program() const override { return program_; }
   Store store() override;
-  void reset_optimizer() override;
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
   void flush(const std::function<void()>& before_change) override { step_.flush(before_change); }
   /// A query is answered by the order of its history; one without history by the items in order.
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  double flops(const StepInput& input, const StepSettings& settings) const override;
   PhaseSeconds phases() const override { return step_.phases(); }
   NonFinite non_finite() const override { return step_.non_finite(); }
   std::string describe() const override;
+
+ protected:
+  void practise(const StepInput& input, const RowOptimizer& still) override;
 
  private:
   /// Positions of a user's sample.
@@ -40,12 +39,7 @@ class Sasrec : public Recommender {
   void add_negatives(SasrecInput& input, const std::vector<SampledUser>& users, uint64_t update_key) const;
 
   SasrecOptions options_;
-  Corpus corpus_;
-  Channels channels_;
-  UserEpochs users_;
   uint64_t seed_;
-  Program program_;
-  std::unique_ptr<RowOptimizer> optimizer_;
   SasrecState state_;
   SasrecStep step_;
 };

@@ -240,6 +240,17 @@ TEST(Config, DigestsOfConfigurationsOfBeforeModelsOwnedTheirKeysStay) {
             "fa3fb5298ac8b65e");
 }
 
+TEST(Config, AStateThatIsChosenByMetricsThatAreNotComputedIsRefusedByTheKeyOfItsModel) {
+  EXPECT_THAT(
+      refusal("[evaluation]\nmetrics = ['hit@10']\n"),
+      HasSubstr("finetune.select = \"recall@20+recall@40+ndcg@100\": recall@20 is not computed; [evaluation] gives"));
+  EXPECT_THAT(
+      refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\n"),
+      HasSubstr("evaluation.select is not set, and sasrec chooses by \"recall@20+recall@40+ndcg@100\": recall@20 "));
+  EXPECT_THAT(refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\nselect = 'mrr@10'\n"),
+              HasSubstr("evaluation.select = \"mrr@10\": mrr@10 is not computed; [evaluation] gives hit@10"));
+}
+
 TEST(Config, AValueIsAskedForByItsKeyAndComesWithoutQuotes) {
   const RunConfig config = from_overrides({"--optimizer.name=sgd", "--run.train_backbone=true"});
   EXPECT_EQ(value_of(config, "optimizer.name"), "sgd");

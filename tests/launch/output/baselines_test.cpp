@@ -2,86 +2,42 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <filesystem>
 
-#include "tests/model/evaluation/known_corpus.h"
+#include "data/errors.h"
+#include "launch/output/append_file.h"
 
 namespace cllm {
 namespace {
 
-using testing::KnownCorpus;
-using Scores = std::vector<double>;
+class BaselinesFile : public ::testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(dir_); }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  void write(const std::string& text) const { write_whole_file(dir_ + "/baselines.json", text); }
 
-/// Rows [J] of the 0/1 matrix of training interactions.
-std::vector<Scores> training_rows(const Corpus& corpus) {
-  std::vector<Scores> rows(KnownCorpus::kUsers, Scores(KnownCorpus::kItems));
-  for (size_t user = 0; user < rows.size(); ++user) {
-    for (const int32_t item : corpus.items(static_cast<int64_t>(user), Part::kTrain))
-      rows[user][static_cast<size_t>(item)] = 1;
-  }
-  return rows;
+  std::string dir_ = ::testing::TempDir() + "baselines_test";
+};
+
+TEST_F(BaselinesFile, GivesBackValuesAndReasons) {
+  write_baselines(dir_, {{"popularity", {.values = {{"recall@20", 0.25}, {"ndcg@100", 0.5}}}},
+                         {"ease", {.not_run = "ease: 9 items need \"more\""}}});
+  const Baselines read = read_baselines(dir_);
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_EQ(read.at("popularity").values, (MetricValues{{"recall@20", 0.25}, {"ndcg@100", 0.5}}));
+  EXPECT_EQ(read.at("popularity").not_run, "");
+  EXPECT_TRUE(read.at("ease").values.empty());
+  EXPECT_EQ(read.at("ease").not_run, "ease: 9 items need \"more\"");
 }
 
-/// x S with the dense S_jk = G_jk / sqrt(G_jj G_kk), G = X^T X.
-Scores dense_cosine(const std::vector<Scores>& rows, std::span<const int32_t> history) {
-  const auto gram = [&](size_t j, size_t k) {
-    double sum = 0;
-    for (const Scores& row : rows) sum += row[j] * row[k];
-    return sum;
-  };
-  Scores out(KnownCorpus::kItems);
-  for (size_t k = 0; k < out.size(); ++k) {
-    for (const int32_t seen : history) {
-      const auto j = static_cast<size_t>(seen);
-      if (gram(j, k) > 0) out[k] += gram(j, k) / std::sqrt(gram(j, j) * gram(k, k));
-    }
+TEST_F(BaselinesFile, NoneIsAnEmptyListAndAnythingElseIsRefused) {
+  EXPECT_TRUE(read_baselines(dir_ + "/nowhere").empty());
+  write_baselines(dir_, {});
+  EXPECT_TRUE(read_baselines(dir_).empty());
+  for (const char* damaged : {"[1]", "{\"popularity\": 3}", "{\"popularity\": {\"recall@20\": \"high\"}}", "{"}) {
+    write(damaged);
+    EXPECT_THROW(read_baselines(dir_), DataError) << damaged;
   }
-  return out;
-}
-
-/// Recall@10 of the test items by scores of one user, without what is fed.
-template <typename Score>
-double recall_by(const Corpus& corpus, HistoryMode history, Score score) {
-  double sum = 0, users = 0;
-  for (int64_t user = 0; user < KnownCorpus::kUsers; ++user) {
-    const auto held_out = corpus.items(user, Part::kTest);
-    if (held_out.empty()) continue;
-    const RankingQuery query = make_query(corpus, user, history, Mask::kHistory);
-    const Scores scores = score(query.history);
-    TopK best(10);
-    best.add<double>(scores, query.masked);
-    double hits = 0;
-    for (const ScoredItem& item : best.take()) hits += std::ranges::binary_search(held_out, item.item) ? 1 : 0;
-    sum += hits / static_cast<double>(held_out.size());
-    ++users;
-  }
-  return sum / users;
-}
-
-TEST(Baselines, AreMeasuredFromDenseScoresInBothHistoryModes) {
-  const KnownCorpus known;
-  const Corpus& corpus = known.corpus();
-  const auto rows = training_rows(corpus);
-  Scores counts(KnownCorpus::kItems);
-  for (const Scores& row : rows) {
-    for (size_t item = 0; item < row.size(); ++item) counts[item] += row[item];
-  }
-  for (const HistoryMode history : {HistoryMode::kTrain, HistoryMode::kTrainAndValidation}) {
-    const auto found = evaluate_baselines(corpus, {.metrics = MetricList({10}, {}), .history = history});
-    EXPECT_NEAR(found.at("popularity").at("recall@10"), recall_by(corpus, history, [&](const auto&) { return counts; }),
-                1e-12);
-    EXPECT_NEAR(found.at("item_cosine").at("recall@10"),
-                recall_by(corpus, history, [&](const auto& fed) { return dense_cosine(rows, fed); }), 1e-12);
-  }
-}
-
-TEST(Baselines, HaveAllMetricsOfTheTable) {
-  const KnownCorpus known;
-  const std::vector<std::string> names = {"coverage@10", "novelty@10", "mrr@10"};
-  const auto found = evaluate_baselines(known.corpus(), {.metrics = MetricList::parse(names, "test")});
-  EXPECT_EQ(found.at("popularity").size(), 3u);
-  EXPECT_LT(found.at("popularity").at("novelty@10"), found.at("item_cosine").at("novelty@10"));
-  EXPECT_GT(found.at("item_cosine").at("coverage@10"), 0);
 }
 
 }  // namespace

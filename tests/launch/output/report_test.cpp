@@ -48,8 +48,9 @@ class Report : public ::testing::Test {
             {step, stage, "validation", {{"recall@20", 0.3 - 1 / loss}, {"ndcg@100", 0.2}}, {{"validation_s", 2}}});
     }
     writer.write({1000, "test", "test", {{"recall@20", 0.25125}, {"ndcg@100", 0.2251}}});
-    write_baselines(
-        dir_, {{"popularity", {{"recall@20", 0.16}}}, {"item_cosine", {{"recall@20", 0.27}, {"ndcg@100", 0.236}}}});
+    write_baselines(dir_, {{"popularity", {.values = {{"recall@20", 0.16}}}},
+                           {"item_cosine", {.values = {{"recall@20", 0.27}, {"ndcg@100", 0.236}}}},
+                           {"ease", {.not_run = "ease: <9> items need more"}}});
     RunConfig config = default_config("cllm4rec");
     config.run.corpus = "<script>alert(1)</script>";
     write_whole_file(dir_ + "/config.toml", to_toml(config));
@@ -96,6 +97,7 @@ TEST_F(Report, ShowsTestMetricsBesideTheBaselines) {
   EXPECT_THAT(html, HasSubstr("<tr class=own><td>this run</td><td>0.2512</td><td>0.2251</td></tr>"));
   EXPECT_THAT(html, HasSubstr("<td>item cosine</td><td>0.2700</td><td>0.2360</td>"));
   EXPECT_THAT(html, HasSubstr("<td>popularity</td><td>0.1600</td><td>–</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>ease</td><td class=why colspan=2>not run: ease: &lt;9&gt; items need more</td>"));
 }
 
 TEST_F(Report, HasThreeLossChartsPerStageAndOneOfValidation) {

@@ -4,14 +4,17 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/diag.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_inv.h>
 #include <ATen/ops/mm.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "model/errors.h"
+#include "model/recommenders/closed_form/available_memory.h"
 #include "model/recommenders/closed_form/ease_text.h"
 #include "model/recommenders/closed_form/inverse.h"
 #include "model/recommenders/closed_form/memory.h"
@@ -119,6 +122,17 @@ TEST_F(EaseTest, MemoryIsThatOfAllRanksOfAHostAndAllRanksRefuse) {
     EXPECT_THROW(require_memory(arguments, comm, need), ModelError);
   });
   EXPECT_GT(available_memory(), 1 << 20);
+}
+
+TEST_F(EaseTest, ARehearsalChangesNoWeightAndFlopsAreTheGramMatrixAndItsInverse) {
+  OneRank<Ease> ease(corpus(), with_lambda(10));
+  ease.model.rehearse();
+  EXPECT_EQ(ease.rows().abs().max().item<double>(), 0);
+  run_program(ease.model);
+  const at::Tensor fitted = ease.rows().clone(), X = training_matrix(corpus());
+  ease.model.rehearse();
+  EXPECT_TRUE(at::equal(ease.rows(), fitted));
+  EXPECT_DOUBLE_EQ(ease.model.flops({}, {}), X.t().mm(X).sum().item<double>() + std::pow(kSmallItems, 3));
 }
 
 TEST(InverseOfPositive, AMatrixThatIsNotPositiveIsRefusedWithItsLambda) {

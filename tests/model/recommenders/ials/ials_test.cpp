@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/mm.h>
@@ -11,6 +12,7 @@
 #include <cmath>
 
 #include "tests/model/recommenders/closed_form/one_rank.h"
+#include "tests/model/recommenders/counted_flops.h"
 #include "tests/model/recommenders/fitted.h"
 
 namespace cllm::ials_tests {
@@ -122,6 +124,31 @@ TEST_F(IalsTest, ValidationComesAsOftenAsAskedAndAtTheEnd) {
   std::vector<bool> after;
   for (const Segment& segment : ials.model.program().segments()) after.push_back(segment.validate_after);
   EXPECT_EQ(after, (std::vector<bool>{false, false, false, true, false, true}));
+}
+
+TEST_F(IalsTest, ARehearsalChangesNoRow) {
+  OneRank<Ials> ials(corpus(), small_ials());
+  const at::Tensor before = ials.rows().clone();
+  ials.model.rehearse();
+  EXPECT_TRUE(at::equal(ials.rows(), before));
+  run_program(ials.model);
+  const at::Tensor trained = ials.rows().clone();
+  ials.model.rehearse();
+  EXPECT_TRUE(at::equal(ials.rows(), trained));
+}
+
+TEST_F(IalsTest, FlopsAreTheProductsOfBothSidesAndTheSolvesOfARow) {
+  constexpr double kWidth = 5, kPairFlops = 3 * kWidth, kRowFlops = kWidth * kWidth * kWidth / 3 + 2 * kWidth * kWidth;
+  OneRank<Ials> ials(corpus(), small_ials(), {.precision = at::kDouble});
+  for (int64_t step = 0; step < 2; ++step) {
+    const StepRef ref = ials.model.program().at(step);
+    const auto input = ials.model.input(ref);
+    const double rows = ref.task == 0 ? kSmallUsers : kSmallItems,
+                 solves = kPairFlops * static_cast<double>(input->num_tokens) + kRowFlops * rows;
+    const double said = ials.model.flops(*input, {.ref = ref}),
+                 counted = counted_flops([&] { ials.model.step(*input, {.ref = ref, .global_step = step}, nullptr); });
+    EXPECT_NEAR(said - solves, counted, 1e-6) << step;
+  }
 }
 
 }  // namespace
