@@ -4,6 +4,7 @@
 #include "launch/commands/command_line.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/exit_codes.h"
+#include "launch/plan/process_memory.h"
 #include "launch/supervision/stop_signal.h"
 
 namespace {
@@ -36,6 +37,7 @@ void listen(int argc, char** argv, char** /*environment*/) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cllm::bound_process_memory();
   cllm::MpiSession mpi(&argc, &argv);
   return run(mpi, argc, argv);
 }

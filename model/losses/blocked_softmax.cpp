@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/logaddexp.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/zeros.h>
@@ -95,7 +94,7 @@ void BlockedSoftmax::cut(const LogitBlocks& blocks) {
 }
 
 ExpBlock BlockedSoftmax::exp_block(Range positions, Range rows) const {
-  ExpBlock out{rows, at::mm(positions.of(hidden_AD_), rows.of(head_VD_).t()),
+  ExpBlock out{rows, rounded_product(positions.of(hidden_AD_), rows.of(head_VD_).t()),
                at::empty({positions.count}, sum_options()), at::empty({positions.count}, sum_options())};
   at::Tensor logits_bv = out.p_bv.narrow(1, 0, std::min(rows.count, num_rows_ - rows.first));
   kernels::exp_rows(logits_bv, out.maximum_b, out.sum_b);

@@ -17,6 +17,7 @@
 #include "model/nn/attention.h"
 #include "model/nn/device_attention.h"
 #include "model/nn/differentiable.h"
+#include "model/nn/few_sizes.h"
 #include "model/nn/gelu.h"
 #include "model/nn/linear.h"
 #include "model/nn/recompute.h"
@@ -159,6 +160,12 @@ at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, con
     throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
+  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(x_TD, layout, dropout);
+  const FilledBatch filled(x_TD, layout);
+  return filled.own(run_blocks(filled.x_TD, filled.layout, dropout));
+}
+
+at::Tensor Gpt2::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
   const auto pass = std::make_shared<const Pass>(Pass{layout, dropout});  // backward may need it again
   at::Tensor x = at::add(x_TD.to(residual_dtype(options_.compute)), positions_.index_select(0, layout.positions_T));
   x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));

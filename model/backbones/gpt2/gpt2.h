@@ -37,6 +37,7 @@ class Gpt2 : public Backbone {
  private:
   struct Block;
   struct Pass;
+  at::Tensor run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const;
   std::pair<at::Tensor, at::Tensor> run_block(int64_t layer, at::Tensor x, const at::Tensor& n, const Pass& pass) const;
 
   Gpt2Config config_;
