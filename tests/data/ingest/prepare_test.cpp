@@ -1,13 +1,10 @@
 #include "data/ingest/prepare.h"
 
 #include <gmock/gmock.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
 
 #include "data/corpus/files.h"
 #include "data/random.h"
+#include "tests/data/ingest/grid.h"
 #include "tests/data/ingest/scratch.h"
 
 namespace cllm::testing {
@@ -15,23 +12,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-/// Every user has every item but the one of its own number.
-void write_grid(const Scratch& scratch, int users, int items) {
-  std::string interactions, texts, user_list;
-  for (int user = 0; user < users; ++user) {
-    user_list += "u" + std::to_string(user) + "\tI am number " + std::to_string(user) + "\n";
-    for (int item = 0; item < items; ++item) {
-      if (item == user) continue;
-      interactions += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\t" +
-                      std::to_string((item * 7 + user) % 13) + "\n";
-      texts += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\twords of " + std::to_string(user) + "\n";
-    }
-  }
-  scratch.write("users.tsv", user_list);
-  scratch.write("interactions.tsv", interactions);
-  scratch.write("texts.tsv", texts);
-}
 
 std::map<std::string, std::string> files_in(const std::filesystem::path& dir) {
   std::map<std::string, std::string> files;
@@ -238,47 +218,6 @@ TEST(Prepare, cuts_long_texts) {
   options.max_text_tokens = 100;
   EXPECT_EQ(prepare(options).cut_texts, 1u);
   EXPECT_EQ(Corpus::open(options.output).text_length(0), 100);
-}
-
-TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
-  const Scratch scratch;
-  write_grid(scratch, 5, 5);
-  PrepareOptions options = scratch.options();
-  prepare(options);
-  const std::string fingerprint = Corpus::open(options.output).fingerprint();
-  EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("out: exists already; remove it, choose another name, or allow overwriting"));
-  options.overwrite = true;
-  scratch.write("interactions.tsv", "u0\ti1\tbad\n");
-  error_of([&] { prepare(options); });
-  EXPECT_EQ(Corpus::open(options.output, true).fingerprint(), fingerprint);
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 2);  // in and out
-}
-
-TEST(Prepare, killed_in_any_phase_leaves_no_corpus) {
-  const Scratch scratch;
-  write_grid(scratch, 70, 70);  // enough rows for progress in every phase
-  for (const std::string fatal : {"reading interactions", "filtering (passes)", "splitting", "writing users",
-                                  "training the tokenizer", "tokenising"}) {
-    PrepareOptions options = scratch.options();
-    options.k_core = 2;
-    options.progress = [&](const char* phase, uint64_t, uint64_t) {
-      if (phase == fatal) ::raise(SIGKILL);
-    };
-    const pid_t child = ::fork();
-    if (child == 0) {
-      prepare(options);
-      ::_exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << fatal;
-    EXPECT_FALSE(std::filesystem::exists(options.output)) << fatal;
-    const std::string staging = options.output.string() + ".tmp-" + std::to_string(child);
-    EXPECT_THAT(error_of([&] { Corpus::open(staging); }), HasSubstr("no such file")) << fatal;
-  }
-  const PrepareReport report = prepare(scratch.options());
-  EXPECT_EQ(report.notices.size(), 6u);  // the left-over folders are named
 }
 
 TEST(Prepare, checks_its_options_before_it_reads) {

@@ -1,42 +1,13 @@
 #include "tests/gpu/on_host/nccl_over_mpi.h"
 
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
-#include <cstdio>
 #include <cstring>
-#include <deque>
 #include <functional>
-#include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "dist/communicator/mpi_private.h"
-#include "dist/device/device.h"
-
-// A rank's GPU has the number of the rank on its host.
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr int kNumGpus = 64;
-int gpu_of_process = 0;
-
-void nap() { std::this_thread::sleep_for(std::chrono::microseconds(50)); }
-
-}  // namespace
-
-namespace cllm {
-
-at::Device device_of_rank(int local_rank, bool shared) {
-  gpu_of_process = gpu_of_rank(local_rank, kNumGpus, shared);
-  return at::kCPU;
-}
-void use_device(at::Device) {}
-
-}  // namespace cllm
+#include "tests/gpu/on_host/host_stream.h"
 
 namespace on_host {
 
@@ -45,87 +16,7 @@ NcclFaults& nccl_faults() {
   return *the;
 }
 
-struct Mark {
-  Clock::time_point at;
-  std::atomic<bool> passed = false;
-
-  void pass() {
-    at = Clock::now();
-    passed = true;
-  }
-};
-
-class Stream {
- public:
-  Stream() {
-    std::thread([this] { work(); }).detach();
-  }
-  void add(std::function<void()> task) {
-    const std::scoped_lock lock(mutex_);
-    tasks_.push_back(std::move(task));
-    changed_.notify_one();
-  }
-
- private:
-  [[noreturn]] void work() {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return !tasks_.empty(); });
-      const std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      lock.unlock();
-      task();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
-};
-
 }  // namespace on_host
-
-/// At once: what the current stream has written is there, and after a failure the memory may be gone.
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t num_bytes, cudaMemcpyKind, cudaStream_t) {
-  std::memcpy(to, from, num_bytes);
-  return 0;
-}
-
-cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int) {
-  std::snprintf(text, static_cast<size_t>(size), "0000:%02d:00.0", gpu_of_process);
-  return 0;
-}
-
-c10::cuda::CUDAStream c10::cuda::getStreamFromPool(bool) { return CUDAStream(new on_host::Stream); }
-
-namespace at::cuda {
-
-void CUDAEvent::record(const c10::cuda::CUDAStream& stream) {
-  mark_ = std::make_shared<on_host::Mark>();
-  if (stream.stream() == nullptr) return mark_->pass();
-  stream.stream()->add([mark = mark_] { mark->pass(); });
-}
-
-/// Behind a kernel that nothing ends the calling thread goes on at once: on a GPU only what it reads later would hang.
-void CUDAEvent::block(const c10::cuda::CUDAStream& stream) {
-  if (!mark_) return;
-  if (stream.stream() != nullptr) {
-    return stream.stream()->add([mark = mark_] {
-      while (!mark->passed) nap();
-    });
-  }
-  while (!mark_->passed && !on_host::nccl_faults().abort_hangs) nap();
-}
-
-bool CUDAEvent::query() const { return !mark_ || mark_->passed; }
-
-float CUDAEvent::elapsed_time(const CUDAEvent& later) const {
-  TORCH_CHECK(timed_ && later.timed_ && mark_ && later.mark_ && query() && later.query(),
-              "elapsed time of events without one");
-  return std::chrono::duration<float, std::milli>(later.mark_->at - mark_->at).count();
-}
-
-}  // namespace at::cuda
 
 namespace {
 
@@ -174,7 +65,7 @@ class Transfer {
 /// A kernel: holds up its stream until its messages are through or the communicator is aborted.
 void run_kernel(const Traffic& traffic, const std::vector<Message>& messages) {
   if (traffic.aborted) return;
-  for (Transfer transfer(traffic, messages); !transfer.poll() && !traffic.aborted;) nap();
+  for (Transfer transfer(traffic, messages); !transfer.poll() && !traffic.aborted;) on_host::nap();
 }
 
 }  // namespace
@@ -259,7 +150,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   on_host::NcclFaults& faults = on_host::nccl_faults();
   ++faults.aborting;
-  while (faults.abort_hangs) nap();
+  while (faults.abort_hangs) on_host::nap();
   comm->traffic->aborted = true;
   delete comm;
   ++faults.aborted;
