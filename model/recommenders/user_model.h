@@ -35,7 +35,7 @@ class UserModel : public Recommender {
   /// ModelError for a precision that these models do not have (bf16).
   UserModel(const OpenArguments& arguments, const Training& training);
 
-  /// A step with an optimiser that moves nothing; the dense gradients are dropped afterwards.
+  /// A step whose rows have an optimiser that moves nothing and whose dense gradients are dropped.
   virtual void practise(const StepInput& input, const RowOptimizer& still) = 0;
 
   /// Lists of the items by their dot products with a query's hidden state. Collective.
