@@ -39,12 +39,8 @@ void UserModel::rehearse() {
     if (items > most) largest.step = step;
     most = std::max(most, items);
   }
-  constexpr int kTimes = 2;                                // what the first leaves in pieces makes the next take more
   const auto still = make_row_optimizer({.name = "sgd"});  // owes no row an update, and is not asked for one
-  for (int n = 0; n < kTimes; ++n) practise(*input(largest), *still);
-  for (const NamedTensor& tensor : store().trained()) {
-    if (tensor.value.requires_grad()) tensor.value.mutable_grad() = at::Tensor();
-  }
+  practise(*input(largest), *still);
 }
 
 std::vector<std::vector<ScoredItem>> UserModel::lists_of(const Table& items, const at::Tensor& hidden_bD,

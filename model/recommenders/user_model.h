@@ -35,8 +35,7 @@ class UserModel : public Recommender {
   /// ModelError for a precision that these models do not have (bf16).
   UserModel(const OpenArguments& arguments, const Training& training);
 
-  /// A step without its update, with an optimiser that brings no row up to date; the dense gradients are dropped
-  /// afterwards.
+  /// A step without its update, with an optimiser that brings no row up to date; all gradients are dropped.
   virtual void practise(const StepInput& input, const RowOptimizer& still) = 0;
 
   /// Lists of the items by their dot products with a query's hidden state. Collective.

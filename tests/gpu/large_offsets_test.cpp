@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/kernels/elementwise/cuda.h"
 #include "model/kernels/rows/cuda.h"
 #include "model/kernels/softmax/cuda.h"
 #include "tests/gpu/test_device.h"

@@ -61,8 +61,8 @@ INSTANTIATE_TEST_SUITE_P(Models, MemoryOfARun,
                                            MemoryCase{"sasrec", kSasrec, 1}, MemoryCase{"sasrec", kSasrec, 2},
                                            MemoryCase{"ials", kIals, 1}, MemoryCase{"ials", kIals, 2},
                                            MemoryCase{"ease", kEase, 1}, MemoryCase{"ease", kEase, 2}),
-                         [](const auto& info) {
-                           return std::string(info.param.model) + "_on_" + std::to_string(info.param.ranks);
+                         [](const auto& one) {
+                           return std::string(one.param.model) + "_on_" + std::to_string(one.param.ranks);
                          });
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
+#include "model/nn/few_sizes.h"
 #include "model/nn/linear.h"
 #include "model/nn/recompute.h"
 
@@ -231,6 +232,12 @@ at::Tensor Decoder::forward(const at::Tensor& x_TD, const PackedLayout& layout, 
     throw ModelError("a backbone of model_type " + config_.model_type +
                      " has no dropout of attention weights: set dropout.attention = 0");
   }
+  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(x_TD, layout, dropout);
+  const FilledBatch filled(x_TD, layout);
+  return filled.own(run_blocks(filled.x_TD, filled.layout, dropout));
+}
+
+at::Tensor Decoder::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
   const at::ScalarType sums = residual_dtype(options_.compute);
   auto pass = std::make_shared<Pass>(Pass{layout, dropout, {}});  // backward may need it again
   for (const Rotation& rotation : config_.rotations) {

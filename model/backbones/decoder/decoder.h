@@ -45,6 +45,7 @@ class Decoder : public Backbone {
  private:
   struct Block;
   struct Pass;
+  at::Tensor run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const;
   std::pair<at::Tensor, at::Tensor> run_block(int64_t layer, const at::Tensor& x, const at::Tensor& n,
                                               const Pass& pass) const;
   at::Tensor attention(int64_t layer, const at::Tensor& n, const Pass& pass) const;

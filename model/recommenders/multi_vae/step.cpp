@@ -102,6 +102,7 @@ void MultiVaeStep::update(double learning_rate, const std::function<void()>& bef
 void MultiVaeStep::drop() {
   encoder_.collect();
   decoder_.collect();
+  for (const auto& [name, parameter] : state_.network.parameters()) parameter.mutable_grad() = at::Tensor();
 }
 
 void MultiVaeStep::flush(const std::function<void()>& before_change) {

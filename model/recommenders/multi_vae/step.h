@@ -57,7 +57,7 @@ class MultiVaeStep {
   Losses gradients(const MultiVaeInput& input, double beta, const std::function<void()>& before_change);
   /// ONE update of the network and of each row. Collective.
   void update(double learning_rate, const std::function<void()>& before_change);
-  /// Instead of update(): the rows' gradients arrive and are forgotten. Collective.
+  /// Instead of update(): all gradients are forgotten. Collective.
   void drop();
   /// Collective.
   void flush(const std::function<void()>& before_change);

@@ -141,6 +141,11 @@ void SasrecStep::update(double learning_rate, const std::function<void()>& befor
   if (non_finite_ == NonFinite::kNone && !is_finite(sum)) non_finite_ = NonFinite::kRowGradients;
 }
 
+void SasrecStep::drop() {
+  pipeline_.collect();
+  for (const auto& [name, parameter] : state_.encoder.parameters()) parameter.mutable_grad() = at::Tensor();
+}
+
 at::Tensor SasrecStep::hidden(const std::vector<std::vector<int32_t>>& histories) {
   const at::NoGradGuard no_grad;
   const at::Device device = state_.items.weight.device();

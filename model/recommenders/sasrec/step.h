@@ -54,8 +54,8 @@ class SasrecStep {
   Losses gradients(const SasrecInput& input, const std::function<void()>& before_change);
   /// ONE update of the encoder and of each row. Collective.
   void update(double learning_rate, const std::function<void()>& before_change);
-  /// Instead of update(): the rows' gradients arrive and are forgotten. Collective.
-  void drop() { pipeline_.collect(); }
+  /// Instead of update(): all gradients are forgotten. Collective.
+  void drop();
   /// Collective.
   void flush(const std::function<void()>& before_change) { pipeline_.flush(before_change); }
 

@@ -114,7 +114,9 @@ TEST(MeasureBaselines, AnyClosedFormIsOneAndHasAllMetricsOfTheTable) {
 /// One user, and so many items that no matrix of them fits into what this machine has.
 class ManyItems {
  public:
-  ManyItems() : num_items_(1000 + static_cast<int64_t>(std::sqrt(available_memory() / 16.0))), corpus_(make()) {}
+  ManyItems()
+      : num_items_(1000 + static_cast<int64_t>(std::sqrt(static_cast<double>(available_memory()) / 16))),
+        corpus_(make()) {}
   const Corpus& corpus() const { return corpus_; }
 
  private:

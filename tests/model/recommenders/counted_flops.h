@@ -13,12 +13,12 @@ inline std::atomic<int64_t>& flops_counter() {
   return count;
 }
 
-/// Floating-point operations of the matrix products (mm, addmm) that libtorch makes in `work`, in any thread.
+/// Floating-point operations of the matrix products (mm, addmm, addmm_) that libtorch makes in `work`, in any thread.
 inline double counted_flops(const std::function<void()>& work) {
   flops_counter() = 0;
   const auto handle = at::addGlobalCallback(at::RecordFunctionCallback([](const at::RecordFunction& call) {
                                               const std::string name = call.name();
-                                              const size_t first = name == "aten::addmm" ? 1 : 0;
+                                              const size_t first = name.starts_with("aten::addmm") ? 1 : 0;
                                               if (name == "aten::mm" || first == 1) {
                                                 const auto inputs = call.inputs();
                                                 const at::Tensor &a = inputs[first].toTensor(),
