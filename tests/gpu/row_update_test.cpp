@@ -226,9 +226,8 @@ TEST(Bfloat16Table, UpdatesAndCatchesUpAsTheCpuTwin) {
   for (const RowRule& rule : kernels::row_rules()) {
     for (const auto& [key, D] : {std::pair{0, 40}, {11, 40}, {11, 768}}) {  // to nearest, and drawn
       const std::string what(rule.name);
-      const kernels::Rounding rounding{.key = static_cast<uint64_t>(key),
-                                       .first = {0, 9, 12, kernels::Rounding::kNone},
-                                       .shift = {100, 5000, 70}};
+      const kernels::Rounding rounding{
+          .key = static_cast<uint64_t>(key), .first = {0, 9, 12, kernels::Rounding::kNone}, .shift = {100, 5000, 70}};
       const RowTensors start = random_table(rule, 20, D, at::kBFloat16);
       const RowTensors want = copied(start), got = on_device(start);
       const at::Tensor rows = some_rows(13, 20), gradients = random({13, D});
