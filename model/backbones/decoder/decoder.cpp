@@ -2,11 +2,9 @@
 
 // Letters: T tokens, D width, H query heads, K key heads, h head width, n tokens of a sequence.
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
@@ -21,7 +19,6 @@
 #include <map>
 #include <optional>
 
-#include "data/random.h"
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
@@ -93,39 +90,6 @@ struct Decoder::Pass {
   Dropout dropout;
   std::vector<std::pair<at::Tensor, at::Tensor>> angles;  // cos and sin [T, 1, h / 2] of every rotation
 };
-
-std::vector<std::pair<std::string, std::vector<int64_t>>> decoder_parameter_shapes(const DecoderConfig& config) {
-  const int64_t D = config.width, F = config.inner_width, Q = config.inner_heads(), K = config.inner_kv();
-  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes{{"embed_tokens.weight", {config.num_words, D}}};
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    const std::string of = "layers." + std::to_string(layer) + ".", attention = of + "self_attn.";
-    shapes.push_back({of + "input_layernorm.weight", {D}});
-    shapes.push_back({of + "post_attention_layernorm.weight", {D}});
-    if (config.post_norms) {
-      shapes.push_back({of + "pre_feedforward_layernorm.weight", {D}});
-      shapes.push_back({of + "post_feedforward_layernorm.weight", {D}});
-    }
-    shapes.insert(shapes.end(), {{attention + "q_proj.weight", {Q, D}},
-                                 {attention + "k_proj.weight", {K, D}},
-                                 {attention + "v_proj.weight", {K, D}},
-                                 {attention + "o_proj.weight", {D, Q}},
-                                 {of + "mlp.gate_proj.weight", {F, D}},
-                                 {of + "mlp.up_proj.weight", {F, D}},
-                                 {of + "mlp.down_proj.weight", {D, F}}});
-    if (config.qkv_bias) {
-      shapes.insert(
-          shapes.end(),
-          {{attention + "q_proj.bias", {Q}}, {attention + "k_proj.bias", {K}}, {attention + "v_proj.bias", {K}}});
-    }
-    if (config.qk_norm) {
-      shapes.push_back({attention + "q_norm.weight", {config.head_width}});
-      shapes.push_back({attention + "k_norm.weight", {config.head_width}});
-    }
-  }
-  shapes.push_back({"norm.weight", {D}});
-  if (!config.tied) shapes.push_back({"lm_head.weight", {config.num_words, D}});
-  return shapes;
-}
 
 Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions options)
     : config_(std::move(config)), options_(options), parameters_(std::move(parameters)) {
@@ -275,28 +239,6 @@ double Decoder::flops(double tokens, double pairs) const {
              Q = static_cast<double>(config_.inner_heads()), K = static_cast<double>(config_.inner_kv());
   const double weights = 2 * D * Q + 2 * D * K + 3 * D * F;  // of a block: q and o, k and v, gate, up and down
   return static_cast<double>(config_.num_layers) * (2 * tokens * weights + 2 * pairs * Q);
-}
-
-std::shared_ptr<Decoder> make_decoder(const DecoderConfig& config, uint64_t seed, BackboneOptions options) {
-  Decoder::Parameters parameters;
-  for (const auto& [name, shape] : decoder_parameter_shapes(config)) {
-    const at::TensorOptions dtype = at::TensorOptions().dtype(options.parameters);
-    if (shape.size() == 1) {
-      const bool zero = config.norm_offset || name.ends_with(".bias");
-      parameters.emplace_back(name, at::full(shape, zero ? 0.0 : 1.0, dtype));
-      continue;
-    }
-    at::Tensor weight = at::empty(shape, at::TensorOptions().dtype(at::kDouble));
-    auto* value = weight.mutable_data_ptr<double>();
-    at::parallel_for(0, shape[0], 16, [&, index = parameters.size(), columns = shape[1]](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        CounterRng random(stream_key(seed, Purpose::kBackboneInit, index, static_cast<uint64_t>(row)));
-        for (int64_t d = 0; d < columns; ++d) value[row * columns + d] = 0.02 * random.normal();
-      }
-    });
-    parameters.emplace_back(name, weight.to(options.parameters));
-  }
-  return std::make_shared<Decoder>(config, std::move(parameters), options);
 }
 
 }  // namespace cllm
