@@ -34,9 +34,9 @@ RunConfig from_overrides(std::vector<std::string> overrides) {
 Cllm4recOptions& cllm4rec_of(const RunConfig& config) { return dynamic_cast<Cllm4recOptions&>(*config.options); }
 
 /// The message of the ConfigError that loading this text throws; "" if it loads.
-std::string refusal(const std::string& text) {
+std::string refusal(const std::string& text, const std::vector<std::string>& overrides = kPaths) {
   try {
-    load_config(write_file(text), kPaths);
+    load_config(write_file(text), overrides);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -244,10 +244,11 @@ TEST(Config, AStateThatIsChosenByMetricsThatAreNotComputedIsRefusedByTheKeyOfIts
   EXPECT_THAT(
       refusal("[evaluation]\nmetrics = ['hit@10']\n"),
       HasSubstr("finetune.select = \"recall@20+recall@40+ndcg@100\": recall@20 is not computed; [evaluation] gives"));
+  const std::vector<std::string> folders{"--run.corpus=corpus", "--run.dir=run"};  // sasrec has no backbone
   EXPECT_THAT(
-      refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\n"),
+      refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\n", folders),
       HasSubstr("evaluation.select is not set, and sasrec chooses by \"recall@20+recall@40+ndcg@100\": recall@20 "));
-  EXPECT_THAT(refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\nselect = 'mrr@10'\n"),
+  EXPECT_THAT(refusal("[model]\nname = 'sasrec'\n[evaluation]\nmetrics = ['hit@10']\nselect = 'mrr@10'\n", folders),
               HasSubstr("evaluation.select = \"mrr@10\": mrr@10 is not computed; [evaluation] gives hit@10"));
 }
 

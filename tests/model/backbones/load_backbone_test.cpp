@@ -165,7 +165,7 @@ TEST_F(LoadBackbone, RefusesATruncatedFileAndAnAbsentFolder) {
 
 TEST_F(LoadBackbone, RefusesConfigurationsThatItDoesNotKnow) {
   const std::tuple<std::string, nlohmann::json, std::string> cases[] = {
-      {"model_type", "llama", "known model types: gpt2"},
+      {"model_type", "phi3", "known model types: gpt2, llama"},
       {"model_type", nullptr, "model_type is missing"},
       {"n_layer", 0, "n_layer is 0, expected a whole number from 1 to 10000"},
       {"n_head", 3, "a divisor of n_embd = 8"},
