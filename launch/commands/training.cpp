@@ -23,13 +23,13 @@ namespace {
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
   std::map<std::string, MetricValues> rows;
-  if (outcome.ranked) {
+  if (outcome.ranked && outcome.tested) {
     rows = evaluate_baselines(
         Corpus::open(config.run.corpus),
         {config.evaluation.metric_list(), Part::kTest, config.evaluation.history_at_test, config.evaluation.mask});
   }
   write_baselines(config.run.dir, rows);
-  std::printf("%s", metrics_table(rows, outcome.test, config.model).c_str());
+  if (outcome.tested) std::printf("%s", metrics_table(rows, outcome.test, config.model).c_str());
   if (config.log.report) write_report(config.run.dir);
 }
 
@@ -76,6 +76,9 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, channels.of_step(), options, traffic);
+  collectively(*channels.world, [&] {
+    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint());
+  });
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, context.log, supervision);
   const MemoryPlan memory = rehearse(*workspace->model, workspace->corpus, *channels.world,

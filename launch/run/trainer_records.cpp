@@ -19,6 +19,11 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.before_test");
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
+  if (!has(Part::kTest)) {
+    log_.info("no user has a test item: not tested; the state of step " + std::to_string(best.step) + " is kept");
+    if (comm_.rank() == 0) folder_.write_result({}, best.step);
+    return {.tested = false};
+  }
   const TrainOutcome outcome{false, measure(Part::kTest, config_.evaluation.metric_list()), model_.ranks()};
   if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
     return {.interrupted = true};
@@ -36,6 +41,9 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.after_test");
   return outcome;
 }
+
+/// Is there anything of the part to be measured?
+bool Trainer::has(Part part) const { return !model_.ranks() || workspace_.corpus.num_interactions(part) > 0; }
 
 /// Of the state that the model holds; none if the run must stop before it is done.
 std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {

@@ -37,6 +37,7 @@ class Sasrec : public Recommender {
  private:
   /// Positions of a user's sample.
   int64_t positions_of(int64_t user) const;
+  std::string longer_histories() const;
   void add_negatives(SasrecInput& input, const std::vector<SampledUser>& users) const;
 
   SasrecOptions options_;
