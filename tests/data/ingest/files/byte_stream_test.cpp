@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "data/corpus/files.h"
 #include "data/ingest/files/input_files.h"
 #include "data/ingest/files/line_reader.h"
 #include "tests/data/ingest/scratch.h"
