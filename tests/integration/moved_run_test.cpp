@@ -20,7 +20,7 @@ fs::path corpus_split_by(const std::string& split, const std::string& name) {
   const fs::path corpus = fresh_dir(name);
   const Finished finished =
       run(cllm4rec(1, "prepare --input " + (world.root / "data").string() + " --output " + corpus.string() +
-                          " --tokenizer " + world.backbone.string() + " --split " + split));
+                          " --tokenizer " + (world.corpus / "tokenizer").string() + " --split " + split));
   EXPECT_EQ(finished.code, 0) << finished.output;
   return corpus;
 }
@@ -76,8 +76,9 @@ TEST(Choices, that_change_results_are_printed_before_the_first_step) {
   rows.close();
   items.close();
   const fs::path corpus = fresh_dir("long_corpus");
-  const Finished prepared = run(cllm4rec(1, "prepare --input " + data.string() + " --output " + corpus.string() +
-                                                " --tokenizer " + world.backbone.string() + " --split leave-last-out"));
+  const Finished prepared =
+      run(cllm4rec(1, "prepare --input " + data.string() + " --output " + corpus.string() + " --tokenizer " +
+                          (world.corpus / "tokenizer").string() + " --split leave-last-out"));
   ASSERT_EQ(prepared.code, 0) << prepared.output;
   EXPECT_THAT(prepared.output, HasSubstr("no interaction has a time: the last of a user is the last in the file"));
   const Finished finished = train(corpus, fresh_dir("long_run"));

@@ -14,6 +14,7 @@ namespace {
 enum class Values {
   kTime,      // dates, or numbers of 9 to 13 digits
   kRating,    // 0 .. 10, with points or the same for several items of a user
+  kCount,     // 0 .. 10, every user's count up from 0 or 1 in the file: an order, if nothing else is the time
   kSmall,     // 0 .. 10, every user's differ: a rating, or an order
   kOrder,     // every user's go up in the file, or are consecutive, and go beyond 10
   kConstant,  // one number everywhere: says nothing
@@ -77,6 +78,19 @@ bool goes_up_or_is_consecutive(const Numbers& numbers) {
   return any;
 }
 
+bool counts_up(const Numbers& numbers) {
+  constexpr size_t kEnough = 3;  // of one user, at least: two ratings may well follow each other
+  size_t longest = 0;
+  for (const auto& [user, values] : numbers.of_user) {
+    longest = std::max(longest, values.size());
+    if (values[0] != 0 && values[0] != 1) return false;
+    for (size_t n = 1; n < values.size(); ++n) {
+      if (values[n] != values[n - 1] + 1) return false;
+    }
+  }
+  return longest >= kEnough;
+}
+
 Values kind_of(const Sample& sample, size_t column, size_t user) {
   const Numbers numbers = look_at(sample, column, user);
   const auto nearly_all = [&](size_t count) {
@@ -87,7 +101,7 @@ Values kind_of(const Sample& sample, size_t column, size_t user) {
   if (numbers.constant && numbers.rows > 1) return Values::kConstant;
   const bool up_to_ten = nearly_all(numbers.numbers - numbers.beyond_ten);
   if (up_to_ten && (numbers.with_point > 0 || !differ(numbers))) return Values::kRating;
-  if (up_to_ten) return Values::kSmall;
+  if (up_to_ten) return counts_up(numbers) ? Values::kCount : Values::kSmall;
   return numbers.with_point == 0 && differ(numbers) && goes_up_or_is_consecutive(numbers) ? Values::kOrder
                                                                                           : Values::kOther;
 }
@@ -142,6 +156,15 @@ std::string option_for(const TableSpec& spec, size_t column) {
                   problem + "; write a header (user, item, time, rating), or say " + option_for(spec, column));
 }
 
+/// The first columns are a user and an item, and no times.
+void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, const std::string& where) {
+  for (size_t column = 0; column < columns; ++column) {
+    size_t dates = 0;
+    for (const auto& row : sample) dates += column < row.size() && parse_date(row[column]) ? 1 : 0;
+    if (dates * 2 > sample.size()) refuse(sample, spec, column, where, "user and item are expected there");
+  }
+}
+
 }  // namespace
 
 void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
@@ -160,11 +183,7 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
   std::vector<std::string> names(width, "not used");
   names[*placement.places[0]] = "user";
   names[*placement.places[1]] = "item";
-  for (size_t column = 0; column < kLeast; ++column) {
-    size_t dates = 0;
-    for (const auto& row : sample) dates += column < row.size() && parse_date(row[column]) ? 1 : 0;
-    if (dates * 2 > sample.size()) refuse(sample, spec, column, where, "user and item are expected there");
-  }
+  refuse_dates(sample, spec, kLeast, where);
   const auto put = [&](const std::string& what, size_t column) {
     names[column] = what == "order" ? "order (as the time)" : what;
     for (size_t n = 0; n < spec.columns.size(); ++n) {
@@ -172,10 +191,11 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
     }
   };
   size_t times = 0, ratings = 0;
-  std::vector<size_t> small;
+  std::vector<size_t> small, counts;
   for (size_t column = kLeast; column < width; ++column) {
     const Values kind = kind_of(sample, column, *placement.places[0]);
     if (kind == Values::kSmall) small.push_back(column);
+    if (kind == Values::kCount) counts.push_back(column);
     if (kind == Values::kOther)
       refuse(sample, spec, column, where, "its values are no times, and no ratings from 0 to 10");
     if (kind == Values::kTime || kind == Values::kOrder) {
@@ -186,6 +206,12 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
       if (++ratings > 1) refuse(sample, spec, column, where, "both columns look like ratings");
       put("rating", column);
     }
+  }
+  if (counts.size() == 1 && times == 0) {
+    ++times;
+    put("order", counts[0]);
+  } else {
+    small.insert(small.end(), counts.begin(), counts.end());
   }
   for (const size_t column : small) {
     if (small.size() > 1 || times != 1) refuse(sample, spec, column, where, "its values may be ratings or an order");

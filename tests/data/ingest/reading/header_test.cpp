@@ -72,6 +72,9 @@ TEST(Headerless, columns_are_told_by_their_values) {
   EXPECT_EQ(placed({{"1", "5", "1531001351438"}, {"1", "6", "1531001351439"}}), " user=0 item=1 time=2");
   EXPECT_EQ(placed({{"1", "5", "2018-07-07T22:09:11Z"}, {"1", "6", "2018-07-07"}}), " user=0 item=1 time=2");
   EXPECT_EQ(placed({{"1", "5", "10"}, {"1", "6", "11"}, {"2", "6", "30"}}), " user=0 item=1 time=2");
+  EXPECT_EQ(placed({{"1", "5", "1"}, {"1", "6", "2"}, {"1", "7", "3"}, {"2", "7", "1"}}), " user=0 item=1 time=2");
+  EXPECT_EQ(placed({{"1", "5", "1", "2"}, {"1", "6", "2", "5"}, {"1", "7", "3", "4"}}),
+            " user=0 item=1 time=2 rating=3");
   EXPECT_EQ(placed({{"1", "5", "0"}, {"1", "6", "0"}}), " user=0 item=1") << "one value says nothing";
   EXPECT_EQ(placed({{"B00A1B2C3D", "A1YJEY40YUW4SE", "5.0", "1363392000"},
                     {"0123456789", "A60XNB876KYML", "4.0", "1363392001"}}),
