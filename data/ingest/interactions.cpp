@@ -15,23 +15,13 @@ constexpr uint64_t kMapShare = 3;
 
 struct ByPairThenTime {
   bool operator()(const Pair& a, const Pair& b) const {
-    return std::tuple(a.user, a.item, a.time, uint64_t{a.file}, uint64_t{a.line}) <
-           std::tuple(b.user, b.item, b.time, uint64_t{b.file}, uint64_t{b.line});
+    return std::tuple(a.user, a.item, a.time, a.fraction, uint64_t{a.file}, uint64_t{a.line}) <
+           std::tuple(b.user, b.item, b.time, b.fraction, uint64_t{b.file}, uint64_t{b.line});
   }
 };
 using PairSorter = ExternalSorter<Pair, ByPairThenTime>;
 
 bool same_pair(const Pair& a, const Pair& b) { return a.user == b.user && a.item == b.item; }
-
-uint64_t total_bytes(const std::vector<std::filesystem::path>& files) {
-  uint64_t sum = 0;
-  for (const auto& file : files) {
-    std::error_code unreadable;  // the reader will say so
-    const uint64_t bytes = std::filesystem::file_size(file, unreadable);
-    if (!unreadable) sum += bytes;
-  }
-  return sum;
-}
 
 bool is_good_id(std::string_view id) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
@@ -66,13 +56,14 @@ class Collector : public RowSink {
     Pair pair;
     pair.user = *user;
     pair.item = *item;
-    pair.time = row.time;
+    pair.time = row.time.value_or(Moment{}).time;
+    pair.fraction = row.time.value_or(Moment{}).fraction;
     pair.line = row.origin.line & 0xFFFFFFFFFFF;
     pair.file = row.origin.file;
     if (row.rating) pair.rating = static_cast<float>(*row.rating);
     pairs_.add(pair);
     ++work_.rows;
-    work_.timed_rows += row.has_time ? 1 : 0;
+    work_.timed_rows += row.time ? 1 : 0;
     work_.rated_rows += row.rating ? 1 : 0;
   }
 
@@ -133,9 +124,8 @@ void no_interaction(IngestFolder& work, Origin origin, const std::string& detail
 }
 
 void read_split_file(IngestFolder& work, PairSorter& split) {
-  Intake intake{work.log, {}};
-  TableReader rows(work.options.split_file, {{{"user", "user_id"}}, {{"item", "item_id"}}, {{"part", "split"}}},
-                   intake);
+  Intake intake{work.log, {}, work.options.source.reading, work.options.source.columns};
+  TableReader rows(work.options.split_file, {{column(Role::kUser), column(Role::kItem), column(Role::kPart)}}, intake);
   while (rows.next()) {
     Pair pair;
     const auto user = work.users.find(rows.field(0)), item = work.items.find(rows.field(1));
@@ -216,15 +206,19 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
   const PrepareOptions& options = work.options;
   PairSorter sorter(work.folder, options.memory_bytes / kSortShare);
   Collector collector(work, sorter);
-  const uint64_t total = total_bytes(source.interaction_files());
+  uint64_t total = 0;
+  for (const auto& file : source.interaction_files()) total += input_bytes(file);
   uint64_t done = 0;
-  Intake intake{work.log, [&](uint64_t bytes) {
+  Intake intake{work.log,
+                [&](uint64_t bytes) {
                   done += bytes;
                   if (options.progress) options.progress("reading interactions", done, total);
-                }};
+                },
+                options.source.reading, options.source.columns};
   source.read_interactions(collector, intake);
   RecordFile<Pair> distinct(work.folder);
-  DistinctPairs pairs(sorter, work, options.merge_duplicates ? &work.report.duplicates_merged : nullptr);
+  DistinctPairs pairs(sorter, work,
+                      options.merge_duplicates || source.is_event_log() ? &work.report.duplicates_merged : nullptr);
   if (options.split == SplitMethod::kFile) {
     PairSorter split_sorter(work.folder, options.memory_bytes / kSortShare);
     read_split_file(work, split_sorter);

@@ -17,9 +17,11 @@ struct Pair {
   uint64_t file : 16 = 0;
   uint64_t part : 4 = 0;                                   // Part; of a split file
   float rating = std::numeric_limits<float>::quiet_NaN();  // NaN: the row has none
+  uint32_t fraction = 0;                                   // of the time, as of Moment
 
   Origin origin() const { return {line, file}; }
 };
+static_assert(sizeof(Pair) == 32, "what the memory of a sort is counted by");
 
 /// What the stages of prepare share.
 struct IngestFolder {

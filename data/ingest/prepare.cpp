@@ -69,7 +69,11 @@ Json options_as_json(const PrepareOptions& options, const Source& source) {
   }
   if (!options.split_file.empty()) files.push_back(options.split_file);
   for (const auto& file : files)
-    json["input"].push_back({{"file", file.filename().string()}, {"bytes", fs::file_size(file)}});
+    json["input"].push_back({{"file", file.filename().string()}, {"bytes", input_bytes(file)}});
+  const SourceOptions& from = options.source;
+  if (from.format != "auto") json["format"] = from.format;
+  if (!from.reading.encoding.empty()) json["encoding"] = from.reading.encoding;
+  if (!from.columns.empty()) json["columns"] = from.columns;
   json["rating_threshold"] = options.rating_threshold ? Json(*options.rating_threshold) : Json();
   json["k_core"] = options.k_core;
   json["min_history"] = options.min_history;
@@ -89,6 +93,7 @@ Json report_as_json(const PrepareReport& report) {
   Json json = {{"rows_read", report.rows_read},
                {"below_threshold", report.below_threshold},
                {"duplicates_merged", report.duplicates_merged},
+               {"without_time", report.without_time},
                {"filtered_interactions", report.filtered_interactions},
                {"filtered_users", report.filtered_users},
                {"filtered_items", report.filtered_items},
@@ -117,6 +122,10 @@ void fill_report(IngestFolder& work, const CorpusManifest& manifest) {
   report.num_texts = manifest.num_texts;
   report.num_text_tokens = manifest.num_text_tokens;
   report.rows_read = work.log.rows();
+  report.without_time = work.timed_rows > 0 ? work.rows - work.timed_rows : 0;
+  report.notices = work.log.notes();
+  if (work.timed_rows == 0 && work.options.split == SplitMethod::kLeaveLastOut)
+    report.notices.emplace_back("no interaction has a time: the last of a user is the last in the file");
   for (size_t n = 0; n < kNumProblems; ++n) {
     const auto& tally = work.log.tally(static_cast<Problem>(n));
     if (tally.count > 0)
@@ -125,7 +134,7 @@ void fill_report(IngestFolder& work, const CorpusManifest& manifest) {
 }
 
 void add_notices(const PrepareOptions& options, Source& source, PrepareReport& report) {
-  if (source.notice() != nullptr) report.notices.emplace_back(source.notice());
+  if (!source.notice().empty()) report.notices.push_back(source.notice());
   const fs::path parent = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   const std::string prefix = options.output.filename().string() + ".tmp-";
   for (const auto& entry : fs::directory_iterator(parent)) {
@@ -194,6 +203,7 @@ std::string describe(const PrepareReport& report) {
   }
   out += line("rows read", report.rows_read) + line("interactions below the rating threshold", report.below_threshold) +
          line("repeated interactions merged", report.duplicates_merged) +
+         line("interactions without a time (first in their histories)", report.without_time) +
          line("interactions removed by k-core and minimum history", report.filtered_interactions) +
          line("users removed", report.filtered_users) + line("items removed", report.filtered_items) +
          line("rows of the split file without use", report.split_rows_unused) +

@@ -55,8 +55,9 @@ struct PrepareReport {
   std::array<int64_t, kNumParts> num_interactions{};
   int64_t num_texts = 0, num_text_tokens = 0;
   uint64_t rows_read = 0;
-  uint64_t below_threshold = 0;                                                // interactions
-  uint64_t duplicates_merged = 0;                                              // only with merge_duplicates
+  uint64_t below_threshold = 0;    // interactions
+  uint64_t duplicates_merged = 0;  // only with merge_duplicates, or of a layout that is an event log
+  uint64_t without_time = 0;       // interactions, where others have one
   uint64_t filtered_interactions = 0, filtered_users = 0, filtered_items = 0;  // by k-core and minimum history
   uint64_t split_rows_unused = 0;  // pairs of the split file that the rating threshold had removed
   struct TimeSplit {

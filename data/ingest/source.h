@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/ingest/files/input_files.h"
+#include "data/ingest/reading/moment.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/table_reader.h"
 
@@ -15,8 +17,7 @@ namespace cllm {
 /// Views of one row, valid during the call that hands them over. Raw ids are as in the file.
 struct InteractionRow {
   std::string_view user, item;
-  int64_t time = 0;  // or any order; 0 if the row has none
-  bool has_time = false;
+  std::optional<Moment> time;  // or any order
   std::optional<double> rating;
   Origin origin;
 };
@@ -46,50 +47,38 @@ class Source {
   virtual void read_texts(RowSink& sink, Intake& intake) = 0;
   virtual std::vector<std::filesystem::path> interaction_files() const = 0;  // read by read_interactions
   virtual std::vector<std::filesystem::path> text_files() const = 0;         // read by read_texts
-  virtual const char* notice() const { return nullptr; }  // what a person should know about the choices made
+  virtual std::string notice() const { return ""; }    // what a person should know about the choices made
+  virtual bool is_event_log() const { return false; }  // a pair that comes again is normal; the first in time counts
 };
 
-enum class InputFormat { kAuto, kTsv, kCsv, kJsonl, kMovieLens, kAmazon, kYelp };
 enum class UserTexts { kAuto, kYes, kNo };
 
 struct SourceOptions {
-  InputFormat format = InputFormat::kAuto;
-  UserTexts user_texts =
-      UserTexts::kAuto;  // is the second column of the users file a text? kAuto: yes if any value has a blank in it
+  std::string format = "auto";              // the name of a layout (formats/layouts.h)
+  UserTexts user_texts = UserTexts::kAuto;  // is the text of the users file one? kAuto: yes if any has a blank in it,
+                                            // or letters beyond ASCII
   std::filesystem::path
       texts;  // own layout: the file of review texts; empty: texts.* or explanations.* if there is one
+  ReadingOptions reading;
+  ColumnChoices columns;
 };
 
-/// DataError if the folder holds no such files, or two candidates.
-std::unique_ptr<Source> open_source(const std::filesystem::path& dir, const SourceOptions& options);
+/// Opens a folder, a zip archive or a single file. DataError, which lists what was seen, if it holds no layout's files.
+std::unique_ptr<Source> open_source(const std::filesystem::path& place, const SourceOptions& options);
 
-std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir,
-                                        const SourceOptions& options);  // null: not this layout
-std::unique_ptr<Source> open_movielens(const std::filesystem::path& dir);
-std::unique_ptr<Source> open_amazon(const std::filesystem::path& dir);
-std::unique_ptr<Source> open_yelp(const std::filesystem::path& dir);
+/// What the layouts share: a table of interactions (user, item, time, rating by their common names, in this order; a
+/// text of the pair may be the fifth column) ...
+TableSpec interaction_table();
+/// True if the table has texts of its pairs, which read_pair_texts() hands out.
+bool read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake);
+void read_pair_texts(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake);
 
-/// What the layouts share: a table of interactions, and a table whose columns are texts of given kinds.
-struct InteractionColumns {
-  std::vector<std::string> user, item, time, rating;  // names in a header or keys of an object
-};
-void read_interaction_table(const std::filesystem::path& path, const InteractionColumns& columns, RowSink& sink,
-                            Intake& intake);
-
-struct TextColumn {
-  std::string kind;
-  std::vector<std::string> names;
-};
-/// Rows with a user, an item, or both (empty names: not in this table) and one text per column.
+/// ... and a table whose columns are texts of given kinds, besides a user, an item, or both.
 struct TextTable {
-  std::vector<std::string> user, item;
-  std::vector<TextColumn> texts;
+  std::optional<Column> user, item;
+  std::vector<Column> texts;  // `what` is their kind; empty: of no use, but in its place
+  bool others = false;        // further columns that hold texts are kinds, too
 };
 void read_text_table(const std::filesystem::path& path, const TextTable& table, RowSink& sink, Intake& intake);
-
-/// Files in the folder (sorted) whose name without .gz and extension satisfies `wanted`.
-std::vector<std::filesystem::path> files_named(const std::filesystem::path& dir,
-                                               const std::vector<std::string>& extensions,
-                                               bool (*wanted)(std::string_view stem));
 
 }  // namespace cllm

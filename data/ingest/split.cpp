@@ -9,7 +9,7 @@
 namespace cllm {
 
 void sort_by_time(std::span<Pair> history) {
-  const auto when = [](const Pair& p) { return std::tuple(p.time, uint64_t{p.file}, uint64_t{p.line}); };
+  const auto when = [](const Pair& p) { return std::tuple(p.time, p.fraction, uint64_t{p.file}, uint64_t{p.line}); };
   std::sort(history.begin(), history.end(), [&](const Pair& a, const Pair& b) { return when(a) < when(b); });
 }
 

@@ -1,6 +1,7 @@
 #include "data/ingest/texts.h"
 
 #include <algorithm>
+#include <map>
 
 #include "data/errors.h"
 #include "data/ingest/reading/parse.h"
@@ -9,6 +10,12 @@ namespace cllm {
 namespace {
 
 constexpr size_t kBytesPerToken = 64;  // no more of a text than max_text_tokens of this length is looked at
+
+/// What became of the texts of one file.
+struct Fate {
+  uint64_t texts = 0, used = 0, unknown = 0, filtered = 0;  // used: those of held-out pairs, too
+  std::string example;
+};
 
 class TextCollector : public RowSink {
  public:
@@ -20,16 +27,64 @@ class TextCollector : public RowSink {
     const std::string_view text = trimmed(row.text);
     const auto user = internal_id(row.user, work_.users, ids_.users, work_.users_declared, row.origin);
     const auto item = internal_id(row.item, work_.items, ids_.items, work_.items_declared, row.origin);
+    if (!text.empty()) ++fates_[row.origin.file].texts;
     if (text.empty() || !user || !item || (*user < 0 && *item < 0)) {
       ++work_.report.unused_texts;
+      if (!text.empty()) explain(row);
+    } else if (holds_a_row(text)) {
+      work_.log.add(Problem::kColumns, row.origin,
+                    "the text holds whole rows of the table: is a quote never closed? " + quoted(text));
     } else if (is_held_out(*user, *item)) {
       ++work_.report.held_out_texts;
+      ++fates_[row.origin.file].used;
     } else {
       spool_.add({*user, *item, kind(row.kind), std::string(cut(text))});
+      ++fates_[row.origin.file].used;
+    }
+  }
+
+  /// Notes on files of whose texts less than half joined the corpus.
+  void tell() const {
+    for (const auto& [file, fate] : fates_) {
+      if (fate.used * 2 >= fate.texts) continue;
+      work_.log.note(work_.log.files()[file].filename().string() + ": " + std::to_string(fate.used) + " of " +
+                     std::to_string(fate.texts) + " texts joined the corpus; " + std::to_string(fate.unknown) +
+                     " are of users or items that no interaction has, " + std::to_string(fate.filtered) +
+                     " of such as the filters removed; the first: " + fate.example);
     }
   }
 
  private:
+  void explain(const TextRow& row) {
+    Fate& fate = fates_[row.origin.file];
+    const auto unknown = [](std::string_view raw, const IdMap& map) { return !raw.empty() && !map.find(raw); };
+    const bool user = unknown(row.user, work_.users), item = unknown(row.item, work_.items);
+    ++(user || item ? fate.unknown : fate.filtered);
+    if (!fate.example.empty()) return;
+    const bool show_user = user || (!item && row.item.empty());
+    fate.example =
+        work_.log.where(row.origin) + ", " + (show_user ? "user " : "item ") + quoted(show_user ? row.user : row.item);
+  }
+
+  /// Does a line behind the first begin with a known user and a known item, as a row would? Then a quote that was never
+  /// closed swallowed it, and perhaps it is held out.
+  bool holds_a_row(std::string_view text) const {
+    for (size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+      text.remove_prefix(end + 1);
+      const std::string_view line = text.substr(0, text.find('\n'));
+      for (const char separator : {',', '\t', ';'}) {
+        const size_t first = line.find(separator);
+        if (first == std::string_view::npos) continue;
+        const std::string_view rest = line.substr(first + 1);
+        const size_t second = rest.find(separator);
+        if (second == std::string_view::npos) continue;
+        const std::string_view one = line.substr(0, first), two = rest.substr(0, second);
+        if (work_.users.find(one) && work_.items.find(two)) return true;
+      }
+    }
+    return false;
+  }
+
   /// -1: none is named; nullopt: not in the corpus.
   std::optional<int32_t> internal_id(std::string_view raw, const IdMap& map, const std::vector<uint32_t>& internal,
                                      bool declared, Origin origin) {
@@ -69,6 +124,7 @@ class TextCollector : public RowSink {
   IngestFolder& work_;
   std::vector<std::string>& kinds_;
   TextSpool& spool_;
+  std::map<uint64_t, Fate> fates_;  // by file
 };
 
 }  // namespace
@@ -80,12 +136,15 @@ void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair
                         mapped.bytes().size() / sizeof(PackedPair));
   TextCollector collector(ids, pairs, work, kinds, spool);
   uint64_t total = 0, done = 0;
-  for (const auto& file : source.text_files()) total += std::filesystem::file_size(file);
-  Intake intake{work.log, [&](uint64_t bytes) {
+  for (const auto& file : source.text_files()) total += input_bytes(file);
+  Intake intake{work.log,
+                [&](uint64_t bytes) {
                   done += bytes;
                   if (work.options.progress) work.options.progress("reading texts", done, total);
-                }};
+                },
+                work.options.source.reading, work.options.source.columns};
   source.read_texts(collector, intake);
+  collector.tell();
   work.log.check(work.options.error_limit);
 }
 

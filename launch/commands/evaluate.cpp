@@ -19,11 +19,12 @@ namespace cllm {
 namespace {
 
 struct EvaluateArguments {
-  std::string run, part = "test", history, mask, per_user, device;
+  RunArguments run;
+  std::string part = "test", history, mask, per_user;
   std::vector<std::string> metrics;
   std::vector<int64_t> recall_k, ndcg_k;
   std::optional<int64_t> bootstrap;
-  bool groups = false, no_baselines = false;
+  bool groups = false, no_baselines = false, overwrite = false;
   std::string baselines = join(kUsualBaselines, ",");
 };
 
@@ -98,7 +99,7 @@ void print_result(const EvaluationResult& result) {
 }
 
 int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
-  const OpenRun run = open_run(context, arguments.run, arguments.device);
+  const OpenRun run = open_run(context, arguments.run);
   Workspace& workspace = *run.workspace;
   require_ranking(workspace);
   EvaluationOptions options;
@@ -106,7 +107,12 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   PerUserSink sink;
   collectively(*run.world, [&] {
     options = options_of(arguments, workspace.config);
+    if (workspace.corpus.num_interactions(options.part) == 0) {
+      throw ConfigError("no user of " + workspace.config.run.corpus + " has a " + arguments.part +
+                        " item: nothing to evaluate; prepare with a split that holds some out");
+    }
     if (arguments.per_user.empty()) return;
+    require_new(arguments.per_user, arguments.overwrite);
     file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.per_user().names());
   });
   if (file) sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
@@ -133,7 +139,7 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<EvaluateArguments>();
   CLI::App* const command =
       app.add_subcommand("evaluate", "Rank all items for the users with held-out items; print metrics");
-  command->add_option("run", arguments->run, "Run folder")->required();
+  add_run_arguments(*command, arguments->run);
   command->add_option("--part", arguments->part, "test | validation")
       ->check(CLI::IsMember({"test", "validation"}))
       ->capture_default_str();
@@ -160,8 +166,8 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
                    "Resamples of the users for 95 % confidence intervals, e.g. 1000; 0: none; default: the run's")
       ->check(CLI::Range(0, 1'000'000));
   command->add_flag("--groups", arguments->groups, "Also by history length and by how frequent the held-out items are");
-  add_device_option(*command, arguments->device);
   command->add_option("--per-user", arguments->per_user, "JSONL file with every user's metrics");
+  command->add_flag("--overwrite", arguments->overwrite, "Replace that file");
   auto* const baselines = command
                               ->add_option("--baselines", arguments->baselines,
                                            "What else is measured: of " + join(possible_baselines(), ", "))

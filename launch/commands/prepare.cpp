@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "data/errors.h"
+#include "data/ingest/formats/layouts.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/phase_lines.h"
 #include "launch/failures/errors.h"
@@ -54,16 +56,27 @@ void choose_split(const std::string& text, PrepareOptions& options) {
   }
 }
 
-void add_layout_options(CLI::App& command, SourceOptions& options) {
-  add_choice<InputFormat>(command, "--format", options.format,
-                          {{"auto", InputFormat::kAuto},
-                           {"tsv", InputFormat::kTsv},
-                           {"csv", InputFormat::kCsv},
-                           {"jsonl", InputFormat::kJsonl},
-                           {"movielens", InputFormat::kMovieLens},
-                           {"amazon", InputFormat::kAmazon},
-                           {"yelp", InputFormat::kYelp}},
-                          "Layout of the raw files");
+/// Layouts and column names, from the tables that read them.
+std::string describe_input() {
+  std::string out = "Files (all also as .gz, .zst, or in a .zip; --format, what is looked for):\n";
+  for (const Layout& layout : layouts()) out += "  " + layout.name + ": " + layout.files + "\n";
+  std::string kinds;
+  for (const FileKind& kind : file_kinds()) kinds += (kinds.empty() ? "" : " ") + kind.extension;
+  return out + "Kinds of files: " + kinds +
+         "\nNames of columns and JSON keys (case, blanks, _ - and . do not matter; --columns names others):\n" +
+         describe_columns() + "Times: " + std::string(kMomentForms);
+}
+
+void add_layout_options(CLI::App& command, SourceOptions& options, std::string& columns) {
+  std::vector<std::pair<std::string, std::string>> formats = {{"auto", "auto"}};
+  for (const Layout& layout : layouts()) formats.emplace_back(layout.name, layout.name);
+  add_choice<std::string>(command, "--format", options.format, formats, "Layout of the raw files (below)");
+  command.add_option(
+      "--columns", columns,
+      "What columns are called: user=visitor,item=sku,time=when,rating=...; numbers from 1 without a header");
+  command.add_option("--encoding", options.reading.encoding,
+                     "Of the raw files, as iconv calls it: latin-1, windows-1252, utf-16, gb18030 ...; default: UTF-8");
+  command.footer(describe_input());
   add_choice<UserTexts>(command, "--user-texts", options.user_texts,
                         {{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}},
                         "Is the second column of the users file a text?");
@@ -85,9 +98,19 @@ void add_limits(CLI::App& command, PrepareOptions& options) {
       ->capture_default_str();
 }
 
+/// Options that are read once all are known.
+struct PrepareWords {
+  std::string split = "random", columns;
+};
+
 /// All that the command does once its options are read.
-void run_prepare(const std::string& split, PrepareOptions& options) {
-  choose_split(split, options);
+void run_prepare(const PrepareWords& words, PrepareOptions& options) {
+  choose_split(words.split, options);
+  try {
+    options.source.columns = parse_column_choices(words.columns);
+  } catch (const DataError& error) {
+    throw ConfigError(error.what());
+  }
   if (options.tokenizer.empty() && options.train_tokenizer == 0) {
     throw ConfigError(
         "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
@@ -109,14 +132,14 @@ void run_prepare(const std::string& split, PrepareOptions& options) {
 
 void add_prepare_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<PrepareOptions>();
-  auto split = std::make_shared<std::string>("random");
+  auto words = std::make_shared<PrepareWords>();
   auto rating = std::make_shared<double>();
   CLI::App* const command =
-      app.add_subcommand("prepare", "Read raw files (TSV, CSV, JSONL, MovieLens, Amazon, Yelp) into a corpus");
-  command->add_option("--input", options->input, "Folder with the raw files")->required();
+      app.add_subcommand("prepare", "Read raw files (tables, or public data sets as they come) into a corpus");
+  command->add_option("--input", options->input, "Folder with the raw files, a .zip, or one file")->required();
   command->add_option("--output", options->output, "The corpus to write")->required();
   command->add_flag("--overwrite", options->overwrite, "Replace an existing corpus");
-  add_layout_options(*command, options->source);
+  add_layout_options(*command, options->source, words->columns);
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
   const CLI::Option* const threshold =
       command->add_option("--rating-threshold", *rating, "Keep interactions rated at least this");
@@ -126,7 +149,7 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
       ->check(CLI::NonNegativeNumber);
   command
       ->add_option(
-          "--split", *split,
+          "--split", words->split,
           "random (80/10/10 per user) | leave-last-out | time:0.8,0.1,0.1 (shares of all interactions in time) | a "
           "file with the columns user, item, part")
       ->capture_default_str();
@@ -139,7 +162,7 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   add_limits(*command, *options);
   command->callback([=, &context] {
     if (threshold->count() > 0) options->rating_threshold = *rating;
-    context.action = [options, split, &context] { return context.on_rank_0([&] { run_prepare(*split, *options); }); };
+    context.action = [options, words, &context] { return context.on_rank_0([&] { run_prepare(*words, *options); }); };
   });
 }
 

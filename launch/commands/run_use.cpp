@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
@@ -10,17 +11,21 @@
 
 namespace cllm {
 
-OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device) {
-  OpenRun run{RunFolder(dir), context.mpi.world(), nullptr, nullptr, {}};
+OpenRun open_run(CommandContext& context, const RunArguments& arguments) {
+  OpenRun run{RunFolder(arguments.dir), context.mpi.world(), nullptr, nullptr, {}};
   RunConfig config;
-  collectively(*run.world, [&] { config = run.folder.load_config(); });
-  config.run.dir = dir;
-  if (!device.empty()) config.run.device = device;
+  collectively(*run.world, [&] {
+    config = run.folder.load_config();
+    find_paths(config, arguments.dir, arguments.moved);
+  });
+  config.run.dir = arguments.dir;
+  if (!arguments.device.empty()) config.run.device = arguments.device;
   const ConnectOptions options{.device = config.run.device};
   if (config.run.device != "cpu") run.world = connect(context.mpi, options);
   run.channels = std::make_unique<Channels>(*run.world);
   run.workspace =
       open_workspace(config, context.mpi, *run.channels, {.device = open_device(context.mpi, options), .levels = {}});
+  collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
   together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;
 }
@@ -31,9 +36,19 @@ void require_ranking(const Workspace& workspace) {
                     ", which gives no lists: name a run of a recommender");
 }
 
-void add_device_option(CLI::App& command, std::string& device) {
-  command.add_option("--device", device, "cpu | cuda; default: where the run was trained")
+void add_run_arguments(CLI::App& command, RunArguments& arguments) {
+  command.add_option("run", arguments.dir, "Run folder")->required();
+  command.add_option("--corpus", arguments.moved.corpus, "Where the run's corpus is, if it was moved");
+  command.add_option("--backbone", arguments.moved.backbone, "Where the run's backbone is, if it was moved");
+  command.add_option("--device", arguments.device, "cpu | cuda; default: where the run was trained")
       ->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+void require_new(const std::string& output, bool overwrite) {
+  std::error_code error;
+  if (overwrite || !std::filesystem::exists(output, error)) return;
+  if (std::filesystem::is_directory(output, error) && std::filesystem::is_empty(output, error)) return;
+  throw ConfigError(output + " exists already: choose another --output, or say --overwrite");
 }
 
 std::string part_path(const Communicator& comm, const std::string& path) {
@@ -44,14 +59,17 @@ void join_parts(Communicator& comm, const std::string& path) {
   comm.barrier();
   collectively(comm, [&] {
     if (comm.rank() != 0) return;
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    const bool to_stdout = path.ends_with("/-");
+    std::ofstream file;
+    if (!to_stdout) file.open(path, std::ios::binary | std::ios::trunc);
+    std::ostream& out = to_stdout ? std::cout : file;
     for (int rank = 0; rank < comm.world_size(); ++rank) {
       const std::string part = path + ".part" + std::to_string(rank);
       std::ifstream in(part, std::ios::binary);
       if (in.peek() != std::ifstream::traits_type::eof()) out << in.rdbuf();
       std::filesystem::remove(part);
     }
-    out.close();
+    out.flush();
     if (!out) throw ConfigError("cannot write " + path + ": make room, or choose another --output");
   });
 }

@@ -4,14 +4,22 @@
 #include <string>
 
 #include "launch/commands/command_line.h"
+#include "launch/config/paths.h"
 #include "launch/run/restore.h"
 #include "launch/run/run_folder.h"
 #include "launch/run/workspace.h"
 
 namespace cllm {
 
-/// A trained run opened for use: its configuration, its best state in the tables, on `device` ("": the run's).
-/// Collective.
+/// What the commands that use a run are told about it.
+struct RunArguments {
+  std::string dir, device;  // device "": where the run was trained
+  MovedPaths moved;
+};
+/// The run folder, --corpus, --backbone and --device.
+void add_run_arguments(CLI::App& command, RunArguments& arguments);
+
+/// A trained run opened for use: its configuration, its best state in the tables. Collective.
 struct OpenRun {
   RunFolder folder;
   std::unique_ptr<Communicator> world;
@@ -19,16 +27,16 @@ struct OpenRun {
   std::unique_ptr<Workspace> workspace;
   BestState best;
 };
-OpenRun open_run(CommandContext& context, const std::string& dir, const std::string& device);
+OpenRun open_run(CommandContext& context, const RunArguments& arguments);
 
 /// ConfigError if the run trained a model that gives no lists.
 void require_ranking(const Workspace& workspace);
 
-/// --device of a command that uses a run.
-void add_device_option(CLI::App& command, std::string& device);
+/// ConfigError if the file, or something in the folder, is there already.
+void require_new(const std::string& output, bool overwrite);
 
-/// "pre-post" parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order; rank 0 joins.
-/// Collective.
+/// Parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order, or to standard output if `path`
+/// ends with "/-"; rank 0 joins. Collective.
 void join_parts(Communicator& comm, const std::string& path);
 std::string part_path(const Communicator& comm, const std::string& path);
 

@@ -5,6 +5,7 @@
 
 #include "launch/commands/command_line.h"
 #include "launch/commands/training.h"
+#include "launch/config/paths.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
@@ -46,6 +47,7 @@ int train(CommandContext& context, const TrainArguments& arguments, const std::v
   std::optional<RunLock> lock;  // of rank 0, until the command ends
   collectively(*mpi.world(), [&] {
     config = load_config(arguments.file, overrides);
+    if (!arguments.print_config) make_paths_absolute(config);
     supervision.limit = TimeLimit(arguments.max_seconds, arguments.stop_before);
     arm(supervision.failpoints, arguments, mpi.rank());
     if (mpi.rank() != 0) return;

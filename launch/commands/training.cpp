@@ -23,7 +23,7 @@ namespace {
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
   write_baselines(config.run.dir, outcome.baselines);
-  std::printf("%s", metrics_table(outcome.baselines, outcome.test, config.model).c_str());
+  if (outcome.tested) std::printf("%s", metrics_table(outcome.baselines, outcome.test, config.model).c_str());
   if (config.log.report) write_report(config.run.dir);
 }
 
@@ -70,6 +70,9 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, channels.of_step(), options, traffic);
+  collectively(*channels.world, [&] {
+    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint());
+  });
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, context.log, supervision);
   const MemoryPlan memory = rehearse(*workspace->model, workspace->corpus, *channels.world,

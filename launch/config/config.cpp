@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "launch/config/paths.h"
 #include "launch/config/text.h"
 #include "launch/config/written.h"
 #include "launch/failures/errors.h"
@@ -185,6 +186,8 @@ std::string value_of(const RunConfig& config, const std::string& key) {
   if (const auto* named = std::get_if<Named>(&found->target)) return named->get();
   return printed(*found);
 }
+
+Settings all_settings(RunConfig& config) { return settings_of(config); }
 
 std::string config_digest(const RunConfig& config) {
   RunConfig copy = config, defaults = default_config(config.model);

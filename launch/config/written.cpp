@@ -63,8 +63,10 @@ struct Assign {
     *target = value;
   }
   void operator()(std::string* target) const {
-    if (!setting.value->is_string()) refuse(setting, field, "a text in quotes");
-    *target = **setting.value->as_string();
+    const bool is_text = setting.value->is_string();
+    if (!is_text && (setting.typed.empty() || setting.value->is_array() || setting.value->is_table()))
+      refuse(setting, field, "a text in quotes");
+    *target = is_text ? **setting.value->as_string() : setting.typed;  // run.dir=2024 in a shell is a text
     const auto& choices = field.limits.choices;
     if (!choices.empty() && std::ranges::find(choices, *target) == choices.end())
       refuse(setting, field, "one of the names");
@@ -122,7 +124,7 @@ void collect(const toml::table& table, const std::string& prefix, const std::str
     if (const toml::table* inner = node.as_table()) {
       collect(*inner, name + ".", file, out);
     } else {
-      out.push_back({file + ":" + std::to_string(node.source().begin.line), name, &node});
+      out.push_back({file + ":" + std::to_string(node.source().begin.line), name, &node, {}});
     }
   }
 }
@@ -185,7 +187,7 @@ WrittenSettings::WrittenSettings(const std::string& path, std::span<const std::s
   for (const std::string& text : overrides) {
     std::string key;
     tables_.push_back(std::make_unique<const toml::table>(parse_override(text, key)));
-    all_.push_back({"--" + key, key, tables_.back()->get("value")});
+    all_.push_back({"--" + key, key, tables_.back()->get("value"), text.substr(text.find('=') + 1)});
   }
 }
 

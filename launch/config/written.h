@@ -18,6 +18,7 @@ struct Written {
   std::string where;  // "run.toml:12" or "--loss.lambda"
   std::string key;    // "section.key"
   const toml::node* value;
+  std::string typed = {};  // of the command line: the value as it was written, for keys that want a text
 };
 
 /// All of a file and of a command line: first the file's in the order of its lines, then the overrides in theirs, so

@@ -1,5 +1,6 @@
 #include "launch/run/run_folder.h"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -46,6 +47,23 @@ RunConfig RunFolder::load_config() const {
                       " is missing; name the run.dir of `cllm4rec train`");
   }
   return cllm::load_config(config().string(), {});
+}
+
+void RunFolder::check_corpus(const std::string& fingerprint, const std::string& path) const {
+  std::ifstream in(inputs());
+  if (!in) return;  // of a version that did not write it
+  const auto json = nlohmann::json::parse(in, nullptr, false);
+  const std::string known = json.is_object() && json.contains("corpus") && json["corpus"].is_string()
+                                ? json["corpus"].get<std::string>()
+                                : "";
+  if (known.empty() || known == fingerprint) return;
+  throw ConfigError(path + " is not the corpus that " + dir_.string() + " was trained on (fingerprint " + fingerprint +
+                    ", of the run " + known + "): its rows are of other users and items; name that corpus");
+}
+
+void RunFolder::bind_corpus(const std::string& fingerprint) const {
+  if (!std::filesystem::is_empty(checkpoints())) check_corpus(fingerprint, "run.corpus");
+  write_whole_file(inputs(), nlohmann::json{{"corpus", fingerprint}}.dump() + "\n");
 }
 
 void RunFolder::write_result(const std::map<std::string, double>& test, int64_t step) const {

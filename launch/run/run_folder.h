@@ -16,6 +16,7 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return dir_ / "checkpoints"; }
   std::filesystem::path config() const { return dir_ / "config.toml"; }
   std::filesystem::path result() const { return dir_ / "result.json"; }
+  std::filesystem::path inputs() const { return dir_ / "inputs.json"; }
   std::filesystem::path heartbeats() const { return dir_ / "heartbeats"; }
   const std::filesystem::path& dir() const { return dir_; }
 
@@ -25,6 +26,11 @@ class RunFolder {
   void prepare(const RunConfig& config, bool fresh) const;
   /// The stored configuration; ConfigError if `dir` is no run folder.
   RunConfig load_config() const;
+  /// Notes which corpus the run is trained on. ConfigError if checkpoints are there already, of another one: their rows
+  /// are of other users and items. Rank 0.
+  void bind_corpus(const std::string& fingerprint) const;
+  /// ConfigError if the run is known to be of another corpus.
+  void check_corpus(const std::string& fingerprint, const std::string& path) const;
   /// result.json: metrics of the best state.
   void write_result(const std::map<std::string, double>& test, int64_t step) const;
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "dist/device/device.h"
+#include "launch/run/start_choices.h"
 
 namespace cllm {
 namespace {
@@ -48,7 +49,8 @@ std::string start_print(const Workspace& workspace, const MemoryPlan& memory, in
     out += line("%s %s %lld", stage == 0 ? "" : ",", program.stages()[stage].c_str(),
                 static_cast<long long>(program.steps_of(static_cast<int>(stage))));
   }
-  out += "\n";
+  out += "\n" + describe_choices(workspace);
+  if (const std::string lonely = lonely_rank(world_size); !lonely.empty()) out += "WARNING    " + lonely + "\n";
   out += line(
       "memory     %.0f MiB per rank at the peak: %.0f in a rehearsal of the largest steps, optimizer %.0f, checkpoint "
       "copy %.0f",

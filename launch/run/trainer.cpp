@@ -173,7 +173,7 @@ bool Trainer::finish(const Segment& segment) {
   write(segment, "epoch", std::move(means), {{"seconds", now_s() - segment_start_s_}});
   if (config_.log.trace) log_.info(stage_name(segment) + ": " + of_segment_.phase_table());
   of_segment_ = {};
-  if (segment.validate_after && !validate(segment)) return false;
+  if (segment.validate_after && has(Part::kValidation) && !validate(segment)) return false;
   cursor_.finish_due = false;
   return true;
 }

@@ -32,6 +32,7 @@ struct TrainOutcome {
   bool interrupted = false;
   MetricValues test = {};
   Baselines baselines = {};  // measured as the test is; none of a model that gives no lists
+  bool tested = true;        // false: the corpus has no test items
 };
 
 /// Trains a workspace's model by its program in its run folder, from the newest checkpoint there or from the start.
@@ -64,6 +65,7 @@ class Trainer {
   void save(const std::string& pin = "");
   TrainOutcome interrupt();
   TrainOutcome test_best();
+  bool has(Part part) const;
   std::map<std::string, double> measure(Part part, const MetricList& metrics);
 
   void record(const Segment& segment, const Step& step, const StepLosses& losses);

@@ -20,6 +20,11 @@ TrainOutcome Trainer::test_best() {
   supervision_.failpoints.at("end.before_test");
   supervision_.main.begin("load", cursor_.global_step, config_.run.load_deadline_s);
   const BestState best = load_best(workspace_, comm_, folder_);
+  if (!has(Part::kTest)) {
+    log_.info("no user has a test item: not tested; the state of step " + std::to_string(best.step) + " is kept");
+    if (comm_.rank() == 0) folder_.write_result({}, best.step);
+    return {.tested = false};
+  }
   const TrainOutcome outcome{.test = measure(Part::kTest, config_.evaluation.metric_list())};
   if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
     return {.interrupted = true};
@@ -39,7 +44,7 @@ TrainOutcome Trainer::test_best() {
 }
 
 void Trainer::add_baselines(TrainOutcome& outcome) {
-  if (!model_.ranks()) return;
+  if (!model_.ranks() || !outcome.tested) return;
   supervision_.main.begin("baselines", cursor_.global_step, config_.run.deadline_s);
   EvaluationOptions options = config_.evaluation.options(Part::kTest, static_cast<uint64_t>(config_.run.seed));
   options.leave = [this] { return must_leave_evaluation(); };
@@ -51,6 +56,9 @@ void Trainer::add_baselines(TrainOutcome& outcome) {
   outcome.baselines = std::move(*measured);
   supervision_.main.begin("end of the run", cursor_.global_step, config_.run.deadline_s);
 }
+
+/// Is there anything of the part to be measured?
+bool Trainer::has(Part part) const { return !model_.ranks() || workspace_.corpus.num_interactions(part) > 0; }
 
 /// Of the state that the model holds; none if the run must stop before it is done.
 std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {

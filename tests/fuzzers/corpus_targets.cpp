@@ -45,7 +45,8 @@ void parse_corpus_manifest(const std::string& text) {
 const fs::path& base_corpus() {
   static const fs::path dir = [] {
     as_file("base/items.tsv", "a\tred\nb\tgreen hat\nc\tblue\n");
-    as_file("base/interactions.tsv", "u\ta\t3\t1\nu\tb\t2\t5\nu\tc\t2\t\nv\ta\t1\t2\nv\tb\t9\t4\nw\tc\t5\t3\n");
+    as_file("base/interactions.tsv",
+            "user\titem\ttime\trating\nu\ta\t3\t1\nu\tb\t2\t5\nu\tc\t2\t\nv\ta\t1\t2\nv\tb\t9\t4\nw\tc\t5\t3\n");
     PrepareOptions options;
     options.input = scratch() / "base";
     options.output = scratch() / "base_corpus";

@@ -39,13 +39,16 @@ void read_all(Source& source) {
 }
 
 /// Writes the parts as files of a new folder, opens it and reads it twice (a source is read twice).
-void read_folder(std::string_view bytes, const std::vector<std::string>& names, InputFormat format) {
+void read_folder(std::string_view bytes, const std::vector<std::string>& names, const std::string& format,
+                 const SourceOptions& more = {}) {
   const fs::path dir = scratch() / "folder";
   fs::remove_all(dir);
   const auto parts = split_parts(bytes);
   for (size_t n = 0; n < std::min(parts.size(), names.size()); ++n) as_file("folder/" + names[n], parts[n]);
   try {
-    const auto source = open_source(dir, {.format = format, .user_texts = UserTexts::kAuto, .texts = {}});
+    SourceOptions options = more;
+    options.format = format;
+    const auto source = open_source(dir, options);
     read_all(*source);
     read_all(*source);
   } catch (const DataError& error) {
@@ -59,15 +62,46 @@ std::vector<std::string> own_layout(const std::string& extension) {
 
 }  // namespace
 
-void tsv(std::string_view bytes) { read_folder(bytes, own_layout(".tsv"), InputFormat::kTsv); }
-void csv(std::string_view bytes) { read_folder(bytes, own_layout(".csv"), InputFormat::kCsv); }
-void jsonl(std::string_view bytes) { read_folder(bytes, own_layout(".jsonl"), InputFormat::kJsonl); }
-void gzip(std::string_view bytes) { read_folder(bytes, {"interactions.tsv.gz"}, InputFormat::kTsv); }
-void movielens(std::string_view bytes) {
-  read_folder(bytes, {"ratings.csv", "movies.csv", "tags.csv"}, InputFormat::kMovieLens);
+void tsv(std::string_view bytes) { read_folder(bytes, own_layout(".tsv"), "tsv"); }
+void csv(std::string_view bytes) { read_folder(bytes, own_layout(".csv"), "csv"); }
+void jsonl(std::string_view bytes) { read_folder(bytes, own_layout(".jsonl"), "jsonl"); }
+void gzip(std::string_view bytes) { read_folder(bytes, {"interactions.tsv.gz"}, "tsv"); }
+void movielens(std::string_view bytes) { read_folder(bytes, {"ratings.csv", "movies.csv", "tags.csv"}, "movielens"); }
+void zip_archive(std::string_view bytes) { read_folder(bytes, {"a.zip"}, "auto"); }
+void zstd_table(std::string_view bytes) { read_folder(bytes, {"interactions.tsv.zst"}, "tsv"); }
+
+/// The first byte chooses an encoding.
+void recoded(std::string_view bytes) {
+  static const std::vector<std::string> kEncodings = {"latin-1", "utf-16", "gb18030", "shift_jis", "utf-7", "utf-32"};
+  const size_t choice = bytes.empty() ? kEncodings.size() : static_cast<size_t>(bytes[0] - '0');
+  if (choice >= kEncodings.size()) return;
+  SourceOptions options;
+  options.reading.encoding = kEncodings[choice];
+  read_folder(bytes.substr(1), own_layout(".csv"), "csv", options);
 }
-void amazon(std::string_view bytes) { read_folder(bytes, {"reviews.json", "meta.json"}, InputFormat::kAmazon); }
-void yelp(std::string_view bytes) { read_folder(bytes, {"review.json", "business.json"}, InputFormat::kYelp); }
+
+/// The first byte chooses a layout.
+void layout(std::string_view bytes) {
+  struct Files {
+    std::string format;
+    std::vector<std::string> names;
+  };
+  static const std::vector<Files> kLayouts = {
+      {"recbole", {"a.inter", "a.item", "a.user"}},
+      {"movielens-1m", {"ratings.dat", "movies.dat"}},
+      {"movielens-100k", {"u.data", "u.item"}},
+      {"kuairec", {"big_matrix.csv", "kuairec_caption_category.csv"}},
+      {"goodreads", {"goodreads_interactions.csv", "goodreads_reviews.json", "goodreads_books.json"}},
+      {"steam", {"steam_reviews.json", "steam_games.json"}},
+      {"mind", {"behaviors.tsv", "news.tsv"}},
+      {"lastfm-1k", {"userid-timestamp-artid-artname-traid-traname.tsv"}},
+      {"table", {"anything.txt"}}};
+  const size_t choice = bytes.empty() ? kLayouts.size() : static_cast<size_t>(bytes[0] - '0');
+  if (choice < kLayouts.size()) read_folder(bytes.substr(1), kLayouts[choice].names, kLayouts[choice].format);
+}
+
+void amazon(std::string_view bytes) { read_folder(bytes, {"reviews.json", "meta.json"}, "amazon"); }
+void yelp(std::string_view bytes) { read_folder(bytes, {"review.json", "business.json"}, "yelp"); }
 
 /// The whole way: raw files, bad rows allowed, to a corpus that opens and can be read. A fifth part is a split file.
 void prepare_folder(std::string_view bytes) {

@@ -2,7 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include "data/errors.h"
+#include "data/ingest/reading/columns.h"
+#include "data/ingest/reading/moment.h"
 #include "data/ingest/reading/parse.h"
+#include "data/ingest/reading/python_literal.h"
 #include "data/text/tokenizer.h"
 #include "tests/fuzzers/targets.h"
 
@@ -35,7 +38,9 @@ void tokenizer_files(std::string_view bytes) {
 
 /// The small readers that every table is made of.
 void scalars(std::string_view bytes) {
-  parse_time(bytes);
+  if (const auto moment = parse_moment(bytes)) require(moment->fraction < 1'000'000'000, "a fraction is below one");
+  folded(bytes);
+  suggest_encoding(bytes);
   if (const auto number = parse_number(bytes)) require(*number - *number == 0, "a number is finite");
   require(trimmed(bytes).size() <= bytes.size(), "trimming adds nothing");
   require(quoted(bytes).find('\n') == std::string::npos, "a quoted value is one line");

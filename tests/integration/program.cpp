@@ -89,7 +89,7 @@ std::string read_file(const fs::path& path) {
 }
 
 std::string fingerprint(const fs::path& dir) {
-  const Finished exported = run(cllm4rec(1, "export " + dir.string()));
+  const Finished exported = run(cllm4rec(1, "export --overwrite " + dir.string()));
   EXPECT_EQ(exported.code, 0) << exported.output;
   return read_file(dir / "metrics.jsonl") + read_file(dir / "result.json") +
          read_file(dir / "export" / "embeddings.safetensors");

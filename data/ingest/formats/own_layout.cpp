@@ -1,130 +1,171 @@
 // users.tsv (user, text) · items.tsv (item, text) · interactions.tsv (user, item, time or order, rating) ·
-// texts.tsv (user, item, text, kind); all but interactions optional; the same as .csv and .jsonl.
+// texts.tsv (user, item, text, kind); all but interactions optional; the same as .csv, .jsonl and the other kinds of
+// files.
 
 #include <algorithm>
 
 #include "data/errors.h"
-#include "data/ingest/source.h"
+#include "data/ingest/formats/layouts.h"
 
 namespace cllm {
 namespace {
 
-const std::vector<std::string> kUser = {"user", "user_id"};
-const std::vector<std::string> kItem = {"item", "item_id"};
-const std::vector<std::string> kText = {"text"};
-const InteractionColumns kInteractions = {kUser, kItem, {"time", "order", "timestamp"}, {"rating"}};
+namespace fs = std::filesystem;
 
-std::vector<std::string> with_id(std::vector<std::string> names) {
-  names.push_back("id");
-  return names;
+Column with_id(Role role) {
+  Column column = cllm::column(role);
+  column.names.emplace_back("id");
+  return column;
 }
 
-std::vector<std::string> extensions(InputFormat format) {
-  switch (format) {
-    case InputFormat::kTsv: return {".tsv"};
-    case InputFormat::kCsv: return {".csv"};
-    case InputFormat::kJsonl: return {".jsonl", ".json"};
-    default: return {".tsv", ".csv", ".jsonl", ".json"};
-  }
-}
+Column plain_text() { return column_named("text", {"text"}, false); }
 
-/// The one file of that name in any of the formats; empty: none.
-std::filesystem::path find_one(const std::filesystem::path& dir, const std::string& stem, InputFormat format) {
-  std::vector<std::filesystem::path> found;
-  for (const std::string& extension : extensions(format)) {
-    for (const std::string compressed : {"", ".gz"}) {
-      if (const auto path = dir / (stem + extension + compressed); std::filesystem::exists(path)) found.push_back(path);
-    }
+/// The one file of that name among the kinds of the format; empty: none.
+fs::path find_one(const InputFolder& input, const std::string& stem, const std::string& format) {
+  std::vector<fs::path> found;
+  for (const fs::path& file : input.files) {
+    const fs::path name = bare_name(file);
+    const std::string extension = name.extension();
+    const bool json = format == "jsonl" && (extension == ".json" || extension == ".ndjson");
+    const bool wanted = format == "auto" || format == "own" || extension == "." + format || json;
+    if (name.stem() == stem && wanted && kind_of_file(file) != nullptr) found.push_back(file);
   }
   if (found.size() > 1) {
-    throw DataError(dir.string() + ": both " + found[0].filename().string() + " and " + found[1].filename().string() +
-                    "; remove one, or name the format");
+    throw DataError(input.place.string() + ": both " + found[0].filename().string() + " and " +
+                    found[1].filename().string() + "; remove one, or name the format");
   }
-  return found.empty() ? std::filesystem::path() : found[0];
-}
-
-enum class Guess { kTexts, kIds, kEmpty };
-
-/// Do the texts of users have a blank anywhere in the first rows? If not, they are ids of another system
-/// (amazon_beauty).
-Guess guess_user_texts(const std::filesystem::path& users) {
-  constexpr int kRows = 1000;
-  ProblemLog log;
-  Intake intake{log, {}};
-  TableReader rows(users, {{with_id(kUser)}, {kText, false}}, intake);
-  bool any = false;
-  for (int n = 0; n < kRows && rows.next(); ++n) {
-    if (rows.field(1).find(' ') != std::string_view::npos) return Guess::kTexts;
-    any = any || !rows.field(1).empty();
-  }
-  return any ? Guess::kIds : Guess::kEmpty;
+  return found.empty() ? fs::path() : found[0];
 }
 
 class OwnLayout : public Source {
  public:
-  std::filesystem::path users, items, interactions, texts;
+  fs::path users, items, interactions, texts;
   bool user_texts = false, taken_for_ids = false;
 
   void read_interactions(RowSink& sink, Intake& intake) override {
     if (!users.empty()) {
-      TableReader rows(users, {{with_id(kUser)}, {kText, false}}, intake);
+      TableReader rows(users, list_of(Role::kUser), intake);
       while (rows.next()) sink.declare_user(rows.field(0), rows.origin());
     }
     if (!items.empty()) {
-      TableReader rows(items, {{with_id(kItem)}, {kText, false}}, intake);
+      TableReader rows(items, list_of(Role::kItem), intake);
       while (rows.next()) sink.declare_item(rows.field(0), rows.origin());
     }
-    read_interaction_table(interactions, kInteractions, sink, intake);
+    interactions_have_texts_ = read_interaction_table(interactions, interaction_table(), sink, intake);
   }
 
   void read_texts(RowSink& sink, Intake& intake) override {
-    if (user_texts) read_text_table(users, {with_id(kUser), {}, {{"biography", kText}}}, sink, intake);
-    if (!items.empty()) read_text_table(items, {{}, with_id(kItem), {{"content", kText}}}, sink, intake);
+    if (!users.empty()) read_list(users, Role::kUser, user_texts ? "biography" : "", sink, intake);
+    if (!items.empty()) read_list(items, Role::kItem, "content", sink, intake);
+    if (interactions_have_texts_) read_pair_texts(interactions, interaction_table(), sink, intake);
     if (texts.empty()) return;
-    TableReader rows(texts, {{kUser, false}, {kItem, false}, {kText}, {{"kind"}, false}}, intake);
+    TableSpec spec{
+        {column(Role::kUser, false), column(Role::kItem, false), column(Role::kText), column(Role::kKind, false)},
+        false,
+        true};
+    TableReader rows(texts, spec, intake);
+    refuse_half_a_pair(rows);
     while (rows.next()) {
       TextRow row{rows.field(0), rows.field(1), rows.field(3), rows.field(2), rows.origin()};
       if (row.kind.empty()) row.kind = row.user.empty() ? "content" : row.item.empty() ? "biography" : "review";
       sink.text(row);
+      hand_out_others(rows, row, sink);
     }
   }
 
-  std::vector<std::filesystem::path> interaction_files() const override {
-    return present({users, items, interactions});
+  std::vector<fs::path> interaction_files() const override { return present({users, items, interactions}); }
+  std::vector<fs::path> text_files() const override {
+    return present({users, items, interactions_have_texts_ ? interactions : "", texts});
   }
-  std::vector<std::filesystem::path> text_files() const override {
-    return present({user_texts ? users : "", items, texts});
-  }
-  const char* notice() const override {
+  std::string notice() const override {
     return taken_for_ids
                ? "the texts of the users file have no blank: taken for ids of another system, not for biographies"
-               : nullptr;
+               : "";
   }
 
+  /// A file of users or items.
+  static TableSpec list_of(Role role) { return {{with_id(role), plain_text()}, false, true}; }
+
  private:
-  static std::vector<std::filesystem::path> present(std::vector<std::filesystem::path> files) {
+  /// Where only the user or only the item of texts is named, and some other column may be the other one, texts of pairs
+  /// would pass for biographies or contents, those of held-out pairs among them.
+  void refuse_half_a_pair(const TableReader& rows) const {
+    if (rows.has(0) == rows.has(1)) return;
+    std::vector<std::string> there;
+    for (const OtherColumn& other : rows.others()) there.push_back(other.name);
+    for (const std::string& name : rows.placement().unused) {
+      if (!is_known_name(folded(name))) there.push_back(name);
+    }
+    if (!there.empty()) {
+      throw DataError(texts.string() + ":1: header " + missing_column({rows.has(0) ? "item" : "user"}, there) +
+                      ", or take these columns out");
+    }
+  }
+  static std::vector<fs::path> present(std::vector<fs::path> files) {
     std::erase_if(files, [](const auto& file) { return file.empty(); });
     return files;
   }
+  static void hand_out_others(const TableReader& rows, TextRow row, RowSink& sink) {
+    for (size_t n = 0; n < rows.others().size(); ++n) {
+      row.kind = rows.others()[n].name;
+      row.text = rows.other(n);
+      sink.text(row);
+    }
+  }
+  /// An empty kind: the text is none.
+  static void read_list(const fs::path& path, Role role, std::string_view kind, RowSink& sink, Intake& intake) {
+    TableReader rows(path, list_of(role), intake);
+    while (rows.next()) {
+      TextRow row;
+      row.origin = rows.origin();
+      (role == Role::kUser ? row.user : row.item) = rows.field(0);
+      row.kind = kind;
+      row.text = rows.field(1);
+      if (!kind.empty() && rows.has(1)) sink.text(row);
+      hand_out_others(rows, row, sink);
+    }
+  }
+
+  bool interactions_have_texts_ = false;  // found by read_interactions
 };
+
+enum class Guess { kTexts, kIds, kEmpty };
+
+/// Does any text of the first users have a blank, or letters beyond ASCII (Chinese has no blanks)? If not, they are ids
+/// of another system (amazon_beauty).
+Guess guess_user_texts(const fs::path& users, const SourceOptions& options) {
+  constexpr int kRows = 1000;
+  ProblemLog log;
+  Intake intake{log, {}, options.reading, options.columns};
+  TableReader rows(users, OwnLayout::list_of(Role::kUser), intake);
+  bool any = false;
+  for (int n = 0; n < kRows && rows.next(); ++n) {
+    const std::string_view text = rows.field(1);
+    const bool words = std::any_of(text.begin(), text.end(), [](char c) { return c == ' ' || (c & 0x80) != 0; });
+    if (words) return Guess::kTexts;
+    any = any || !text.empty();
+  }
+  return any ? Guess::kIds : Guess::kEmpty;
+}
 
 }  // namespace
 
-std::unique_ptr<Source> open_own_layout(const std::filesystem::path& dir, const SourceOptions& options) {
+std::unique_ptr<Source> open_own_layout(const InputFolder& input, const SourceOptions& options) {
   auto source = std::make_unique<OwnLayout>();
-  source->interactions = find_one(dir, "interactions", options.format);
+  const auto find = [&](const std::string& stem) { return find_one(input, stem, options.format); };
+  source->interactions = find("interactions");
   if (source->interactions.empty()) return nullptr;
-  source->users = find_one(dir, "users", options.format);
-  source->items = find_one(dir, "items", options.format);
+  source->users = find("users");
+  source->items = find("items");
   source->texts = options.texts;
-  if (!options.texts.empty() && !std::filesystem::exists(options.texts)) {
+  if (!options.texts.empty() && !input_exists(options.texts)) {
     throw DataError(options.texts.string() + ": no such file; name the file of texts about pairs (user, item, text)");
   }
-  if (source->texts.empty()) source->texts = find_one(dir, "texts", options.format);
-  if (source->texts.empty()) source->texts = find_one(dir, "explanations", options.format);
+  if (source->texts.empty()) source->texts = find("texts");
+  if (source->texts.empty()) source->texts = find("explanations");
   if (source->users.empty()) return source;
   if (options.user_texts == UserTexts::kAuto) {
-    const Guess guess = guess_user_texts(source->users);
+    const Guess guess = guess_user_texts(source->users, options);
     source->user_texts = guess != Guess::kIds;
     source->taken_for_ids = guess == Guess::kIds;
   } else {

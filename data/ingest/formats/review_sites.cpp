@@ -1,75 +1,96 @@
-// Amazon reviews + metadata (2014, 2018, 2023) and the Yelp academic data set: JSON lines whose reviews are
-// interactions and texts at once.
+// Amazon reviews + metadata (2014, 2018, 2023), Google Local, the Yelp academic data set, Steam, Goodreads: JSON lines
+// whose reviews are interactions and texts at once.
 
-#include "data/ingest/source.h"
+#include "data/errors.h"
+#include "data/ingest/formats/layouts.h"
+#include "data/ingest/formats/tables.h"
 
 namespace cllm {
 namespace {
 
-const std::vector<std::string> kJson = {".json", ".jsonl"};
+namespace fs = std::filesystem;
 
-class ReviewSite : public Source {
- public:
-  ReviewSite(InteractionColumns interaction, TextColumn review, TextTable content)
-      : interaction_(std::move(interaction)), review_(std::move(review)), content_(std::move(content)) {}
-
-  std::vector<std::filesystem::path> reviews, metadata;
-
-  void read_interactions(RowSink& sink, Intake& intake) override {
-    for (const auto& file : reviews) read_interaction_table(file, interaction_, sink, intake);
-  }
-  void read_texts(RowSink& sink, Intake& intake) override {
-    for (const auto& file : metadata) read_text_table(file, content_, sink, intake);
-    for (const auto& file : reviews)
-      read_text_table(file, {interaction_.user, interaction_.item, {review_}}, sink, intake);
-  }
-  std::vector<std::filesystem::path> interaction_files() const override { return reviews; }
-  std::vector<std::filesystem::path> text_files() const override {
-    std::vector<std::filesystem::path> files = metadata;
-    files.insert(files.end(), reviews.begin(), reviews.end());
-    return files;
-  }
-
- private:
-  InteractionColumns interaction_;
-  TextColumn review_;
-  TextTable content_;
-};
+const std::vector<std::string> kJson = {".json", ".jsonl", ".ndjson"};
 
 bool is_metadata(std::string_view stem) { return stem.starts_with("meta"); }
 bool is_amazon_review(std::string_view stem) { return !is_metadata(stem) && stem != "corpus"; }
+bool is_amazon_ratings(std::string_view stem) { return stem.starts_with("ratings_"); }
 bool is_yelp_review(std::string_view stem) { return stem.ends_with("review"); }
 bool is_yelp_business(std::string_view stem) { return stem.ends_with("business"); }
+bool is_steam_review(std::string_view stem) { return stem.starts_with("steam_review") || stem == "steam_new"; }
+bool is_steam_game(std::string_view stem) { return stem.starts_with("steam_game"); }
+bool is_goodreads_log(std::string_view stem) { return stem.starts_with("goodreads_interactions"); }
+bool is_goodreads_review(std::string_view stem) { return stem.starts_with("goodreads_reviews"); }
+bool is_goodreads_book(std::string_view stem) { return stem.starts_with("goodreads_books"); }
 
-}  // namespace
-
-std::unique_ptr<Source> open_amazon(const std::filesystem::path& dir) {
-  const std::vector<std::string> product = {"parent_asin",
-                                            "asin"};  // 2023: variants of a product share the parent's metadata
-  const InteractionColumns interaction = {
-      {"reviewerID", "user_id"}, product, {"unixReviewTime", "timestamp"}, {"overall", "rating"}};
-  const TextTable content = {{},
-                             product,
-                             {{"title", {"title"}},
-                              {"brand", {"brand", "store"}},
-                              {"categories", {"categories", "category"}},
-                              {"description", {"description"}},
-                              {"features", {"features", "feature"}}}};
-  auto source = std::make_unique<ReviewSite>(interaction, TextColumn{"review", {"reviewText", "text"}}, content);
-  source->reviews = files_named(dir, kJson, is_amazon_review);
-  source->metadata = files_named(dir, kJson, is_metadata);
-  if (source->reviews.empty()) return nullptr;
+/// Null if there are no reviews.
+std::unique_ptr<Tables> tables(const std::vector<fs::path>& reviews, const TableSpec& review,
+                               const std::vector<fs::path>& contents, const TextTable& content) {
+  if (reviews.empty()) return nullptr;
+  auto source = std::make_unique<Tables>();
+  for (const fs::path& file : reviews) source->interactions.push_back({file, review});
+  for (const fs::path& file : contents) source->texts.push_back({file, content});
   return source;
 }
 
-std::unique_ptr<Source> open_yelp(const std::filesystem::path& dir) {
-  const std::vector<std::string> business = {"business_id"};
-  const TextTable content = {{}, business, {{"title", {"name"}}, {"categories", {"categories"}}}};
-  auto source = std::make_unique<ReviewSite>(InteractionColumns{{"user_id"}, business, {"date"}, {"stars"}},
-                                             TextColumn{"review", {"text"}}, content);
-  source->reviews = files_named(dir, kJson, is_yelp_review);
-  source->metadata = files_named(dir, kJson, is_yelp_business);
-  if (source->reviews.empty()) return nullptr;
+}  // namespace
+
+std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions&) {
+  const TextTable content{
+      {},
+      column(Role::kItem),
+      {column_named("title", {"title", "name"}, false), column_named("brand", {"brand", "store"}, false),
+       column_named("categories", {"categories", "category"}, false),
+       column_named("description", {"description"}, false), column_named("features", {"features", "feature"}, false)}};
+  auto reviews = files_named(input.files, kJson, is_amazon_review);
+  const auto ratings = files_named(input.files, {".csv"}, is_amazon_ratings);
+  if (reviews.empty()) reviews = ratings;
+  return tables(reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content);
+}
+
+std::unique_ptr<Source> open_yelp(const InputFolder& input, const SourceOptions&) {
+  const TextTable content{{},
+                          column(Role::kItem),
+                          {column_named("title", {"name"}, false), column_named("categories", {"categories"}, false)}};
+  return tables(files_named(input.files, kJson, is_yelp_review), interaction_table(),
+                files_named(input.files, kJson, is_yelp_business), content);
+}
+
+/// user_id is there for some users only, username for all.
+std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions&) {
+  TableSpec review = interaction_table();
+  review.columns[0] = column_named("user", {"username"});
+  const auto optional = [](const std::string& name) { return column_named(name, {name}, false); };
+  const TextTable content{{},
+                          column_named("item", {"id", "product_id", "app_id"}),
+                          {column_named("title", {"app_name", "title"}, false), optional("genres"), optional("tags"),
+                           optional("specs"), optional("developer")}};
+  auto source = tables(files_named(input.files, kJson, is_steam_review), review,
+                       files_named(input.files, kJson, is_steam_game), content);
+  if (source) source->event_log = true;  // a game reviewed again
+  return source;
+}
+
+/// Interactions if they are there, since reviews are of a part of them; the reviews' texts in any case.
+std::unique_ptr<Source> open_goodreads(const InputFolder& input, const SourceOptions&) {
+  const auto optional = [](const std::string& name) { return column_named(name, {name}, false); };
+  const TextTable content{{}, column(Role::kItem), {optional("title"), optional("description"), optional("publisher")}};
+  std::vector<std::string> kinds = kJson;
+  kinds.push_back(".csv");
+  const auto logs = files_named(input.files, kinds, is_goodreads_log);
+  const auto reviews = files_named(input.files, kJson, is_goodreads_review);
+  if (logs.size() > 1) {
+    throw DataError(input.place.string() + ": " + list_of_names(logs) +
+                    " list the same interactions, by other ids; keep one of them");
+  }
+  auto source = tables(logs.empty() ? reviews : logs, interaction_table(),
+                       files_named(input.files, kJson, is_goodreads_book), content);
+  if (source && !logs.empty()) {
+    for (const fs::path& file : reviews) source->interactions.push_back({file, interaction_table(), true});
+    if (bare_name(logs[0]).extension() == ".csv" && (!source->texts.empty() || !reviews.empty()))
+      source->message = bare_name(logs[0]).string() +
+                        " has ids of its own (book_id_map.csv): books and reviews in JSON have others and do not join";
+  }
   return source;
 }
 

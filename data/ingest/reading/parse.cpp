@@ -1,7 +1,8 @@
 #include "data/ingest/reading/parse.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -30,26 +31,6 @@ bool parse_all(std::string_view text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-std::optional<int64_t> parse_date(std::string_view text) {
-  if (text.size() != 10 && text.size() != 19) return std::nullopt;
-  const auto field = [&](size_t at, size_t length, int low, int high) -> std::optional<int> {
-    int value = 0;
-    if (!parse_all(text.substr(at, length), value) || value < low || value > high) return std::nullopt;
-    return value;
-  };
-  const auto year = field(0, 4, 1, 9999), month = field(5, 2, 1, 12), day = field(8, 2, 1, 31);
-  if (!year || !month || !day || text[4] != '-' || text[7] != '-') return std::nullopt;
-  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
-                                         std::chrono::day(static_cast<unsigned>(*day))};
-  if (!date.ok()) return std::nullopt;
-  int64_t seconds = int64_t{86400} * std::chrono::sys_days(date).time_since_epoch().count();
-  if (text.size() == 10) return seconds;
-  const auto hour = field(11, 2, 0, 23), minute = field(14, 2, 0, 59), second = field(17, 2, 0, 60);
-  if (!hour || !minute || !second || (text[10] != ' ' && text[10] != 'T') || text[13] != ':' || text[16] != ':')
-    return std::nullopt;
-  return seconds + *hour * 3600 + *minute * 60 + *second;
-}
-
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -68,15 +49,6 @@ bool is_utf8(std::string_view text) {
     text.remove_prefix(length);
   }
   return true;
-}
-
-std::optional<int64_t> parse_time(std::string_view text) {
-  if (text.empty()) return 0;
-  int64_t integer = 0;
-  if (parse_all(text, integer)) return integer;
-  const auto number = parse_number(text);
-  if (number && std::abs(*number) < 9e18) return static_cast<int64_t>(*number);
-  return parse_date(text);
 }
 
 std::optional<double> parse_number(std::string_view text) {
@@ -106,43 +78,24 @@ std::string quoted(std::string_view text) {
   return out + (text.size() > kMax ? "...'" : "'");
 }
 
-std::string python_literal_to_json(std::string_view text) {
-  std::string json;
-  char quote = 0;  // of the string that we are in
-  for (size_t n = 0; n < text.size(); ++n) {
-    const char c = text[n];
-    if (quote == 0) {
-      const auto word = [&](std::string_view python, std::string_view replacement) {
-        if (text.substr(n, python.size()) != python) return false;
-        json += replacement;
-        n += python.size() - 1;
-        return true;
-      };
-      if (c == '\'' || c == '"') {
-        quote = c;
-        json += '"';
-      } else if (!word("None", "null") && !word("True", "true") && !word("False", "false")) {
-        json += c;
-      }
-    } else if (c == quote) {
-      quote = 0;
-      json += '"';
-    } else if (c == '\\' && n + 1 < text.size()) {
-      const char next = text[++n];
-      if (next == 'x' && n + 2 < text.size()) {
-        json += "\\u00" + std::string(text.substr(n + 1, 2));
-        n += 2;
-      } else if (next == '\'') {
-        json += '\'';
-      } else {
-        json += std::string("\\") + next;
-      }
-    } else {
-      if (c == '"') json += '\\';
-      json += c;
-    }
+std::string suggest_encoding(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return "is it UTF-16? --encoding utf-16 reads it";
+  size_t runs = 0, bytes = 0;
+  bool before = false;
+  for (const char c : text) {
+    const bool high = static_cast<unsigned char>(c) >= 0x80;
+    runs += high && !before ? 1 : 0;
+    bytes += high ? 1 : 0;
+    before = high;
   }
-  return json;
+  if (bytes < 2 * runs || runs == 0) return "is it Latin-1? --encoding windows-1252 (or latin-1) reads it";
+  return "another encoding? --encoding gb18030, big5, shift_jis, euc-kr, windows-1251 ... reads it";
+}
+
+bool is_no_value(std::string_view text) {
+  static constexpr std::array<std::string_view, 11> kNone = {"",     "nan",  "NaN", "NaT", "null", "NULL",
+                                                             "None", "none", "N/A", "NA",  "\\N"};
+  return std::find(kNone.begin(), kNone.end(), text) != kNone.end();
 }
 
 }  // namespace cllm

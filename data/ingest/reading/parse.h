@@ -10,10 +10,6 @@ namespace cllm {
 /// Well-formed UTF-8 without U+0000: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
 
-/// A point in time or an order: an integer, a decimal number (cut to its integer), or "2018-07-07[ T]22:09:11" as UTC
-/// seconds. Empty is 0. nullopt: none of these.
-std::optional<int64_t> parse_time(std::string_view text);
-
 /// The whole text as a finite number.
 std::optional<double> parse_number(std::string_view text);
 
@@ -23,7 +19,10 @@ std::string_view trimmed(std::string_view text);
 /// For messages: at most 40 bytes, control and non-ASCII bytes as \xNN, in quotes.
 std::string quoted(std::string_view text);
 
-/// One line of the Python literals that Amazon's 2014 metadata are made of ({'asin': '1', 'price': None}) as JSON.
-std::string python_literal_to_json(std::string_view text);
+/// For a text that is no UTF-8: what it may be, and the option that reads it.
+std::string suggest_encoding(std::string_view text);
+
+/// What files write where a number is missing: nothing, NaN, NaT, null, None, N/A, NA, \N.
+bool is_no_value(std::string_view text);
 
 }  // namespace cllm

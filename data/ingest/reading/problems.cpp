@@ -37,6 +37,10 @@ void ProblemLog::add(Problem problem, Origin origin, const std::string& detail) 
   if (tally.examples.size() < kExamples) tally.examples.push_back(where(origin) + ": " + detail);
 }
 
+void ProblemLog::note(const std::string& text) {
+  if (std::find(notes_.begin(), notes_.end(), text) == notes_.end()) notes_.push_back(text);
+}
+
 uint64_t ProblemLog::bad_rows() const {
   uint64_t sum = 0;
   for (const Tally& tally : tallies_) sum += tally.count;
@@ -57,7 +61,7 @@ void ProblemLog::check(double limit) const {
   }
   message.resize(message.size() - 2);
   const bool repeats = tally(Problem::kDuplicate).count > 0;
-  throw DataError(message + "; mend the files or raise the error limit" +
+  throw DataError(message + "; mend the files or raise the error limit" + (hint_.empty() ? "" : " (" + hint_ + ")") +
                   (repeats ? " (repeated events are normal? merge duplicates)" : ""));
 }
 

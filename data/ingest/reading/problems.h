@@ -35,6 +35,12 @@ class ProblemLog {
   void count_row() { ++rows_; }
   void add(Problem problem, Origin origin, const std::string& detail);
 
+  /// What a person should know about how files were read; said once.
+  void note(const std::string& text);
+  const std::vector<std::string>& notes() const { return notes_; }
+  /// What may help where texts are not UTF-8.
+  void set_hint(const std::string& hint) { hint_ = hint; }
+
   /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are
   /// bad.
   void check(double limit) const;
@@ -49,6 +55,8 @@ class ProblemLog {
  private:
   std::vector<std::filesystem::path> files_;
   std::array<Tally, kNumProblems> tallies_;
+  std::vector<std::string> notes_;
+  std::string hint_;
   uint64_t rows_ = 0;
 };
 

@@ -1,10 +1,10 @@
 #include "data/ingest/reading/table_reader.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "data/errors.h"
+#include "data/ingest/reading/json_row.h"
 #include "data/ingest/reading/parse.h"
 
 namespace cllm {
@@ -12,202 +12,244 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string extension_of(std::filesystem::path path) {
-  if (path.extension() == ".gz") path = path.stem();
-  return path.extension();
+size_t num_required(const TableSpec& spec) {
+  return static_cast<size_t>(
+      std::count_if(spec.columns.begin(), spec.columns.end(), [](const Column& column) { return column.required; }));
 }
 
-/// Appends a string as it is, a number as written, the elements of arrays (of arrays, up to a depth) joined; objects
-/// and null: nothing.
-void append_text(const Json& value, std::string& out, int depth = 0) {
-  constexpr int kMaxDepth = 8;
-  if (value.is_array() && depth < kMaxDepth) {
-    for (const Json& element : value) append_text(element, out, depth + 1);
-    return;
-  }
-  const std::string text = value.is_string()                         ? value.get<std::string>()
-                           : value.is_number() || value.is_boolean() ? value.dump()
-                                                                     : "";
-  if (!out.empty() && !text.empty()) out += ", ";
-  out += text;
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
 }
 
 }  // namespace
 
-TableReader::TableReader(const std::filesystem::path& path, std::vector<Column> columns, Intake& intake)
-    : columns_(std::move(columns)), intake_(intake), lines_(path), values_(columns_.size()), place_(columns_.size()) {
-  const std::string extension = extension_of(path);
-  if (extension == ".tsv" || extension == ".txt") {
-    kind_ = Kind::kTsv;
-  } else if (extension == ".csv") {
-    kind_ = Kind::kCsv;
-  } else if (extension == ".jsonl" || extension == ".json") {
-    kind_ = Kind::kJson;
-  } else {
-    throw DataError(path.string() + ": unknown kind of file; expected .tsv, .csv, .jsonl or .json, also with .gz");
+Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns) {
+  RecordReader records(path, options, min_columns);
+  constexpr size_t kMaxBytes = size_t{8} << 20;
+  Sample sample;
+  for (size_t bytes = 0; sample.size() < kSampleRows && bytes < kMaxBytes && records.next();) {
+    if (records.line().empty() || records.broken()) continue;
+    bytes += records.line().size();
+    if (records.is_json()) {
+      sample.push_back({std::string(records.line())});
+    } else {
+      sample.emplace_back(records.cells().begin(), records.cells().end());
+    }
   }
+  return sample;
+}
+
+TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
+    : spec_(std::move(spec)), intake_(intake), records_(path, intake.reading, num_required(spec_)) {
   bool first_time = true;
   origin_.file = intake.log.open(path, &first_time) & 0xFFFF;
   silent_ = !first_time;
-  if (kind_ != Kind::kJson) read_header();
+  understand();
+  if (!silent_) tell_about(path.filename().string());
 }
 
-std::optional<size_t> TableReader::column_named(std::string_view name) const {
-  for (size_t n = 0; n < columns_.size(); ++n) {
-    if (std::find(columns_[n].names.begin(), columns_[n].names.end(), name) != columns_[n].names.end()) return n;
+void TableReader::understand() {
+  const Sample sample = read_sample(records_.path(), intake_.reading, num_required(spec_));
+  if (records_.is_json()) {
+    std::vector<std::string> lines;
+    for (const auto& row : sample) lines.push_back(row[0]);
+    return understand_keys(lines);
   }
-  return std::nullopt;
-}
-
-void TableReader::read_header() {
-  for (size_t n = 0; n < columns_.size(); ++n) place_[n] = n;
-  if (!next_record()) return;
-  width_ = cells_.size();
-  const auto known = [&](std::string_view cell) { return column_named(cell).has_value(); };
-  const auto named = static_cast<size_t>(std::count_if(cells_.begin(), cells_.end(), known));
-  const bool all_required = std::all_of(columns_.begin(), columns_.end(), [&](const Column& column) {
-    const auto is_name = [&](std::string_view cell) {
-      return std::find(column.names.begin(), column.names.end(), cell) != column.names.end();
-    };
-    return !column.required || std::any_of(cells_.begin(), cells_.end(), is_name);
-  });
-  if (named > 0 && all_required) {
-    use_as_header();
-  } else if (std::count_if(columns_.begin(), columns_.end(), [](const Column& c) { return c.required; }) >
-                 static_cast<std::ptrdiff_t>(width_) ||
-             width_ > columns_.size()) {
-    throw DataError(lines_.path().string() + ":1: " + std::to_string(width_) + " columns and no header that names '" +
-                    columns_[0].names[0] + "'; see data/README.md for the columns of this file");
-  } else {
-    pending_ = true;
-  }
-}
-
-void TableReader::use_as_header() {
-  for (size_t n = 0; n < columns_.size(); ++n) {
-    place_[n] = std::nullopt;
-    for (const std::string& name : columns_[n].names) {
-      const auto at = std::find(cells_.begin(), cells_.end(), name);
-      if (at == cells_.end()) continue;
-      place_[n] = static_cast<size_t>(at - cells_.begin());
-      break;
+  for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
+    if (!is_utf8(sample[0][n])) {
+      throw DataError(records_.path().string() + ":1: not UTF-8: " + cllm::quoted(sample[0][n]) + "; " +
+                      suggest_encoding(sample[0][n]));
     }
   }
+  placement_ = place_columns(sample, spec_, intake_.columns, records_.path().string());
+  if (sample.empty()) return;
+  width_ = sample[0].size();
+  skip_first_ = placement_.has_header;
+  if (placement_.has_header) header_ = sample[0];
+  if (!spec_.others) {
+    for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
+    placement_.others.clear();
+  }
+}
+
+void TableReader::understand_keys(const std::vector<std::string>& lines) {
+  std::vector<std::string> keys;  // in the order of their appearance
+  std::unordered_map<std::string, std::vector<std::string>> values;
+  for (const std::string& line : lines) {
+    const Json row = is_utf8(line) ? parse_json_line(line) : Json();
+    if (!row.is_object()) continue;
+    for (const auto& [key, value] : row.items()) {
+      if (!values.contains(key)) keys.push_back(key);
+      std::string text;
+      append_json_text(value, text);
+      if (value.is_string() || value.is_array()) values[key].push_back(text);
+      values[key];
+    }
+  }
+  placement_.has_header = true;
+  std::vector<std::string> missing;
+  std::vector<bool> claimed(keys.size());
+  for (size_t column = 0; column < spec_.columns.size(); ++column) {
+    Column& wanted = spec_.columns[column];
+    const auto choice = intake_.columns.find(wanted.what);
+    if (choice != intake_.columns.end()) {
+      if (spec_.by_values) wanted.names.clear();
+      wanted.names.insert(wanted.names.begin(), folded(choice->second));
+    }
+    placement_.places.emplace_back();
+    for (size_t n = 0; n < keys.size(); ++n) {
+      const auto at = std::find(wanted.names.begin(), wanted.names.end(), folded(keys[n]));
+      if (at == wanted.names.end() || claimed[n]) continue;
+      claimed[n] = true;
+      placement_.places.back() = column;
+      keys_[keys[n]] = {column, static_cast<size_t>(at - wanted.names.begin())};
+    }
+    const bool chosen = choice != intake_.columns.end() && spec_.by_values;
+    if (!placement_.places.back() && (wanted.required || chosen))
+      missing.push_back(chosen ? choice->second : wanted.what);
+  }
+  if (!missing.empty() && !keys.empty()) {
+    throw DataError(records_.path().string() + ":1: no '" + missing[0] + "' in the object, objects " +
+                    missing_column(missing, keys));
+  }
+  for (size_t n = 0; n < keys.size(); ++n) {
+    if (claimed[n]) continue;
+    const auto& texts = values[keys[n]];
+    if (spec_.others && looks_like_texts({texts.begin(), texts.end()})) {
+      keys_[keys[n]] = {spec_.columns.size() + placement_.others.size(), 0};
+      placement_.others.push_back({keys[n], 0});
+    } else {
+      placement_.unused.push_back(keys[n]);
+    }
+  }
+  values_.resize(spec_.columns.size() + placement_.others.size());
+  ranks_.resize(values_.size());
+}
+
+void TableReader::tell_about(const std::string& file) const {
+  if (records_.unusual_separator() && !records_.is_json())
+    intake_.log.note(file + ": fields are separated by '" +
+                     (records_.separator() == "\t" ? "tab" : records_.separator()) + "'");
+  if (!placement_.reading.empty()) intake_.log.note(file + " has no header: read as " + placement_.reading);
+  if (!placement_.others.empty()) {
+    std::vector<std::string> names;
+    for (const OtherColumn& other : placement_.others) names.push_back(other.name);
+    intake_.log.note(file + ": texts of the kinds " + joined(names) + " (named as their columns)");
+  }
+  if (!placement_.unused.empty()) intake_.log.note(file + ": not used: " + joined(placement_.unused));
 }
 
 bool TableReader::next() {
-  while (true) {
-    if (!std::exchange(pending_, false) && !next_record()) return false;
-    if (line_.empty() && cells_.size() <= 1 && width_ != 1) continue;  // a blank line
+  constexpr uint64_t kReportEvery = 4096;  // lines
+  while (records_.next()) {
+    origin_.line = records_.line_number() & 0xFFFFFFFFFFFF;
+    if (intake_.on_bytes && origin_.line % kReportEvery == 0)
+      intake_.on_bytes(records_.bytes_consumed() - std::exchange(bytes_reported_, records_.bytes_consumed()));
+    if (records_.line().empty() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
+    if (std::exchange(skip_first_, false)) continue;
     if (!silent_) intake_.log.count_row();
     if (parse_record()) return true;
   }
-}
-
-bool TableReader::next_record() {
-  if (!lines_.next(line_)) return false;
-  origin_.line = lines_.line_number() & 0xFFFFFFFFFFFF;
-  if (kind_ == Kind::kTsv) split_tsv();
-  if (kind_ == Kind::kCsv) split_csv();
-  constexpr uint64_t kReportEvery = 4096;  // lines
-  if (intake_.on_bytes && lines_.line_number() % kReportEvery == 0) {
-    intake_.on_bytes(lines_.bytes_consumed() - std::exchange(bytes_reported_, lines_.bytes_consumed()));
-  }
-  return true;
-}
-
-bool TableReader::parse_record() {
-  if (!is_utf8(line_)) {
-    report(Problem::kUtf8, quoted(line_));
-    return false;
-  }
-  if (kind_ == Kind::kJson) return parse_json();
-  if (cells_.size() == width_) return true;
-  report(Problem::kColumns, std::to_string(cells_.size()) + " columns instead of " + std::to_string(width_));
   return false;
 }
 
-bool TableReader::parse_json() {
-  Json row = Json::parse(line_, nullptr, false);
-  if (row.is_discarded()) row = Json::parse(python_literal_to_json(line_), nullptr, false);
-  if (!row.is_object()) {
-    report(Problem::kJson, quoted(line_));
+bool TableReader::parse_record() {
+  if (!is_utf8(records_.line())) {
+    report(Problem::kUtf8, quoted(records_.line()));
+    if (!silent_) intake_.log.set_hint(suggest_encoding(records_.line()));
     return false;
   }
-  for (size_t n = 0; n < columns_.size(); ++n) {
-    values_[n].clear();
-    for (const std::string& name : columns_[n].names) {
-      const auto value = row.find(name);
-      if (value == row.end()) continue;
-      append_text(*value, values_[n]);
-      break;
-    }
-    if (columns_[n].required && values_[n].empty()) {
-      report(Problem::kColumns, "no '" + columns_[n].names[0] + "' in the object");
-      return false;
+  if (records_.is_json()) return parse_json();
+  if (records_.broken()) {
+    report(Problem::kColumns, "a quote is never closed: " + quoted(records_.line()));
+    return false;
+  }
+  const auto& cells = records_.cells();
+  if (cells.size() != width_) {
+    report(Problem::kColumns, std::to_string(cells.size()) + " columns instead of " + std::to_string(width_));
+    return false;
+  }
+  if (is_header_again()) {
+    report(Problem::kColumns, "the header again");
+    return false;
+  }
+  if (!records_.quoting() && !quote_noted_) {
+    for (const std::string_view cell : cells) quote_noted_ = quote_noted_ || cell.starts_with('"');
+    if (quote_noted_ && !silent_) {
+      intake_.log.note(intake_.log.where(origin_) +
+                       ": a field begins with a quote; this file knows no quoting, so quotes are characters");
     }
   }
   return true;
 }
 
-void TableReader::split_tsv() {
-  cells_.clear();
-  size_t begin = 0;
-  for (size_t tab = line_.find('\t'); tab != std::string_view::npos; tab = line_.find('\t', begin)) {
-    cells_.push_back(line_.substr(begin, tab - begin));
-    begin = tab + 1;
-  }
-  cells_.push_back(line_.substr(begin));
+bool TableReader::is_header_again() const {
+  const auto& cells = records_.cells();
+  return header_.size() == cells.size() && std::equal(cells.begin(), cells.end(), header_.begin());
 }
 
-void TableReader::join_quoted_lines() {
-  record_.assign(line_);
-  // Quotes come in pairs (an escaped one is two), so an odd number means that the row goes on in the next line.
-  auto quotes = std::count(line_.begin(), line_.end(), '"');
-  while (quotes % 2 != 0) {
-    if (record_.size() > LineReader::kMaxLine || !lines_.next(line_)) {
-      throw DataError(lines_.path().string() + ":" + std::to_string(origin_.line) + ": a quote is never closed");
-    }
-    record_.append("\n").append(line_);
-    quotes += std::count(line_.begin(), line_.end(), '"');
+/// A key that the sample did not have may still be one of the wanted columns.
+TableReader::Key TableReader::key_of(const std::string& name) {
+  const auto known = keys_.find(name);
+  if (known != keys_.end()) return known->second;
+  Key key{SIZE_MAX, SIZE_MAX};
+  const std::string folded_name = folded(name);
+  for (size_t n = 0; n < spec_.columns.size() && key.value == SIZE_MAX; ++n) {
+    const auto& names = spec_.columns[n].names;
+    const auto at = std::find(names.begin(), names.end(), folded_name);
+    if (at != names.end()) key = {n, static_cast<size_t>(at - names.begin())};
   }
-  line_ = record_;
+  constexpr size_t kMostKeys = 10000;
+  if (keys_.size() < kMostKeys) keys_.emplace(name, key);
+  return key;
 }
 
-void TableReader::split_csv() {
-  cells_.clear();
-  if (line_.find('"') == std::string_view::npos) {
-    size_t begin = 0;
-    for (size_t comma = line_.find(','); comma != std::string_view::npos; comma = line_.find(',', begin)) {
-      cells_.push_back(line_.substr(begin, comma - begin));
-      begin = comma + 1;
-    }
-    cells_.push_back(line_.substr(begin));
-    return;
+bool TableReader::parse_json() {
+  const Json row = parse_json_line(records_.line());
+  if (!row.is_object()) {
+    report(Problem::kJson,
+           quoted(records_.line()) + (origin_.line == 1 && records_.line().starts_with('[')
+                                          ? " begins one large array; write one object per line: jq -c '.[]'"
+                                          : ""));
+    return false;
   }
-  join_quoted_lines();
-  unquoted_.clear();
-  unquoted_.reserve(record_.size() + 1);  // the cells view into it: it must not move
-  size_t start = 0;
-  bool inside = false;
-  for (size_t n = 0; n <= record_.size(); ++n) {
-    if (n == record_.size() || (record_[n] == ',' && !inside)) {
-      cells_.push_back(std::string_view(unquoted_).substr(start));
-      start = unquoted_.size();
-    } else if (record_[n] != '"') {
-      unquoted_ += record_[n];
-    } else if (inside && n + 1 < record_.size() && record_[n + 1] == '"') {
-      unquoted_ += record_[n++];
-    } else {
-      inside = !inside;
-    }
+  for (std::string& value : values_) value.clear();
+  std::fill(ranks_.begin(), ranks_.end(), SIZE_MAX);
+  for (const auto& [name, value] : row.items()) {
+    const Key key = key_of(name);
+    if (key.value >= values_.size() || key.rank >= ranks_[key.value]) continue;
+    std::string found;
+    append_json_text(value, found);
+    if (found.empty()) continue;  // null: perhaps another of the names has the value
+    values_[key.value] = std::move(found);
+    ranks_[key.value] = key.rank;
   }
+  for (const std::string& value : values_) {
+    if (is_utf8(value)) continue;
+    report(Problem::kUtf8, cllm::quoted(value));
+    return false;
+  }
+  for (size_t n = 0; n < spec_.columns.size(); ++n) {
+    if (!spec_.columns[n].required || !values_[n].empty()) continue;
+    report(Problem::kColumns, "no '" + spec_.columns[n].what + "' in the object");
+    return false;
+  }
+  return true;
 }
 
 std::string_view TableReader::field(size_t column) const {
-  if (kind_ == Kind::kJson) return values_[column];
-  const auto place = place_[column];
-  return place && *place < cells_.size() ? cells_[*place] : std::string_view{};
+  if (records_.is_json()) return column < values_.size() ? std::string_view(values_[column]) : std::string_view{};
+  const auto place = placement_.places[column];
+  const auto& cells = records_.cells();
+  return place && *place < cells.size() ? cells[*place] : std::string_view{};
+}
+
+std::string_view TableReader::other(size_t n) const {
+  if (records_.is_json()) return values_[spec_.columns.size() + n];
+  const size_t place = placement_.others[n].place;
+  return place < records_.cells().size() ? records_.cells()[place] : std::string_view{};
 }
 
 void TableReader::report(Problem problem, const std::string& detail) const {

@@ -4,67 +4,71 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
-#include "data/ingest/reading/line_reader.h"
+#include "data/ingest/reading/header.h"
 #include "data/ingest/reading/problems.h"
+#include "data/ingest/reading/record_reader.h"
 
 namespace cllm {
 
-/// A column that a reader wants. `names` are what a header or a JSON key may call it, the first that a row has wins.
-struct Column {
-  std::vector<std::string> names;
-  bool required = true;
-};
-
-/// Where rows are counted and reported while files are read.
+/// Where rows are counted and reported while files are read, and how they are read.
 struct Intake {
   ProblemLog& log;
   std::function<void(uint64_t)> on_bytes;  // further bytes of input read; may be empty
+  ReadingOptions reading{};
+  ColumnChoices columns{};
 };
 
-/// Rows of a table by wanted columns, whatever the file is, told by its name (.gz allowed):
-///   .tsv, .txt    tab-separated, no quoting          .csv   RFC 4180, quoted fields may hold commas and line ends
-///   .jsonl, .json one JSON object per line; arrays are joined with ", "; Python literals are accepted, too
-/// A first row of a TSV or CSV file that consists of column names only is a header; without one the columns come in the
-/// wanted order, and trailing optional ones may be missing. All rows must be as wide as the first. Bad rows go to the
-/// log and are skipped.
+/// Rows of a table by wanted columns, whatever the file is (record_reader.h). The first row is read as a header where
+/// it is one (header.h), JSON keys are read the same way; objects: nothing, but {"$date": ...} and the like of MongoDB;
+/// arrays are joined with ", "; NaN is no value; Python literals are accepted, too. All rows must be as wide as the
+/// first. Bad rows go to the log and are skipped: another width, a header again, a quote that is never closed, no
+/// UTF-8. What a person should know (how a file without a header was read, columns that are not used) goes to the log
+/// as a note.
 class TableReader {
  public:
-  TableReader(const std::filesystem::path& path, std::vector<Column> columns, Intake& intake);
+  TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake);
 
   bool next();                                  // false at the end
   std::string_view field(size_t column) const;  // empty if the row has none; valid until next()
+  /// Other columns that hold texts, of a spec that asks for them, and this row's values.
+  const std::vector<OtherColumn>& others() const { return placement_.others; }
+  std::string_view other(size_t n) const;
+  bool has(size_t column) const { return placement_.places[column].has_value(); }
+  const Placement& placement() const { return placement_; }
   Origin origin() const { return origin_; }
   void report(Problem problem, const std::string& detail) const;  // about the current row
 
  private:
-  enum class Kind { kTsv, kCsv, kJson };
-  bool next_record();
+  struct Key {  // of a JSON object
+    size_t value = 0, rank = 0;
+  };
+  void understand();
+  void understand_keys(const std::vector<std::string>& lines);
+  void tell_about(const std::string& file) const;
   bool parse_record();
   bool parse_json();
-  void split_tsv();
-  void split_csv();
-  void join_quoted_lines();
-  void read_header();
-  void use_as_header();
-  std::optional<size_t> column_named(std::string_view name) const;
+  Key key_of(const std::string& name);
+  bool is_header_again() const;
 
-  std::vector<Column> columns_;
+  TableSpec spec_;
   Intake& intake_;
-  LineReader lines_;
-  Kind kind_;
+  RecordReader records_;
+  Placement placement_;
   bool silent_ = false;  // the file was read before: its problems are known
   Origin origin_;
-  std::string_view line_;
-  std::string record_;    // a CSV row that spans several lines
-  std::string unquoted_;  // CSV fields without their quotes
-  std::vector<std::string_view> cells_;
-  std::vector<std::string> values_;           // JSON, by column
-  std::vector<std::optional<size_t>> place_;  // column -> cell
+  std::vector<std::string> header_;  // the first row, if it is one
   size_t width_ = 0;
-  bool pending_ = false;  // the first row was no header and waits
+  bool skip_first_ = false, quote_noted_ = false;
+  std::vector<std::string> values_;  // JSON, by column, then others
+  std::vector<size_t> ranks_;        // of the key that gave the value
+  std::unordered_map<std::string, Key> keys_;
   uint64_t bytes_reported_ = 0;
 };
+
+/// The first rows of a file.
+Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns);
 
 }  // namespace cllm

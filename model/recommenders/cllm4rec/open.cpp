@@ -130,6 +130,7 @@ std::string Cllm4rec::describe() const {
            std::to_string(sampler_.num_steps(kind)) + " steps of " +
            std::to_string(options_.groups * options_.group_size) + "\n";
   }
+  out += sampler_.describe_long_histories();
   return out;
 }
 

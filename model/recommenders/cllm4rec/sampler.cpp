@@ -68,6 +68,16 @@ int64_t Sampler::num_samples(StepKind kind) const {
   return kind == StepKind::kContent ? corpus_.num_texts() : users_.size();
 }
 
+std::string Sampler::describe_long_histories() const {
+  const int64_t room = std::min(max_main_items_, max_prompt_items_), users = users_.size();
+  int64_t longer = 0;
+  for (int64_t n = 0; n < users; ++n) longer += corpus_.num_items(users_.user(n), Part::kTrain) > room ? 1 : 0;
+  if (longer == 0) return "";
+  return "histories  " + std::to_string(longer) + " of " + std::to_string(users) + " are longer than the " +
+         std::to_string(room) +
+         " items that fit after the prompt: a random choice of them is used, a new one in every epoch\n";
+}
+
 uint64_t Sampler::key(Purpose purpose, const StepId& id, int64_t sample) const {
   return stream_key(options_.seed, purpose, epoch_word(id), static_cast<uint64_t>(sample));
 }

@@ -59,6 +59,10 @@ class Sampler {
   int64_t num_samples(StepKind kind) const;
   int64_t num_steps(StepKind kind) const { return options_.shape.num_steps(num_samples(kind)); }
 
+  /// How many histories are longer than what fits behind the prompts, and what is done with them: a line with its end,
+  /// or nothing.
+  std::string describe_long_histories() const;
+
   /// This rank's share. Of the other ranks' sequences only the lengths are read.
   RecBatch batch(const StepId& id, int rank, int world_size) const;
 

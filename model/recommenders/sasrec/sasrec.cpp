@@ -158,7 +158,16 @@ std::string Sasrec::describe() const {
   return "sasrec: width " + std::to_string(options_.width) + ", " + std::to_string(options_.blocks) +
          " blocks, histories of at most " + std::to_string(options_.max_length) + " items; " +
          std::to_string(users_.num_users()) + " users with two training items, " + std::to_string(users_.num_steps()) +
-         " updates per epoch\n";
+         " updates per epoch\n" + longer_histories();
+}
+
+std::string Sasrec::longer_histories() const {
+  int64_t longer = 0;
+  for (int64_t user = 0; user < corpus_.vocabulary().num_users; ++user)
+    longer += corpus_.num_items(user, Part::kTrain) > options_.max_length + 1 ? 1 : 0;
+  if (longer == 0) return "";
+  return "histories  " + std::to_string(longer) + " of " + std::to_string(corpus_.vocabulary().num_users) +
+         " are longer: their newest items are used\n";
 }
 
 Model sasrec_model() {

@@ -36,6 +36,7 @@ class Sasrec : public UserModel {
  private:
   /// Positions of a user's sample.
   int64_t positions_of(int64_t user) const;
+  std::string longer_histories() const;
   void add_negatives(SasrecInput& input, const std::vector<SampledUser>& users, uint64_t update_key) const;
 
   SasrecOptions options_;

@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 class CorpusFiles : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string interactions, items;
+    std::string interactions = "user\titem\ttime\trating\n", items;
     for (int item = 0; item < 20; ++item)
       items += "item " + std::to_string(item) + "\ttext number " + std::to_string(item) + "\n";
     for (int user = 0; user < 30; ++user) {

@@ -8,7 +8,7 @@ namespace cllm::testing {
 
 /// Every user has every item but the one of its own number.
 inline void write_grid(const Scratch& scratch, int users, int items) {
-  std::string interactions, texts, user_list;
+  std::string interactions = "user\titem\ttime\n", texts, user_list;
   for (int user = 0; user < users; ++user) {
     user_list += "u" + std::to_string(user) + "\tI am number " + std::to_string(user) + "\n";
     for (int item = 0; item < items; ++item) {

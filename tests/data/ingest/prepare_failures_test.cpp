@@ -23,7 +23,7 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
   EXPECT_THAT(error_of([&] { prepare(options); }),
               HasSubstr("out: exists already; remove it, choose another name, or allow overwriting"));
   options.overwrite = true;
-  scratch.write("interactions.tsv", "u0\ti1\tbad\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nu0\ti1\tbad\n");
   error_of([&] { prepare(options); });
   EXPECT_EQ(Corpus::open(options.output, true).fingerprint(), fingerprint);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 2);  // in and out

@@ -25,7 +25,7 @@ std::map<std::string, std::string> corpus_files(const std::filesystem::path& dir
 class Retokenize : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string items, interactions, texts;
+    std::string items, interactions = "user\titem\ttime\n", texts;
     for (int n = 0; n < 40; ++n) {
       items += "i" + std::to_string(n) + "\tthe \xC3\xBC thing number " + std::to_string(n * n) + " is a thing\n";
       for (int k = 0; k < 5; ++k) {

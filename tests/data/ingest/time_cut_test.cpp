@@ -21,7 +21,7 @@ PrepareOptions split_by_time(const Scratch& scratch, std::array<double, kNumPart
 
 TEST(TimeCut, gives_every_part_its_share_of_the_interactions_of_all_users_in_time) {
   const Scratch scratch;
-  std::string rows;
+  std::string rows = "user\titem\ttime\n";
   for (int n = 0; n < 10; ++n)
     rows += "u" + std::to_string(n % 3) + "\ti" + std::to_string(n) + "\t" + std::to_string(100 - n) + "\n";
   scratch.write("interactions.tsv", rows);
@@ -39,7 +39,7 @@ TEST(TimeCut, gives_every_part_its_share_of_the_interactions_of_all_users_in_tim
 TEST(TimeCut, keeps_equal_times_together_in_the_later_part) {
   const Scratch scratch;
   scratch.write("items.tsv", "a\tone item\nb\t\nc\t\nd\t\ne\t\n");
-  scratch.write("interactions.tsv", "u\ta\t1\nu\tb\t2\nu\tc\t2\nv\td\t2\nv\te\t3\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nu\ta\t1\nu\tb\t2\nu\tc\t2\nv\td\t2\nv\te\t3\n");
   prepare(split_by_time(scratch, {0.6, 0.2, 0.2}));  // the cut at the fourth falls into the three of time 2
   const Corpus corpus = Corpus::open(scratch.options().output);
   EXPECT_THAT(pairs_of(corpus, Part::kTrain), ElementsAre("u a"));
@@ -50,7 +50,7 @@ TEST(TimeCut, keeps_equal_times_together_in_the_later_part) {
 TEST(TimeCut, counts_and_reports_users_and_items_that_only_appear_later) {
   const Scratch scratch;
   scratch.write("items.tsv", "a\tone item\nb\t\nc\t\nd\tnever bought\n");
-  scratch.write("interactions.tsv", "u\ta\t1\nu\tb\t2\nv\ta\t3\nw\tc\t4\nv\tc\t5\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nu\ta\t1\nu\tb\t2\nv\ta\t3\nw\tc\t4\nv\tc\t5\n");
   const PrepareReport report = prepare(split_by_time(scratch, {0.4, 0.2, 0.4}));
   ASSERT_TRUE(report.time_split);
   EXPECT_EQ(report.time_split->late_users, 2u);  // v and w
@@ -68,7 +68,7 @@ TEST(TimeCut, counts_and_reports_users_and_items_that_only_appear_later) {
 TEST(TimeCut, counts_only_what_the_filters_left) {
   const Scratch scratch;
   scratch.write("items.tsv", "a\tone item\nb\t\nc\t\n");
-  scratch.write("interactions.tsv", "w\tc\t1\nx\tc\t2\nu\ta\t11\nu\tb\t12\nv\ta\t13\nv\tb\t14\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nw\tc\t1\nx\tc\t2\nu\ta\t11\nu\tb\t12\nv\ta\t13\nv\tb\t14\n");
   PrepareOptions options = split_by_time(scratch, {0.5, 0.25, 0.25});
   options.min_history = 2;
   prepare(options);
@@ -78,7 +78,7 @@ TEST(TimeCut, counts_only_what_the_filters_left) {
 TEST(TimeCut, may_leave_a_part_empty) {
   const Scratch scratch;
   scratch.write("items.tsv", "a\tone item\nb\t\n");
-  scratch.write("interactions.tsv", "u\ta\t1\nu\tb\t2\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nu\ta\t1\nu\tb\t2\n");
   PrepareOptions options = split_by_time(scratch, {0.5, 0, 0.5});
   prepare(options);
   EXPECT_THAT(pairs_of(Corpus::open(options.output), Part::kValidation), IsEmpty());

@@ -21,7 +21,7 @@ class SmallCorpus {
 
  private:
   Corpus make() {
-    std::string users, items, interactions, texts, parts = "user\titem\tpart\n";
+    std::string users, items, interactions = "user\titem\ttime\n", texts, parts = "user\titem\tpart\n";
     for (int j = 0; j < kSmallItems; ++j)
       items += std::to_string(j) + "\ta thing of colour " + std::string(static_cast<size_t>(j % 9), 'x') + " x\n";
     for (int i = 0; i < kSmallUsers; ++i) {

@@ -92,7 +92,8 @@ TEST(DeviceRun, EveryStageHasTheLossesOfTheCpu) {
   EXPECT_EQ(there.output, here.output);
   const auto best = [&](const std::string& on_device, int ranks) {
     const std::string file = (small_world().root / "top.jsonl").string();
-    const Finished finished = run(on(on_device, ranks, "recommend --k 5 -o " + file + " " + device.string()));
+    const Finished finished =
+        run(on(on_device, ranks, "recommend --overwrite --k 5 -o " + file + " " + device.string()));
     EXPECT_EQ(finished.code, 0) << finished.output;
     return read_file(file);
   };

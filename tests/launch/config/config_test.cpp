@@ -90,6 +90,13 @@ TEST(Config, DeviceAndVerifyHaveShortNames) {
   EXPECT_EQ(config.checkpoint.verify, "quick");
 }
 
+TEST(Config, AKeyOfTextTakesWhatShellsWriteForNumbersAndFlags) {
+  for (const char* text : {"2024", "true", "1.5", "2018-07-07", "runs/a"})
+    EXPECT_EQ(from_overrides({std::string("--run.dir=") + text}).run.dir, text);
+  EXPECT_EQ(from_overrides({"--run.dir=\"2024\""}).run.dir, "2024");
+  EXPECT_THROW(from_overrides({"--run.dir=[1]"}), ConfigError);
+}
+
 TEST(Config, LambdaInTheFileLeavesALaterSpecificOneAlone) {
   const std::string path = write_file("[loss]\nlambda = 0.5\nlambda_content = 2\n");
   const RunConfig config = load_config(path, kPaths);

@@ -23,7 +23,7 @@ class KnownCorpus {
 
  private:
   Corpus make() {
-    std::string users, items, interactions, parts = "user\titem\tpart\n";
+    std::string users, items, interactions = "user\titem\ttime\n", parts = "user\titem\tpart\n";
     for (int j = 0; j < kItems; ++j) items += "i" + std::to_string(j) + "\ta thing\n";
     for (int i = 0; i < kUsers; ++i) {
       const std::string user = "u" + std::to_string(i);

@@ -24,7 +24,7 @@ TEST(OwnLayout, is_read_from_tsv) {
   const Scratch scratch;
   scratch.write("users.tsv", "ann\tlikes it\nbob\t\n");
   scratch.write("items.tsv", "x\tan item\ny\tbig\n");
-  scratch.write("interactions.tsv", "ann\tx\t1\nann\ty\t2\nbob\tx\t3\n");
+  scratch.write("interactions.tsv", "user\titem\ttime\nann\tx\t1\nann\ty\t2\nbob\tx\t3\n");
   scratch.write("texts.tsv", "user\titem\ttext\tkind\nann\tx\tgood\t\n\ty\told\tnote\n");
   expect_own_layout(prepared(scratch.options()));
 }
@@ -71,7 +71,7 @@ TEST(OwnLayout, takes_user_texts_without_a_blank_for_ids) {
   PrepareOptions options = scratch.options();
   const PrepareReport report = prepare(options);
   EXPECT_EQ(report.num_texts, 1);
-  EXPECT_THAT(report.notices, ElementsAre(HasSubstr("taken for ids of another system")));
+  EXPECT_THAT(report.notices, ::testing::Contains(HasSubstr("taken for ids of another system")));
   options.overwrite = true;
   options.source.user_texts = UserTexts::kYes;
   EXPECT_EQ(prepare(options).num_texts, 3);
@@ -86,8 +86,8 @@ TEST(OwnLayout, refuses_two_candidates_unless_the_format_is_named) {
   scratch.write("items.csv", "x,an item\n");
   PrepareOptions options = scratch.options();
   EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("both interactions.tsv and interactions.csv; remove one, or name the format"));
-  options.source.format = InputFormat::kCsv;
+              HasSubstr("both interactions.csv and interactions.tsv; remove one, or name the format"));
+  options.source.format = "csv";
   EXPECT_THAT(all_pairs(prepared(options)), ElementsAre("ann x", "bob x"));
 }
 
@@ -173,7 +173,9 @@ TEST(Source, says_what_it_looked_for_when_there_is_nothing) {
   const Scratch scratch;
   PrepareOptions options = scratch.options();
   EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("no input found; expected interactions.tsv/.csv/.jsonl, MovieLens ratings.csv"));
+              HasSubstr("no input found; it holds nothing; expected interactions.tsv/.csv/.jsonl"));
+  scratch.write("data.xlsx", "x");
+  EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("it holds data.xlsx; expected"));
   options.input = scratch.path() / "nowhere";
   EXPECT_THAT(error_of([&] { prepare(options); }), HasSubstr("nowhere: no such folder"));
 }

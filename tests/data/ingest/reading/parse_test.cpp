@@ -1,6 +1,6 @@
 #include "data/ingest/reading/parse.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 namespace cllm {
 namespace {
@@ -21,20 +21,6 @@ TEST(Parse, refuses_bytes_that_are_not_utf8) {
   }
 }
 
-TEST(Parse, reads_times_as_numbers_and_dates) {
-  EXPECT_EQ(parse_time(""), 0);
-  EXPECT_EQ(parse_time("-5"), -5);
-  EXPECT_EQ(parse_time("980730408"), 980730408);
-  EXPECT_EQ(parse_time("1.5e3"), 1500);
-  EXPECT_EQ(parse_time("1970-01-02"), 86400);
-  EXPECT_EQ(parse_time("2018-07-07 22:09:11"), 1531001351);
-  EXPECT_EQ(parse_time("2018-07-07T22:09:11"), 1531001351);
-  for (const char* text :
-       {"soon", "12 ", "2018-02-30", "2018-13-01", "2018/07/07", "2018-07-07 25:00:00", "1e300", "nan"}) {
-    EXPECT_EQ(parse_time(text), std::nullopt) << text;
-  }
-}
-
 TEST(Parse, reads_finite_numbers_only) {
   EXPECT_EQ(parse_number("4.5"), 4.5);
   for (const char* text : {"", "4,5", "inf", "nan", "4.5 stars"}) EXPECT_EQ(parse_number(text), std::nullopt) << text;
@@ -46,10 +32,16 @@ TEST(Parse, quotes_and_shortens_what_it_shows) {
   EXPECT_EQ(cllm::quoted(std::string(50, 'x')), "'" + std::string(40, 'x') + "...'");
 }
 
-TEST(Parse, turns_python_literals_into_json) {
-  EXPECT_EQ(python_literal_to_json(R"({'asin': '1', 'title': "Bob's \"best\"", 'x': None, 'ok': True, 'no': False})"),
-            R"({"asin": "1", "title": "Bob's \"best\"", "x": null, "ok": true, "no": false})");
-  EXPECT_EQ(python_literal_to_json(R"({'t': 'it\'s 5" \x41'})"), R"({"t": "it's 5\" \u0041"})");
+TEST(Parse, names_an_encoding_for_bytes_that_are_not_utf8) {
+  EXPECT_THAT(suggest_encoding("Caf\xE9 Bleu"), ::testing::HasSubstr("--encoding windows-1252"));
+  EXPECT_THAT(suggest_encoding("\xC4\xE3\xBA\xC3 \xCA\xC0\xBD\xE7"), ::testing::HasSubstr("gb18030"));
+  EXPECT_THAT(suggest_encoding("u\0s\0e\0r\0"s), ::testing::HasSubstr("--encoding utf-16"));
+}
+
+TEST(Parse, knows_what_stands_for_a_missing_number) {
+  for (const char* text : {"", "NaN", "nan", "NaT", "null", "None", "N/A", "\\N"})
+    EXPECT_TRUE(is_no_value(text)) << text;
+  for (const char* text : {"0", "-", "none of these"}) EXPECT_FALSE(is_no_value(text)) << text;
 }
 
 }  // namespace

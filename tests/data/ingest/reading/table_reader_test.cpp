@@ -9,11 +9,12 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-const std::vector<Column> kColumns = {{{"user", "user_id"}}, {{"item"}}, {{"time"}, false}};
+/// user, item, time by position, where there is no header.
+const TableSpec kTable = {{column(Role::kUser), column(Role::kItem), column(Role::kTime, false)}};
 
 Rows read_all(const std::filesystem::path& file, ProblemLog& log) {
   Intake intake{log, {}};
-  TableReader reader(file, kColumns, intake);
+  TableReader reader(file, kTable, intake);
   Rows rows;
   while (reader.next())
     rows.push_back({std::string(reader.field(0)), std::string(reader.field(1)), std::string(reader.field(2))});
@@ -51,11 +52,79 @@ TEST(TableReader, reads_quoted_csv_fields_with_commas_quotes_and_line_ends) {
   EXPECT_EQ(rows, (Rows{{"u,1", "say \"hi\"", "line 1\nline 2"}, {"v", "", "3"}}));
 }
 
-TEST(TableReader, names_the_line_of_a_quote_that_is_never_closed) {
+TEST(TableReader, takes_quotes_inside_of_fields_for_characters_as_python_does) {
+  const Scratch scratch;
+  ProblemLog log;
+  EXPECT_EQ(
+      read_all(scratch.write("a.csv", "u,a 10\" screen,1\nv,\"5\" disk\",2\nw,x\"y\"\"z,3\nz,\"q\" \"r\",4\n"), log),
+      (Rows{{"u", "a 10\" screen", "1"}, {"v", "5 disk\"", "2"}, {"w", "x\"y\"\"z", "3"}, {"z", "q \"r\"", "4"}}));
+  EXPECT_EQ(log.bad_rows(), 0u);
+}
+
+TEST(TableReader, swallows_no_rows_between_two_stray_quotes) {
+  const Scratch scratch;
+  ProblemLog log;
+  const auto file =
+      scratch.write("a.csv", "u,\"open,1\nv,j,2\nw,\"closed\",3\nx,\"over\nlines\",4\ny,\"open again,5\nz,k,6\n");
+  EXPECT_EQ(read_all(file, log),
+            (Rows{{"v", "j", "2"}, {"w", "closed", "3"}, {"x", "over\nlines", "4"}, {"z", "k", "6"}}));
+  EXPECT_EQ(log.rows(), 6u);
+  EXPECT_THAT(log.tally(Problem::kColumns).examples,
+              ::testing::ElementsAre("a.csv:1: a quote is never closed: 'u,\"open,1'",
+                                     "a.csv:6: a quote is never closed: 'y,\"open again,5'"));
+}
+
+TEST(TableReader, reads_a_tsv_whose_header_is_quoted_as_one_with_quoting_and_notes_quotes_in_others) {
+  const Scratch scratch;
+  ProblemLog log;
+  EXPECT_EQ(read_all(scratch.write("a.tsv", "\"user\"\t\"item\"\t\"time\"\n\"u\"\t\"i\tj\"\t3\n"), log),
+            (Rows{{"u", "i\tj", "3"}}));
+  EXPECT_THAT(log.notes(), ::testing::IsEmpty());
+  EXPECT_EQ(read_all(scratch.write("b.tsv", "user\titem\ttime\nu\t\"i\"\t3\n"), log), (Rows{{"u", "\"i\"", "3"}}));
+  EXPECT_THAT(log.notes(), ::testing::ElementsAre(::testing::HasSubstr("b.tsv:2: a field begins with a quote")));
+}
+
+TEST(TableReader, finds_another_separator_and_says_so) {
+  const Scratch scratch;
+  ProblemLog log;
+  EXPECT_EQ(read_all(scratch.write("a.csv", "\"User-ID\";\"ISBN\"\n\"u\";\"1,2\"\n"), log), (Rows{{"u", "1,2", ""}}));
+  EXPECT_EQ(read_all(scratch.write("b.dat", "u::i::3\n"), log), (Rows{{"u", "i", "3"}}));
+  EXPECT_EQ(read_all(scratch.write("c.txt", "user,item\nu,i\n"), log), (Rows{{"u", "i", ""}}));
+  EXPECT_THAT(log.notes(),
+              ::testing::ElementsAre("a.csv: fields are separated by ';'", "c.txt: fields are separated by ','"));
+}
+
+TEST(TableReader, takes_the_header_again_for_a_bad_row) {
+  const Scratch scratch;
+  ProblemLog log;
+  EXPECT_EQ(read_all(scratch.write("a.csv", "user,item\nu,i\nuser,item\nv,j\n"), log),
+            (Rows{{"u", "i", ""}, {"v", "j", ""}}));
+  EXPECT_THAT(log.tally(Problem::kColumns).examples, ::testing::ElementsAre("a.csv:3: the header again"));
+}
+
+TEST(TableReader, reads_json_with_nan_dates_of_mongodb_and_keys_that_come_late) {
+  const Scratch scratch;
+  ProblemLog log;
+  std::string lines = R"({"userId": "u", "Item": "i", "time": NaN})"
+                      "\n";
+  for (int n = 0; n < 2000; ++n)
+    lines += R"({"userId": "u", "Item": "i", "time": 1})"
+             "\n";
+  lines += R"({"user": "v", "Item": "j", "timestamp": {"$date": "2018-07-07T22:09:11Z"}})"
+           "\n";
+  const Rows rows = read_all(scratch.write("a.jsonl", lines), log);
+  ASSERT_EQ(rows.size(), 2002u);
+  EXPECT_EQ(rows.front(), (std::vector<std::string>{"u", "i", ""}));
+  EXPECT_EQ(rows.back(), (std::vector<std::string>{"v", "j", "2018-07-07T22:09:11Z"}));
+}
+
+TEST(TableReader, names_the_lines_of_quotes_that_are_never_closed) {
   const Scratch scratch;
   ProblemLog log;
   const auto file = scratch.write("a.csv", "u,i,1\nv,\"j,2\nw,k,3\n");
-  EXPECT_THAT(error_of([&] { read_all(file, log); }), ::testing::EndsWith("a.csv:2: a quote is never closed"));
+  EXPECT_EQ(read_all(file, log), (Rows{{"u", "i", "1"}, {"w", "k", "3"}}));
+  EXPECT_THAT(log.tally(Problem::kColumns).examples,
+              ::testing::ElementsAre("a.csv:2: a quote is never closed: 'v,\"j,2'"));
 }
 
 TEST(TableReader, reads_gzip_and_refuses_a_truncated_one) {
@@ -83,12 +152,15 @@ TEST(TableReader, counts_and_locates_bad_rows) {
   const Scratch scratch;
   ProblemLog log;
   EXPECT_EQ(read_all(scratch.write("a.tsv", "u\ti\t1\nu\ti\nu\t\xFF\t1\nv\tj\t2\n"), log).size(), 2u);
-  EXPECT_EQ(read_all(scratch.write("b.jsonl", "[1]\n{\"user\": 1}\n{broken\n"), log).size(), 0u);
-  EXPECT_EQ(log.rows(), 7u);
+  EXPECT_EQ(read_all(scratch.write("b.jsonl", "[1]\n{\"user\": 1}\n{broken\n{\"user\": 1, \"item\": 2}\n"), log).size(),
+            1u);
+  EXPECT_EQ(log.rows(), 8u);
   EXPECT_THAT(log.tally(Problem::kColumns).examples,
               ::testing::ElementsAre("a.tsv:2: 2 columns instead of 3", "b.jsonl:2: no 'item' in the object"));
   EXPECT_THAT(log.tally(Problem::kUtf8).examples, ::testing::ElementsAre("a.tsv:3: 'u\\x09\\xFF\\x091'"));
-  EXPECT_THAT(log.tally(Problem::kJson).examples, ::testing::ElementsAre("b.jsonl:1: '[1]'", "b.jsonl:3: '{broken'"));
+  EXPECT_THAT(log.tally(Problem::kJson).examples,
+              ::testing::ElementsAre("b.jsonl:1: '[1]' begins one large array; write one object per line: jq -c '.[]'",
+                                     "b.jsonl:3: '{broken'"));
 }
 
 TEST(TableReader, counts_the_problems_of_a_file_once_however_often_it_is_read) {
@@ -106,6 +178,11 @@ TEST(TableReader, refuses_files_that_it_cannot_understand) {
   ProblemLog log;
   EXPECT_THAT(error_of([&] { read_all(scratch.write("a.tsv", "only\n"), log); }),
               ::testing::HasSubstr("1 columns and no header that names 'user'"));
+  EXPECT_THAT(
+      error_of([&] { read_all(scratch.write("d.jsonl", "{\"user\": 1, \"thing\": 2}\n"), log); }),
+      ::testing::HasSubstr("d.jsonl:1: no 'item' in the object, objects without a column 'item' (it has thing, user)"));
+  EXPECT_THAT(error_of([&] { read_all(scratch.write("e.csv", "user,\xE9t\xE9\nu,i\n"), log); }),
+              ::testing::HasSubstr("e.csv:1: not UTF-8: '\\xE9t\\xE9'; is it Latin-1? --encoding windows-1252"));
   EXPECT_THAT(error_of([&] { read_all(scratch.write("b.tsv", "a\tb\tc\td\n"), log); }),
               ::testing::HasSubstr("4 columns and no header"));
   EXPECT_THAT(error_of([&] { read_all(scratch.write("c.parquet", "PAR1"), log); }),

@@ -1,0 +1,113 @@
+#include "data/ingest/files/input_files.h"
+
+#include <algorithm>
+
+#include "data/errors.h"
+
+namespace cllm {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_zip(const fs::path& path) { return path.extension() == ".zip" && fs::is_regular_file(path); }
+
+void add_members(const fs::path& archive, std::vector<fs::path>& files) {
+  for (const ZipMember& member : zip_members(archive)) {
+    const fs::path name(member.name);
+    const bool outside = name.is_absolute() || std::find(name.begin(), name.end(), "..") != name.end();
+    if (!outside && name.has_filename() && *name.begin() != "__MACOSX") files.push_back(archive / name);
+  }
+}
+
+}  // namespace
+
+fs::path zip_of(const fs::path& path) {
+  fs::path place;
+  for (const fs::path& part : path) {
+    place /= part;
+    if (part.extension() == ".zip" && place != path && is_zip(place)) return place;
+  }
+  return {};
+}
+
+std::vector<fs::path> input_files(const fs::path& place) {
+  std::vector<fs::path> files;
+  if (is_zip(place)) {
+    add_members(place, files);
+  } else if (fs::is_directory(place)) {
+    for (const auto& entry : fs::directory_iterator(place)) {
+      if (!entry.is_regular_file() || entry.path().filename().string().starts_with('.')) continue;
+      if (is_zip(entry.path())) {
+        add_members(entry.path(), files);
+      } else {
+        files.push_back(entry.path());
+      }
+    }
+  } else if (fs::exists(place)) {
+    files.push_back(place);
+  } else {
+    throw DataError(place.string() + ": no such folder; give the folder that holds the raw files");
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+bool input_exists(const fs::path& path) {
+  const fs::path archive = zip_of(path);
+  if (archive.empty()) return fs::exists(path);
+  const auto files = input_files(archive);
+  return std::find(files.begin(), files.end(), path) != files.end();
+}
+
+uint64_t input_bytes(const fs::path& path) {
+  const fs::path archive = zip_of(path);
+  if (archive.empty()) {
+    std::error_code error;
+    const uint64_t bytes = fs::file_size(path, error);
+    if (error) throw DataError(path.string() + ": cannot read: " + error.message());
+    return bytes;
+  }
+  for (const ZipMember& member : zip_members(archive)) {
+    if (archive / fs::path(member.name) == path) return member.compressed;
+  }
+  throw DataError(path.string() + ": no such member of the archive");
+}
+
+fs::path bare_name(const fs::path& path) {
+  const fs::path name = path.filename();
+  return name.extension() == ".gz" || name.extension() == ".zst" ? name.stem() : name;
+}
+
+std::vector<fs::path> files_named(const std::vector<fs::path>& files, const std::vector<std::string>& extensions,
+                                  bool (*wanted)(std::string_view stem)) {
+  std::vector<fs::path> found;
+  for (const fs::path& file : files) {
+    const fs::path name = bare_name(file);
+    const bool fits = std::find(extensions.begin(), extensions.end(), name.extension().string()) != extensions.end();
+    if (fits && wanted(name.stem().string())) found.push_back(file);
+  }
+  return found;
+}
+
+fs::path file_named(const std::vector<fs::path>& files, const std::string& name) {
+  fs::path found;
+  for (const fs::path& file : files) {
+    if (bare_name(file) != name) continue;
+    if (!found.empty()) {
+      throw DataError(found.parent_path().string() + ": both " + found.filename().string() + " and " +
+                      file.filename().string() + "; remove one");
+    }
+    found = file;
+  }
+  return found;
+}
+
+std::string list_of_names(const std::vector<fs::path>& files) {
+  constexpr size_t kMost = 8;
+  std::string out;
+  for (size_t n = 0; n < std::min(files.size(), kMost); ++n) out += (n > 0 ? ", " : "") + files[n].filename().string();
+  if (files.size() > kMost) out += " and " + std::to_string(files.size() - kMost) + " more";
+  return out.empty() ? "nothing" : out;
+}
+
+}  // namespace cllm

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cllm {
+
+/// Input files are named by paths; those inside of a zip archive by dir/archive.zip/folder/member.
+
+/// The archive that the path goes through; empty: none.
+std::filesystem::path zip_of(const std::filesystem::path& path);
+
+/// Files of a folder (not of the folders in it) and members of its zip archives, sorted by name; of an archive itself
+/// or of a single file: what it holds. DataError if it does not exist, or an archive is damaged.
+std::vector<std::filesystem::path> input_files(const std::filesystem::path& place);
+
+bool input_exists(const std::filesystem::path& path);
+/// Of the file as it is on disk, compressed. DataError if there is none.
+uint64_t input_bytes(const std::filesystem::path& path);
+
+/// "ratings.csv" of x/ratings.csv.gz and x/ratings.csv.zst.
+std::filesystem::path bare_name(const std::filesystem::path& path);
+
+/// Those whose bare name has one of the extensions and a stem that satisfies `wanted`.
+std::vector<std::filesystem::path> files_named(const std::vector<std::filesystem::path>& files,
+                                               const std::vector<std::string>& extensions,
+                                               bool (*wanted)(std::string_view stem));
+
+/// The one of that bare name; empty: none. DataError if there are two.
+std::filesystem::path file_named(const std::vector<std::filesystem::path>& files, const std::string& name);
+
+/// "ratings.dat, movies.dat and 3 more".
+std::string list_of_names(const std::vector<std::filesystem::path>& files);
+
+/// A member of a zip archive, as its central directory has it.
+struct ZipMember {
+  std::string name;
+  uint64_t offset = 0, compressed = 0, size = 0;
+  uint16_t method = 0;  // 0 stored, 8 deflated
+};
+std::vector<ZipMember> zip_members(const std::filesystem::path& archive);
+
+}  // namespace cllm

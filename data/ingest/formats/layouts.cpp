@@ -1,0 +1,43 @@
+#include "data/ingest/formats/layouts.h"
+
+#include "data/errors.h"
+
+namespace cllm {
+
+const std::vector<Layout>& layouts() {
+  static const std::vector<Layout> all = {
+      {"own", "interactions.* [users.*, items.*, texts.*]", open_own_layout},
+      {"tsv", "the same, of the files that are there the .tsv", open_own_layout},
+      {"csv", "the .csv", open_own_layout},
+      {"jsonl", "the .jsonl", open_own_layout},
+      {"recbole", "NAME.inter [NAME.item, NAME.user]", open_recbole},
+      {"movielens", "ratings.csv [movies.csv, tags.csv]: ml-latest, ml-20m, ml-25m, ml-32m", open_movielens},
+      {"movielens-1m", "ratings.dat [movies.dat]: ml-1m, ml-10m", open_movielens_1m},
+      {"movielens-100k", "u.data [u.item]: ml-100k", open_movielens_100k},
+      {"kuairec", "big_matrix.csv or small_matrix.csv [kuairec_caption_category.csv]", open_kuairec},
+      {"goodreads", "goodreads_interactions*, goodreads_reviews* [goodreads_books*]", open_goodreads},
+      {"steam", "steam_reviews.json, steam_new.json [steam_games.json]", open_steam},
+      {"mind", "behaviors.tsv [news.tsv]: what was clicked", open_mind},
+      {"lastfm-1k", "userid-timestamp-artid-artname-traid-traname.tsv: artists", open_lastfm_1k},
+      {"yelp", "*review.json [*business.json]", open_yelp},
+      {"amazon", "reviews of 2014, 2018, 2023 and Google Local: *.json, *.jsonl [meta*]; ratings_*.csv", open_amazon},
+      {"table", "one file of interactions, whatever its name", open_one_table}};
+  return all;
+}
+
+std::unique_ptr<Source> open_source(const std::filesystem::path& place, const SourceOptions& options) {
+  const InputFolder input{place, input_files(place)};
+  const bool any = options.format == "auto";
+  std::string looked_for;
+  for (const Layout& layout : layouts()) {
+    if (!any && layout.name != options.format) continue;
+    if (auto source = layout.open(input, options)) return source;
+    looked_for += (looked_for.empty() ? "" : "; ") + layout.files;
+  }
+  if (any)
+    looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
+  throw DataError(place.string() + ": no input found; it holds " + list_of_names(input.files) + "; expected " +
+                  looked_for + (any ? "" : " (only the format given was looked for)"));
+}
+
+}  // namespace cllm

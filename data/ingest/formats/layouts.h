@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/ingest/source.h"
+
+namespace cllm {
+
+/// What lies at the place that the person named.
+struct InputFolder {
+  std::filesystem::path place;
+  std::vector<std::filesystem::path> files;
+};
+
+/// A layout of raw files. prepare, its --help and the detection share the one table of them.
+struct Layout {
+  std::string name;   // of --format
+  std::string files;  // what it looks for, for people
+  std::unique_ptr<Source> (*open)(const InputFolder& input, const SourceOptions& options);  // null: not there
+};
+
+/// In the order in which they are looked for.
+const std::vector<Layout>& layouts();
+
+std::unique_ptr<Source> open_own_layout(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_movielens(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_movielens_1m(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_movielens_100k(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_kuairec(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_goodreads(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_mind(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_lastfm_1k(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_yelp(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions& options);
+
+}  // namespace cllm

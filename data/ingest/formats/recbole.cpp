@@ -1,0 +1,55 @@
+// RecBole's atomic files: NAME.inter, NAME.item, NAME.user, TSV whose header has the types (user_id:token). And any
+// single table of interactions.
+
+#include <algorithm>
+
+#include "data/errors.h"
+#include "data/ingest/formats/layouts.h"
+#include "data/ingest/formats/tables.h"
+
+namespace cllm {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool any_name(std::string_view) { return true; }
+
+/// The one file of that extension; empty: none.
+fs::path one_of(const InputFolder& input, const std::string& extension) {
+  const auto found = files_named(input.files, {extension}, any_name);
+  if (found.size() > 1)
+    throw DataError(input.place.string() + ": " + list_of_names(found) + "; give the one to read: --input FILE");
+  return found.empty() ? fs::path() : found[0];
+}
+
+}  // namespace
+
+std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptions&) {
+  const fs::path inter = one_of(input, ".inter");
+  if (inter.empty()) return nullptr;
+  auto source = std::make_unique<Tables>();
+  source->interactions.push_back({inter});
+  if (const auto items = one_of(input, ".item"); !items.empty())
+    source->texts.push_back({items, {{}, column(Role::kItem), {}, true}});
+  if (const auto users = one_of(input, ".user"); !users.empty())
+    source->texts.push_back({users, {column(Role::kUser), {}, {}, true}});
+  return source;
+}
+
+std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions&) {
+  fs::path table;
+  for (const fs::path& file : input.files) {
+    std::string name = bare_name(file).string();
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    if (kind_of_file(file) == nullptr || name.starts_with("readme") || name.starts_with("license")) continue;
+    if (!table.empty()) return nullptr;  // two candidates
+    table = file;
+  }
+  if (table.empty()) return nullptr;
+  auto source = std::make_unique<Tables>();
+  source->interactions.push_back({table});
+  return source;
+}
+
+}  // namespace cllm

@@ -1,0 +1,175 @@
+#include "data/ingest/reading/header.h"
+
+#include <algorithm>
+
+#include "data/errors.h"
+#include "data/ingest/reading/moment.h"
+#include "data/ingest/reading/parse.h"
+
+namespace cllm {
+namespace {
+
+using Row = std::vector<std::string>;
+
+bool is_number_or_date(std::string_view cell) {
+  cell = trimmed(cell);
+  return !cell.empty() && (parse_number(cell) || parse_date(cell));
+}
+
+/// A place that the person gave as a number from 1.
+std::optional<size_t> as_place(const std::string& choice, size_t width) {
+  const auto number = parse_number(choice);
+  if (!number || *number < 1 || *number > static_cast<double>(width) || *number != static_cast<double>(size_t(*number)))
+    return {};
+  return static_cast<size_t>(*number) - 1;
+}
+
+/// Tries the first row as a header.
+class Header {
+ public:
+  Header(const Row& row, const TableSpec& spec, const ColumnChoices& choices) {
+    for (const std::string& cell : row) names_.push_back(folded(cell));
+    claimed_.resize(row.size());
+    for (const Column& column : spec.columns) {
+      const auto choice = choices.find(column.what);
+      places.push_back(choice == choices.end() ? find(column.names) : chosen(choice->second, column, spec.by_values));
+      if (places.back()) claimed_[*places.back()] = true;
+      known += places.back() ? 1 : 0;
+      if (!places.back() && (column.required || (choice != choices.end() && spec.by_values)))
+        missing.push_back(choice != choices.end() && spec.by_values ? choice->second : column.what);
+    }
+    for (const std::string& name : names_) familiar += is_known_name(name) ? 1 : 0;
+  }
+  bool is_claimed(size_t place) const { return claimed_[place]; }
+
+  std::vector<std::optional<size_t>> places;
+  std::vector<std::string> missing;
+  size_t known = 0, familiar = 0;  // cells that are wanted; that some table wants
+
+ private:
+  std::optional<size_t> find(const std::vector<std::string>& wanted) const {
+    for (const std::string& name : wanted) {
+      for (size_t n = 0; n < names_.size(); ++n) {
+        if (names_[n] == name && !claimed_[n]) return n;
+      }
+    }
+    return {};
+  }
+  /// In a table other than that of interactions the choice is one more name.
+  std::optional<size_t> chosen(const std::string& choice, const Column& column, bool only) const {
+    auto place = find({folded(choice)});
+    if (!place && only) return as_place(choice, names_.size());
+    return place ? place : find(column.names);
+  }
+
+  std::vector<std::string> names_;
+  std::vector<bool> claimed_;
+};
+
+bool has_numbers(const Row& row) { return std::any_of(row.begin(), row.end(), is_number_or_date); }
+
+/// Is there a column of numbers whose first cell is a word?
+bool heads_a_column_of_numbers(const Sample& sample) {
+  const auto numbers_below = [&](size_t column) {
+    size_t numbers = 0;
+    for (size_t row = 1; row < sample.size(); ++row) {
+      if (column >= sample[row].size() || sample[row][column].empty()) continue;
+      if (!is_number_or_date(sample[row][column])) return false;
+      ++numbers;
+    }
+    return numbers > 0;
+  };
+  for (size_t column = 0; column < sample[0].size(); ++column) {
+    if (!sample[0][column].empty() && numbers_below(column)) return true;
+  }
+  return false;
+}
+
+void add_others(const Sample& sample, const Header& header, Placement& placement) {
+  for (size_t place = 0; place < sample[0].size(); ++place) {
+    if (header.is_claimed(place)) continue;
+    std::vector<std::string_view> values;
+    for (size_t row = 1; row < sample.size(); ++row) {
+      if (place < sample[row].size()) values.push_back(sample[row][place]);
+    }
+    const std::string name(plain_name(sample[0][place]));
+    if (looks_like_texts(values)) {
+      placement.others.push_back({name, place});
+    } else {
+      placement.unused.push_back(name);
+    }
+  }
+}
+
+void place_by_position(const Sample& sample, const TableSpec& spec, const std::string& where, Placement& placement) {
+  const size_t width = sample[0].size();
+  const auto required =
+      std::count_if(spec.columns.begin(), spec.columns.end(), [](const Column& c) { return c.required; });
+  if (static_cast<size_t>(required) > width || width > spec.columns.size()) {
+    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names '" +
+                    spec.columns[0].what + "'; write one as the first line, or see data/README.md for the columns");
+  }
+  for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
+}
+
+}  // namespace
+
+std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there) {
+  std::string out = "without a column ";
+  for (size_t n = 0; n < missing.size(); ++n) out += (n > 0 ? " and '" : "'") + missing[n] + "'";
+  out += " (it has ";
+  constexpr size_t kMost = 20;
+  for (size_t n = 0; n < std::min(there.size(), kMost); ++n) {
+    const std::string name = quoted(there[n]);
+    out += (n > 0 ? ", " : "") + name.substr(1, name.size() - 2);
+  }
+  return out + (there.size() > kMost ? ", ...)" : ")") + "; rename one, or say which it is: --columns " + missing[0] +
+         "=NAME";
+}
+
+bool looks_like_texts(const std::vector<std::string_view>& values) {
+  size_t texts = 0, others = 0, bytes = 0;
+  for (std::string_view value : values) {
+    value = trimmed(value);
+    if (is_no_value(value)) continue;
+    const bool flag = value == "true" || value == "false" || value == "True" || value == "False";
+    const bool address = value.starts_with("http://") || value.starts_with("https://");
+    const bool letters = std::any_of(value.begin(), value.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
+    });
+    const bool text = letters && !flag && !address && !is_number_or_date(value);
+    (text ? texts : others) += 1;
+    bytes += text ? value.size() : 0;
+  }
+  constexpr size_t kShortest = 3;  // M and F, US and DE are codes
+  return texts > others && bytes >= kShortest * texts;
+}
+
+Placement place_columns(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
+                        const std::string& where) {
+  Placement placement;
+  if (sample.empty()) {
+    for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
+    return placement;
+  }
+  const Header header(sample[0], spec, choices);
+  if (header.known > 0 && header.missing.empty() && (header.familiar > 0 || !has_numbers(sample[0]))) {
+    placement.has_header = true;
+    placement.places = header.places;
+    add_others(sample, header, placement);
+    return placement;
+  }
+  const size_t enough = spec.by_values ? 1 : 2;
+  if (!has_numbers(sample[0]) &&
+      (header.known >= enough || header.familiar >= enough || (spec.by_values && heads_a_column_of_numbers(sample)))) {
+    throw DataError(where + ":1: header " + missing_column(header.missing, sample[0]));
+  }
+  if (spec.by_values) {
+    place_by_values(sample, spec, choices, where, placement);
+  } else {
+    place_by_position(sample, spec, where, placement);
+  }
+  return placement;
+}
+
+}  // namespace cllm

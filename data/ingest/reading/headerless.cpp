@@ -1,0 +1,223 @@
+// Interactions without a header: what the columns behind the first two are, by their values.
+
+#include <algorithm>
+#include <map>
+
+#include "data/errors.h"
+#include "data/ingest/reading/header.h"
+#include "data/ingest/reading/moment.h"
+#include "data/ingest/reading/parse.h"
+
+namespace cllm {
+namespace {
+
+enum class Values {
+  kTime,      // dates, or numbers of 9 to 13 digits
+  kRating,    // 0 .. 10, with points or the same for several items of a user
+  kCount,     // 0 .. 10, every user's count up from 0 or 1 in the file: an order, if nothing else is the time
+  kSmall,     // 0 .. 10, every user's differ: a rating, or an order
+  kOrder,     // every user's go up in the file, or are consecutive, and go beyond 10
+  kConstant,  // one number everywhere: says nothing
+  kOther
+};
+
+bool is_time(std::string_view cell) {
+  const size_t digits = std::min(cell.find('.'), cell.size());
+  const bool number = std::all_of(cell.begin(), cell.begin() + static_cast<std::ptrdiff_t>(digits),
+                                  [](char c) { return c >= '0' && c <= '9'; });
+  if (number && digits >= 9 && digits <= 13) return parse_number(cell).has_value();
+  return parse_date(cell).has_value();
+}
+
+/// A column as numbers per user, in the order of the file.
+struct Numbers {
+  std::map<std::string_view, std::vector<double>> of_user;
+  size_t rows = 0, times = 0, numbers = 0, with_point = 0, beyond_ten = 0;
+  bool constant = true;
+  std::string first;
+};
+
+Numbers look_at(const Sample& sample, size_t column, size_t user) {
+  Numbers out;
+  for (const auto& row : sample) {
+    if (row.size() != sample[0].size()) continue;  // a bad row, later
+    const std::string_view cell = trimmed(row[column]);
+    if (is_no_value(cell)) continue;
+    ++out.rows;
+    out.times += is_time(cell) ? 1 : 0;
+    const auto number = parse_number(cell);
+    if (!number) continue;
+    ++out.numbers;
+    out.with_point += cell.find('.') != std::string_view::npos ? 1 : 0;
+    out.beyond_ten += *number < 0 || *number > 10 ? 1 : 0;
+    if (out.first.empty()) out.first = cell;
+    out.constant = out.constant && cell == out.first;
+    out.of_user[row[user]].push_back(*number);
+  }
+  return out;
+}
+
+/// All of a user's values differ, of everybody.
+bool differ(const Numbers& numbers) {
+  return std::all_of(numbers.of_user.begin(), numbers.of_user.end(), [](const auto& user) {
+    auto values = user.second;
+    std::sort(values.begin(), values.end());
+    return std::adjacent_find(values.begin(), values.end()) == values.end();
+  });
+}
+
+bool goes_up_or_is_consecutive(const Numbers& numbers) {
+  bool any = false;
+  for (const auto& [user, values] : numbers.of_user) {
+    if (values.size() < 2) continue;
+    any = true;
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    const bool consecutive = *most - *least + 1 == static_cast<double>(values.size());
+    if (!consecutive && !std::is_sorted(values.begin(), values.end())) return false;
+  }
+  return any;
+}
+
+bool counts_up(const Numbers& numbers) {
+  constexpr size_t kEnough = 3;  // of one user, at least: two ratings may well follow each other
+  size_t longest = 0;
+  for (const auto& [user, values] : numbers.of_user) {
+    longest = std::max(longest, values.size());
+    if (values[0] != 0 && values[0] != 1) return false;
+    for (size_t n = 1; n < values.size(); ++n) {
+      if (values[n] != values[n - 1] + 1) return false;
+    }
+  }
+  return longest >= kEnough;
+}
+
+Values kind_of(const Sample& sample, size_t column, size_t user) {
+  const Numbers numbers = look_at(sample, column, user);
+  const auto nearly_all = [&](size_t count) {
+    return numbers.rows > 0 && (numbers.rows - count) * 100 <= numbers.rows;
+  };
+  if (nearly_all(numbers.times)) return Values::kTime;
+  if (!nearly_all(numbers.numbers)) return Values::kOther;
+  if (numbers.constant && numbers.rows > 1) return Values::kConstant;
+  const bool up_to_ten = nearly_all(numbers.numbers - numbers.beyond_ten);
+  if (up_to_ten && (numbers.with_point > 0 || !differ(numbers))) return Values::kRating;
+  if (up_to_ten) return counts_up(numbers) ? Values::kCount : Values::kSmall;
+  return numbers.with_point == 0 && differ(numbers) && goes_up_or_is_consecutive(numbers) ? Values::kOrder
+                                                                                          : Values::kOther;
+}
+
+/// Item, user, rating, time: Amazon's ratings of 2018. Users are A and 9 or more capitals and digits, items ten of
+/// them.
+bool is_item_first(const Sample& sample) {
+  const auto is_code = [](std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
+  };
+  return std::all_of(sample.begin(), sample.end(), [&](const auto& row) {
+    return row.size() > 1 && row[0].size() == 10 && is_code(row[0]) && row[0][0] != 'A' && row[1].size() >= 10 &&
+           row[1].size() <= 22 && is_code(row[1]) && row[1][0] == 'A';
+  });
+}
+
+/// The person's numbers, if there are any.
+bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t width, const std::string& where,
+                     Placement& placement) {
+  if (choices.empty()) return false;
+  placement.places.assign(spec.columns.size(), std::nullopt);
+  for (size_t n = 0; n < spec.columns.size(); ++n) {
+    const auto choice = choices.find(spec.columns[n].what);
+    if (choice == choices.end()) {
+      if (spec.columns[n].required) placement.places[n] = n;  // user first, item second, unless told
+      continue;
+    }
+    const auto number = parse_number(choice->second);
+    if (!number || *number < 1 || *number > static_cast<double>(width)) {
+      throw DataError(where + ":1: no header that names '" + choice->second + "', which --columns wants; there are " +
+                      std::to_string(width) + " columns: give its number from 1");
+    }
+    placement.places[n] = static_cast<size_t>(*number) - 1;
+  }
+  return true;
+}
+
+std::string option_for(const TableSpec& spec, size_t column) {
+  const std::string place = std::to_string(column + 1);
+  return "--columns " + spec.columns[0].what + "=1," + spec.columns[1].what + "=2,time=" + place +
+         " or rating=" + place;
+}
+
+[[noreturn]] void refuse(const Sample& sample, const TableSpec& spec, size_t column, const std::string& where,
+                         const std::string& problem) {
+  std::string values;
+  for (size_t row = 0; row < std::min<size_t>(3, sample.size()); ++row) {
+    if (column < sample[row].size()) values += (row > 0 ? ", " : "") + quoted(sample[row][column]);
+  }
+  throw DataError(where + " has no header: is column " + std::to_string(column + 1) + " (" + values + ") the time? " +
+                  problem + "; write a header (user, item, time, rating), or say " + option_for(spec, column));
+}
+
+/// The first columns are a user and an item, and no times.
+void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, const std::string& where) {
+  for (size_t column = 0; column < columns; ++column) {
+    size_t dates = 0;
+    for (const auto& row : sample) dates += column < row.size() && parse_date(row[column]) ? 1 : 0;
+    if (dates * 2 > sample.size()) refuse(sample, spec, column, where, "user and item are expected there");
+  }
+}
+
+}  // namespace
+
+void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
+                     const std::string& where, Placement& placement) {
+  const size_t width = sample[0].size();
+  if (place_as_chosen(spec, choices, width, where, placement)) return;
+  constexpr size_t kLeast = 2, kMost = 4;
+  if (width < kLeast || width > kMost) {
+    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item'" +
+                    (width < kLeast ? "" : "; write one, or say --columns user=1,item=2,time=..."));
+  }
+  placement.places.assign(spec.columns.size(), std::nullopt);
+  const bool item_first = width == kMost && is_item_first(sample);
+  placement.places[0] = item_first ? 1 : 0;
+  placement.places[1] = item_first ? 0 : 1;
+  std::vector<std::string> names(width, "not used");
+  names[*placement.places[0]] = "user";
+  names[*placement.places[1]] = "item";
+  refuse_dates(sample, spec, kLeast, where);
+  const auto put = [&](const std::string& what, size_t column) {
+    names[column] = what == "order" ? "order (as the time)" : what;
+    for (size_t n = 0; n < spec.columns.size(); ++n) {
+      if (spec.columns[n].what == (what == "order" ? "time" : what)) placement.places[n] = column;
+    }
+  };
+  size_t times = 0, ratings = 0;
+  std::vector<size_t> small, counts;
+  for (size_t column = kLeast; column < width; ++column) {
+    const Values kind = kind_of(sample, column, *placement.places[0]);
+    if (kind == Values::kSmall) small.push_back(column);
+    if (kind == Values::kCount) counts.push_back(column);
+    if (kind == Values::kOther)
+      refuse(sample, spec, column, where, "its values are no times, and no ratings from 0 to 10");
+    if (kind == Values::kTime || kind == Values::kOrder) {
+      if (++times > 1) refuse(sample, spec, column, where, "column " + std::to_string(column) + " looks like one, too");
+      put(kind == Values::kTime ? "time" : "order", column);
+    }
+    if (kind == Values::kRating) {
+      if (++ratings > 1) refuse(sample, spec, column, where, "both columns look like ratings");
+      put("rating", column);
+    }
+  }
+  if (counts.size() == 1 && times == 0) {
+    ++times;
+    put("order", counts[0]);
+  } else {
+    small.insert(small.end(), counts.begin(), counts.end());
+  }
+  for (const size_t column : small) {
+    if (small.size() > 1 || times != 1) refuse(sample, spec, column, where, "its values may be ratings or an order");
+    put("rating", column);
+  }
+  for (const std::string& name : names) placement.reading += (placement.reading.empty() ? "" : ", ") + name;
+}
+
+}  // namespace cllm

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace cllm {
+
+/// A point in time or an order, with what lies below its unit, so that events of one second keep their order.
+struct Moment {
+  int64_t time = 0;       // seconds since 1970 of a date; of a number: its integer part, rounded down
+  uint32_t fraction = 0;  // 1e-9 of that unit, 0 .. 999,999,999; digits beyond are cut
+
+  auto operator<=>(const Moment&) const = default;
+};
+
+/// A number; ISO 8601 (2018-07-07, 2018-07-07[ T]22:09[:11[.438]][Z|+02:00|-0700| UTC], with / for -); RFC 2822 and
+/// what asctime and Twitter write (Sat, 07 Jul 2018 22:09:11 +0000; Sat Jul 07 22:09:11 -0700 2018); July 7, 2018; 07
+/// 07, 2018 (Amazon 2014); 7/7/2018 10:09:11 PM (month first: AM or PM must be there). Without an offset: UTC. Blanks
+/// at the ends are skipped. nullopt: none of these.
+std::optional<Moment> parse_moment(std::string_view text);
+
+/// The same as a date only, no number.
+std::optional<Moment> parse_date(std::string_view text);
+
+/// What parse_moment reads, for refusals.
+inline constexpr std::string_view kMomentForms =
+    "1531001351, 1531001351438, 2018-07-07, 2018-07-07[ T]22:09:11[.438][Z|+02:00], Sat, 07 Jul 2018 22:09:11 +0000, "
+    "July 7, 2018, 7/7/2018 10:09:11 PM";
+
+}  // namespace cllm

@@ -1,0 +1,188 @@
+#include "data/ingest/reading/record_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "data/errors.h"
+#include "data/ingest/files/input_files.h"
+
+namespace cllm {
+namespace {
+
+size_t count_of(std::string_view text, std::string_view separator) {
+  size_t count = 0;
+  for (size_t at = text.find(separator); at != std::string_view::npos; at = text.find(separator, at + separator.size()))
+    ++count;
+  return count;
+}
+
+/// The first line with what stands in quotes taken out.
+std::string without_quoted(std::string_view line) {
+  std::string out;
+  bool inside = false;
+  for (const char c : line) {
+    inside = c == '"' ? !inside : inside;
+    if (!inside && c != '"') out += c;
+  }
+  return out;
+}
+
+/// Does every field stand in quotes, as R and pandas write a header?
+bool is_all_quoted(std::string_view line, std::string_view separator) {
+  while (true) {
+    const size_t end = std::min(line.find(separator), line.size());
+    const std::string_view field = line.substr(0, end);
+    if (field.size() < 2 || field.front() != '"' || field.back() != '"') return false;
+    if (end == line.size()) return true;
+    line.remove_prefix(end + separator.size());
+  }
+}
+
+}  // namespace
+
+const std::vector<FileKind>& file_kinds() {
+  static const std::vector<FileKind> kinds = {
+      {".tsv", "\t"},   {".csv", ",", true}, {".txt", "\t"},  {".jsonl", ""}, {".json", ""},   {".ndjson", ""},
+      {".inter", "\t"}, {".item", "\t"},     {".user", "\t"}, {".dat", "::"}, {".data", "\t"}, {".rating", "\t"}};
+  return kinds;
+}
+
+const FileKind* kind_of_file(const std::filesystem::path& path) {
+  std::string extension = bare_name(path).extension();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const auto& kinds = file_kinds();
+  const auto at =
+      std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.extension == extension; });
+  return at == kinds.end() ? nullptr : &*at;
+}
+
+RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns)
+    : lines_(path, options.encoding) {
+  const FileKind* const kind = kind_of_file(path);
+  if (kind == nullptr) {
+    std::string known;
+    for (const FileKind& one : file_kinds()) known += (known.empty() ? "" : ", ") + one.extension;
+    throw DataError(path.string() + ": unknown kind of file; expected " + known + ", also with .gz, .zst or in a .zip");
+  }
+  separator_ = options.separator.empty() ? kind->separator : options.separator;
+  quoting_ = kind->quoting;
+  if (!is_json() && options.separator.empty()) choose_separator(min_columns);
+}
+
+void RecordReader::choose_separator(size_t min_columns) {
+  if (!next_line()) return;
+  const std::string first = quoting_ ? without_quoted(line_) : std::string(line_);
+  const std::string usual = separator_;
+  size_t most = count_of(first, separator_);
+  static constexpr std::array<std::string_view, 5> kOthers = {"\t", "::", ";", "|", ","};
+  for (const std::string_view other : kOthers) {
+    const size_t count = count_of(first, other);
+    const bool better = quoting_ ? count > most : most == 0 && count + 1 >= min_columns && min_columns > 1;
+    if (!better || count == 0) continue;
+    separator_ = other;
+    most = count;
+  }
+  unusual_separator_ = separator_ != usual;
+  quoting_ = (quoting_ && separator_ != "::") || is_all_quoted(line_, separator_) || separator_ == ",";
+  waiting_.push_back({std::string(line_), line_line_});
+}
+
+bool RecordReader::next_line() {
+  if (!waiting_.empty()) {
+    current_ = std::move(waiting_.back().text);
+    line_line_ = waiting_.back().number;
+    waiting_.pop_back();
+    line_ = current_;
+    return true;
+  }
+  if (!lines_.next(line_)) return false;
+  line_line_ = lines_.line_number();
+  return true;
+}
+
+bool RecordReader::next() {
+  if (!next_line()) return false;
+  row_line_ = line_line_;
+  broken_ = false;
+  if (is_json()) return true;
+  if (quoting_ && line_.find('"') != std::string_view::npos) {
+    split_quoted();
+  } else {
+    split_plain();
+  }
+  return true;
+}
+
+void RecordReader::split_plain() {
+  cells_.clear();
+  size_t begin = 0;
+  for (size_t at = line_.find(separator_); at != std::string_view::npos; at = line_.find(separator_, begin)) {
+    cells_.push_back(line_.substr(begin, at - begin));
+    begin = at + separator_.size();
+  }
+  cells_.push_back(line_.substr(begin));
+}
+
+void RecordReader::split_quoted() {
+  constexpr size_t kMaxRow = size_t{1} << 20;  // over several lines
+  record_.assign(line_);
+  unquoted_.clear();
+  starts_.assign(1, 0);
+  Field field;
+  std::vector<std::pair<size_t, uint64_t>> added;  // places of the further lines in record_, their numbers
+  size_t from = 0;
+  while (cut_more(from, field) && field.place == Place::kQuoted) {
+    if (record_.size() > kMaxRow || !next_line()) {
+      field.place = Place::kBroken;
+      break;
+    }
+    from = record_.size();
+    record_.append("\n").append(line_);
+    added.emplace_back(from + 1, line_line_);
+  }
+  broken_ = field.place == Place::kBroken;
+  cells_.clear();
+  if (broken_) {  // the lines behind the first are rows of their own
+    for (size_t n = added.size(); n-- > 0;) {
+      const size_t end = n + 1 < added.size() ? added[n + 1].first - 1 : record_.size();
+      waiting_.push_back({record_.substr(added[n].first, end - added[n].first), added[n].second});
+    }
+    if (!added.empty()) record_.resize(added[0].first - 1);
+  }
+  for (size_t n = 0; n < starts_.size() && !broken_; ++n) {
+    const size_t end = n + 1 < starts_.size() ? starts_[n + 1] : unquoted_.size();
+    cells_.push_back(std::string_view(unquoted_).substr(starts_[n], end - starts_[n]));
+  }
+  line_ = record_;
+}
+
+bool RecordReader::cut_more(size_t from, Field& field) {
+  const std::string_view record = record_;
+  for (size_t n = from; n < record.size(); ++n) {
+    const char c = record[n];
+    if (field.place != Place::kQuoted && record.compare(n, separator_.size(), separator_) == 0) {
+      starts_.push_back(unquoted_.size());
+      n += separator_.size() - 1;
+      field = {};
+    } else if (c == '"' && field.place == Place::kStart) {
+      field.place = Place::kQuoted;
+    } else if (c == '"' && field.place == Place::kQuoted) {
+      if (n + 1 < record.size() && record[n + 1] == '"') {
+        unquoted_ += record[n++];
+      } else {
+        field.place = Place::kBehindQuote;
+      }
+    } else if (field.place == Place::kBehindQuote && field.over_lines) {
+      field.place = Place::kBroken;  // some other field's quote ended it
+      return false;
+    } else {
+      field.over_lines = field.over_lines || c == '\n';
+      unquoted_ += c;
+      if (field.place != Place::kQuoted) field.place = Place::kPlain;
+    }
+  }
+  return true;
+}
+
+}  // namespace cllm

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/ingest/files/line_reader.h"
+
+namespace cllm {
+
+/// What the end of a file's name says about its rows. This is the one list: refusals and --help print it.
+struct FileKind {
+  std::string extension;
+  std::string separator;  // of fields; "": JSON lines
+  bool quoting = false;   // a field may stand in quotes
+};
+const std::vector<FileKind>& file_kinds();
+const FileKind* kind_of_file(const std::filesystem::path& path);  // null: no table
+
+/// How files are read; part of the options of prepare.
+struct ReadingOptions {
+  std::string encoding;   // as iconv calls it; empty: UTF-8, or what the byte order mark says
+  std::string separator;  // instead of what the extension says; empty: that
+};
+
+/// Rows of a file, whatever it is: lines of JSON, or cells. Quoting is that of RFC 4180 and, where files break it, of
+/// Python's csv and pandas: a quote inside an unquoted field is a character, text behind a closing quote belongs to the
+/// field. A quoted field may go over lines if it ends as it should, before a separator or the end of a line, within 1
+/// MiB; else its first line is a bad row by itself and the lines behind it are rows of their own.
+class RecordReader {
+ public:
+  /// min_columns: a file without the separator of its extension in the first line that needs so many is looked at for
+  /// another one: tab, ::, ; | or comma.
+  RecordReader(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns);
+
+  /// False at the end. All views are valid until the next call.
+  bool next();
+  std::string_view line() const { return line_; }  // as it came; of a row over several lines all of them
+  const std::vector<std::string_view>& cells() const { return cells_; }
+  bool is_json() const { return separator_.empty(); }
+  bool broken() const { return broken_; }             // a quote is never closed
+  uint64_t line_number() const { return row_line_; }  // of the row's first line, from 1
+  uint64_t bytes_consumed() const { return lines_.bytes_consumed(); }
+  const std::filesystem::path& path() const { return lines_.path(); }
+  const std::string& separator() const { return separator_; }
+  bool quoting() const { return quoting_; }
+  bool unusual_separator() const { return unusual_separator_; }
+
+ private:
+  struct Line {
+    std::string text;
+    uint64_t number;
+  };
+  enum class Place { kStart, kPlain, kQuoted, kBehindQuote, kBroken };
+  struct Field {
+    Place place = Place::kStart;
+    bool over_lines = false;
+  };
+  bool next_line();
+  void choose_separator(size_t min_columns);
+  void split_plain();
+  void split_quoted();
+  /// Goes on cutting record_ at `from`, into unquoted_ and starts_. False if it cannot be cut.
+  bool cut_more(size_t from, Field& field);
+
+  LineReader lines_;
+  std::string separator_;
+  bool quoting_ = false, unusual_separator_ = false, broken_ = false;
+  std::string_view line_;
+  uint64_t line_line_ = 0, row_line_ = 0;
+  std::vector<std::string_view> cells_;
+  std::string record_;          // a row that spans several lines
+  std::string unquoted_;        // fields without their quotes
+  std::vector<size_t> starts_;  // of the fields in unquoted_
+  std::vector<Line> waiting_;   // lines that were read ahead, last first
+  std::string current_;         // the one of them that line_ views
+};
+
+}  // namespace cllm
