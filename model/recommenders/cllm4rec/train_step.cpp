@@ -72,6 +72,8 @@ TrainStep::Prepared TrainStep::prepare(const RecBatch& batch, const StepConfig& 
       config.tensors != nullptr ? *config.tensors : make_tensors(batch, config.dropout.active(), device), device);
   if (batch.kind == StepKind::kContent) {
     out.prediction = std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_));
+  } else if (config.objective != nullptr) {
+    out.prediction = std::make_unique<SoftItemPrediction>(channels_.softmax, table, *config.objective, batch.histories);
   } else if (config.item_softmax == ItemSoftmax::kSampled) {
     out.prediction = std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
                                                          batch.targets, config.negatives, config.negative_key);
