@@ -30,17 +30,18 @@ class KnownLabels : public SoftLabels {
 
 /// One sequence with its listed targets, one list per position.
 struct SoftSequence {
-  std::vector<int64_t> items, shown;
-  std::vector<double> rest;
-  std::vector<std::vector<std::pair<int64_t, double>>> targets;
+  std::vector<int64_t> items = {}, shown = {};
+  std::vector<double> rest = {};
+  std::vector<std::vector<std::pair<int64_t, double>>> targets = {};
 };
 
 struct SoftBatch {
-  HistoryLists lists{.offsets = {0}};
+  HistoryLists lists;
   std::vector<int64_t> target_offsets{0}, ids;
   std::vector<double> weights;
 
   explicit SoftBatch(std::span<const SoftSequence> sequences) {
+    lists.offsets = {0};
     for (const SoftSequence& sequence : sequences) {
       for (size_t n = 0; n < sequence.shown.size(); ++n) {
         lists.sequence.push_back(std::ssize(lists.users));

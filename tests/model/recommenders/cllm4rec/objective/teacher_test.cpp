@@ -32,7 +32,8 @@ at::Tensor fitted_scores(TeacherModel model, const at::Tensor& X) {
 
 /// HistoryTensors of some users in an order that is not that of the corpus, with all their positions.
 HistoryLists shuffled_histories(std::span<const int64_t> users) {
-  HistoryLists out{.offsets = {0}};
+  HistoryLists out;
+  out.offsets = {0};
   for (const int64_t user : users) {
     const auto items = testing::training_corpus().items(user, Part::kTrain);
     std::vector<int64_t> order(items.begin(), items.end());
