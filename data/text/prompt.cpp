@@ -74,6 +74,12 @@ std::vector<int32_t> PromptTemplate::fill(const Vocabulary& vocabulary, int64_t 
   return tokens;
 }
 
+PromptTemplate PromptTemplate::without(PromptPiece::Kind kind) const {
+  std::vector<PromptPiece> kept = pieces_;
+  std::erase_if(kept, [&](const PromptPiece& piece) { return piece.kind == kind; });
+  return PromptTemplate(std::move(kept));
+}
+
 bool PromptTemplate::names(PromptPiece::Kind kind) const {
   return std::any_of(pieces_.begin(), pieces_.end(), [&](const PromptPiece& piece) { return piece.kind == kind; });
 }

@@ -67,6 +67,14 @@ void BlockedSoftmax::add_softmax_terms(Range positions, const ExpBlock& block, c
   add_product(gradient_vD, block.p_bv.t(), scaled_bD);
 }
 
+void BlockedSoftmax::add_logit_gradient(Range positions, Range rows, const at::Tensor& gradient_bv) {
+  at::Tensor hidden_bD = positions.of(hidden_gradient_);
+  add_product(hidden_bD, gradient_bv, rows.of(head_VD_));
+  if (!weight_gradient_.defined()) return;
+  at::Tensor gradient_vD = rows.of(weight_gradient_);
+  add_product(gradient_vD, gradient_bv.t(), positions.of(hidden_AD_));
+}
+
 at::Tensor BlockedSoftmax::target_logits(const FlatTargets& targets) const {
   return kernels::row_dots(hidden_AD_, targets.position_K, head_VD_, targets.row_K);
 }
@@ -93,10 +101,14 @@ void BlockedSoftmax::cut(const LogitBlocks& blocks) {
   }
 }
 
+at::Tensor BlockedSoftmax::logits(Range positions, Range rows) const {
+  return rounded_product(positions.of(hidden_AD_), rows.of(head_VD_).t());
+}
+
 ExpBlock BlockedSoftmax::exp_block(Range positions, Range rows) const {
-  ExpBlock out{rows, rounded_product(positions.of(hidden_AD_), rows.of(head_VD_).t()),
-               at::empty({positions.count}, sum_options()), at::empty({positions.count}, sum_options())};
-  at::Tensor logits_bv = out.p_bv.narrow(1, 0, std::min(rows.count, num_rows_ - rows.first));
+  ExpBlock out{rows, logits(positions, rows), at::empty({positions.count}, sum_options()),
+               at::empty({positions.count}, sum_options())};
+  at::Tensor logits_bv = out.p_bv.narrow(1, 0, num_real(rows));
   kernels::exp_rows(logits_bv, out.maximum_b, out.sum_b);
   return out;  // padding columns hold logits 0 and meet rows of zeros
 }

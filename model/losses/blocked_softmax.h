@@ -70,12 +70,24 @@ class BlockedSoftmax {
     for_each_range(head_VD_.size(0), rows_per_block_, [&](Range rows) { use(exp_block(positions, rows)); });
   }
 
+  /// Calls `use(rows)` for the ranges of rows that a block has, with the head's padding.
+  template <typename Use>
+  void for_each_rows(Use&& use) const {
+    for_each_range(head_VD_.size(0), rows_per_block_, use);
+  }
+  /// Rows of such a range that are no padding.
+  int64_t num_real(Range rows) const { return std::min(rows.count, num_rows_ - rows.first); }
+  /// [b, v] with padding, where they are 0.
+  at::Tensor logits(Range positions, Range rows) const;
+
   ExpBlock whole_exp(Range positions) const { return exp_block(positions, {0, head_VD_.size(0)}); }
   /// log sum exp of some positions [b] over the rows that are here, in fp64; without rows -infinity.
   at::Tensor log_sum_exp(Range positions) const;
 
   /// The softmax terms of the gradients of a block; scale_b: c / s.
   void add_softmax_terms(Range positions, const ExpBlock& block, const at::Tensor& scale_b);
+  /// The gradients by d loss / d logits of a block, in the compute dtype, 0 at padding.
+  void add_logit_gradient(Range positions, Range rows, const at::Tensor& gradient_bv);
   /// Logits of the targets [K], fp64.
   at::Tensor target_logits(const FlatTargets& targets) const;
   /// The targets' terms of the gradients.

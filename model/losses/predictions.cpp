@@ -8,12 +8,19 @@
 
 #include "dist/device/device.h"
 #include "model/losses/sampled_softmax.h"
+#include "model/losses/soft_softmax.h"
 
 namespace cllm {
 
 HiddenResult ItemPrediction::value_and_gradients(const HiddenInput& input) {
   const HeadResult head =
       item_softmax(comm_, table_.layout.items(), form_, input.hidden_AD, table_.items(), input.targets);
+  return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
+}
+
+HiddenResult SoftItemPrediction::value_and_gradients(const HiddenInput& input) {
+  const HeadResult head = soft_item_softmax(comm_, table_.layout.items(), input.hidden_AD, table_.items(),
+                                            input.targets, histories_, objective_);
   return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
 }
 

@@ -10,6 +10,7 @@
 
 #include "dist/communicator/communicator.h"
 #include "model/losses/loss_term.h"
+#include "model/losses/soft_labels.h"
 #include "model/losses/softmax_head.h"
 #include "model/tables/table.h"
 
@@ -27,6 +28,24 @@ class ItemPrediction : public HiddenTerm {
   Communicator& comm_;
   const Table& table_;
   ItemSoftmax form_;
+};
+
+/// "lm" with targets that are sets, masks or soft labels (soft_softmax.h).
+class SoftItemPrediction : public HiddenTerm {
+ public:
+  /// `histories`: of the batch.
+  SoftItemPrediction(Communicator& comm, const Table& table, const SoftObjective& objective,
+                     const HistoryLists& histories)
+      : comm_(comm), table_(table), objective_(objective), histories_(to_tensors(histories)) {}
+  std::string_view name() const override { return "lm"; }
+  bool reads_items() const override { return true; }
+  HiddenResult value_and_gradients(const HiddenInput& input) override;
+
+ private:
+  Communicator& comm_;
+  const Table& table_;
+  SoftObjective objective_;
+  HistoryTensors histories_;
 };
 
 /// "lm" with the sum over all items estimated from negatives (sampled_softmax.h). Asks for the rows of the negatives,

@@ -47,7 +47,18 @@ Cllm4rec::Cllm4rec(const Cllm4recOptions& options, const OpenArguments& argument
       optimizer_(make_row_optimizer(options.optimizer)),
       backbone_optimizer_(options.train_backbone ? std::make_unique<DenseAdam>(model_.backbone->parameters())
                                                  : nullptr),
-      step_(arguments.channels, model_, *optimizer_, arguments.levels) {}
+      step_(arguments.channels, model_, *optimizer_, arguments.levels) {
+  soft_.mask_shown = options.objective.mask_shown;
+}
+
+void Cllm4rec::set_labels(std::unique_ptr<SoftLabels> labels) {
+  const bool taught = options_.objective.teacher.model != TeacherModel::kNone;
+  labels_ = std::move(labels);
+  soft_.labels = labels_.get();
+  if (labels_ == nullptr) return;
+  soft_.alpha = taught ? options_.objective.teacher.alpha : options_.objective.smoothing.weight;
+  soft_.form = taught ? options_.objective.teacher.form : SoftForm::kCrossEntropy;
+}
 
 Store Cllm4rec::store() {
   Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}},
@@ -91,6 +102,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.learning_rate = settings.learning_rate;
   out.dropout = dropout_of(settings.ref);
   out.item_softmax = head_of(kind).form;
+  out.objective = objective();
   out.negatives = options_.negatives;
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
   out.before_change = settings.before_change;
@@ -146,6 +158,7 @@ void Cllm4rec::rehearse() {
                     {.lambda = 1,
                      .dropout = backbone_dropout_,
                      .item_softmax = head_of(kind).form,
+                     .objective = objective(),
                      .negatives = options_.negatives},
                     dropped);
   }

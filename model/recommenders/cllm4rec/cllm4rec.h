@@ -20,6 +20,9 @@ class Cllm4rec : public Recommender {
   Cllm4rec(const Cllm4recOptions& options, const OpenArguments& arguments, RecModel model, Sampler sampler,
            const Dropout& backbone_dropout);
 
+  /// What the objective mixes into the targets; before the first step.
+  void set_labels(std::unique_ptr<SoftLabels> labels);
+
   const Program& program() const override { return program_; }
   Store store() override;
   void reset_optimizer() override;
@@ -40,6 +43,7 @@ class Cllm4rec : public Recommender {
  private:
   StepConfig config_of(const StepInput& input, const StepSettings& settings) const;
   Dropout dropout_of(const StepRef& ref) const;
+  const SoftObjective* objective() const { return options_.objective.is_soft() ? &soft_ : nullptr; }
   const ItemHead& head_of(StepKind kind) const {
     return kind == StepKind::kRecommendation ? recommendation_head_ : collaborative_head_;
   }
@@ -50,6 +54,8 @@ class Cllm4rec : public Recommender {
   Sampler sampler_;
   Dropout backbone_dropout_;  // of the backbone's config.json
   Program program_;
+  std::unique_ptr<SoftLabels> labels_;  // null: none
+  SoftObjective soft_;
   ItemHead collaborative_head_, recommendation_head_;  // of L and of F steps
   std::unique_ptr<RowOptimizer> optimizer_;
   std::unique_ptr<DenseAdam> backbone_optimizer_;  // null: frozen backbone

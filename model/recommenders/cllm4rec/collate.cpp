@@ -10,13 +10,16 @@ namespace {
 
 class Collator {
  public:
-  Collator(StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary, const LossOptions& options)
-      : totals_(totals), options_(options) {
+  Collator(StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary, const LossOptions& options,
+           const ObjectiveOptions& objective)
+      : totals_(totals), options_(options), soft_(objective.is_soft() && kind != StepKind::kContent),
+        set_(objective.target == LossTarget::kSet && kind == StepKind::kCollaborative) {
     batch_.kind = kind;
     batch_.vocabulary = vocabulary;
     batch_.num_groups = static_cast<int64_t>(totals.terms.size());
     batch_.sequence_offsets = {0};
     batch_.target_offsets = {0};
+    if (soft_) batch_.histories.offsets = {0};
     const bool half = options.mr_scale == MrScale::kHalfPerDistinctId;
     batch_.mr.once_per_group = half;
     batch_.mr.scale = half ? 0.5 : 1.0;
@@ -59,11 +62,17 @@ class Collator {
         throw std::invalid_argument("collate: main text with token " + std::to_string(token) +
                                     ": items only or words only");
     }
-    for (size_t k = options_.train_first_main_token ? 0 : 1; k < sequence.main.size(); ++k) {
+    const auto train = [&](size_t k) {
       batch_.active_rows.push_back(before_main + static_cast<int32_t>(k));
-      add_target(sequence.main[k] - first_id, weight);
+      if (!set_) add_target(sequence.main[k] - first_id, weight);
       close_targets();
+      if (soft_ && items) see(static_cast<int64_t>(k), set_ ? weight : 0);
+    };
+    if (sequence.positions.empty()) {
+      for (size_t k = options_.train_first_main_token ? 0 : 1; k < sequence.main.size(); ++k) train(k);
     }
+    for (const int32_t k : sequence.positions) train(static_cast<size_t>(k));
+    if (soft_ && items) add_history(sequence.main, sequence);
     cover(sequence.prompt, sequence.group);
     if (items) cover(sequence.main, sequence.group);
   }
@@ -76,9 +85,30 @@ class Collator {
     batch_.active_rows.push_back(static_cast<int32_t>(batch_.num_tokens()) - 1);
     for (const int32_t item : sequence.targets) add_target(item, weight);
     close_targets();
+    if (soft_) see(add_history(sequence.prompt, sequence), 0);
     cover(sequence.prompt, sequence.group);
     if (options_.finetune_mr == FinetuneMr::kPrompt) return;
     for (const int32_t item : sequence.targets) cover_token(batch_.vocabulary.item_token(item), sequence.group);
+  }
+
+  /// A position of the sequence that comes next in the histories.
+  void see(int64_t shown, double rest_weight) {
+    batch_.histories.sequence.push_back(static_cast<int64_t>(batch_.sequence_keys.size()));
+    batch_.histories.shown.push_back(shown);
+    batch_.histories.rest_weight.push_back(rest_weight);
+  }
+
+  /// Returns how many items `tokens` show.
+  int64_t add_history(const std::vector<int32_t>& tokens, const Sequence& sequence) {
+    HistoryLists& lists = batch_.histories;
+    for (const int32_t token : tokens) {
+      if (batch_.vocabulary.is_item(token)) lists.items.push_back(token - batch_.vocabulary.item_token(0));
+    }
+    const int64_t shown = std::ssize(lists.items) - lists.offsets.back();
+    if (set_) lists.items.insert(lists.items.end(), sequence.targets.begin(), sequence.targets.end());
+    lists.users.push_back(sequence.user);
+    lists.offsets.push_back(std::ssize(lists.items));
+    return shown;
   }
 
   double weight_of(int32_t group, bool mean) const {
@@ -124,19 +154,22 @@ class Collator {
 
   const GroupTotals& totals_;
   const LossOptions& options_;
+  bool soft_, set_;
   RecBatch batch_;
 };
 
 }  // namespace
 
-int64_t num_loss_terms(StepKind kind, const LossOptions& options, int64_t main_length) {
+int64_t num_loss_terms(StepKind kind, const LossOptions& options, int64_t main_length,
+                       const ObjectiveOptions& objective) {
   if (kind == StepKind::kRecommendation) return 1;
-  return std::max<int64_t>(main_length - (options.train_first_main_token ? 0 : 1), 0);
+  const int64_t all = std::max<int64_t>(main_length - (options.train_first_main_token ? 0 : 1), 0);
+  return kind == StepKind::kCollaborative && objective.positions > 0 ? std::min(all, objective.positions) : all;
 }
 
 RecBatch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,
-                 const LossOptions& options) {
-  Collator collator(kind, totals, vocabulary, options);
+                 const LossOptions& options, const ObjectiveOptions& objective) {
+  Collator collator(kind, totals, vocabulary, options, objective);
   for (const Sequence& sequence : mine) collator.add(sequence);
   return collator.finish();
 }

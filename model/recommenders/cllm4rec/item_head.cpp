@@ -20,6 +20,7 @@ ItemSoftmax choose_item_softmax(const Cllm4recOptions& options, int64_t num_item
     case ItemSoftmaxChoice::kSampled: return ItemSoftmax::kSampled;
     case ItemSoftmaxChoice::kAuto: break;
   }
+  if (options.objective.is_soft()) return ItemSoftmax::kSharded;
   return worth_it ? ItemSoftmax::kSampled : ItemSoftmax::kSharded;
 }
 

@@ -6,6 +6,7 @@
 #include "model/errors.h"
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 #include "model/recommenders/cllm4rec/initial_rows.h"
+#include "model/recommenders/cllm4rec/objective/teacher.h"
 
 namespace cllm {
 namespace {
@@ -18,25 +19,33 @@ BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArgum
 PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
   const PromptOptions& texts = options.prompts;
   const auto compile = [&](const std::string& text) { return PromptTemplate::compile(text, tokenizer); };
-  PromptSet out{.collaborative = compile(texts.collaborative),
-                .recommendation = compile(options.loss.rec_prompt == RecPrompt::kPaper ? texts.recommendation_paper
-                                                                                       : texts.recommendation_release),
-                .review = compile(texts.review),
-                .biography = compile(texts.biography),
-                .item_content = compile(texts.item_prompt("content"))};
+  const auto of_history = [&](const std::string& text) {
+    const PromptTemplate prompt = compile(text);
+    return texts.user_token == UserToken::kOff ? prompt.without(PromptPiece::Kind::kUser) : prompt;
+  };
+  PromptSet out{
+      .collaborative = of_history(texts.collaborative),
+      .recommendation = of_history(options.loss.rec_prompt == RecPrompt::kPaper ? texts.recommendation_paper
+                                                                                : texts.recommendation_release),
+      .review = compile(texts.review),
+      .biography = compile(texts.biography),
+      .item_content = compile(texts.item_prompt("content"))};
   for (const std::string& kind : corpus.text_kinds()) out.item_content_by_kind[kind] = compile(texts.item_prompt(kind));
   return out;
 }
 
 SamplerOptions sampler_options(const Cllm4recOptions& options, uint64_t seed, int64_t max_positions) {
-  return {.loss = options.loss,
-          .shape = {.group_size = options.group_size, .groups_per_batch = options.groups},
-          .seed = seed,
-          .max_positions = max_positions,
-          .max_items = options.max_items,
-          .max_text_tokens = options.max_text_tokens,
-          .masking = options.masking,
-          .item_dropout = options.item_dropout};
+  return {
+      .loss = options.loss,
+      .objective = options.objective,
+      .user_token_dropout = options.prompts.user_token == UserToken::kDropped ? options.prompts.user_token_dropout : 0,
+      .shape = {.group_size = options.group_size, .groups_per_batch = options.groups},
+      .seed = seed,
+      .max_positions = max_positions,
+      .max_items = options.max_items,
+      .max_text_tokens = options.max_text_tokens,
+      .masking = options.masking,
+      .item_dropout = options.item_dropout};
 }
 
 /// Before anything large is read. Local.
@@ -106,7 +115,9 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   Sampler sampler(arguments.corpus, compile_prompts(options, arguments.corpus, *tokenizer),
                   sampler_options(options, arguments.run.seed, sizes.max_positions));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
-  return std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);
+  auto out = std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);
+  if (arguments.to_train) out->set_labels(make_soft_labels(options.objective, arguments));
+  return out;
 }
 
 }  // namespace

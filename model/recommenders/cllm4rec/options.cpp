@@ -51,6 +51,7 @@ Settings loss_settings(Cllm4recOptions& o) {
        {"loss.masking", &o.masking, "share of a history that finetuning holds out", between(0, 1)},
        {"loss.item_dropout", &o.item_dropout, "share of visible items left out of a finetuning prompt",
         between(0, 1)}});
+  describe(o.objective, out);  // with a sub-table, so it must come last in the file
   return out;
 }
 
@@ -135,7 +136,18 @@ Settings prompt_settings(Cllm4recOptions& o) {
           {"prompts.recommendation_paper", &o.prompts.recommendation_paper,
            "recommendation prompt when loss.rec_prompt = paper"},
           {"prompts.recommendation_release", &o.prompts.recommendation_release,
-           "recommendation prompt when loss.rec_prompt = release"}};
+           "recommendation prompt when loss.rec_prompt = release"},
+          enum_setting("prompts.user_token", &o.prompts.user_token,
+                       "{user} in the prompts of histories: on, off, or dropped: in training left out with a "
+                       "probability",
+                       {{"on", UserToken::kOn}, {"off", UserToken::kOff}, {"dropped", UserToken::kDropped}}),
+          {"prompts.user_token_dropout", &o.prompts.user_token_dropout, "that probability", between(0, 1)}};
+}
+
+Settings teacher_settings(Cllm4recOptions& o) {
+  Settings out;
+  describe(o.objective.teacher, out);
+  return out;
 }
 
 }  // namespace
@@ -144,7 +156,7 @@ void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
        {run_settings(*this), loss_settings(*this), batch_settings(*this), optimizer_settings(*this),
         dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}), mutual_settings(mutual),
-        finetune_settings(finetune), prompt_settings(*this)}) {
+        finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
     append(settings, section);
   }
 }

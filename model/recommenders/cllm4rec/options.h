@@ -6,6 +6,7 @@
 
 #include "model/losses/softmax_head.h"
 #include "model/nn/packed_layout.h"
+#include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/model_options.h"
 #include "model/tables/row_optimizer.h"
@@ -39,6 +40,10 @@ struct FinetuneOptions : StageOptions {
   int64_t patience = 0;
 };
 
+/// Where the user's own ID token stands in the prompts of histories: always, never, or in training not with a
+/// probability, so that a user without a row can be asked for.
+enum class UserToken { kOn, kOff, kDropped };
+
 /// {user}, {item} and {items} become ID tokens; {kind} in item_content the kind of the text (content, title, …).
 struct PromptOptions {
   std::string collaborative = "{user} has interacted with";
@@ -47,6 +52,9 @@ struct PromptOptions {
   std::string item_content = "The {kind} of {item} is:";
   std::string recommendation_paper = "{user} has interacted with {items}, the user will interact with:";
   std::string recommendation_release = "{user} has interacted with {items}, {user} will interact with";
+
+  UserToken user_token = UserToken::kOn;  // of collaborative and recommendation
+  double user_token_dropout = 0.5;        // of kDropped
 
   /// The template of texts of this kind about an item alone.
   std::string item_prompt(const std::string& kind) const;
@@ -69,6 +77,7 @@ struct Cllm4recOptions : ModelOptions {
   // [loss]
   std::string preset = "paper";
   LossOptions loss;
+  ObjectiveOptions objective;                                                // [teacher] too
   double lambda_collaborative = 1, lambda_content = 1, lambda_finetune = 1;  // in L-, C-, finetuning steps
   int64_t group_size = 20;
   double masking = 0.2, item_dropout = 0;

@@ -46,6 +46,18 @@ std::string Cllm4recOptions::problem() const {
   if (warmup.epochs + mutual.epochs + finetune.epochs == 0) {
     return "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them";
   }
+  if (const std::string text = objective.problem(); !text.empty()) return text;
+  if (objective.is_soft()) {
+    const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;
+    if (!all_items) {
+      return "optimizer.item_softmax = \"sampled\" and \"gathered\" know single targets only: set \"auto\" or "
+             "\"sharded\", or none of loss.target = \"set\", loss.mask_shown, loss.smoothing and teacher.model";
+    }
+    if (objective.mask_shown && finetune.epochs > 0 && loss.finetune_targets == FinetuneTargets::kAllTrain) {
+      return "loss.mask_shown leaves no probability to items of the prompt, which loss.finetune_targets = "
+             "\"all_train\" predicts: set \"held_out_only\", loss.mask_shown = false or finetune.epochs = 0";
+    }
+  }
   return problem_of(prompts);
 }
 

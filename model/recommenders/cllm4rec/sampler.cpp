@@ -20,6 +20,13 @@ uint64_t epoch_word(const StepId& id) {
          static_cast<uint64_t>(id.kind);
 }
 
+/// A prompt of histories whose user's token may be left out: something must predict the first item.
+void require_words(const PromptTemplate& without_user, const char* prompt) {
+  if (without_user.fixed_length() == 0)
+    throw DataError(std::string("prompt '") + prompt +
+                    "' has nothing but {user}, which prompts.user_token leaves out; add a word");
+}
+
 /// Positions left for items or words, at most `wanted` (0: all of them).
 int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const char* prompt) {
   const int64_t left = max_positions - prompt_length;
@@ -55,8 +62,12 @@ std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector
 }  // namespace
 
 Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
-    : corpus_(std::move(corpus)), prompts_(std::move(prompts)), options_(options), users_(corpus_),
+    : corpus_(std::move(corpus)), prompts_(std::move(prompts)),
+      collaborative_without_user_(prompts_.collaborative.without(Kind::kUser)),
+      recommendation_without_user_(prompts_.recommendation.without(Kind::kUser)), options_(options), users_(corpus_),
       longest_text_prompt_(cllm::longest_text_prompt(prompts_)) {
+  if (options.user_token_dropout > 0 || !prompts_.collaborative.names(Kind::kUser))
+    require_words(collaborative_without_user_, "collaborative");
   max_main_items_ =
       room(options.max_positions, prompts_.collaborative.fixed_length(), options.max_items, "collaborative");
   max_prompt_items_ =
@@ -114,7 +125,7 @@ RecBatch Sampler::batch(const StepId& id, int rank, int world_size) const {
   std::vector<int64_t> loads;
   for (const PlannedSample& sample : planned) {
     totals.terms[static_cast<size_t>(sample.group)] +=
-        num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample));
+        num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample), options_.objective);
     loads.push_back(load(id.kind, sample.sample));
   }
   const std::vector<int> ranks = options_.loss.sample_order == SampleOrder::kSequential
@@ -123,7 +134,7 @@ RecBatch Sampler::batch(const StepId& id, int rank, int world_size) const {
   std::vector<Sequence> mine;
   for (size_t n = 0; n < planned.size(); ++n)
     if (ranks[n] == rank) mine.push_back(sequence(id, planned[n]));
-  return collate(mine, id.kind, totals, corpus_.vocabulary(), options_.loss);
+  return collate(mine, id.kind, totals, corpus_.vocabulary(), options_.loss, options_.objective);
 }
 
 Sequence Sampler::sequence(const StepId& id, const PlannedSample& planned) const {
@@ -143,9 +154,36 @@ Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
   std::vector<int32_t> items = options_.loss.item_order == ItemOrder::kRandom
                                    ? shuffled(ascending, key(Purpose::kItemOrder, id, user))
                                    : std::vector<int32_t>(ascending.begin(), ascending.end());
+  Sequence sequence{.user = user};
+  if (options_.objective.target == LossTarget::kSet && std::ssize(items) > max_main_items_)
+    sequence.targets = {items.begin() + max_main_items_, items.end()};
   keep_first(items, max_main_items_);
-  return {.prompt = prompts_.collaborative.fill(corpus_.vocabulary(), user, -1, {}),
-          .main = item_tokens(corpus_.vocabulary(), items)};
+  sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, {});
+  sequence.main = item_tokens(corpus_.vocabulary(), items);
+  sequence.positions = positions(id, user, std::ssize(items));
+  return sequence;
+}
+
+/// A draw of loss.positions of those that may be trained; empty: all are.
+std::vector<int32_t> Sampler::positions(const StepId& id, int64_t user, int64_t main_length) const {
+  const int32_t first = options_.loss.train_first_main_token ? 0 : 1;
+  const int64_t wanted = options_.objective.positions;
+  std::vector<int32_t> out;
+  if (wanted == 0 || main_length - first <= wanted) return out;
+  for (int32_t k = first; k < main_length; ++k) out.push_back(k);
+  CounterRng(key(Purpose::kVisibleOrder, id, user)).shuffle(std::span(out));
+  keep_first(out, wanted);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// The prompt that a history of this epoch has in training.
+const PromptTemplate& Sampler::of_history(const StepId& id, int64_t user) const {
+  const bool recommend = id.kind == StepKind::kRecommendation;
+  const double dropout = options_.user_token_dropout;
+  if (dropout > 0 && CounterRng(key(Purpose::kUserDraws, id, user)).uniform() < dropout)
+    return recommend ? recommendation_without_user_ : collaborative_without_user_;
+  return recommend ? prompts_.recommendation : prompts_.collaborative;
 }
 
 const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
@@ -173,7 +211,7 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
   const auto share = static_cast<std::ptrdiff_t>(options_.masking * static_cast<double>(all.size()));
   const auto first_visible =
       visible.begin() + std::clamp(share, std::ptrdiff_t{1}, static_cast<std::ptrdiff_t>(all.size()));
-  Sequence sequence{.targets = {visible.begin(), first_visible}};
+  Sequence sequence{.targets = {visible.begin(), first_visible}, .user = user};
   visible.erase(visible.begin(), first_visible);
   if (options_.loss.finetune_targets == FinetuneTargets::kAllTrain) sequence.targets.assign(all.begin(), all.end());
   std::sort(sequence.targets.begin(), sequence.targets.end());
@@ -183,7 +221,7 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
     std::erase_if(visible, [&](int32_t) { return dropout.uniform() < options_.item_dropout; });
   if (options_.loss.item_order == ItemOrder::kAscending) std::sort(visible.begin(), visible.end());
   keep_first(visible, max_prompt_items_);
-  sequence.prompt = prompts_.recommendation.fill(corpus_.vocabulary(), user, -1, visible);
+  sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, visible);
   return sequence;
 }
 

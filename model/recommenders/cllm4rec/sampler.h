@@ -12,6 +12,7 @@
 #include "data/sampling/user_stream.h"
 #include "data/text/prompt.h"
 #include "model/evaluation/scorer.h"
+#include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
@@ -30,6 +31,8 @@ struct PromptSet {
 
 struct SamplerOptions {
   LossOptions loss;
+  ObjectiveOptions objective = {};
+  double user_token_dropout = 0;  // probability that a history is trained without its user's token
   BatchShape shape;
   uint64_t seed = 0;
   int64_t max_positions = 1024;  // of the backbone
@@ -84,10 +87,13 @@ class Sampler {
   Sequence content(int64_t text) const;
   Sequence recommendation(const StepId& id, int64_t user) const;
   const PromptTemplate& text_prompt(const TextSample& text) const;
+  std::vector<int32_t> positions(const StepId& id, int64_t user, int64_t main_length) const;
+  const PromptTemplate& of_history(const StepId& id, int64_t user) const;
   uint64_t key(Purpose purpose, const StepId& id, int64_t sample) const;
 
   Corpus corpus_;
   PromptSet prompts_;
+  PromptTemplate collaborative_without_user_, recommendation_without_user_;
   SamplerOptions options_;
   UserStream users_;
   int64_t max_main_items_, max_prompt_items_, max_text_tokens_, longest_text_prompt_;

@@ -69,6 +69,9 @@ HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config)
   HiddenTerms out;
   if (batch.kind == StepKind::kContent) {
     out.add(1, std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_)));
+  } else if (config.objective != nullptr) {
+    out.add(1, std::make_unique<SoftItemPrediction>(channels_.softmax, trained(batch.kind).table(), *config.objective,
+                                                    batch.histories));
   } else if (config.item_softmax == ItemSoftmax::kSampled) {
     out.add(1, std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
                                                    batch.targets, config.negatives, config.negative_key));

@@ -32,6 +32,7 @@ struct StepConfig {
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
+  const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
   std::function<void()> before_change = [] {};  // called before the step first changes a table

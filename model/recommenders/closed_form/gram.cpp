@@ -90,7 +90,7 @@ void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows
   const int rank = comm.rank(), R = comm.world_size();
   const auto me = static_cast<size_t>(rank);
   for (const Round& round : rounds_of(items)) {
-    at::Tensor out = at::empty({0, items.num_rows()}, at::kFloat);
+    at::Tensor out = at::empty({0, items.num_rows()}, local_rows.options());
     if (rank == 0) {
       std::vector<at::Tensor> parts;
       for (size_t peer = 0; peer < round.rows.size(); ++peer) {

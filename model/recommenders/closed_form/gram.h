@@ -44,10 +44,10 @@ using FillRow = std::function<void(int64_t item, std::span<double> row_J)>;
 /// 1/R of them, and beside the matrix only kRowsInFlight rows are in memory. fill() must not throw. Collective.
 at::Tensor gather_on_first_rank(Communicator& comm, const RowPartition& items, const FillRow& fill);
 
-/// The rows [n, J] fp32 from global row `first` on; called on rank 0 alone. Must not throw.
+/// The rows [n, J] from global row `first` on; called on rank 0 alone. Must not throw.
 using MakeRows = std::function<at::Tensor(int64_t first, int64_t n)>;
 
-/// Rank 0 hands every owner its rows [J_r, J] fp32. Collective.
+/// Rank 0 hands every owner its rows [J_r, J], in the dtype of `local_rows`. Collective.
 void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows& make, at::Tensor local_rows);
 
 inline constexpr int64_t kRowsInFlight = 1024;

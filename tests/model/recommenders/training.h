@@ -31,6 +31,7 @@ inline std::unique_ptr<Recommender> open_in_fp64(const Model& model, const Model
   const OpenArguments arguments{.corpus = training_corpus(),
                                 .channels = channels,
                                 .run = {.seed = seed, .precision = at::kDouble},
+                                .to_train = true,
                                 .agreed = [](const std::function<void()>& work) { work(); }};
   return model.open(options, arguments);
 }

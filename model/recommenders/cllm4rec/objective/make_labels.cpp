@@ -1,0 +1,158 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/logaddexp.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "model/errors.h"
+#include "model/recommenders/cllm4rec/objective/teacher.h"
+#include "model/recommenders/closed_form/ease.h"
+#include "model/recommenders/closed_form/gram.h"
+#include "model/recommenders/closed_form/memory.h"
+
+namespace cllm {
+namespace {
+
+/// The rows of this rank's items of G, or of P, which are symmetric; [J_r, J] on the host.
+at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, int rank, at::ScalarType dtype) {
+  const int64_t J = items.num_rows(), first = items.begin(rank);
+  at::Tensor rows = at::zeros({items.size(rank), J}, at::kDouble);
+  arguments.agreed([&] {
+    const ItemUsers users(arguments.corpus, first, items.end(rank));
+    for (int64_t n = 0; n < rows.size(0); ++n)
+      add_gram_row(arguments.corpus, users, first + n,
+                   {rows.mutable_data_ptr<double>() + n * J, static_cast<size_t>(J)});
+  });
+  return rows.to(dtype);
+}
+
+at::Tensor inverse_rows(const OpenArguments& arguments, Communicator& comm, const RowPartition& items, double ridge,
+                        at::ScalarType dtype) {
+  const at::Tensor P = inverse_gram(arguments.corpus, comm, items, ridge, arguments.agreed);
+  at::Tensor rows = at::empty({items.size(comm.rank()), items.num_rows()}, dtype);
+  hand_out_rows(
+      comm, items, [&](int64_t first, int64_t n) { return P.narrow(0, first, n).to(dtype); }, rows);
+  return rows;
+}
+
+/// Users with validation items and their training histories, all of which is shown.
+struct Sample {
+  HistoryLists lists;
+  std::vector<int64_t> position, item;  // of every validation item
+};
+
+Sample validation_sample(const Corpus& corpus) {
+  constexpr int64_t kUsers = 1024;
+  Sample out;
+  out.lists.offsets = {0};
+  for (int64_t user = 0; user < corpus.vocabulary().num_users && std::ssize(out.lists.users) < kUsers; ++user) {
+    const auto history = corpus.items(user, Part::kTrain), held_out = corpus.items(user, Part::kValidation);
+    if (history.empty() || held_out.empty()) continue;
+    for (const int32_t item : held_out) {
+      out.position.push_back(std::ssize(out.lists.users));
+      out.item.push_back(item);
+    }
+    out.lists.sequence.push_back(std::ssize(out.lists.users));
+    out.lists.shown.push_back(std::ssize(history));
+    out.lists.rest_weight.push_back(0);
+    out.lists.users.push_back(user);
+    out.lists.items.insert(out.lists.items.end(), history.begin(), history.end());
+    out.lists.offsets.push_back(std::ssize(out.lists.items));
+  }
+  return out;
+}
+
+/// Mean - ln q of the validation items of the sample, that of all ranks.
+double validation_loss(const LinearTeacher& teacher, Communicator& comm, const Sample& sample, Range mine) {
+  const int64_t A = std::ssize(sample.lists.users), K = std::ssize(sample.item);
+  at::Tensor packed = at::full({A + K}, -INFINITY, at::kDouble);
+  auto* const out = packed.mutable_data_ptr<double>();
+  size_t k = 0;
+  constexpr int64_t kAtATime = 64;
+  for_each_range(A, kAtATime, [&](Range positions) {
+    at::Tensor logits = teacher.logits(positions, {0, mine.count}).to(at::kCPU, at::kDouble);
+    auto* const values = logits.mutable_data_ptr<double>();
+    for (int64_t n = 0; n < positions.count; ++n) {
+      double* const row = values + n * mine.count;
+      const auto a = static_cast<size_t>(positions.first + n);
+      for (int64_t m = sample.lists.offsets[a]; m < sample.lists.offsets[a + 1]; ++m) {
+        const int64_t column = sample.lists.items[static_cast<size_t>(m)] - mine.first;
+        if (column >= 0 && column < mine.count) row[column] = -INFINITY;
+      }
+      for (; k < sample.item.size() && sample.position[k] == positions.first + n; ++k) {
+        const int64_t column = sample.item[k] - mine.first;
+        if (column >= 0 && column < mine.count) out[A + static_cast<int64_t>(k)] = row[column];
+      }
+    }
+    if (mine.count > 0) positions.of(packed).copy_(at::logsumexp(logits, 1));
+  });
+  comm.all_reduce(packed, ReduceOp::kLogSumExp);
+  double loss = 0;
+  for (size_t n = 0; n < sample.item.size(); ++n) loss += out[sample.position[n]] - out[static_cast<size_t>(A) + n];
+  return loss / static_cast<double>(K);
+}
+
+/// The temperature by which the teacher predicts validation items best, on a grid.
+double calibrated_beta(LinearTeacher& teacher, Communicator& comm, const Corpus& corpus, Range mine) {
+  constexpr double kFirst = 1e-3, kLast = 4, kStep = 1.41421356237;
+  const Sample sample = validation_sample(corpus);
+  if (sample.item.empty())
+    throw ModelError(
+        "teacher.beta = 0 chooses it on validation items, of which this corpus has none: set teacher.beta");
+  teacher.start(comm, to_tensors(sample.lists));
+  double best = kFirst, least = INFINITY;
+  for (double beta = kFirst; beta < kLast; beta *= kStep) {
+    teacher.set_beta(beta);
+    const double loss = validation_loss(teacher, comm, sample, mine);
+    if (loss < least) least = loss, best = beta;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, const OpenArguments& arguments) {
+  if (!objective.has_labels()) return nullptr;
+  const Corpus& corpus = arguments.corpus;
+  Communicator& comm = arguments.channels.softmax;
+  const int rank = comm.rank();
+  const RowPartition items(corpus.vocabulary().num_items, comm.world_size());
+  const at::ScalarType dtype = arguments.run.precision == at::kDouble ? at::kDouble : at::kFloat;
+  const at::TensorOptions options = at::TensorOptions().dtype(dtype).device(arguments.device);
+  const at::Tensor counts_J = item_counts(corpus);
+  const TeacherOptions& teacher = objective.teacher;
+  if (teacher.model == TeacherModel::kNone || teacher.model == TeacherModel::kPopularity) {
+    const SmoothingOptions& smoothing = objective.smoothing;
+    const double power = teacher.model == TeacherModel::kPopularity     ? teacher.popularity
+                         : smoothing.kind == SmoothingKind::kPopularity ? smoothing.power
+                                                                        : 0;
+    return std::make_unique<PopularityLabels>(counts_J.narrow(0, items.begin(rank), items.size(rank)), power, options);
+  }
+  const bool ease = teacher.model == TeacherModel::kEase;
+  const int64_t J = items.num_rows(), bytes = static_cast<int64_t>(at::elementSize(dtype));
+  const int64_t of_first = ease && rank == 0 ? 2 * 8 * J * J + 8 * std::min(kRowsInFlight, J) * J : 0;
+  HostRanks ranks(arguments);
+  require_memory(arguments, ranks.comm(),
+                 {"teacher", J, of_first + (ease ? 2 * bytes : 2 * bytes + 8) * items.size(rank) * J, 0,
+                  ease ? "two J x J matrices of 8-byte numbers on rank 0 and J^2 / R for the rows of each rank"
+                       : "J^2 / R for the rows of each rank",
+                  "keep fewer items (prepare --k-core) or take teacher.model = \"popularity\""});
+  const at::Tensor rows = ease ? inverse_rows(arguments, ranks.comm(), items, teacher.ridge, dtype)
+                               : gram_rows(arguments, items, rank, dtype);
+  const Range mine{items.begin(rank), items.size(rank)};
+  auto out = std::make_unique<LinearTeacher>(
+      corpus, mine.first,
+      LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,
+                           teacher.popularity},
+      rows.t().contiguous().to(arguments.device), counts_J);
+  if (teacher.beta == 0) out->set_beta(calibrated_beta(*out, comm, corpus, mine));
+  return out;
+}
+
+}  // namespace cllm

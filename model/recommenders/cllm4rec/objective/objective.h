@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "data/settings.h"
+#include "model/losses/soft_labels.h"
+
+namespace cllm {
+
+enum class LossTarget { kNext, kSet };
+enum class SmoothingKind { kNone, kUniform, kPopularity };
+enum class TeacherModel { kNone, kPopularity, kEase, kItemCosine };
+enum class TeacherHoldout { kLeaveOneOut, kNone };
+
+/// Targets of an item step softened by a distribution that knows no user: q proportional to (n_j + 1/2)^power.
+struct SmoothingOptions {
+  SmoothingKind kind = SmoothingKind::kNone;
+  double weight = 0.6;
+  double power = 0.6;
+};
+
+/// Targets softened by a linear model of the shown items: q proportional to e^(z_j / beta) (n_j + 1/2)^popularity.
+struct TeacherOptions {
+  TeacherModel model = TeacherModel::kNone;
+  SoftForm form = SoftForm::kCrossEntropy;
+  double alpha = 0.6;
+  double beta = 0;
+  double popularity = 0.6;
+  TeacherHoldout holdout = TeacherHoldout::kLeaveOneOut;
+  double ridge = 200;
+};
+
+/// What L- and finetuning steps predict beyond METHOD.md §5; the defaults are the paper's next item.
+struct ObjectiveOptions {
+  LossTarget target = LossTarget::kNext;  // of L-steps
+  bool mask_shown = false;
+  int64_t positions = 0;  // of a history in an L-step; 0: all
+  SmoothingOptions smoothing;
+  TeacherOptions teacher;
+
+  /// A dense distribution is mixed in.
+  bool has_labels() const { return smoothing.kind != SmoothingKind::kNone || teacher.model != TeacherModel::kNone; }
+  /// Steps compute by soft_item_softmax().
+  bool is_soft() const { return target == LossTarget::kSet || mask_shown || has_labels(); }
+  /// What does not go together, or "".
+  std::string problem() const;
+};
+
+/// The keys of [loss] and [teacher] that set it.
+void describe(ObjectiveOptions& objective, Settings& settings);
+void describe(TeacherOptions& teacher, Settings& settings);
+
+}  // namespace cllm

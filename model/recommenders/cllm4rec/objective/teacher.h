@@ -1,0 +1,76 @@
+#pragma once
+
+// Linear models as teachers: their scores of every prefix of a history are sums of rows, exact for every order. Letters
+// as in soft_labels.h, J_r items of this rank.
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "data/corpus/corpus.h"
+#include "dist/row_partition.h"
+#include "model/losses/soft_labels.h"
+#include "model/recommenders/cllm4rec/objective/objective.h"
+#include "model/recommenders/registry.h"
+
+namespace cllm {
+
+/// Users of the training part that have each item: fp64 [J] on the host. Local.
+at::Tensor item_counts(const Corpus& corpus);
+
+/// ln q = power ln(n + 1/2) at all positions.
+class PopularityLabels : public SoftLabels {
+ public:
+  /// `counts_v`: n of this rank's items. `options`: fp32 or fp64, on the device.
+  PopularityLabels(const at::Tensor& counts_v, double power, const at::TensorOptions& options);
+  void start(Communicator&, const HistoryTensors&) override {}
+  at::Tensor logits(Range positions, Range rows) const override;
+
+ private:
+  at::Tensor base_v_;
+};
+
+/// ln q = z / beta + popularity ln(n + 1/2), z the scores of an item-item model given the items S that a position has
+/// shown, which are training items of its user. With x the user's row of X [I, J]:
+///   ease         P = (X^T X + lambda)^-1, z_j = - sum_S P_ij / P_jj. Without x, P is P + (P x^T)(x P) / (1 - x P x^T)
+///                (Sherman-Morrison), so that (x P) is all that a user's own model takes.
+///   item_cosine  G = X^T X, z_j = sum_S G_ij / sqrt(G_ii G_jj). Without x: of G_ij - x_i x_j.
+class LinearTeacher : public SoftLabels {
+ public:
+  struct Setup {
+    TeacherModel model;
+    bool leave_one_out;
+    double beta, popularity;
+  };
+  /// `columns_Jv`: those of P or G of this rank's items, fp32 or fp64 on the device. `counts_J`: of all items.
+  LinearTeacher(const Corpus& corpus, int64_t first_item, const Setup& setup, at::Tensor columns_Jv,
+                const at::Tensor& counts_J);
+
+  void start(Communicator& comm, const HistoryTensors& all) override;
+  at::Tensor logits(Range positions, Range rows) const override;
+  /// z [b, v], sums of rows in the order in which they are shown.
+  at::Tensor scores(Range positions, Range rows) const;
+  void set_beta(double beta) { setup_.beta = beta; }
+
+ private:
+  bool ease() const { return setup_.model == TeacherModel::kEase; }
+  void find_user_rows();
+  at::Tensor sums_of_rows(Range positions, Range rows) const;
+  at::Tensor own_sums(Range positions) const;
+  at::Tensor score(const at::Tensor& sums_kv, const at::Tensor& own_k, int64_t sequence, Range rows) const;
+
+  const Corpus& corpus_;
+  int64_t first_item_;
+  Setup setup_;
+  at::Tensor columns_Jv_, diagonal_v_, popularity_v_;
+  std::vector<double> item_weights_J_;  // of a row in the sum
+  HistoryTensors now_;
+  at::Tensor user_rows_Bv_;           // ease: x P of a sequence's user; item_cosine: x. Undefined: nothing is left out
+  at::Tensor own_M_, denominator_B_;  // host, fp64: what a shown item adds to the user's part; 1 - x P x^T
+};
+
+/// The distribution that an objective mixes in; null: none. Collective; throws on all ranks alike.
+std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, const OpenArguments& arguments);
+
+}  // namespace cllm

@@ -1,0 +1,182 @@
+#include "model/recommenders/cllm4rec/objective/teacher.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_inv.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include "model/errors.h"
+#include "model/recommenders/cllm4rec/cllm4rec.h"
+#include "tests/model/recommenders/fitted.h"
+#include "tests/model/recommenders/training.h"
+
+namespace cllm {
+namespace {
+
+constexpr double kRidge = 3;
+
+/// Item-item scores [J, J] of a model fitted to X: row i is what item i tells.
+at::Tensor fitted_scores(TeacherModel model, const at::Tensor& X) {
+  const at::Tensor G = at::mm(X.t(), X);
+  if (model == TeacherModel::kEase) {
+    const at::Tensor P = at::linalg_inv(G + kRidge * at::eye(G.size(0), at::kDouble));
+    return -P / P.diagonal();
+  }
+  const at::Tensor root = G.diagonal().clamp_min(1).sqrt();
+  return G / root / root.unsqueeze(1);
+}
+
+/// HistoryTensors of some users in an order that is not that of the corpus, with all their positions.
+HistoryLists shuffled_histories(std::span<const int64_t> users) {
+  HistoryLists out;
+  out.offsets = {0};
+  for (const int64_t user : users) {
+    const auto items = testing::training_corpus().items(user, Part::kTrain);
+    std::vector<int64_t> order(items.begin(), items.end());
+    CounterRng(static_cast<uint64_t>(user)).shuffle(std::span(order));
+    for (int64_t k = 0; k < std::ssize(order); ++k) {
+      out.sequence.push_back(std::ssize(out.users));
+      out.shown.push_back(k);
+      out.rest_weight.push_back(1);
+    }
+    out.users.push_back(user);
+    out.items.insert(out.items.end(), order.begin(), order.end());
+    out.offsets.push_back(std::ssize(out.items));
+  }
+  return out;
+}
+
+/// The columns of P or G of some items.
+at::Tensor teacher_columns(TeacherModel model, const at::Tensor& X, Range mine) {
+  const at::Tensor G = at::mm(X.t(), X);
+  const at::Tensor all =
+      model == TeacherModel::kEase ? at::linalg_inv(G + kRidge * at::eye(G.size(0), at::kDouble)) : G;
+  return all.narrow(1, mine.first, mine.count).contiguous();
+}
+
+TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
+  const Corpus& corpus = testing::training_corpus();
+  const at::Tensor X = testing::training_matrix(corpus), counts = item_counts(corpus);
+  const std::vector<int64_t> users{3, 10, 22, 35, 40};
+  const HistoryLists lists = shuffled_histories(users);
+  const int64_t A = std::ssize(lists.shown), J = X.size(1);
+  for (const TeacherModel model : {TeacherModel::kEase, TeacherModel::kItemCosine}) {
+    for (const bool leave_one_out : {true, false}) {
+      at::Tensor expected = at::zeros({A, J}, at::kDouble);
+      for (int64_t a = 0; a < A; ++a) {
+        const auto n = static_cast<size_t>(a), b = static_cast<size_t>(lists.sequence[n]);
+        at::Tensor rest = X.clone();
+        if (leave_one_out) rest[users[b]].zero_();
+        const at::Tensor B = fitted_scores(model, rest);
+        for (int64_t place = lists.offsets[b]; place < lists.offsets[b] + lists.shown[n]; ++place)
+          expected[a] += B[lists.items[static_cast<size_t>(place)]];
+      }
+      for (const int world_size : {1, 2, 4}) {
+        testing::run_ranks(world_size, [&](Communicator& comm) {
+          const RowPartition items(J, world_size);
+          const Range mine{items.begin(comm.rank()), items.size(comm.rank())};
+          LinearTeacher teacher(corpus, mine.first, {model, leave_one_out, 0.1, 0.6}, teacher_columns(model, X, mine),
+                                counts);
+          teacher.start(comm, to_tensors(lists));
+          for_each_range(A, 3, [&](Range positions) {  // blocks that begin anywhere
+            at::Tensor got = teacher.scores(positions, {0, mine.count}),
+                       wanted = positions.of(expected).narrow(1, mine.first, mine.count).clone();
+            for (int64_t n = 0; n < positions.count; ++n) {  // scores of shown items are not used
+              const auto a = static_cast<size_t>(positions.first + n), b = static_cast<size_t>(lists.sequence[a]);
+              for (int64_t place = lists.offsets[b]; place < lists.offsets[b] + lists.shown[a]; ++place) {
+                const int64_t column = lists.items[static_cast<size_t>(place)] - mine.first;
+                if (column < 0 || column >= mine.count) continue;
+                got[n][column].zero_();
+                wanted[n][column].zero_();
+              }
+            }
+            EXPECT_LE(testing::gap(got, wanted), 1e-10) << world_size << " ranks";
+          });
+        });
+      }
+    }
+  }
+}
+
+TEST(LinearTeacher, ScoresDoNotDependOnWhereABlockBeginsBitByBit) {
+  const Corpus& corpus = testing::training_corpus();
+  const at::Tensor X = testing::training_matrix(corpus);
+  const HistoryLists lists = shuffled_histories(std::vector<int64_t>{3, 10, 22});
+  const int64_t A = std::ssize(lists.shown), J = X.size(1);
+  testing::run_ranks(1, [&](Communicator& comm) {
+    LinearTeacher teacher(corpus, 0, {TeacherModel::kEase, true, 0.1, 0.6},
+                          teacher_columns(TeacherModel::kEase, X, {0, J}).to(at::kFloat), item_counts(corpus));
+    teacher.start(comm, to_tensors(lists));
+    const at::Tensor whole = teacher.scores({0, A}, {0, J});
+    for_each_range(A, 2, [&](Range positions) {
+      for_each_range(J, 7, [&](Range rows) {
+        EXPECT_TRUE(at::equal(teacher.scores(positions, rows), positions.of(whole).narrow(1, rows.first, rows.count)));
+      });
+    });
+  });
+}
+
+/// A training of one L-stage with everything on.
+Cllm4recOptions taught_options(TeacherModel model, SoftForm form) {
+  Cllm4recOptions options;
+  options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
+  options.random_backbone = true;
+  options.warmup.epochs = options.finetune.epochs = 0;
+  options.mutual.epochs = 2;
+  options.mutual.content_epochs = false;
+  options.mutual.learning_rate = 1e-2;
+  options.lambda_collaborative = 0;
+  options.group_size = 6;
+  options.prompts.user_token = UserToken::kOff;
+  options.objective.target = LossTarget::kSet;
+  options.objective.mask_shown = true;
+  options.objective.teacher = {.model = model, .form = form, .alpha = 0.5, .beta = 0.1, .ridge = kRidge};
+  return options;
+}
+
+TEST(TaughtCllm4rec, AnyNumberOfRanksMakesTheSameTrainingAndLists) {
+  for (const SoftForm form : {SoftForm::kCrossEntropy, SoftForm::kLogOutside}) {
+    const Cllm4recOptions options = taught_options(TeacherModel::kEase, form);
+    const testing::Trained one = testing::train_and_rank(cllm4rec_model(), options, 1);
+    EXPECT_LT(one.losses.back(), one.losses.front());
+    testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 3), one);
+  }
+}
+
+TEST(TaughtCllm4rec, ResumingIsBitwise) {
+  testing::expect_resume_is_bitwise(cllm4rec_model(),
+                                    taught_options(TeacherModel::kItemCosine, SoftForm::kCrossEntropy), 2, 5);
+}
+
+TEST(TaughtCllm4rec, WhatDoesNotGoTogetherIsOneLine) {
+  Cllm4recOptions options = taught_options(TeacherModel::kEase, SoftForm::kCrossEntropy);
+  EXPECT_EQ(options.problem(), "");
+  options.objective.smoothing.kind = SmoothingKind::kUniform;
+  EXPECT_NE(options.problem().find("teacher.model both soften"), std::string::npos);
+  options.objective.smoothing.kind = SmoothingKind::kNone;
+  options.item_softmax = ItemSoftmaxChoice::kSampled;
+  EXPECT_NE(options.problem().find("optimizer.item_softmax"), std::string::npos);
+  options.item_softmax = ItemSoftmaxChoice::kAuto;
+  options.finetune.epochs = 1;
+  options.loss.finetune_targets = FinetuneTargets::kAllTrain;
+  EXPECT_NE(options.problem().find("loss.mask_shown"), std::string::npos);
+}
+
+TEST(TaughtCllm4rec, ATemperatureThatIsNotGivenNeedsValidationItems) {
+  Cllm4recOptions options = taught_options(TeacherModel::kEase, SoftForm::kCrossEntropy);
+  options.objective.teacher.beta = 0;
+  testing::run_ranks(2, [&](Communicator& comm) {
+    const Channels channels(comm);
+    const OpenArguments arguments{.corpus = testing::training_corpus(),
+                                  .channels = channels,
+                                  .agreed = [](const std::function<void()>& work) { work(); }};
+    EXPECT_THROW(make_soft_labels(options.objective, arguments), ModelError);
+  });
+}
+
+}  // namespace
+}  // namespace cllm
