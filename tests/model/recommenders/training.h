@@ -25,7 +25,7 @@ inline const Corpus& training_corpus() {
   return small.corpus();
 }
 
-/// Opens a model in fp64 over these ranks.
+/// Opens a model in fp64 over these ranks, at the start of a stage.
 inline std::unique_ptr<Recommender> open_in_fp64(const Model& model, const ModelOptions& options,
                                                  const Channels& channels, uint64_t seed = 3) {
   const OpenArguments arguments{.corpus = training_corpus(),
@@ -33,7 +33,9 @@ inline std::unique_ptr<Recommender> open_in_fp64(const Model& model, const Model
                                 .run = {.seed = seed, .precision = at::kDouble},
                                 .to_train = true,
                                 .agreed = [](const std::function<void()>& work) { work(); }};
-  return model.open(options, arguments);
+  auto out = model.open(options, arguments);
+  out->reset_optimizer();  // as at the start of a stage
+  return out;
 }
 
 /// Steps first .. last - 1 of the program.
