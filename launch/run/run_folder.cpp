@@ -1,5 +1,6 @@
 #include "launch/run/run_folder.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -10,13 +11,17 @@
 namespace cllm {
 namespace {
 
-/// Up to three lines that are in `now` and not in `before`.
+/// Paths are no part of what makes two configurations differ.
+constexpr const char* kPaths[] = {"dir = ", "corpus = ", "backbone = "};
+
+/// Up to three lines that are in `now` and not in `before`, without paths.
 std::string difference(const std::string& before, const std::string& now) {
   std::istringstream lines(now);
   std::string out;
   int shown = 0;
   for (std::string line; std::getline(lines, line) && shown < 3;) {
     if (("\n" + before).find("\n" + line + "\n") != std::string::npos) continue;
+    if (std::ranges::any_of(kPaths, [&](const char* key) { return line.starts_with(key); })) continue;
     out += (shown++ > 0 ? ", " : "") + line;
   }
   return out;

@@ -31,7 +31,7 @@ Rows bad_command_lines() {
        nothing,
        "prepare --input raw --output out --format xml",
        64,
-       {"--format", "xml", "{auto,tsv,csv,jsonl,movielens,amazon,yelp}"}},
+       {"--format", "xml", "{auto,own,tsv,csv,jsonl,"}},
       {"prepare_unknown_user_texts",
        nothing,
        "prepare --input raw --output out --user-texts maybe",

@@ -114,7 +114,7 @@ Rows bad_interactions() {
       folder_row("unknown_encoding", {{"interactions.tsv", good}}, {"unknown encoding 'klingon'"},
                  "--encoding klingon"),
       folder_row("latin_1", {{"interactions.tsv", good}, {"items.tsv", "a\tCaf\xE9\nb\tx\nc\ty\n"}},
-                 {"not UTF-8 (items.tsv:1", "--encoding windows-1252"}),
+                 {"items.tsv:1: not UTF-8", "--encoding windows-1252"}),
       folder_row("zip_damaged", {{"a.zip", "PK\x05\x06 and no more"}}, {"a.zip: a damaged or unknown zip archive"}),
       folder_row("zst_cut", {{"interactions.tsv.zst", std::string("\x28\xb5\x2f\xfd\xa0", 5)}},
                  {"interactions.tsv.zst"}),

@@ -125,7 +125,7 @@ class ManyItems {
     for (int64_t j = 0; j < num_items_; ++j) items += "i" + std::to_string(j) + (j < 9 ? "\ta thing\n" : "\t\n");
     folder_.write("items.tsv", items);
     folder_.write("users.tsv", "u\tsomebody\n");
-    folder_.write("interactions.tsv", "u\ti1\t1\nu\ti2\t2\n");
+    folder_.write("interactions.tsv", "user\titem\ttime\nu\ti1\t1\nu\ti2\t2\n");
     PrepareOptions options;
     options.input = folder_.path();
     options.output = folder_.path() / "corpus";
