@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* kCompiledProducts = "96";
 constexpr int kArenas = 2;
+constexpr int kLargestOfTheHeap = (4 << 20) + (256 << 10);
 
 }  // namespace
 
@@ -18,6 +19,7 @@ void bound_process_memory() {
   ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", kCompiledProducts, kKeep);
   ::setenv("LRU_CACHE_CAPACITY", kCompiledProducts, kKeep);  // of libtorch's own layer around it
   if (std::getenv("MALLOC_ARENA_MAX") == nullptr) ::mallopt(M_ARENA_MAX, kArenas);
+  if (std::getenv("MALLOC_MMAP_THRESHOLD_") == nullptr) ::mallopt(M_MMAP_THRESHOLD, kLargestOfTheHeap);
 }
 
 }  // namespace cllm

@@ -36,9 +36,7 @@ class MemoryOfARun : public ::testing::TestWithParam<MemoryCase> {
   }
 };
 
-/// Runs are within 10 %, but for MPI's buffers, which come and go by some MiB: more than that is not asked of a run of
-/// 250 MiB that others disturb.
-TEST_P(MemoryOfARun, IsNearWhatTheStartSaid) {
+TEST_P(MemoryOfARun, IsWithinTenPercentOfWhatTheStartSaid) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "a sanitizer's own memory is not predicted";
 #endif
@@ -52,15 +50,17 @@ TEST_P(MemoryOfARun, IsNearWhatTheStartSaid) {
   ASSERT_TRUE(std::regex_search(done.output, found, std::regex("peak [0-9]+ MiB per rank, ([0-9.]+) of the predicted")))
       << done.output;
   const double ratio = std::stod(found[1]);
-  EXPECT_GE(ratio, 0.85) << found[0];
-  EXPECT_LE(ratio, 1.2) << found[0];
+  EXPECT_GE(ratio, 0.9) << found[0];
+  EXPECT_LE(ratio, 1.1) << found[0];
 }
 
 constexpr char kVae[] = "--multi_vae.epochs=3", kSasrec[] = "--sasrec.epochs=2", kIals[] = "--ials.epochs=2",
                kEase[] = "";
 INSTANTIATE_TEST_SUITE_P(Models, MemoryOfARun,
-                         ::testing::Values(MemoryCase{"multi_vae", kVae, 2}, MemoryCase{"sasrec", kSasrec, 1},
-                                           MemoryCase{"ials", kIals, 2}, MemoryCase{"ease", kEase, 1}),
+                         ::testing::Values(MemoryCase{"multi_vae", kVae, 1}, MemoryCase{"multi_vae", kVae, 2},
+                                           MemoryCase{"sasrec", kSasrec, 1}, MemoryCase{"sasrec", kSasrec, 2},
+                                           MemoryCase{"ials", kIals, 1}, MemoryCase{"ials", kIals, 2},
+                                           MemoryCase{"ease", kEase, 1}, MemoryCase{"ease", kEase, 2}),
                          [](const auto& one) {
                            return std::string(one.param.model) + "_on_" + std::to_string(one.param.ranks);
                          });

@@ -52,6 +52,17 @@ int new_arenas() {
   return count_arenas() - before;
 }
 
+/// 1 if a large block is the system's own mapping, which goes back to it, though one of its size was freed before.
+int large_blocks_are_mapped() {
+  void* volatile first = std::malloc(16 << 20);
+  std::free(first);
+  const size_t before = ::mallinfo2().hblks;
+  void* volatile second = std::malloc(12 << 20);
+  const size_t mapped = ::mallinfo2().hblks - before;
+  std::free(second);
+  return static_cast<int>(mapped);
+}
+
 int capacity_of(const char* name) {
   const char* const text = std::getenv(name);
   return text == nullptr ? -1 : std::atoi(text);
@@ -87,6 +98,16 @@ TEST(ProcessMemory, ThreadsShareFewArenas) {
               ::unsetenv("MALLOC_ARENA_MAX");
               bound_process_memory();
               return new_arenas();
+            }),
+            1);
+}
+
+TEST(ProcessMemory, ALargeBlockGoesBackToTheSystem) {
+  EXPECT_EQ(answer_of_a_child(large_blocks_are_mapped), 0) << "malloc does so by itself: the bound can go";
+  EXPECT_EQ(answer_of_a_child([] {
+              ::unsetenv("MALLOC_MMAP_THRESHOLD_");
+              bound_process_memory();
+              return large_blocks_are_mapped();
             }),
             1);
 }
