@@ -26,7 +26,8 @@ enum class Purpose : uint64_t {
   kBootstrap,
   kUserDraws,
   kLatentNoise,
-  kDenseInit
+  kDenseInit,
+  kAdapterInit
 };
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA

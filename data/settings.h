@@ -21,8 +21,10 @@ struct Limits {
   std::vector<std::string> choices = {};
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
+  bool may_be_empty = false;  // of a list of integers
 };
 inline Limits one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
+inline Limits any_number_of_them() { return {.may_be_empty = true}; }
 inline Limits at_least(double min) { return {.min = min}; }
 inline Limits between(double min, double max) { return {.min = min, .max = max}; }
 

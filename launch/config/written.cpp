@@ -73,7 +73,8 @@ struct Assign {
   }
   void operator()(std::vector<int64_t>* target) const {
     const toml::array* list = setting.value->as_array();
-    if (!list || list->empty() || !list->is_homogeneous<int64_t>()) refuse(setting, field, "a list of integers");
+    const bool of_integers = list && (list->empty() ? field.limits.may_be_empty : list->is_homogeneous<int64_t>());
+    if (!of_integers) refuse(setting, field, "a list of integers");
     target->clear();
     for (const auto& value : *list) {
       target->push_back(*value.value<int64_t>());
@@ -85,7 +86,12 @@ struct Assign {
     const bool of_texts = list && (list->empty() || list->is_homogeneous<std::string>());
     if (!of_texts) refuse(setting, field, "a list of texts in quotes");
     target->clear();
-    for (const auto& value : *list) target->push_back(*value.value<std::string>());
+    const auto& choices = field.limits.choices;
+    for (const auto& value : *list) {
+      target->push_back(*value.value<std::string>());
+      if (!choices.empty() && std::ranges::find(choices, target->back()) == choices.end())
+        refuse(setting, field, "a list of the names");
+    }
   }
   void operator()(const Named& named) const {
     std::string name;

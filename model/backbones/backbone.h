@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/backbones/adapters.h"
 #include "model/nn/packed_layout.h"
 
 namespace cllm {
@@ -20,6 +21,7 @@ struct BackboneOptions {
   at::ScalarType compute = at::kFloat;
   at::Device device = at::kCPU;
   bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
+  AdapterOptions adapters = {};
 };
 
 /// What is known of a backbone before its weights are read.
@@ -64,8 +66,14 @@ class Backbone {
   virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;
   /// Makes parameters leaves that require gradients (fp32/fp64 compute follows the parameters).
   virtual void set_trainable(bool trainable) = 0;
-  /// What an optimiser of the backbone moves: the parameters that require gradients, unless a family trains others.
-  virtual std::vector<std::pair<std::string, at::Tensor>> trainable() const {
+  /// Beside its frozen matrices; they start by adding nothing.
+  virtual const Adapters& adapters() const {
+    static const Adapters none;
+    return none;
+  }
+  /// What an optimiser of the backbone moves: its adapters, or else the parameters that require gradients.
+  std::vector<std::pair<std::string, at::Tensor>> trainable() const {
+    if (!adapters().empty()) return adapters().parameters();
     auto out = parameters();
     std::erase_if(out, [](const auto& named) { return !named.second.requires_grad(); });
     return out;
@@ -76,7 +84,8 @@ class Backbone {
   /// attention.
   virtual double flops(double tokens, double pairs) const = 0;
 
-  /// Writes config.json and model.safetensors, which transformers and load_backbone read: parameters in their dtype.
+  /// Writes config.json and model.safetensors, which transformers and load_backbone read: parameters in their dtype,
+  /// with what the adapters add.
   /// With `extra_rows` ([n, D] each), these follow the word embedding in this order and all is fp32; scores of a row
   /// are then logits of a word. One rank calls it.
   virtual void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const = 0;

@@ -27,7 +27,7 @@ class GraphedBackbone : public Backbone {
   const at::Tensor& text_head() const override { return backbone_->text_head(); }
   std::vector<std::pair<std::string, at::Tensor>> parameters() const override { return backbone_->parameters(); }
   void set_trainable(bool trainable) override { backbone_->set_trainable(trainable); }
-  std::vector<std::pair<std::string, at::Tensor>> trainable() const override { return backbone_->trainable(); }
+  const Adapters& adapters() const override { return backbone_->adapters(); }
   double flops(double tokens, double pairs) const override { return backbone_->flops(tokens, pairs); }
   void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override {
     backbone_->save(dir, extra_rows);

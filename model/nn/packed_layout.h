@@ -28,8 +28,8 @@ struct PackedLayout {
 
 /// Dropout rates of the backbone; all 0 switches dropout off.
 struct Dropout {
-  double embedding = 0, attention = 0, residual = 0;
-  bool active() const { return embedding > 0 || attention > 0 || residual > 0; }
+  double embedding = 0, attention = 0, residual = 0, adapters = 0;
+  bool active() const { return embedding > 0 || attention > 0 || residual > 0 || adapters > 0; }
 };
 
 /// Layout of a batch's sequences on `device`. `dropout`: fill dropout_keys_T. output_rows_A stays undefined.

@@ -23,6 +23,7 @@ bool is_trainable(const Backbone& backbone) { return backbone.word_embedding().r
 
 bool sum_backbone_gradients(Communicator& comm, const Backbone& backbone, const TokenSources& tokens,
                             const at::Tensor& x_gradient_TD, const at::Tensor& text_head_gradient) {
+  if (!is_trainable(backbone)) return sum_dense_gradients(comm, backbone.trainable());
   if (text_head_gradient.defined()) add_to_gradient(backbone.text_head_parameter(), text_head_gradient);
   at::Tensor words_ND = at::zeros_like(backbone.word_embedding());
   kernels::add_rows(words_ND, tokens.word_ids, x_gradient_TD.index_select(0, tokens.word_positions));

@@ -39,13 +39,16 @@ at::Tensor drawn_rows(int64_t rows, int64_t columns, at::ScalarType dtype, uint6
 }
 
 Draw xavier_uniform(int64_t fan_in, int64_t fan_out) {
-  const double bound = std::sqrt(6.0 / static_cast<double>(fan_in + fan_out));
-  return [bound](CounterRng& random, int64_t) { return bound * (2 * random.uniform() - 1); };
+  return uniform(std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)));
 }
 
 Draw xavier_normal(int64_t fan_in, int64_t fan_out) {
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in + fan_out));
   return [deviation](CounterRng& random, int64_t) { return deviation * random.normal(); };
+}
+
+Draw uniform(double bound) {
+  return [bound](CounterRng& random, int64_t) { return bound * (2 * random.uniform() - 1); };
 }
 
 Draw truncated_normal(double deviation) {

@@ -26,6 +26,9 @@ at::Tensor drawn_rows(int64_t rows, int64_t columns, at::ScalarType dtype, uint6
 Draw xavier_uniform(int64_t fan_in, int64_t fan_out);
 Draw xavier_normal(int64_t fan_in, int64_t fan_out);
 
+/// Uniform within the bound.
+Draw uniform(double bound);
+
 /// Normal, drawn again where it is beyond two deviations.
 Draw truncated_normal(double deviation);
 

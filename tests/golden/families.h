@@ -17,7 +17,8 @@ void check_trajectories(GoldenSet& set, ParityReport& report);
 void check_adam(GoldenSet& set, ParityReport& report);
 /// Scores, lists and metrics.
 void check_ranking(GoldenSet& set, ParityReport& report);
-/// Hidden states and logits of a library's model: arch/<name>.
+/// A library's model, arch/<name>: hidden states and logits; losses and gradients of L-, C- and finetuning steps on it,
+/// frozen and with adapters, with and without a token at the start of every sequence.
 void check_arch(GoldenSet& set, ParityReport& report, const std::string& name);
 
 }  // namespace cllm::golden

@@ -11,6 +11,7 @@
 #include "model/backbones/gpt2/gpt2.h"
 #include "model/nn/packed_layout.h"
 #include "tests/golden/families.h"
+#include "tests/golden/local_parts.h"
 
 namespace cllm::golden {
 namespace {
@@ -37,16 +38,6 @@ Gpt2 truncated(const Gpt2& whole, int64_t blocks) {
 at::Tensor normalised(const at::Tensor& x_TD, double epsilon) {
   const at::Tensor centred = x_TD - x_TD.mean(-1, true);
   return centred / (centred.square().mean(-1, true) + epsilon).sqrt();
-}
-
-/// The rows of a padded golden tensor [B, T, ...] that are no padding, for the sequences of this rank (every
-/// world_size-th).
-at::Tensor unpadded(const at::Tensor& padded, const at::Tensor& mask_BT, const Communicator& comm) {
-  std::vector<at::Tensor> rows;
-  for (int64_t b = comm.rank(); b < mask_BT.size(0); b += comm.world_size()) {
-    rows.push_back(padded[b].narrow(0, 0, mask_BT[b].sum().item<int64_t>()));
-  }
-  return rows.empty() ? padded.flatten(0, 1).narrow(0, 0, 0) : at::cat(rows);
 }
 
 /// One case, this rank's sequences of it.
@@ -153,25 +144,6 @@ void check_forward(GoldenSet& set, ParityReport& report) {
         {set, report, c.at("name"), set.batch(c, parse_preset(c.at("preset").get<std::string>())), set.model(std)},
         std);
   }
-}
-
-void check_arch(GoldenSet& set, ParityReport& report, const std::string& name) {
-  const std::string folder = "arch/" + name;
-  const SafetensorsFile io = set.open(folder + "/io.safetensors");
-  const auto backbone = set.backbone(folder);
-  const at::Tensor mask = io.tensor("input.attention_mask"), ids = io.tensor("input.input_ids");
-  std::vector<int64_t> lengths;
-  for (int64_t b = set.comm().rank(); b < mask.size(0); b += set.comm().world_size())
-    lengths.push_back(mask[b].sum().item<int64_t>());
-  const at::Tensor x_TD =
-      backbone->word_embedding().index_select(0, set.placed(unpadded(ids.unsqueeze(2), mask, set.comm()).flatten()));
-  const PackedLayout layout = make_layout(lengths, x_TD.device());
-  const at::Tensor hidden_TD = lengths.empty() ? x_TD.to(set.dtype()) : backbone->forward(x_TD, layout, {});
-  const at::Tensor hidden = io.tensor("f64.last_hidden"), logits = io.tensor("f64.logits");
-  report.compare(folder + "/last_hidden", hidden_TD, unpadded(hidden, mask, set.comm()), hidden,
-                 set.tolerances().value);
-  report.compare(folder + "/logits", at::mm(hidden_TD, backbone->text_head().t()), unpadded(logits, mask, set.comm()),
-                 logits, set.tolerances().value);
 }
 
 }  // namespace cllm::golden

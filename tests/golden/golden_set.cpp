@@ -56,8 +56,9 @@ const SafetensorsFile& GoldenSet::truth(const std::string& stem) {
   return truth_.try_emplace(stem, dir_ + "/" + stem + ".f64.safetensors").first->second;
 }
 
-std::shared_ptr<Backbone> GoldenSet::backbone(const std::string& folder) const {
-  return load_backbone(host_, dir_ + "/" + folder, {residual_dtype(dtype_), dtype_, device_});
+std::shared_ptr<Backbone> GoldenSet::backbone(const std::string& folder, const AdapterOptions& adapters) const {
+  return load_backbone(host_, dir_ + "/" + folder,
+                       {residual_dtype(dtype_), dtype_, device_, /*recompute=*/false, adapters});
 }
 
 at::Tensor GoldenSet::placed(const at::Tensor& tensor) const {

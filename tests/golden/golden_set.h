@@ -60,8 +60,10 @@ class GoldenSet {
 
   /// The fp64 results, which both precisions are compared with: `<stem>.f64.safetensors`.
   const SafetensorsFile& truth(const std::string& stem);
-  SafetensorsFile open(const std::string& name) const { return SafetensorsFile(dir_ + "/" + name); }
-  std::shared_ptr<Backbone> backbone(const std::string& folder = "tiny_gpt2") const;
+  std::string path(const std::string& name) const { return dir_ + "/" + name; }
+  SafetensorsFile open(const std::string& name) const { return SafetensorsFile(path(name)); }
+  std::shared_ptr<Backbone> backbone(const std::string& folder = "tiny_gpt2",
+                                     const AdapterOptions& adapters = {}) const;
   /// On the device; if it is floating, in the precision of the tables.
   at::Tensor placed(const at::Tensor& tensor) const;
   /// Both sides from tables_std<std>, without optimiser state, and a fresh backbone.

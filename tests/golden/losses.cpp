@@ -1,25 +1,10 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "tests/golden/families.h"
-#include "tests/support/gradient_sum.h"
+#include "tests/golden/local_parts.h"
 
 namespace cllm::golden {
 namespace {
-
-/// The gradients of the shard as a whole: rows that were not touched are 0.
-at::Tensor dense(const kernels::RowGradient& gradient, const Table& table) {
-  return at::zeros_like(table.weight).index_copy_(0, gradient.rows_M, testing::gradient_sum(gradient, table.weight));
-}
-
-void compare_tables(GoldenSet& set, ParityReport& report, const std::string& name, const std::string& side,
-                    const at::Tensor& local, const SafetensorsFile& truth) {
-  const int64_t num_users = set.layout().num_local_users(), num_items = set.layout().num_local_items();
-  const at::Tensor users = truth.tensor(name + "/" + side + "_user"), items = truth.tensor(name + "/" + side + "_item");
-  report.compare(name + "/" + side + "_user", local.narrow(0, 0, num_users), set.own_users(users), users,
-                 set.tolerances().value);
-  report.compare(name + "/" + side + "_item", local.narrow(0, num_users, num_items), set.own_items(items), items,
-                 set.tolerances().value);
-}
 
 void compare_backbone(GoldenSet& set, ParityReport& report, const std::string& name, const Backbone& backbone,
                       const SafetensorsFile& truth) {
@@ -54,8 +39,9 @@ void check_losses(GoldenSet& set, ParityReport& report, ItemSoftmax form) {
     report.compare(name + "/lm", losses.term("lm"), expected.at("lm"), set.tolerances().loss);
     report.compare(name + "/mr", losses.term("mr"), expected.at("mr"), set.tolerances().loss);
     const bool content = batch.kind == StepKind::kContent;
-    compare_tables(set, report, name, side_of(batch.kind),
-                   dense(gradients, content ? model.content : model.collaborative), truth);
+    compare_tables(report, name, side_of(batch.kind),
+                   whole_shard(gradients, content ? model.content : model.collaborative), truth, set.layout(),
+                   set.tolerances().value);
     if (also_backbone) compare_backbone(set, report, name, *model.backbone, truth);
   }
 }

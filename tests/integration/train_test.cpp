@@ -32,11 +32,12 @@ std::vector<double> train_losses(int ranks, const std::string& name, const std::
   return losses_of(dir);
 }
 
-void expect_same_run_on_all_world_sizes(const std::string& precision, double tolerance) {
-  const auto one = train_losses(1, "world_1", "--run.precision=" + precision);
+/// `more` begins with the precision.
+void expect_same_run_on_all_world_sizes(const std::string& more, double tolerance) {
+  const auto one = train_losses(1, "world_1", "--run.precision=" + more);
   ASSERT_GE(one.size(), 50u);
   for (const int ranks : {2, 3, 4}) {
-    const auto several = train_losses(ranks, "world_" + std::to_string(ranks), "--run.precision=" + precision);
+    const auto several = train_losses(ranks, "world_" + std::to_string(ranks), "--run.precision=" + more);
     ASSERT_EQ(several.size(), one.size()) << ranks << " ranks";
     for (size_t n = 0; n < one.size() && n < 100; ++n) {
       ASSERT_NEAR(several[n], one[n], tolerance * std::abs(one[n])) << ranks << " ranks, step " << n + 1;
@@ -44,7 +45,9 @@ void expect_same_run_on_all_world_sizes(const std::string& precision, double tol
   }
 }
 
-TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp64) { expect_same_run_on_all_world_sizes("fp64", 1e-9); }
+TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp64) {
+  expect_same_run_on_all_world_sizes("fp64 --backbone.adapters.rank=2 --backbone.adapters.learning_rate=1e-2", 1e-9);
+}
 
 TEST(Train, OneTwoThreeAndFourRanksComputeTheSameRunInFp32) { expect_same_run_on_all_world_sizes("fp32", 1e-4); }
 
@@ -135,9 +138,10 @@ TEST(Train, ARunWhoseRanksWereKilledEndsBitwiseEqualToOneThatNeverStopped) {
             (1 + 30 + 2) * texts + (30 + 2) * users);  // every epoch of every stage, whole
 }
 
-TEST(Train, TablesInBf16TrainAsWellAndSurviveAKill) {
+TEST(Train, TablesInBf16AndAdaptersTrainAsWellAndSurviveAKill) {
   const std::string more =
-      "--run.table_precision=bf16 --checkpoint.every_steps=7 --mutual.epochs=6 --optimizer.name=lazy_adam ";
+      "--run.table_precision=bf16 --checkpoint.every_steps=7 --mutual.epochs=6 --optimizer.name=lazy_adam "
+      "--backbone.adapters.rank=2 --backbone.adapters.dropout=0.1 ";
   const fs::path full = fresh_dir("table_full"), whole = fresh_dir("table_bf16"),
                  killed = fresh_dir("table_bf16_killed");
   ASSERT_EQ(run(cllm4rec(2, train_arguments(full, more + "--run.table_precision=full"))).code, 0);

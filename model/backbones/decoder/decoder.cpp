@@ -36,23 +36,26 @@ DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place
   return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
 }
 
-/// x -> x W^T (+ bias) for a weight [out, in].
+/// x -> x W^T (+ bias), and what an adapter adds, for a weight [out, in].
 class Projection {
  public:
   Projection() = default;
-  Projection(at::Tensor weight, at::Tensor bias, at::ScalarType compute) : weight_(std::move(weight)), bias_(bias) {
+  Projection(at::Tensor weight, at::Tensor bias, Adapter adapter, at::ScalarType compute)
+      : weight_(std::move(weight)), bias_(std::move(bias)), adapter_(std::move(adapter)) {
     if (compute == weight_.scalar_type()) return;
     of_compute_ = Linear(weight_.to(compute).t(), /*packed=*/weight_.is_cpu());
     weight_ = at::Tensor();
   }
 
-  at::Tensor operator()(const at::Tensor& x) const {
+  /// `keys`, `rate`: of the adapter's dropout.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& keys, double rate) const {
     const at::Tensor y = weight_.defined() ? at::mm(x, weight_.t()) : of_compute_(x);
-    return bias_.defined() ? y + bias_.to(y.scalar_type()) : y;
+    return adapter_.added_to(bias_.defined() ? y + bias_.to(y.scalar_type()) : y, x, keys, rate);
   }
 
  private:
   at::Tensor weight_, bias_;
+  Adapter adapter_;
   Linear of_compute_;
 };
 
@@ -92,7 +95,8 @@ struct Decoder::Pass {
 };
 
 Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions options)
-    : config_(std::move(config)), options_(options), parameters_(std::move(parameters)) {
+    : config_(std::move(config)), options_(options), parameters_(std::move(parameters)),
+      adapters_(options.adapters, {kDecoderPrefix, {"q_proj", "v_proj"}}, options.parameters, options.device) {
   std::map<std::string, at::Tensor> by_name;
   for (auto& [name, parameter] : parameters_) {
     parameter = parameter.to(options.device);
@@ -105,7 +109,9 @@ Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions op
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     const std::string of = "layers." + std::to_string(layer) + ".", attention = of + "self_attn.";
     const auto projection = [&](const std::string& name) {
-      return Projection(find(name + ".weight"), find(name + ".bias"), options.compute);
+      const at::Tensor weight = find(name + ".weight");
+      Adapter adapter = adapters_.of(name + ".weight", layer, weight.size(1), weight.size(0));
+      return Projection(weight, find(name + ".bias"), std::move(adapter), options.compute);
     };
     const at::Tensor after_attention = find(of + "post_attention_layernorm.weight");
     blocks_.push_back({.input_norm = find(of + "input_layernorm.weight"),
@@ -122,6 +128,7 @@ Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions op
                        .up = projection(of + "mlp.up_proj"),
                        .down = projection(of + "mlp.down_proj")});
   }
+  adapters_.check();
   final_norm_ = find("norm.weight");
   text_head_ = text_head_parameter().to(options.compute);
 }
@@ -133,8 +140,10 @@ at::Tensor Decoder::attention(int64_t layer, const at::Tensor& n, const Pass& pa
   const int64_t T = n.size(0), h = config_.head_width, window = config_.windows[static_cast<size_t>(layer)];
   const auto& [cos, sin] = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
   const at::ScalarType sums = residual_dtype(options_.compute);
+  const at::Tensor& keys = pass.layout.dropout_keys_T;
+  const double rate = pass.dropout.adapters;
   const auto heads = [&](const Projection& projection, int64_t count, const at::Tensor& norm) {
-    at::Tensor x = projection(n).view({T, count, h}).to(sums);
+    at::Tensor x = projection(n, keys, rate).view({T, count, h}).to(sums);
     if (norm.defined()) x = rms_norm(x, norm, config_.epsilon, config_.norm_offset);
     return rotated(x, cos, sin).to(options_.compute);
   };
@@ -142,7 +151,7 @@ at::Tensor Decoder::attention(int64_t layer, const at::Tensor& n, const Pass& pa
   const int64_t group = config_.num_heads / config_.num_kv_heads;  // query heads of a key head
   const auto of_queries = [&](const at::Tensor& x) { return group == 1 ? x : at::repeat_interleave(x, group, 1); };
   const at::Tensor k_THh = of_queries(heads(block.key, config_.num_kv_heads, block.key_norm)),
-                   v_THh = of_queries(block.value(n).view({T, config_.num_kv_heads, h}));
+                   v_THh = of_queries(block.value(n, keys, rate).view({T, config_.num_kv_heads, h}));
   std::vector<at::Tensor> parts;
   for (int64_t b = 0; b < pass.layout.num_sequences(); ++b) {
     const int64_t first = pass.layout.offsets[static_cast<size_t>(b)],
@@ -173,16 +182,19 @@ std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Te
     const at::Tensor part = out.to(sums);
     return to + dropout(post.defined() ? norm(part, post) : part, site(keys, pass.dropout.residual, layer, place));
   };
+  const double rate = pass.dropout.adapters;
   at::Tensor attended = attention(layer, n, pass), before = x, keys = pass.layout.dropout_keys_T;
   if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
     attended = attended.index_select(0, pass.layout.output_rows_A);
     before = before.index_select(0, pass.layout.output_rows_A);
     if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
   }
-  const at::Tensor y = add(before, block.attention_out(attended), block.attention_norm, keys, kAfterAttention);
-  const at::Tensor m = norm(y, block.mlp_norm).to(options_.compute), gate = block.gate(m);
-  const at::Tensor inner = (config_.gate == Gate::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * block.up(m);
-  const at::Tensor out = add(y, block.down(inner), block.output_norm, keys, kAfterMlp);
+  const at::Tensor y =
+      add(before, block.attention_out(attended, keys, rate), block.attention_norm, keys, kAfterAttention);
+  const at::Tensor m = norm(y, block.mlp_norm).to(options_.compute), gate = block.gate(m, keys, rate);
+  const at::Tensor inner =
+      (config_.gate == Gate::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * block.up(m, keys, rate);
+  const at::Tensor out = add(y, block.down(inner, keys, rate), block.output_norm, keys, kAfterMlp);
   const at::Tensor& next = last ? final_norm_ : blocks_[static_cast<size_t>(layer) + 1].input_norm;
   return {out, norm(out, next).to(options_.compute)};
 }
@@ -228,6 +240,9 @@ at::Tensor Decoder::run_blocks(const at::Tensor& x_TD, const PackedLayout& layou
 }
 
 void Decoder::set_trainable(bool trainable) {
+  if (trainable && !adapters_.empty()) {
+    throw ModelError("a backbone is trained as a whole or beside its adapters: set one of the two");
+  }
   if (trainable && options_.compute != options_.parameters) {
     throw ModelError("a trainable backbone computes in the dtype of its parameters; set its compute precision to fp32");
   }

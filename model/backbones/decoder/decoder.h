@@ -14,6 +14,9 @@ namespace cllm {
 /// embedding is the first; an untied head, lm_head.weight, the last.
 std::vector<std::pair<std::string, std::vector<int64_t>>> decoder_parameter_shapes(const DecoderConfig& config);
 
+/// Of the tensors' names in files, but for an untied head.
+inline constexpr const char* kDecoderPrefix = "model.";
+
 /// Llama, Mistral, Qwen 2 and 3, Gemma 3: pre-norm blocks with RMS norms, rotated queries and keys, grouped heads, a
 /// window in some layers, and a gated MLP. A user's or item's row enters as a word's does (Gemma: times sqrt(D)).
 class Decoder : public Backbone {
@@ -39,6 +42,7 @@ class Decoder : public Backbone {
   }
   Parameters parameters() const override { return parameters_; }
   void set_trainable(bool trainable) override;
+  const Adapters& adapters() const override { return adapters_; }
   double flops(double tokens, double pairs) const override;
   void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override;
 
@@ -53,6 +57,7 @@ class Decoder : public Backbone {
   DecoderConfig config_;
   BackboneOptions options_;
   Parameters parameters_;
+  Adapters adapters_;
   std::vector<Block> blocks_;
   at::Tensor text_head_, final_norm_;
 };

@@ -16,8 +16,6 @@
 namespace cllm {
 namespace {
 
-constexpr const char* kPrefix = "model.";
-
 /// Leftovers that published files carry: buffers of the rotation, and a tied head that equals the word embedding.
 bool may_be_ignored(const DecoderConfig& config, const std::string& name, const Weight& found,
                     const at::Tensor& words) {
@@ -72,11 +70,11 @@ std::unique_ptr<FileTensor> longer(const std::string& path, const at::Tensor& wo
 
 }  // namespace
 
-const Family kLlamaFamily = {"llama", kPrefix, shape, open, make};
-const Family kMistralFamily = {"mistral", kPrefix, shape, open, make};
-const Family kQwen2Family = {"qwen2", kPrefix, shape, open, make};
-const Family kQwen3Family = {"qwen3", kPrefix, shape, open, make};
-const Family kGemma3Family = {"gemma3_text", kPrefix, shape, open, make};
+const Family kLlamaFamily = {"llama", kDecoderPrefix, shape, open, make};
+const Family kMistralFamily = {"mistral", kDecoderPrefix, shape, open, make};
+const Family kQwen2Family = {"qwen2", kDecoderPrefix, shape, open, make};
+const Family kQwen3Family = {"qwen3", kDecoderPrefix, shape, open, make};
+const Family kGemma3Family = {"gemma3_text", kDecoderPrefix, shape, open, make};
 
 void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   std::filesystem::create_directories(dir);
@@ -92,12 +90,13 @@ void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters_) {
     const bool head = name == "lm_head.weight";
-    at::Tensor saved = extra_rows.empty() ? tensor : tensor.detach().to(at::kFloat);
+    const at::Tensor merged = adapters_.merged(name, tensor);
+    at::Tensor saved = extra_rows.empty() ? merged : merged.detach().to(at::kFloat);
     if (!extra_rows.empty() && (head || name == "embed_tokens.weight")) {
       files.push_back(longer(dir + (head ? "/head.scratch" : "/embedding.scratch"), tensor, extra_rows));
       saved = files.back()->tensor();
     }
-    tensors.emplace_back(head ? name : kPrefix + name, saved);
+    tensors.emplace_back(head ? name : kDecoderPrefix + name, saved);
   }
   write_safetensors(dir + "/model.safetensors", tensors, {{"format", "pt"}});
 }

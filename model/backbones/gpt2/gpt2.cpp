@@ -38,6 +38,7 @@ struct Gpt2::Block {
   Norm norm1, norm2;
   Linear qkv, attention_out, mlp_in, mlp_out;
   at::Tensor qkv_bias, attention_out_bias, mlp_in_bias, mlp_out_bias;
+  Adapter of_qkv, of_attention_out, of_mlp_in, of_mlp_out;
 };
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config) {
@@ -64,7 +65,9 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(
 }
 
 Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions options)
-    : config_(config), options_(options), parameters_(std::move(parameters)) {
+    : config_(config), options_(options), parameters_(std::move(parameters)),
+      adapters_(options.adapters, {kGpt2Prefix, {"c_attn"}, /*keeps_inputs_first=*/true}, options.parameters,
+                options.device) {
   TORCH_CHECK(options.parameters == at::kFloat || options.parameters == at::kDouble, "parameters must be fp32 or fp64");
   TORCH_CHECK(
       options.compute == options.parameters || (options.compute == at::kBFloat16 && options.parameters == at::kFloat),
@@ -75,6 +78,10 @@ Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions opti
   const auto linear = [&](size_t n) {
     const at::Tensor weight = parameters_[n].second.to(options.compute);
     return Linear(weight, options.compute == at::kBFloat16 && weight.is_cpu());
+  };
+  const auto adapter = [&](int64_t layer, size_t n) {
+    const auto& [name, weight] = parameters_[n];
+    return adapters_.of(name, layer, weight.size(0), weight.size(1));
   };
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     const size_t n = kFirstBlock + kPerBlock * static_cast<size_t>(layer);
@@ -87,8 +94,13 @@ Gpt2::Gpt2(const Gpt2Config& config, Parameters parameters, BackboneOptions opti
                        .qkv_bias = vector(n + 3),
                        .attention_out_bias = vector(n + 5),
                        .mlp_in_bias = vector(n + 9),
-                       .mlp_out_bias = vector(n + 11)});
+                       .mlp_out_bias = vector(n + 11),
+                       .of_qkv = adapter(layer, n + 2),
+                       .of_attention_out = adapter(layer, n + 4),
+                       .of_mlp_in = adapter(layer, n + 8),
+                       .of_mlp_out = adapter(layer, n + 10)});
   }
+  adapters_.check();
   text_head_ = parameters_.front().second.to(options.compute);
   positions_ = vector(1);
   final_gamma_ = vector(parameters_.size() - 2);
@@ -140,18 +152,23 @@ std::pair<at::Tensor, at::Tensor> Gpt2::run_block(int64_t layer, at::Tensor x, c
   const Norm& next = last ? Norm{final_gamma_, final_beta_, config_.layer_norm_epsilon} : blocks_[layer + 1].norm1;
   at::Tensor keys = pass.layout.dropout_keys_T;
   const bool added = !n.is_cpu();  // by the product; on the CPU attention adds the bias
-  at::Tensor attended =
-      causal_attention(added ? block.qkv.plus(n, block.qkv_bias) : block.qkv(n), added ? at::Tensor() : block.qkv_bias,
-                       pass.layout, config_.num_heads, site(keys, pass.dropout.attention, layer, kAttention));
+  const auto adapted = [&](const Adapter& adapter, const at::Tensor& y, const at::Tensor& of) {
+    return adapter.added_to(y, of, keys, pass.dropout.adapters);
+  };
+  const at::Tensor qkv = adapted(block.of_qkv, added ? block.qkv.plus(n, block.qkv_bias) : block.qkv(n), n);
+  at::Tensor attended = causal_attention(qkv, added ? at::Tensor() : block.qkv_bias, pass.layout, config_.num_heads,
+                                         site(keys, pass.dropout.attention, layer, kAttention));
   if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
     attended = pick_rows(attended, pass.layout.output_rows_A);
     x = pick_rows(x, pass.layout.output_rows_A);
     if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
   }
-  const auto [y, m] = add_and_norm(x, block.attention_out(attended), block.attention_out_bias, block.norm2,
-                                   site(keys, pass.dropout.residual, layer, kAfterAttention));
-  const at::Tensor inner = bias_gelu(block.mlp_in(m), block.mlp_in_bias, config_.activation);
-  return add_and_norm(y, block.mlp_out(inner), block.mlp_out_bias, next,
+  const auto [y, m] =
+      add_and_norm(x, adapted(block.of_attention_out, block.attention_out(attended), attended),
+                   block.attention_out_bias, block.norm2, site(keys, pass.dropout.residual, layer, kAfterAttention));
+  const at::Tensor inner =
+      bias_gelu(adapted(block.of_mlp_in, block.mlp_in(m), m), block.mlp_in_bias, config_.activation);
+  return add_and_norm(y, adapted(block.of_mlp_out, block.mlp_out(inner), inner), block.mlp_out_bias, next,
                       site(keys, pass.dropout.residual, layer, kAfterMlp));
 }
 
@@ -184,10 +201,13 @@ at::Tensor Gpt2::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, 
 /// Flash attention alone reads the lengths on the device, and draws its dropout mask from a seed that the host sets.
 bool Gpt2::can_be_recorded(const Dropout& dropout) const {
   return device::is_for_flash(options_.compute, config_.width / config_.num_heads) && dropout.attention == 0 &&
-         !word_embedding().requires_grad();
+         trainable().empty();
 }
 
 void Gpt2::set_trainable(bool trainable) {
+  if (trainable && !adapters_.empty()) {
+    throw ModelError("a backbone is trained as a whole or beside its adapters: set one of the two");
+  }
   if (trainable && options_.compute != options_.parameters) {
     throw ModelError("a trainable backbone computes in the dtype of its parameters; set its compute precision to fp32");
   }

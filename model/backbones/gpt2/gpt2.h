@@ -10,6 +10,9 @@ namespace cllm {
 /// Names and shapes of a GPT-2 model's parameters in Hugging Face layout, without the `transformer.` prefix.
 std::vector<std::pair<std::string, std::vector<int64_t>>> gpt2_parameter_shapes(const Gpt2Config& config);
 
+/// Of the tensors' names in files.
+inline constexpr const char* kGpt2Prefix = "transformer.";
+
 /// GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, tied word embedding. Linear weights are [in, out].
 class Gpt2 : public Backbone {
  public:
@@ -31,6 +34,7 @@ class Gpt2 : public Backbone {
   const at::Tensor& text_head() const override { return text_head_; }
   Parameters parameters() const override { return parameters_; }
   void set_trainable(bool trainable) override;
+  const Adapters& adapters() const override { return adapters_; }
   double flops(double tokens, double pairs) const override;
   void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override;
 
@@ -43,6 +47,7 @@ class Gpt2 : public Backbone {
   Gpt2Config config_;
   BackboneOptions options_;
   Parameters parameters_;
+  Adapters adapters_;
   std::vector<Block> blocks_;
   at::Tensor positions_, text_head_, final_gamma_, final_beta_;
 };

@@ -15,8 +15,6 @@
 namespace cllm {
 namespace {
 
-constexpr const char* kPrefix = "transformer.";
-
 /// Leftovers that published files carry: causal-mask buffers, and the tied output head if it equals the word embedding.
 bool may_be_ignored(const std::string& name, const Weight& found, const at::Tensor& words) {
   static const std::regex buffer(R"(h\.\d+\.attn\.(bias|masked_bias))");
@@ -54,7 +52,7 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(gpt2_config(file))
 
 }  // namespace
 
-const Family kGpt2Family = {"gpt2", kPrefix, shape, open, make};
+const Family kGpt2Family = {"gpt2", kGpt2Prefix, shape, open, make};
 
 void Gpt2::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   std::filesystem::create_directories(dir);
@@ -75,8 +73,8 @@ void Gpt2::save(const std::string& dir, const std::vector<at::Tensor>& extra_row
   }
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters_) {
-    const at::Tensor saved = words ? tensor.detach().to(at::kFloat) : tensor;
-    tensors.emplace_back(kPrefix + name, words && name == "wte.weight" ? words->tensor() : saved);
+    const at::Tensor merged = adapters_.merged(name, tensor), saved = words ? merged.detach().to(at::kFloat) : merged;
+    tensors.emplace_back(kGpt2Prefix + name, words && name == "wte.weight" ? words->tensor() : saved);
   }
   write_safetensors(dir + "/model.safetensors", tensors, {{"format", "pt"}});
 }

@@ -1,6 +1,7 @@
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 
 #include <algorithm>
+#include <array>
 
 #include "data/random.h"
 #include "model/evaluation/scoring.h"
@@ -45,8 +46,8 @@ Cllm4rec::Cllm4rec(const Cllm4recOptions& options, const OpenArguments& argument
       collaborative_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kCollaborative)),
       recommendation_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kRecommendation)),
       optimizer_(make_row_optimizer(options.optimizer)),
-      backbone_optimizer_(options.train_backbone ? std::make_unique<DenseAdam>(model_.backbone->parameters())
-                                                 : nullptr),
+      backbone_optimizer_(
+          model_.backbone->trainable().empty() ? nullptr : std::make_unique<DenseAdam>(model_.backbone->trainable())),
       step_(arguments.channels, model_, *optimizer_, arguments.levels) {
   soft_.mask_shown = options.objective.mask_shown;
 }
@@ -64,7 +65,7 @@ Store Cllm4rec::store() {
   Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}},
               .dense = backbone_optimizer_.get(),
               .dense_prefix = "backbone."};
-  if (backbone_optimizer_) return store;
+  if (options_.train_backbone) return store;
   for (const auto& [name, tensor] : model_.backbone->parameters()) store.frozen.push_back({"backbone." + name, tensor});
   return store;
 }
@@ -88,7 +89,22 @@ Dropout Cllm4rec::dropout_of(const StepRef& ref) const {
   const Stage stage = stage_of(ref);
   const bool content_in_finetune = stage == Stage::kFinetune && kind_of(ref) == StepKind::kContent;
   if (content_in_finetune && !options_.loss.content_dropout_in_finetune) return {};
-  return options_.dropout_of(options_of(options_, stage), backbone_dropout_);
+  Dropout out = options_.dropout_of(options_of(options_, stage), backbone_dropout_);
+  if (trains_backbone(kind_of(ref))) out.adapters = options_.adapters.dropout;
+  return out;
+}
+
+bool Cllm4rec::trains_backbone(StepKind kind) const {
+  if (options_.adapters.rank == 0) return options_.train_backbone;
+  constexpr std::array<const char*, 3> kNames{"L", "C", "F"};  // in the order of StepKind
+  return std::ranges::find(options_.adapter_steps, kNames[static_cast<size_t>(kind)]) != options_.adapter_steps.end();
+}
+
+/// Of the step's own: a trained backbone's relative to it, adapters' falling as it does.
+double Cllm4rec::backbone_rate(const StepSettings& settings) const {
+  if (options_.adapters.rank == 0) return settings.learning_rate * options_.backbone_scale;
+  const double start = options_of(options_, stage_of(settings.ref)).learning_rate;
+  return start > 0 ? options_.adapters_rate * settings.learning_rate / start : options_.adapters_rate;
 }
 
 StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& settings) const {
@@ -107,6 +123,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
   out.before_change = settings.before_change;
   out.tensors = &of_batch(input).tensors;
+  out.train_backbone = trains_backbone(kind);
   out.trace = arguments_.run.trace;
   return out;
 }
@@ -117,9 +134,9 @@ StepLosses Cllm4rec::step(const StepInput& input, const StepSettings& settings, 
   const StepConfig next_config = next != nullptr ? config_of(next->input, next->settings) : StepConfig{};
   if (next != nullptr) next_batch.emplace(of_batch(next->input).batch, next_config);
   StepLosses losses = step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
-  if (backbone_optimizer_) {
+  if (backbone_optimizer_ && trains_backbone(kind_of(settings.ref))) {
     settings.before_change();
-    backbone_optimizer_->step(settings.learning_rate * options_.backbone_scale);
+    backbone_optimizer_->step(backbone_rate(settings));
   }
   return losses;
 }
@@ -162,7 +179,7 @@ void Cllm4rec::rehearse() {
                      .negatives = options_.negatives},
                     dropped);
   }
-  for (const auto& [name, parameter] : model_.backbone->parameters()) parameter.mutable_grad() = at::Tensor();
+  for (const auto& [name, parameter] : model_.backbone->trainable()) parameter.mutable_grad() = at::Tensor();
 }
 
 double Cllm4rec::flops(const StepInput& input, const StepSettings& settings) const {

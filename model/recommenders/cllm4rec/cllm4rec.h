@@ -43,6 +43,8 @@ class Cllm4rec : public Recommender {
  private:
   StepConfig config_of(const StepInput& input, const StepSettings& settings) const;
   Dropout dropout_of(const StepRef& ref) const;
+  bool trains_backbone(StepKind kind) const;
+  double backbone_rate(const StepSettings& settings) const;
   const SoftObjective* objective() const { return options_.objective.is_soft() ? &soft_ : nullptr; }
   const ItemHead& head_of(StepKind kind) const {
     return kind == StepKind::kRecommendation ? recommendation_head_ : collaborative_head_;

@@ -4,11 +4,15 @@
 namespace cllm {
 
 /// recllm/: the backbone with the collaborative rows as further rows of its word embedding, so that scores of items are
-/// logits of their tokens, and a tokenizer with these tokens.
+/// logits of their tokens, and a tokenizer with these tokens. What adapters add is
+/// merged there; adapter/ has them alone, for the backbone as it was.
 void Cllm4rec::export_model(const ExportFolder& folder) {
   const std::filesystem::path dir = folder.dir / "recllm";
   std::filesystem::create_directories(dir);
   model_.backbone->save(dir.string(), {folder.tables.at("l_user"), folder.tables.at("l_item")});
+  if (const Adapters& adapters = model_.backbone->adapters(); !adapters.empty()) {
+    adapters.save(folder.dir / "adapter", options_.backbone);
+  }
   save_with_id_tokens(Tokenizer::load(arguments_.corpus.tokenizer_dir()), arguments_.corpus.vocabulary(), dir);
 }
 

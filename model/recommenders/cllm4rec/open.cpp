@@ -13,7 +13,9 @@ namespace {
 
 BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArguments& arguments) {
   const at::ScalarType compute = arguments.run.precision;
-  return {compute == at::kDouble ? at::kDouble : at::kFloat, compute, arguments.device, options.recompute};
+  AdapterOptions adapters = options.adapters;
+  adapters.seed = arguments.run.seed;
+  return {compute == at::kDouble ? at::kDouble : at::kFloat, compute, arguments.device, options.recompute, adapters};
 }
 
 PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
@@ -53,12 +55,13 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
   if (options.backbone.empty()) {
     throw OptionError("run.backbone is not set: name a Hugging Face folder with config.json");
   }
-  const bool can_record =
-      arguments.run.precision == at::kBFloat16 && !options.train_backbone && !arguments.device.is_cpu();
+  const bool can_record = arguments.run.precision == at::kBFloat16 && !options.train_backbone &&
+                          options.adapters.rank == 0 && !arguments.device.is_cpu();
   if (options.graph_tokens > 0 && !can_record) {
-    throw OptionError("run.graph_tokens = " + std::to_string(options.graph_tokens) +
-                      " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", "
-                      "run.train_backbone = false and --device=cuda, or run.graph_tokens = 0");
+    throw OptionError(
+        "run.graph_tokens = " + std::to_string(options.graph_tokens) +
+        " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", "
+        "run.train_backbone = false, backbone.adapters.rank = 0 and --device=cuda, or run.graph_tokens = 0");
   }
   const BackboneShape sizes = read_shape(options.backbone);
   constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
@@ -131,7 +134,15 @@ std::string Cllm4rec::describe() const {
   const Backbone& backbone = *model_.backbone;
   std::string out = "backbone   " + options_.backbone + ": width " + std::to_string(backbone.width()) + ", " +
                     std::to_string(backbone.max_positions()) + " positions, " +
-                    (options_.train_backbone ? "trained" : "frozen") + "\n";
+                    (options_.train_backbone ? "trained" : "frozen");
+  if (!backbone.adapters().empty()) {
+    int64_t numbers = 0;
+    for (const auto& [name, tensor] : backbone.trainable()) numbers += tensor.numel();
+    out += ", adapters of rank " + std::to_string(options_.adapters.rank) + " at " +
+           std::to_string(backbone.trainable().size() / 2) + " of its matrices: " + std::to_string(numbers) +
+           " parameters";
+  }
+  out += "\n";
   out += "softmax    L " + of_head(collaborative_head_, options_.negatives) + "; F " +
          of_head(recommendation_head_, options_.negatives) + "\n";
   for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "collaborative (L)   "},

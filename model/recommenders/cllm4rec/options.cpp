@@ -34,6 +34,20 @@ Settings run_settings(Cllm4recOptions& o) {
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})}};
 }
 
+Settings adapter_settings(Cllm4recOptions& o) {
+  return {{"backbone.adapters.rank", &o.adapters.rank,
+           "of low-rank adapters beside the frozen backbone (LoRA); 0: none", between(0, 4096)},
+          {"backbone.adapters.alpha", &o.adapters.alpha, "what they add is multiplied by alpha / rank", at_least(0)},
+          {"backbone.adapters.dropout", &o.adapters.dropout, "rate on what they see", between(0, kMaxDropout)},
+          {"backbone.adapters.modules", &o.adapters.modules,
+           "matrices that have one, by the end of their name; empty: queries and values"},
+          {"backbone.adapters.layers", &o.adapters.layers, "layers that have them; empty: all", any_number_of_them()},
+          {"backbone.adapters.learning_rate", &o.adapters_rate, "at the start of a stage; it falls as the stage's does",
+           at_least(0)},
+          {"backbone.adapters.steps", &o.adapter_steps, "kinds of steps that train them: L, C, F",
+           one_of({"L", "C", "F"})}};
+}
+
 Settings loss_settings(Cllm4recOptions& o) {
   Settings out = {
       {"loss.preset", &o.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})}};
@@ -154,9 +168,9 @@ Settings teacher_settings(Cllm4recOptions& o) {
 
 void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
-       {run_settings(*this), loss_settings(*this), batch_settings(*this), optimizer_settings(*this),
-        dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}), mutual_settings(mutual),
-        finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
+       {run_settings(*this), adapter_settings(*this), loss_settings(*this), batch_settings(*this),
+        optimizer_settings(*this), dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}),
+        mutual_settings(mutual), finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
     append(settings, section);
   }
 }

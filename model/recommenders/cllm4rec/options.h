@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/losses/softmax_head.h"
+#include "model/nn/adapter.h"
 #include "model/nn/packed_layout.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
@@ -72,7 +73,11 @@ struct Cllm4recOptions : ModelOptions {
   bool train_backbone = false;   // LLM-FtAll, LLM-Scratch
   bool random_backbone = false;  // LLM-Scratch: only config.json of the backbone is read
   bool recompute = false;
-  int64_t graph_tokens = 0;  // 0: nothing is recorded
+  // [backbone.adapters]
+  AdapterOptions adapters;
+  double adapters_rate = 1e-4;                            // learning rate where the stage's is at its start
+  std::vector<std::string> adapter_steps{"L", "C", "F"};  // kinds that train them
+  int64_t graph_tokens = 0;                               // 0: nothing is recorded
   std::string variant = "cllm4rec";
   // [loss]
   std::string preset = "paper";
@@ -104,7 +109,10 @@ struct Cllm4recOptions : ModelOptions {
   void apply_presets() override;
   std::string problem() const override;
   std::string select() const override { return finetune.select; }
-  std::vector<std::string> keys_of_state() const override { return {"optimizer.name", "run.train_backbone"}; }
+  std::vector<std::string> keys_of_state() const override {
+    return {"optimizer.name", "run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules",
+            "backbone.adapters.layers"};
+  }
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 
   /// The rates of a stage: its own, else [dropout], else `of_backbone`.

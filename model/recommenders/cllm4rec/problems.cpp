@@ -46,6 +46,10 @@ std::string Cllm4recOptions::problem() const {
   if (warmup.epochs + mutual.epochs + finetune.epochs == 0) {
     return "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them";
   }
+  if (train_backbone && adapters.rank > 0) {
+    return "run.train_backbone = true and backbone.adapters.rank = " + std::to_string(adapters.rank) +
+           ": adapters stand beside a frozen backbone; set one of the two";
+  }
   if (const std::string text = objective.problem(); !text.empty()) return text;
   if (objective.is_soft()) {
     const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;

@@ -132,7 +132,7 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
   const HiddenTerms::Result terms = now.terms.value_and_gradients(hidden_AD.detach(), now.tensors.targets, asked_KD);
 
   timer.enter(&PhaseSeconds::backward);
-  const Gradients gradients = backward(now, x_TD, hidden_AD, terms.sum);
+  const Gradients gradients = backward(now, config, x_TD, hidden_AD, terms.sum);
 
   timer.enter(&PhaseSeconds::give_back);
   at::Tensor gradients_UD = at::zeros_like(taken.rows_UD);
@@ -169,12 +169,15 @@ StepLosses TrainStep::sum_over_ranks(const Prepared& now, const HiddenTerms::Res
   return out;
 }
 
-/// Through the backbone to its inputs, and to its parameters if they are trained.
-TrainStep::Gradients TrainStep::backward(const Prepared& now, const at::Tensor& x_TD, const at::Tensor& hidden_AD,
-                                         const HiddenResult& prediction) {
+/// Through the backbone to its inputs, and to what of it is trained.
+TrainStep::Gradients TrainStep::backward(const Prepared& now, const StepConfig& config, const at::Tensor& x_TD,
+                                         const at::Tensor& hidden_AD, const HiddenResult& prediction) {
   if (hidden_AD.size(0) > 0) hidden_AD.backward(prediction.hidden_gradient_AD);
   Gradients out{x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD)};
-  if (is_trainable(backbone_)) {
+  const auto trained = backbone_.trainable();
+  if (!config.train_backbone) {
+    for (const auto& [name, parameter] : trained) parameter.mutable_grad() = at::Tensor();
+  } else if (!trained.empty()) {
     out.backbone_is_finite =
         sum_backbone_gradients(channels_.world, backbone_, now.tensors.tokens, out.x_TD, prediction.word_gradient_ND);
   }

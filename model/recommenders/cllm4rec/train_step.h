@@ -37,6 +37,7 @@ struct StepConfig {
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
   std::function<void()> before_change = [] {};  // called before the step first changes a table
   const BatchTensors* tensors = nullptr;        // make_tensors() of the batch, made before; null: the step makes them
+  bool train_backbone = true;                   // what of it is trainable; false: these gradients are dropped
   bool trace = false;  // phases() of a GPU too, at the price of waiting for it; ranges for a profiler
 };
 
@@ -82,7 +83,7 @@ class TrainStep {
   Prepared prepare(const RecBatch& batch, const StepConfig& config);
   Prepared prepared(const RecBatch& batch, const StepConfig& config);
   StepLosses compute(const RecBatch& batch, const StepConfig& config, const NextBatch* next);
-  Gradients backward(const Prepared& now, const at::Tensor& x_TD, const at::Tensor& hidden_AD,
+  Gradients backward(const Prepared& now, const StepConfig& config, const at::Tensor& x_TD, const at::Tensor& hidden_AD,
                      const HiddenResult& prediction);
   OwnerResult regularise(const RecBatch& batch, const StepConfig& config);
   StepLosses sum_over_ranks(const Prepared& now, const HiddenTerms::Result& terms, double mr, double lambda);
