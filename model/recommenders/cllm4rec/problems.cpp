@@ -47,6 +47,10 @@ std::string Cllm4recOptions::problem() const {
     return "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them";
   }
   if (const std::string text = objective.problem(); !text.empty()) return text;
+  if (orders > 1 && loss.item_order == ItemOrder::kAscending) {
+    return "ranking.orders = " + std::to_string(orders) +
+           " averages over random orders, but loss.item_order = \"ascending\" knows one: set ranking.orders = 1";
+  }
   if (objective.is_soft()) {
     const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;
     if (!all_items) {
