@@ -198,47 +198,6 @@ TEST(TaughtCllm4rec, ATeacherOfTextsIsTheModelEaseTextAndTheSameForAnyNumberOfRa
   testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 3), one);
 }
 
-TEST(RankingOrders, OnlyHistoriesWithSeveralOrdersGetOtherScoresAndRanksAgree) {
-  Cllm4recOptions options = taught_options(TeacherModel::kNone, SoftForm::kCrossEntropy);
-  options.mutual.epochs = 1;
-  options.orders = 3;
-  const testing::Trained one = testing::train_and_rank(cllm4rec_model(), options, 1);
-  testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 2), one);
-  testing::run_ranks(1, [&](Communicator& comm) {
-    const Channels channels(comm);
-    const auto items_of = [](const auto& lists) {
-      std::vector<std::map<int32_t, double>> out;
-      for (const auto& list : lists) {
-        std::map<int32_t, double>& scores = out.emplace_back();
-        for (const ScoredItem& entry : list) scores[entry.item] = entry.score;
-      }
-      return out;
-    };
-    const int64_t J = testing::training_corpus().vocabulary().num_items;
-    const auto mean = testing::open_in_fp64(cllm4rec_model(), options, channels);
-    options.orders = 1;
-    const auto first = testing::open_in_fp64(cllm4rec_model(), options, channels);
-    for (const auto& model : {mean.get(), first.get()}) model->rank_as(static_cast<int>(Stage::kMutual));
-    const auto queries = testing::questions(0, 1);
-    // A history of one item has one order.
-    const auto of_mean = items_of(mean->top_items(queries, J)), of_first = items_of(first->top_items(queries, J));
-    int64_t different = 0;
-    for (size_t user = 0; user < queries.size(); ++user) {
-      for (const auto& [item, score] : of_mean[user]) {
-        if (queries[user].history.size() < 2) {
-          EXPECT_NEAR(score, of_first[user].at(item), 1e-12);
-        } else {
-          different += std::abs(score - of_first[user].at(item)) > 1e-9 ? 1 : 0;
-        }
-      }
-    }
-    EXPECT_GT(different, 100);
-  });
-  options.orders = 2;
-  options.loss.item_order = ItemOrder::kAscending;
-  EXPECT_NE(options.problem().find("ranking.orders"), std::string::npos);
-}
-
 TEST(TaughtCllm4rec, ResumingIsBitwise) {
   testing::expect_resume_is_bitwise(cllm4rec_model(),
                                     taught_options(TeacherModel::kItemCosine, SoftForm::kCrossEntropy), 2, 5);
