@@ -159,7 +159,14 @@ std::vector<std::vector<ScoredItem>> Cllm4rec::top_items(std::span<const Ranking
   Communicator& world = arguments_.channels.world;
   if (!items_.defined()) items_ = table.items().to(table.compute_dtype());
   RowExchange exchange(world, table.layout, arguments_.device, kernels::row_kernels(arguments_.device));
-  const at::Tensor hidden_bD = encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_));
+  // Scores are linear in the hidden state: its mean gives their mean.
+  at::Tensor hidden_bD = encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_));
+  if (options_.orders > 1) {
+    hidden_bD = hidden_bD.to(at::kDouble);
+    for (int64_t order = 1; order < options_.orders; ++order)
+      hidden_bD.add_(encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order)));
+    hidden_bD.div_(static_cast<double>(options_.orders));
+  }
   std::vector<std::vector<int32_t>> masked;
   for (const RankingQuery& query : queries) masked.push_back(query.masked);
   return ItemScorer(world, table.layout.items(), items_).top_items(hidden_bD, masked, k);

@@ -158,6 +158,12 @@ Settings prompt_settings(Cllm4recOptions& o) {
           {"prompts.user_token_dropout", &o.prompts.user_token_dropout, "that probability", between(0, 1)}};
 }
 
+Settings ranking_settings(Cllm4recOptions& o) {
+  return {{"ranking.orders", &o.orders,
+           "random orders of a history over which scores are averaged; each costs a pass of the backbone",
+           between(1, 1024)}};
+}
+
 Settings teacher_settings(Cllm4recOptions& o) {
   Settings out;
   describe(o.objective.teacher, out);
@@ -170,7 +176,8 @@ void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
        {run_settings(*this), adapter_settings(*this), loss_settings(*this), batch_settings(*this),
         optimizer_settings(*this), dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}),
-        mutual_settings(mutual), finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
+        mutual_settings(mutual), finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this),
+        teacher_settings(*this)}) {
     append(settings, section);
   }
 }

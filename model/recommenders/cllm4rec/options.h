@@ -97,6 +97,8 @@ struct Cllm4recOptions : ModelOptions {
   // [init]
   InitialTables initial_tables = InitialTables::kNormal;
   double initial_std = 0.02;
+  // [ranking]
+  int64_t orders = 1;
   // [dropout], [warmup], [mutual], [finetune], [prompts]
   DropoutOptions dropout;
   StageOptions warmup{.epochs = 10};

@@ -51,6 +51,10 @@ std::string Cllm4recOptions::problem() const {
            ": adapters stand beside a frozen backbone; set one of the two";
   }
   if (const std::string text = objective.problem(); !text.empty()) return text;
+  if (orders > 1 && loss.item_order == ItemOrder::kAscending) {
+    return "ranking.orders = " + std::to_string(orders) +
+           " averages over random orders, but loss.item_order = \"ascending\" knows one: set ranking.orders = 1";
+  }
   if (objective.is_soft()) {
     const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;
     if (!all_items) {

@@ -12,7 +12,7 @@ namespace {
 
 using Kind = PromptPiece::Kind;
 
-constexpr uint64_t kRankingOrder = ~uint64_t{0};  // takes the place of an epoch in the key of a user's fixed order
+constexpr uint64_t kRankingOrder = ~uint64_t{0};  // less an order, in the place of an epoch in the key of a fixed order
 
 /// Stage, epoch and kind in one word of a stream key: 2^20 stages, 2^42 epochs.
 uint64_t epoch_word(const StepId& id) {
@@ -234,7 +234,7 @@ RecBatch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind)
   return ranking_prompts(queries, kind);
 }
 
-RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKind kind) const {
+RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKind kind, int64_t order) const {
   if (kind == StepKind::kContent) throw std::invalid_argument("ranking_prompts: no ranking by the content model");
   const Vocabulary& vocabulary = corpus_.vocabulary();
   const bool recommend = kind == StepKind::kRecommendation;
@@ -243,8 +243,8 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
     const auto user = static_cast<uint64_t>(query.user);
     std::vector<int32_t> ascending = query.history;
     std::sort(ascending.begin(), ascending.end());
-    std::vector<int32_t> items =
-        shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder, kRankingOrder, user));
+    std::vector<int32_t> items = shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder,
+                                                                kRankingOrder - static_cast<uint64_t>(order), user));
     if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
     keep_first(items, recommend ? max_prompt_items_ : max_main_items_);
     const PromptTemplate& prompt = recommend ? prompts_.recommendation : prompts_.collaborative;

@@ -73,10 +73,11 @@ class Sampler {
   std::vector<PlannedSample> plan(const StepId& id) const;
   Sequence sequence(const StepId& id, const PlannedSample& planned) const;
 
-  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user). One active row per user,
-  /// no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the
+  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user, `order`). One active row
+  /// per user, no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the
   /// collaborative prompt (LLM-PreRec).
-  RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation) const;
+  RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation,
+                           int64_t order = 0) const;
   /// The same of users whose histories are their training items.
   RecBatch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
 

@@ -57,14 +57,16 @@ EaseText::EaseText(const EaseTextOptions& options, const OpenArguments& argument
   make_rows(J, of_first);
 }
 
-at::Tensor EaseText::text_matrix() const {
+at::Tensor weights_between_texts(const Corpus& corpus, Communicator& comm, const RowPartition& items,
+                                 const TextVectorOptions& text, double ridge,
+                                 const std::function<void(const std::function<void()>&)>& agreed) {
   std::optional<TextVectors> texts;
-  agreed([&] { texts.emplace(corpus_, options_.text); });
-  at::Tensor C = gather_on_first_rank(ranks_.comm(), items(),
-                                      [&](int64_t item, std::span<double> row) { texts->add_gram_row(item, row); });
+  agreed([&] { texts.emplace(corpus, text); });
+  at::Tensor C =
+      gather_on_first_rank(comm, items, [&](int64_t item, std::span<double> row) { texts->add_gram_row(item, row); });
   agreed([&] {
-    if (ranks_.comm().rank() != 0) return;
-    C.diagonal().add_(options_.lambda_f);
+    if (comm.rank() != 0) return;
+    C.diagonal().add_(ridge);
     C = inverse_of_positive(std::move(C));
     C.div_(C.diagonal().neg());
     C.diagonal().zero_();
@@ -75,8 +77,9 @@ at::Tensor EaseText::text_matrix() const {
 StepLosses EaseText::fit() {
   Communicator& comm = ranks_.comm();
   const double ridge = options_.lambda_x + options_.lambda_e, pull = options_.lambda_e;
-  const at::Tensor C = text_matrix();
-  const at::Tensor P = inverse_gram(corpus_, comm, items(), ridge, [this](const auto& work) { agreed(work); });
+  const auto all_agree = [this](const auto& work) { agreed(work); };
+  const at::Tensor C = weights_between_texts(corpus_, comm, items(), options_.text, options_.lambda_f, all_agree);
+  const at::Tensor P = inverse_gram(corpus_, comm, items(), ridge, all_agree);
   at::Tensor gamma;
   if (comm.rank() == 0) gamma = (diagonal_of_product(P, C) * pull + 1) / P.diagonal();
   double distance = 0;  // |C|^2 - <B, C>

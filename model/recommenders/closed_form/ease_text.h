@@ -31,11 +31,13 @@ class EaseText : public ClosedForm {
   StepLosses fit() override;
 
  private:
-  /// C [J, J] fp64 on rank 0, [0, J] elsewhere. Collective.
-  at::Tensor text_matrix() const;
-
   EaseTextOptions options_;
 };
+
+/// C [J, J] fp64 on rank 0, [0, J] elsewhere. Throws on all ranks alike. Collective.
+at::Tensor weights_between_texts(const Corpus& corpus, Communicator& comm, const RowPartition& items,
+                                 const TextVectorOptions& text, double ridge,
+                                 const std::function<void(const std::function<void()>&)>& agreed);
 
 /// The line of the registry.
 Model ease_text_model();

@@ -5,6 +5,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
@@ -13,6 +14,7 @@
 #include "model/errors.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
 #include "model/recommenders/closed_form/ease.h"
+#include "model/recommenders/closed_form/ease_text.h"
 #include "model/recommenders/closed_form/gram.h"
 #include "model/recommenders/closed_form/memory.h"
 
@@ -32,13 +34,42 @@ at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, 
   return rows.to(dtype);
 }
 
-at::Tensor inverse_rows(const OpenArguments& arguments, Communicator& comm, const RowPartition& items, double ridge,
-                        at::ScalarType dtype) {
-  const at::Tensor P = inverse_gram(arguments.corpus, comm, items, ridge, arguments.agreed);
-  at::Tensor rows = at::empty({items.size(comm.rank()), items.num_rows()}, dtype);
+/// The columns of this rank's items; matrices are in memory on rank 0 alone, at most three of them.
+LinearTeacher::Columns columns_of(const TeacherOptions& teacher, const OpenArguments& arguments, Communicator& comm,
+                                  const RowPartition& items, at::ScalarType dtype) {
+  const int rank = comm.rank();
+  const auto to_device = [&](const at::Tensor& rows) { return rows.t().contiguous().to(arguments.device); };
+  if (teacher.model == TeacherModel::kItemCosine) return {to_device(gram_rows(arguments, items, rank, dtype))};
+  at::Tensor C;
+  if (teacher.model == TeacherModel::kEaseText) {
+    C = weights_between_texts(arguments.corpus, comm, items, {}, teacher.text_ridge, arguments.agreed).to(dtype);
+  }
+  const at::Tensor P = inverse_gram(arguments.corpus, comm, items, teacher.ridge, arguments.agreed).to(dtype);
+  at::Tensor rows = at::empty({items.size(rank), items.num_rows()}, dtype);
   hand_out_rows(
-      comm, items, [&](int64_t first, int64_t n) { return P.narrow(0, first, n).to(dtype); }, rows);
-  return rows;
+      comm, items, [&](int64_t first, int64_t n) { return P.narrow(0, first, n); }, rows);
+  LinearTeacher::Columns out{to_device(rows)};
+  if (!C.defined()) return out;
+  hand_out_rows(
+      comm, items, [&](int64_t first, int64_t n) { return at::mm(C.narrow(1, first, n).t(), P); }, rows);
+  out.texts_Jv = to_device(rows);
+  return out;
+}
+
+/// Throws on all ranks alike before anything large is made. Collective.
+void require_memory_of(const TeacherOptions& teacher, const OpenArguments& arguments, Communicator& comm,
+                       const RowPartition& items, int64_t bytes_of_number) {
+  const bool cosine = teacher.model == TeacherModel::kItemCosine, texts = teacher.model == TeacherModel::kEaseText;
+  const int64_t J = items.num_rows(), matrices = cosine ? 0 : texts ? 3 : 2;
+  const int64_t of_first = comm.rank() == 0 ? matrices * 8 * J * J + 8 * std::min(kRowsInFlight, J) * J : 0;
+  const int64_t of_row = (texts ? 3 : 2) * bytes_of_number + (cosine ? 8 : 0);
+  const int64_t of_users =
+      8 * (arguments.corpus.num_interactions(Part::kTrain) + 2 * arguments.corpus.vocabulary().num_users);
+  const std::string here = "J^2 / R for the rows of each rank";
+  require_memory(arguments, comm,
+                 {"teacher", J, (cosine ? 0 : of_first + of_users) + of_row * items.size(comm.rank()) * J, 0,
+                  cosine ? here : std::to_string(matrices) + " J x J matrices of 8-byte numbers on rank 0 and " + here,
+                  "keep fewer items (prepare --k-core) or take teacher.model = \"popularity\""});
 }
 
 /// Users with validation items and their training histories, all of which is shown.
@@ -134,23 +165,14 @@ std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, 
                                                                         : 0;
     return std::make_unique<PopularityLabels>(counts_J.narrow(0, items.begin(rank), items.size(rank)), power, options);
   }
-  const bool ease = teacher.model == TeacherModel::kEase;
-  const int64_t J = items.num_rows(), bytes = static_cast<int64_t>(at::elementSize(dtype));
-  const int64_t of_first = ease && rank == 0 ? 2 * 8 * J * J + 8 * std::min(kRowsInFlight, J) * J : 0;
   HostRanks ranks(arguments);
-  require_memory(arguments, ranks.comm(),
-                 {"teacher", J, of_first + (ease ? 2 * bytes : 2 * bytes + 8) * items.size(rank) * J, 0,
-                  ease ? "two J x J matrices of 8-byte numbers on rank 0 and J^2 / R for the rows of each rank"
-                       : "J^2 / R for the rows of each rank",
-                  "keep fewer items (prepare --k-core) or take teacher.model = \"popularity\""});
-  const at::Tensor rows = ease ? inverse_rows(arguments, ranks.comm(), items, teacher.ridge, dtype)
-                               : gram_rows(arguments, items, rank, dtype);
+  require_memory_of(teacher, arguments, ranks.comm(), items, static_cast<int64_t>(at::elementSize(dtype)));
   const Range mine{items.begin(rank), items.size(rank)};
   auto out = std::make_unique<LinearTeacher>(
-      corpus, mine.first,
+      corpus, ranks.comm(), mine.first,
       LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,
-                           teacher.popularity},
-      rows.t().contiguous().to(arguments.device), counts_J);
+                           teacher.popularity, teacher.text_pull},
+      columns_of(teacher, arguments, ranks.comm(), items, dtype), counts_J);
   if (teacher.beta == 0) out->set_beta(calibrated_beta(*out, comm, corpus, mine));
   return out;
 }

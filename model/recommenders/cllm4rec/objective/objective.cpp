@@ -32,6 +32,7 @@ void describe(TeacherOptions& teacher, Settings& settings) {
                    {{"none", TeacherModel::kNone},
                     {"popularity", TeacherModel::kPopularity},
                     {"ease", TeacherModel::kEase},
+                    {"ease_text", TeacherModel::kEaseText},
                     {"item_cosine", TeacherModel::kItemCosine}}),
       enum_setting("teacher.form", &teacher.form,
                    "distill: cross-entropy with the mixture of target and teacher; tca: - ln sum of mixture times "
@@ -45,7 +46,10 @@ void describe(TeacherOptions& teacher, Settings& settings) {
                    "a user's own training items are taken out of what the teacher learned from, exactly, or not: then "
                    "it knows the answers",
                    {{"leave_one_out", TeacherHoldout::kLeaveOneOut}, {"none", TeacherHoldout::kNone}}),
-      {"teacher.lambda", &teacher.ridge, "ridge of ease", at_least(1e-6)}};
+      {"teacher.lambda", &teacher.ridge, "ridge of ease; of ease_text lambda_x + lambda_e together", at_least(1e-6)},
+      {"teacher.lambda_f", &teacher.text_ridge, "ridge of the weights between texts of ease_text", at_least(1e-6)},
+      {"teacher.lambda_e", &teacher.text_pull, "how strongly ease_text is drawn to them; at most teacher.lambda",
+       at_least(0)}};
   settings.insert(settings.end(), own.begin(), own.end());
 }
 
@@ -53,6 +57,9 @@ std::string ObjectiveOptions::problem() const {
   if (smoothing.kind != SmoothingKind::kNone && teacher.model != TeacherModel::kNone) {
     return "loss.smoothing.kind and teacher.model both soften the targets: set one of them to \"none\" "
            "(teacher.popularity mixes popularity into a teacher)";
+  }
+  if (teacher.model == TeacherModel::kEaseText && teacher.text_pull > teacher.ridge) {
+    return "teacher.lambda is lambda_x + lambda_e, but below teacher.lambda_e: raise it, or lower teacher.lambda_e";
   }
   return "";
 }

@@ -10,7 +10,7 @@ namespace cllm {
 
 enum class LossTarget { kNext, kSet };
 enum class SmoothingKind { kNone, kUniform, kPopularity };
-enum class TeacherModel { kNone, kPopularity, kEase, kItemCosine };
+enum class TeacherModel { kNone, kPopularity, kEase, kEaseText, kItemCosine };
 enum class TeacherHoldout { kLeaveOneOut, kNone };
 
 /// Targets of an item step softened by a distribution that knows no user: q proportional to (n_j + 1/2)^power.
@@ -28,7 +28,8 @@ struct TeacherOptions {
   double beta = 0;
   double popularity = 0.6;
   TeacherHoldout holdout = TeacherHoldout::kLeaveOneOut;
-  double ridge = 200;
+  double ridge = 200;                      // of ease_text lambda_x + lambda_e
+  double text_ridge = 5, text_pull = 150;  // lambda_f and lambda_e of ease_text
 };
 
 /// What L- and finetuning steps predict beyond METHOD.md §5; the defaults are the paper's next item.

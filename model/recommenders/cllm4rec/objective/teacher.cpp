@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace cllm {
@@ -43,14 +44,18 @@ at::Tensor PopularityLabels::logits(Range positions, Range rows) const {
   return rows.of(base_v_).unsqueeze(0).repeat({positions.count, 1});
 }
 
-LinearTeacher::LinearTeacher(const Corpus& corpus, int64_t first_item, const Setup& setup, at::Tensor columns_Jv,
-                             const at::Tensor& counts_J)
-    : corpus_(corpus), first_item_(first_item), setup_(setup), columns_Jv_(std::move(columns_Jv)),
+LinearTeacher::LinearTeacher(const Corpus& corpus, Communicator& comm, int64_t first_item, const Setup& setup,
+                             Columns columns, const at::Tensor& counts_J)
+    : corpus_(corpus), first_item_(first_item), setup_(setup), columns_(std::move(columns)),
       item_weights_J_(static_cast<size_t>(counts_J.size(0)), 1.0) {
-  diagonal_v_ = columns_Jv_.diagonal(-first_item_).clone();
-  popularity_v_ =
-      log_popularity(counts_J.narrow(0, first_item, columns_Jv_.size(1)), setup.popularity, columns_Jv_.options());
-  if (ease()) return;
+  const int64_t v = columns_.model_Jv.size(1);
+  diagonal_v_ = columns_.model_Jv.diagonal(-first_item_).clone();
+  if (has_texts()) text_diagonal_v_ = columns_.texts_Jv.diagonal(-first_item_).clone();
+  popularity_v_ = log_popularity(counts_J.narrow(0, first_item, v), setup.popularity, columns_.model_Jv.options());
+  if (is_inverse()) {
+    if (setup.leave_one_out) learn_own_parts(comm);
+    return;
+  }
   const auto* const count = counts_J.const_data_ptr<double>();
   for (size_t item = 0; item < item_weights_J_.size(); ++item) {
     const double users = count[item] - (setup.leave_one_out ? 1 : 0);
@@ -58,58 +63,79 @@ LinearTeacher::LinearTeacher(const Corpus& corpus, int64_t first_item, const Set
   }
 }
 
-void LinearTeacher::start(Communicator& comm, const HistoryTensors& all) {
-  now_ = all;
-  const int64_t B = all.users_B.size(0), M = all.items_M.size(0);
-  own_M_ = at::zeros({M}, at::kDouble);
-  denominator_B_ = at::ones({B}, at::kDouble);
-  auto* const own = own_M_.mutable_data_ptr<double>();
-  const int64_t* const items = values(all.items_M);
-  if (!ease()) {
-    for (int64_t m = 0; m < M; ++m) own[m] = item_weights_J_[static_cast<size_t>(items[m])];
+/// (x P) at a user's items is known to their owners, and the same in every step.
+void LinearTeacher::learn_own_parts(Communicator& comm) {
+  const int64_t num_users = corpus_.vocabulary().num_users, v = columns_.model_Jv.size(1);
+  own_offsets_ = {0};
+  for (int64_t user = 0; user < num_users; ++user)
+    own_offsets_.push_back(own_offsets_.back() + corpus_.num_items(user, Part::kTrain));
+  at::Tensor own = at::zeros({own_offsets_.back()}, at::kDouble);
+  auto* const sums = own.mutable_data_ptr<double>();
+  for (int64_t user = 0; user < num_users; ++user) {
+    const at::Tensor row_v = row_of_user(columns_.model_Jv, user).to(at::kCPU, at::kDouble);
+    const auto items = corpus_.items(user, Part::kTrain);
+    for (size_t n = 0; n < items.size(); ++n) {
+      const int64_t column = items[n] - first_item_;
+      if (column >= 0 && column < v)
+        sums[own_offsets_[static_cast<size_t>(user)] + static_cast<int64_t>(n)] =
+            row_v.const_data_ptr<double>()[column];
+    }
   }
-  if (!setup_.leave_one_out) return;
-  find_user_rows();
-  if (!ease()) return;
-  // (x P) at a user's items is known to their owners.
-  const at::Tensor rows_Bv = user_rows_Bv_.to(at::kCPU, at::kDouble);
-  const int64_t* const offsets = values(all.offsets_B1);
-  const auto of = [&](int64_t sequence, int64_t item) {
-    const int64_t column = item - first_item_;
-    return column < 0 || column >= rows_Bv.size(1)
-               ? 0.0
-               : rows_Bv.const_data_ptr<double>()[sequence * rows_Bv.size(1) + column];
-  };
-  at::Tensor packed = at::zeros({M + B}, at::kDouble);
-  auto* const sums = packed.mutable_data_ptr<double>();
-  for (int64_t b = 0; b < B; ++b) {
-    for (int64_t m = offsets[b]; m < offsets[b + 1]; ++m) sums[m] = of(b, items[m]);
-    for (const int32_t item : corpus_.items(values(all.users_B)[b], Part::kTrain)) sums[M + b] += of(b, item);
+  comm.all_reduce(own, ReduceOp::kSum);
+  own_of_user_.assign(sums, sums + own.size(0));
+  for (size_t user = 0; user + 1 < own_offsets_.size(); ++user) {
+    denominator_of_user_.push_back(1 - std::accumulate(sums + own_offsets_[user], sums + own_offsets_[user + 1], 0.0));
   }
-  comm.all_reduce(packed, ReduceOp::kSum);
-  own_M_.copy_(packed.narrow(0, 0, M));
-  denominator_B_.sub_(packed.narrow(0, M, B));
 }
 
-void LinearTeacher::find_user_rows() {
-  const int64_t B = now_.users_B.size(0), v = columns_Jv_.size(1);
-  user_rows_Bv_ = at::zeros({B, v}, columns_Jv_.options());
+/// The sum of the rows of a user's items.
+at::Tensor LinearTeacher::row_of_user(const at::Tensor& columns_Jv, int64_t user) const {
+  return columns_Jv.index_select(0, indices(corpus_.items(user, Part::kTrain)).to(columns_Jv.device())).sum(0);
+}
+
+void LinearTeacher::start(Communicator&, const HistoryTensors& all) {
+  now_ = all;
+  const int64_t B = all.users_B.size(0), M = all.items_M.size(0), v = columns_.model_Jv.size(1);
+  own_M_ = at::zeros({M}, at::kDouble);
+  denominator_B_ = at::ones({B}, at::kDouble);
+  if (!setup_.leave_one_out) return;
+  user_rows_Bv_.of_model = at::zeros({B, v}, columns_.model_Jv.options());
+  if (has_texts()) user_rows_Bv_.of_texts = at::zeros({B, v}, columns_.texts_Jv.options());
   for (int64_t b = 0; b < B; ++b) {
-    const at::Tensor items = indices(corpus_.items(values(now_.users_B)[b], Part::kTrain));
-    at::Tensor row_v = user_rows_Bv_.select(0, b);
-    if (ease()) {
-      row_v.copy_(columns_Jv_.index_select(0, items.to(columns_Jv_.device())).sum(0));
+    const int64_t user = values(all.users_B)[b];
+    at::Tensor row_v = user_rows_Bv_.of_model.select(0, b);
+    if (is_inverse()) {
+      row_v.copy_(row_of_user(columns_.model_Jv, user));
+      if (has_texts()) user_rows_Bv_.of_texts.select(0, b).copy_(row_of_user(columns_.texts_Jv, user));
     } else {
-      const at::Tensor mine = items - first_item_;
+      const at::Tensor mine = indices(corpus_.items(user, Part::kTrain)) - first_item_;
       row_v.index_fill_(0, mine.masked_select((mine >= 0).logical_and_(mine < v)).to(row_v.device()), 1);
     }
+  }
+  find_own_parts();
+}
+
+void LinearTeacher::find_own_parts() {
+  auto* const own = own_M_.mutable_data_ptr<double>();
+  auto* const denominator = denominator_B_.mutable_data_ptr<double>();
+  const int64_t *const items = values(now_.items_M), *const offsets = values(now_.offsets_B1);
+  std::vector<double> of_item = item_weights_J_;
+  for (int64_t b = 0; b < now_.users_B.size(0); ++b) {
+    if (is_inverse()) {
+      const auto user = static_cast<size_t>(values(now_.users_B)[b]);
+      const auto training = corpus_.items(values(now_.users_B)[b], Part::kTrain);
+      for (size_t n = 0; n < training.size(); ++n)
+        of_item[static_cast<size_t>(training[n])] = own_of_user_[static_cast<size_t>(own_offsets_[user]) + n];
+      denominator[b] = denominator_of_user_[user];
+    }
+    for (int64_t m = offsets[b]; m < offsets[b + 1]; ++m) own[m] = of_item[static_cast<size_t>(items[m])];
   }
 }
 
 /// Each position goes on from the one before it, or from the beginning of its history: the order of the sum is that of
 /// the history, wherever a block begins.
-at::Tensor LinearTeacher::sums_of_rows(Range positions, Range rows) const {
-  at::Tensor out = at::zeros({positions.count, rows.count}, columns_Jv_.options());
+at::Tensor LinearTeacher::sums_of_rows(const at::Tensor& columns_Jv, Range positions, Range rows) const {
+  at::Tensor out = at::zeros({positions.count, rows.count}, columns_Jv.options());
   const int64_t *const sequence = values(now_.sequence_A), *const shown = values(now_.shown_A);
   for (int64_t n = 0; n < positions.count; ++n) {
     const int64_t a = positions.first + n;
@@ -119,7 +145,7 @@ at::Tensor LinearTeacher::sums_of_rows(Range positions, Range rows) const {
     const int64_t* const history = values(now_.items_M) + values(now_.offsets_B1)[sequence[a]];
     for (int64_t place = goes_on ? shown[a - 1] : 0; place < shown[a]; ++place) {
       const int64_t item = history[place];
-      row_v.add_(rows.of(columns_Jv_.select(0, item)), item_weights_J_[static_cast<size_t>(item)]);
+      row_v.add_(rows.of(columns_Jv.select(0, item)), item_weights_J_[static_cast<size_t>(item)]);
     }
   }
   return out;
@@ -139,21 +165,31 @@ at::Tensor LinearTeacher::own_sums(Range positions) const {
 }
 
 /// The scores of k positions of one sequence.
-at::Tensor LinearTeacher::score(const at::Tensor& sums_kv, const at::Tensor& own_k, int64_t sequence,
-                                Range rows) const {
-  const at::Tensor diagonal_v = rows.of(diagonal_v_);
-  if (!setup_.leave_one_out) {
-    return ease() ? -(sums_kv / diagonal_v) : sums_kv / diagonal_v.clamp_min(1).sqrt();
+at::Tensor LinearTeacher::score(const Sums& sums_kv, const at::Tensor& own_k, int64_t sequence, Range rows) const {
+  at::Tensor model_kv = sums_kv.of_model, diagonal_v = rows.of(diagonal_v_);
+  if (!setup_.leave_one_out && !is_inverse()) return model_kv / diagonal_v.clamp_min(1).sqrt();
+  at::Tensor texts_kv = sums_kv.of_texts, text_diagonal_v = has_texts() ? rows.of(text_diagonal_v_) : at::Tensor();
+  if (setup_.leave_one_out) {
+    const at::Tensor user_v = rows.of(user_rows_Bv_.of_model.select(0, sequence));
+    const at::Tensor own_k1 = own_k.to(model_kv.options()).unsqueeze(1);
+    if (!is_inverse()) return (model_kv - own_k1 * user_v) / (diagonal_v - user_v).clamp_min(1).sqrt();
+    const double denominator = denominator_B_.const_data_ptr<double>()[sequence];
+    const at::Tensor scaled_v = user_v / denominator;
+    model_kv = model_kv + own_k1 * scaled_v;
+    diagonal_v = diagonal_v + user_v * scaled_v;
+    if (has_texts()) {
+      const at::Tensor text_v = rows.of(user_rows_Bv_.of_texts.select(0, sequence)) / denominator;
+      texts_kv = texts_kv + own_k1 * text_v;
+      text_diagonal_v = text_diagonal_v + user_v * text_v;
+    }
   }
-  const at::Tensor user_v = rows.of(user_rows_Bv_.select(0, sequence));
-  const at::Tensor own_k1 = own_k.to(sums_kv.options()).unsqueeze(1);
-  if (!ease()) return (sums_kv - own_k1 * user_v) / (diagonal_v - user_v).clamp_min(1).sqrt();
-  const at::Tensor scaled_v = user_v / denominator_B_.const_data_ptr<double>()[sequence];
-  return -((sums_kv + own_k1 * scaled_v) / (diagonal_v + user_v * scaled_v));
+  if (!has_texts()) return -(model_kv / diagonal_v);
+  return texts_kv * setup_.text_pull - model_kv * ((text_diagonal_v * setup_.text_pull + 1) / diagonal_v);
 }
 
 at::Tensor LinearTeacher::scores(Range positions, Range rows) const {
-  at::Tensor out = sums_of_rows(positions, rows);
+  at::Tensor out = sums_of_rows(columns_.model_Jv, positions, rows);
+  const at::Tensor texts = has_texts() ? sums_of_rows(columns_.texts_Jv, positions, rows) : at::Tensor();
   const at::Tensor own = own_sums(positions);
   const int64_t* const sequence = values(now_.sequence_A) + positions.first;
   for (int64_t n = 0; n < positions.count;) {
@@ -161,7 +197,7 @@ at::Tensor LinearTeacher::scores(Range positions, Range rows) const {
     while (end < positions.count && sequence[end] == sequence[n]) ++end;
     const Range run{n, end - n};
     at::Tensor sums_kv = run.of(out);
-    sums_kv.copy_(score(sums_kv, run.of(own), sequence[n], rows));
+    sums_kv.copy_(score({sums_kv, has_texts() ? run.of(texts) : texts}, run.of(own), sequence[n], rows));
     n = end;
   }
   return out;

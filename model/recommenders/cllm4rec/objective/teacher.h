@@ -35,6 +35,9 @@ class PopularityLabels : public SoftLabels {
 /// shown, which are training items of its user. With x the user's row of X [I, J]:
 ///   ease         P = (X^T X + lambda)^-1, z_j = - sum_S P_ij / P_jj. Without x, P is P + (P x^T)(x P) / (1 - x P x^T)
 ///                (Sherman-Morrison), so that (x P) is all that a user's own model takes.
+///   ease_text    with M = P C, C the weights between texts (closed_form/ease_text.h) and lambda_e their pull:
+///                z_j = lambda_e sum_S M_ij - (1 + lambda_e M_jj) / P_jj sum_S P_ij. Without x, M is
+///                M + (P x^T)(x M) / (1 - x P x^T), since no user is in C.
 ///   item_cosine  G = X^T X, z_j = sum_S G_ij / sqrt(G_ii G_jj). Without x: of G_ij - x_i x_j.
 class LinearTeacher : public SoftLabels {
  public:
@@ -42,9 +45,15 @@ class LinearTeacher : public SoftLabels {
     TeacherModel model;
     bool leave_one_out;
     double beta, popularity;
+    double text_pull = 0;  // lambda_e
   };
-  /// `columns_Jv`: those of P or G of this rank's items, fp32 or fp64 on the device. `counts_J`: of all items.
-  LinearTeacher(const Corpus& corpus, int64_t first_item, const Setup& setup, at::Tensor columns_Jv,
+  /// The columns of this rank's items, fp32 or fp64 on the device.
+  struct Columns {
+    at::Tensor model_Jv;       // of P or G
+    at::Tensor texts_Jv = {};  // of M; ease_text only
+  };
+  /// `counts_J`: of all items. Collective.
+  LinearTeacher(const Corpus& corpus, Communicator& comm, int64_t first_item, const Setup& setup, Columns columns,
                 const at::Tensor& counts_J);
 
   void start(Communicator& comm, const HistoryTensors& all) override;
@@ -54,19 +63,31 @@ class LinearTeacher : public SoftLabels {
   void set_beta(double beta) { setup_.beta = beta; }
 
  private:
-  bool ease() const { return setup_.model == TeacherModel::kEase; }
-  void find_user_rows();
-  at::Tensor sums_of_rows(Range positions, Range rows) const;
+  /// Sums of rows of P or G, and of M (ease_text).
+  struct Sums {
+    at::Tensor of_model, of_texts;
+  };
+  bool is_inverse() const { return setup_.model != TeacherModel::kItemCosine; }
+  bool has_texts() const { return columns_.texts_Jv.defined(); }
+  void learn_own_parts(Communicator& comm);
+  void find_own_parts();
+  at::Tensor row_of_user(const at::Tensor& columns_Jv, int64_t user) const;
+  at::Tensor sums_of_rows(const at::Tensor& columns_Jv, Range positions, Range rows) const;
   at::Tensor own_sums(Range positions) const;
-  at::Tensor score(const at::Tensor& sums_kv, const at::Tensor& own_k, int64_t sequence, Range rows) const;
+  at::Tensor score(const Sums& sums_kv, const at::Tensor& own_k, int64_t sequence, Range rows) const;
 
   const Corpus& corpus_;
   int64_t first_item_;
   Setup setup_;
-  at::Tensor columns_Jv_, diagonal_v_, popularity_v_;
+  Columns columns_;
+  at::Tensor diagonal_v_, text_diagonal_v_, popularity_v_;
   std::vector<double> item_weights_J_;  // of a row in the sum
+  // Of all users, of a model with P and of which the own row is left out: x P at their training items, in the order of
+  // the corpus, and 1 - x P x^T.
+  std::vector<int64_t> own_offsets_;
+  std::vector<double> own_of_user_, denominator_of_user_;
   HistoryTensors now_;
-  at::Tensor user_rows_Bv_;           // ease: x P of a sequence's user; item_cosine: x. Undefined: nothing is left out
+  Sums user_rows_Bv_;                 // x P or x, and x M, of a sequence's user. Undefined: nothing is left out
   at::Tensor own_M_, denominator_B_;  // host, fp64: what a shown item adds to the user's part; 1 - x P x^T
 };
 

@@ -2,29 +2,41 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_inv.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/zeros.h>
 
 #include "model/errors.h"
 #include "model/recommenders/cllm4rec/cllm4rec.h"
+#include "model/recommenders/closed_form/ease_text.h"
 #include "tests/model/recommenders/fitted.h"
 #include "tests/model/recommenders/training.h"
 
 namespace cllm {
 namespace {
 
-constexpr double kRidge = 3;
+constexpr double kRidge = 3, kPull = 2;
+
+/// Weights between the texts of the items, no model's: any [J, J] with a diagonal of 0.
+at::Tensor text_weights(int64_t J) {
+  at::Tensor out = at::rand({J, J}, at::detail::createCPUGenerator(7), at::kDouble) - 0.3;
+  out.diagonal().zero_();
+  return out;
+}
 
 /// Item-item scores [J, J] of a model fitted to X: row i is what item i tells.
 at::Tensor fitted_scores(TeacherModel model, const at::Tensor& X) {
   const at::Tensor G = at::mm(X.t(), X);
-  if (model == TeacherModel::kEase) {
+  if (model == TeacherModel::kEase || model == TeacherModel::kEaseText) {
     const at::Tensor P = at::linalg_inv(G + kRidge * at::eye(G.size(0), at::kDouble));
-    return -P / P.diagonal();
+    if (model == TeacherModel::kEase) return -P / P.diagonal();
+    const at::Tensor M = at::mm(P, text_weights(G.size(0)));
+    return kPull * M - P * ((1 + kPull * M.diagonal()) / P.diagonal());
   }
   const at::Tensor root = G.diagonal().clamp_min(1).sqrt();
   return G / root / root.unsqueeze(1);
@@ -50,12 +62,14 @@ HistoryLists shuffled_histories(std::span<const int64_t> users) {
   return out;
 }
 
-/// The columns of P or G of some items.
-at::Tensor teacher_columns(TeacherModel model, const at::Tensor& X, Range mine) {
+/// The columns of P or G, and of P C, of some items.
+LinearTeacher::Columns teacher_columns(TeacherModel model, const at::Tensor& X, Range mine) {
+  const auto of_mine = [&](const at::Tensor& all) { return all.narrow(1, mine.first, mine.count).contiguous(); };
   const at::Tensor G = at::mm(X.t(), X);
-  const at::Tensor all =
-      model == TeacherModel::kEase ? at::linalg_inv(G + kRidge * at::eye(G.size(0), at::kDouble)) : G;
-  return all.narrow(1, mine.first, mine.count).contiguous();
+  if (model == TeacherModel::kItemCosine) return {of_mine(G)};
+  const at::Tensor P = at::linalg_inv(G + kRidge * at::eye(G.size(0), at::kDouble));
+  if (model == TeacherModel::kEase) return {of_mine(P)};
+  return {of_mine(P), of_mine(at::mm(P, text_weights(G.size(0))))};
 }
 
 TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
@@ -64,7 +78,7 @@ TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
   const std::vector<int64_t> users{3, 10, 22, 35, 40};
   const HistoryLists lists = shuffled_histories(users);
   const int64_t A = std::ssize(lists.shown), J = X.size(1);
-  for (const TeacherModel model : {TeacherModel::kEase, TeacherModel::kItemCosine}) {
+  for (const TeacherModel model : {TeacherModel::kEase, TeacherModel::kEaseText, TeacherModel::kItemCosine}) {
     for (const bool leave_one_out : {true, false}) {
       at::Tensor expected = at::zeros({A, J}, at::kDouble);
       for (int64_t a = 0; a < A; ++a) {
@@ -79,8 +93,8 @@ TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
         testing::run_ranks(world_size, [&](Communicator& comm) {
           const RowPartition items(J, world_size);
           const Range mine{items.begin(comm.rank()), items.size(comm.rank())};
-          LinearTeacher teacher(corpus, mine.first, {model, leave_one_out, 0.1, 0.6}, teacher_columns(model, X, mine),
-                                counts);
+          LinearTeacher teacher(corpus, comm, mine.first, {model, leave_one_out, 0.1, 0.6, kPull},
+                                teacher_columns(model, X, mine), counts);
           teacher.start(comm, to_tensors(lists));
           for_each_range(A, 3, [&](Range positions) {  // blocks that begin anywhere
             at::Tensor got = teacher.scores(positions, {0, mine.count}),
@@ -108,8 +122,9 @@ TEST(LinearTeacher, ScoresDoNotDependOnWhereABlockBeginsBitByBit) {
   const HistoryLists lists = shuffled_histories(std::vector<int64_t>{3, 10, 22});
   const int64_t A = std::ssize(lists.shown), J = X.size(1);
   testing::run_ranks(1, [&](Communicator& comm) {
-    LinearTeacher teacher(corpus, 0, {TeacherModel::kEase, true, 0.1, 0.6},
-                          teacher_columns(TeacherModel::kEase, X, {0, J}).to(at::kFloat), item_counts(corpus));
+    const LinearTeacher::Columns columns = teacher_columns(TeacherModel::kEaseText, X, {0, J});
+    LinearTeacher teacher(corpus, comm, 0, {TeacherModel::kEaseText, true, 0.1, 0.6, kPull},
+                          {columns.model_Jv.to(at::kFloat), columns.texts_Jv.to(at::kFloat)}, item_counts(corpus));
     teacher.start(comm, to_tensors(lists));
     const at::Tensor whole = teacher.scores({0, A}, {0, J});
     for_each_range(A, 2, [&](Range positions) {
@@ -134,7 +149,8 @@ Cllm4recOptions taught_options(TeacherModel model, SoftForm form) {
   options.prompts.user_token = UserToken::kOff;
   options.objective.target = LossTarget::kSet;
   options.objective.mask_shown = true;
-  options.objective.teacher = {.model = model, .form = form, .alpha = 0.5, .beta = 0.1, .ridge = kRidge};
+  options.objective.teacher = {
+      .model = model, .form = form, .alpha = 0.5, .beta = 0.1, .ridge = kRidge, .text_pull = kPull};
   return options;
 }
 
@@ -145,6 +161,41 @@ TEST(TaughtCllm4rec, AnyNumberOfRanksMakesTheSameTrainingAndLists) {
     EXPECT_LT(one.losses.back(), one.losses.front());
     testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 3), one);
   }
+}
+
+TEST(TaughtCllm4rec, ATeacherOfTextsIsTheModelEaseTextAndTheSameForAnyNumberOfRanks) {
+  Cllm4recOptions options = taught_options(TeacherModel::kEaseText, SoftForm::kCrossEntropy);
+  options.objective.teacher.holdout = TeacherHoldout::kNone;
+  options.objective.teacher.popularity = 0;
+  const HistoryLists lists = shuffled_histories(std::vector<int64_t>{3, 10, 22});
+  const Range all{0, std::ssize(lists.shown)};
+  testing::run_ranks(1, [&](Communicator& comm) {
+    const Channels channels(comm);
+    const OpenArguments arguments{.corpus = testing::training_corpus(),
+                                  .channels = channels,
+                                  .run = {.precision = at::kDouble},
+                                  .to_train = true,
+                                  .agreed = [](const std::function<void()>& work) { work(); }};
+    const auto labels = make_soft_labels(options.objective, arguments);
+    labels->start(comm, to_tensors(lists));
+    EaseTextOptions same;
+    same.lambda_x = kRidge - kPull, same.lambda_f = options.objective.teacher.text_ridge, same.lambda_e = kPull;
+    EaseText model(same, arguments);
+    testing::run_program(model);
+    const at::Tensor B = model.store().tables[0].table->weight.to(at::kDouble);
+    at::Tensor got = labels->logits(all, {0, B.size(0)}) * options.objective.teacher.beta;
+    for (int64_t a = 0; a < all.count; ++a) {
+      const auto first = lists.offsets[static_cast<size_t>(lists.sequence[static_cast<size_t>(a)])];
+      for (int64_t place = first; place < first + lists.shown[static_cast<size_t>(a)]; ++place)
+        got[a].sub_(B[lists.items[static_cast<size_t>(place)]]);
+      for (int64_t place = first; place < first + lists.shown[static_cast<size_t>(a)]; ++place)
+        got[a][lists.items[static_cast<size_t>(place)]].zero_();  // of shown items: not used
+    }
+    EXPECT_LT(got.abs().max().item<double>(), 1e-5);  // the model keeps fp32
+  });
+  options.objective.teacher.holdout = TeacherHoldout::kLeaveOneOut;
+  const testing::Trained one = testing::train_and_rank(cllm4rec_model(), options, 1);
+  testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 3), one);
 }
 
 TEST(TaughtCllm4rec, ResumingIsBitwise) {
