@@ -72,11 +72,11 @@ std::unique_ptr<FileTensor> longer(const std::string& path, const at::Tensor& wo
 
 }  // namespace
 
-const Family kLlamaFamily = {"llama", kPrefix, shape, open, make};
-const Family kMistralFamily = {"mistral", kPrefix, shape, open, make};
-const Family kQwen2Family = {"qwen2", kPrefix, shape, open, make};
-const Family kQwen3Family = {"qwen3", kPrefix, shape, open, make};
-const Family kGemma3Family = {"gemma3_text", kPrefix, shape, open, make};
+const Family kLlamaFamily = {"llama", kPrefix, "embed_tokens.weight", shape, open, make};
+const Family kMistralFamily = {"mistral", kPrefix, "embed_tokens.weight", shape, open, make};
+const Family kQwen2Family = {"qwen2", kPrefix, "embed_tokens.weight", shape, open, make};
+const Family kQwen3Family = {"qwen3", kPrefix, "embed_tokens.weight", shape, open, make};
+const Family kGemma3Family = {"gemma3_text", kPrefix, "embed_tokens.weight", shape, open, make};
 
 void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   std::filesystem::create_directories(dir);

@@ -62,6 +62,13 @@ Settings batch_settings(Cllm4recOptions& o) {
           {"batch.max_text_tokens", &o.max_text_tokens, "tokens of a text that are used; 0: likewise", at_least(0)}};
 }
 
+Settings history_settings(Cllm4recOptions& o) {
+  return {enum_setting("history.keep", &o.keep,
+                       "what is used of a history that is longer than batch.max_items or the backbone's positions: a "
+                       "random choice (in ascending order: the lowest ids), or its newest items",
+                       {{"random", HistoryKeep::kRandom}, {"newest", HistoryKeep::kNewest}})};
+}
+
 Settings optimizer_settings(Cllm4recOptions& o) {
   Settings out;
   describe(o.optimizer, out);
@@ -154,9 +161,9 @@ Settings teacher_settings(Cllm4recOptions& o) {
 
 void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
-       {run_settings(*this), loss_settings(*this), batch_settings(*this), optimizer_settings(*this),
-        dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}), mutual_settings(mutual),
-        finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
+       {run_settings(*this), loss_settings(*this), batch_settings(*this), history_settings(*this),
+        optimizer_settings(*this), dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}),
+        mutual_settings(mutual), finetune_settings(finetune), prompt_settings(*this), teacher_settings(*this)}) {
     append(settings, section);
   }
 }
