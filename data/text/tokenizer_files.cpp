@@ -37,17 +37,25 @@ json read_json(const fs::path& path) {
   }
 }
 
-/// Puts one entry of {"token": id} into its place.
-void place_token(std::vector<std::string>& tokens, const std::string& symbols, const json& id,
+/// Puts the bytes of one entry of {"token": id} into their place.
+void place_token(std::vector<std::string>& tokens, const std::string& symbols, const std::string& bytes, const json& id,
                  const std::string& where) {
   const std::string entry = where + ": token '" + symbols + "'";
   if (symbols.empty()) throw DataError(where + ": an empty token");
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
     throw DataError(entry + " has id " + id.dump() + "; ids must be 0 .. " + std::to_string(tokens.size() - 1));
   std::string& token = tokens[id.get<size_t>()];
-  if (!token.empty() && token != symbols_to_bytes(symbols))
-    throw DataError(entry + " has the id " + id.dump() + " of another token");
-  token = symbols_to_bytes(symbols);
+  if (!token.empty() && token != bytes) throw DataError(entry + " has the id " + id.dump() + " of another token");
+  token = bytes;
+}
+
+/// An added token is text as it is, unless the vocabulary has it.
+void place_added(std::vector<std::string>& tokens, const json& vocabulary, const json& added,
+                 const std::string& where) {
+  const std::string content = added.at("content").get<std::string>();
+  if (vocabulary.contains(content) && symbols_to_bytes(content) != content)
+    throw DataError(where + ": added token '" + content + "' is a token of other bytes, too, which is not supported");
+  place_token(tokens, content, content, added.at("id"), where);
 }
 
 /// As many distinct ids below the count as there are entries: none is missing.
@@ -56,8 +64,9 @@ std::vector<std::string> tokens_of(const json& vocabulary, const json& added, co
   size_t count = vocabulary.size();
   for (const json& token : added) count += !vocabulary.contains(token.at("content").get<std::string>());
   std::vector<std::string> tokens(count);
-  for (const auto& [symbols, id] : vocabulary.items()) place_token(tokens, symbols, id, where);
-  for (const json& token : added) place_token(tokens, token.at("content").get<std::string>(), token.at("id"), where);
+  for (const auto& [symbols, id] : vocabulary.items())
+    place_token(tokens, symbols, symbols_to_bytes(symbols), id, where);
+  for (const json& token : added) place_added(tokens, vocabulary, token, where);
   return tokens;
 }
 

@@ -58,6 +58,21 @@ std::string filled(std::string text, const std::string& word, const std::string&
 
 }  // namespace
 
+std::string what_else(std::string_view begin) {
+  struct Beginning {
+    std::string_view bytes, meaning;
+  };
+  static constexpr Beginning kKnown[] = {
+      {"version https://git-lfs", "a Git LFS pointer in the place of the file; `git lfs pull` fetches it"},
+      {"<", "a web page or XML, perhaps an error message of a download; fetch it again"},
+      {"PK\x03\x04", "a zip archive, perhaps of torch.save; convert it with safetensors.torch.save_file"},
+      {"GGUF", "GGUF; convert it with transformers: from_pretrained(..., gguf_file=...)"}};
+  for (const auto& [bytes, meaning] : kKnown) {
+    if (begin.starts_with(bytes)) return std::string(meaning);
+  }
+  return "no safetensors file, or truncated; copy it again";
+}
+
 void refuse_other_formats(const std::string& dir) {
   std::vector<std::string> names;
   std::error_code ignored;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace cllm {
 
@@ -8,5 +9,8 @@ namespace cllm {
 /// TensorFlow, Flax, GGUF, an adapter, shards without their index) and the command that converts them. Returns if there
 /// is nothing of the kind.
 void refuse_other_formats(const std::string& dir);
+
+/// What a file is that begins with these bytes and is no safetensors file, and what to do.
+std::string what_else(std::string_view begin);
 
 }  // namespace cllm

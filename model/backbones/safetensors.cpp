@@ -16,6 +16,7 @@
 #include <set>
 #include <string_view>
 
+#include "model/backbones/other_formats.h"
 #include "model/errors.h"
 
 namespace cllm {
@@ -80,23 +81,6 @@ Mapping map_file(const std::string& path, bool sequential) {
   if (data == MAP_FAILED) refuse_file(path, "map");
   if (sequential) ::madvise(data, size, MADV_WILLNEED);
   return {std::shared_ptr<char>(static_cast<char*>(data), [size](char* p) { ::munmap(p, size); }), size};
-}
-
-/// What else a file of that name may be, from its first bytes.
-std::string what_else(const Mapping& file) {
-  struct Beginning {
-    std::string_view bytes, meaning;
-  };
-  static constexpr Beginning kKnown[] = {
-      {"version https://git-lfs", "a Git LFS pointer in the place of the file; `git lfs pull` fetches it"},
-      {"<", "a web page or XML, perhaps an error message of a download; fetch it again"},
-      {"PK\x03\x04", "a zip archive, perhaps of torch.save; convert it with safetensors.torch.save_file"},
-      {"GGUF", "GGUF; convert it with transformers: from_pretrained(..., gguf_file=...)"}};
-  const std::string_view begin(file.data.get(), std::min<uint64_t>(file.size, 64));
-  for (const auto& [bytes, meaning] : kKnown) {
-    if (begin.starts_with(bytes)) return std::string(meaning);
-  }
-  return "no safetensors file, or truncated; copy it again";
 }
 
 /// Parses the header; the JSON library keeps the last of two equal keys, so duplicates are counted while parsing.
@@ -205,7 +189,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path, bool sequential) : pat
   std::memcpy(&header_bytes, file.data.get(), 8);
   if (header_bytes > kMaxHeaderBytes || header_bytes > file.size - 8) {
     refuse(path, "header length " + std::to_string(header_bytes) + " does not fit a file of " +
-                     std::to_string(file.size) + " bytes: " + what_else(file));
+                     std::to_string(file.size) +
+                     " bytes: " + what_else(std::string_view(file.data.get(), std::min<uint64_t>(file.size, 64))));
   }
   mapping_ = file.data;
   data_begin_ = 8 + header_bytes;

@@ -30,13 +30,14 @@ Settings run_settings(Cllm4recOptions& o) {
        "the backbone's passes over up to so many tokens are recorded as CUDA graphs, once per shape, and played: for "
        "backbones so small that the GPU waits for the host; 0: none",
        between(0, 1 << 30), false, false},
-      {"run.variant", &o.variant, "METHOD.md §8; sets the defaults of other keys",
+      {"run.variant", &o.variant, "a variant of the ablation of the paper (WWW 2024); sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})}};
 }
 
 Settings loss_settings(Cllm4recOptions& o) {
-  Settings out = {
-      {"loss.preset", &o.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})}};
+  Settings out = {{"loss.preset", &o.preset,
+                   "losses as the paper has them, or its released code; sets the defaults of the keys below",
+                   one_of({"paper", "release"})}};
   describe(o.loss, out);
   append(
       out,
