@@ -112,16 +112,19 @@ bool LeakAudit::is_held_out(int32_t user, int32_t item) const {
 }
 
 void LeakAudit::held_out_text(std::string_view text) {
+  if (shingles_.size() >= most_shingles_) return;
   const auto shingles = shingles_of(text);
   if (shingles.size() < kFewestShingles || shingles_.size() + shingles.size() > most_shingles_) return;
   for (const uint64_t shingle : shingles) shingles_.emplace(shingle, static_cast<uint32_t>(shingles_of_.size()));
   shingles_of_.push_back(static_cast<uint32_t>(shingles.size()));
 }
 
-void LeakAudit::learn_titles(TextSpool& spool, const std::vector<std::string>& kinds) {
+uint64_t LeakAudit::learn_titles(TextSpool& spool, const std::vector<std::string>& kinds) {
   TextEntry entry;
-  const size_t most = most_shingles_;
-  for (spool.rewind(); spool.next(entry) && titles_.size() < most;) {
+  uint64_t bytes = 0;
+  for (spool.rewind(); spool.next(entry);) {
+    bytes += entry.text.size();
+    if (titles_.size() >= most_shingles_) continue;
     const std::string& kind = kinds[static_cast<size_t>(entry.kind)];
     const bool named = kind.find("title") != std::string::npos || kind.find("name") != std::string::npos;
     if (entry.user >= 0 || entry.item < 0 || (!named && kind != "content")) continue;
@@ -133,6 +136,7 @@ void LeakAudit::learn_titles(TextSpool& spool, const std::vector<std::string>& k
     if (!added && at->second != entry.item) at->second = kAmbiguous;
     longest_title_ = std::max(longest_title_, words.size());
   }
+  return bytes;
 }
 
 std::string LeakAudit::example_of(int32_t user, int32_t item, std::string_view text) const {
@@ -206,17 +210,16 @@ void LeakAudit::check_repeated(const TextEntry& entry) {
       found = found || ++shared[text] * 2 >= std::max<uint32_t>(shingles_of_[text], 2 * kFewestShingles);
     }
   }
-  add(repeated_, found, 0, cllm::quoted(entry.text));
+  if (!found) return add(repeated_, false, 0, "");
+  const bool of_pair = entry.user >= 0 && entry.item >= 0;
+  add(repeated_, true, 0, of_pair ? example_of(entry.user, entry.item, entry.text) : cllm::quoted(entry.text));
 }
 
 std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::string>& kinds) {
   std::vector<LeakCheck> out;
   if (held_out_.empty() || spool.size() == 0) return out;
-  learn_titles(spool, kinds);
+  const uint64_t one_of = 1 + learn_titles(spool, kinds) / kMostBytes;
   TextEntry entry;
-  uint64_t bytes = 0;
-  for (spool.rewind(); spool.next(entry);) bytes += entry.text.size();
-  const uint64_t one_of = 1 + bytes / kMostBytes;
   uint64_t number = 0;
   for (spool.rewind(); spool.next(entry);) {
     if (number++ % one_of != 0) continue;

@@ -36,7 +36,7 @@ class LeakAudit {
     std::vector<std::string> examples;
   };
   bool is_held_out(int32_t user, int32_t item) const;
-  void learn_titles(TextSpool& spool, const std::vector<std::string>& kinds);
+  uint64_t learn_titles(TextSpool& spool, const std::vector<std::string>& kinds);  // bytes of all texts
   void check_ids(const TextEntry& entry);
   void check_titles(const TextEntry& entry);
   void check_repeated(const TextEntry& entry);
