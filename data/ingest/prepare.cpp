@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "data/corpus/manifest.h"
 #include "data/errors.h"
@@ -133,6 +134,17 @@ void fill_report(IngestFolder& work, const CorpusManifest& manifest) {
   }
 }
 
+/// Of what is found an error, where the person asked for it.
+void refuse_leaks(const PrepareReport& report) {
+  std::string all;
+  for (const LeakCheck& leak : report.leaks) {
+    all += (all.empty() ? "" : "; ") + std::to_string(leak.found) + " " + leak.what +
+           (leak.examples.empty() ? "" : ", such as " + leak.examples[0]);
+  }
+  require(all.empty(), "held-out data are in the texts that are trained on: " + all +
+                           "; take these texts out, or leave --strict out and the corpus is written");
+}
+
 void add_notices(const PrepareOptions& options, Source& source, PrepareReport& report) {
   if (!source.notice().empty()) report.notices.push_back(source.notice());
   const fs::path parent = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
@@ -143,6 +155,29 @@ void add_notices(const PrepareOptions& options, Source& source, PrepareReport& r
                                ": left by a run that was killed, or is still running; delete it in the first case");
     }
   }
+}
+
+}  // namespace
+
+namespace {
+
+/// Nothing, if nothing is unusual.
+std::string leak_table(const PrepareReport& report) {
+  std::string out;
+  for (const LeakCheck& leak : report.leaks) {
+    char row[200];
+    std::snprintf(row, sizeof row, "    %-64s %9llu %11.1f %9llu\n", leak.what.c_str(),
+                  static_cast<unsigned long long>(leak.found), leak.by_chance,
+                  static_cast<unsigned long long>(leak.looked_at));
+    if (out.empty()) {
+      char head[200];
+      std::snprintf(head, sizeof head, "    %-64s %9s %11s %9s\n", "", "found", "by chance", "of");
+      out = std::string("  WARNING: held-out data in the texts that are trained on (--strict: an error)\n") + head;
+    }
+    out += row;
+    for (const std::string& example : leak.examples) out += "      " + example + "\n";
+  }
+  return out;
 }
 
 }  // namespace
@@ -169,6 +204,7 @@ PrepareReport prepare(const PrepareOptions& options) {
 
   TextSpool spool(work.folder);
   collect_texts(*source, ids, held_out, work, manifest.text_kinds, spool);
+  if (options.strict) refuse_leaks(work.report);
   work.report.cut_texts = tokenize(spool,
                                    {work.folder, options.tokenizer, options.train_tokenizer, options.max_text_tokens,
                                     options.shard_bytes, options.threads, options.progress},
@@ -214,6 +250,7 @@ std::string describe(const PrepareReport& report) {
     out += line("bad rows left out, " + bad.problem, bad.count);
     for (const std::string& example : bad.examples) out += "    " + example + "\n";
   }
+  out += leak_table(report);
   for (const std::string& notice : report.notices) out += "  note: " + notice + "\n";
   return out;
 }

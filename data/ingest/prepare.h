@@ -41,6 +41,7 @@ struct PrepareOptions {
   int64_t train_tokenizer = 0;      // train one of this size on the texts that are kept
   int64_t max_text_tokens = 512;    // longer texts are cut
 
+  bool strict = false;        // what the audit of leaks finds is an error
   double error_limit = 0.01;  // refuse if more than this share of the rows is bad
   bool merge_duplicates =
       false;  // a user-item pair that occurs again is normal (event logs), not a bad row; the first in time counts
@@ -48,6 +49,15 @@ struct PrepareOptions {
   uint64_t shard_bytes = uint64_t{64} << 20;  // of one output file, about
   int threads = 0;                            // for tokenisation; 0: all cores
   Progress progress;
+};
+
+/// One thing that the audit of held-out data looks for in the texts of the corpus.
+struct LeakCheck {
+  std::string what;    // "texts of users that name the raw id of an item held out from them"
+  uint64_t found = 0;  // texts
+  uint64_t looked_at = 0;
+  double by_chance = 0;               // as many were to be expected if the held-out items were any others
+  std::vector<std::string> examples;  // "user u1, held-out item i7: '...'"
 };
 
 struct PrepareReport {
@@ -74,6 +84,7 @@ struct PrepareReport {
     std::vector<std::string> examples;  // "file:line: detail"
   };
   std::vector<Bad> bad_rows;
+  std::vector<LeakCheck> leaks;      // checks that found something
   std::vector<std::string> notices;  // for a person to read
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "data/errors.h"
+#include "data/ingest/leak_audit.h"
 #include "data/ingest/reading/parse.h"
 
 namespace cllm {
@@ -21,7 +22,7 @@ class TextCollector : public RowSink {
  public:
   TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, IngestFolder& work,
                 std::vector<std::string>& kinds, TextSpool& spool)
-      : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool) {}
+      : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool), audit_(work, ids, held_out) {}
 
   void text(const TextRow& row) override {
     const std::string_view text = trimmed(row.text);
@@ -35,6 +36,7 @@ class TextCollector : public RowSink {
       work_.log.add(Problem::kColumns, row.origin,
                     "the text holds whole rows of the table: is a quote never closed? " + quoted(text));
     } else if (is_held_out(*user, *item)) {
+      audit_.held_out_text(text);
       ++work_.report.held_out_texts;
       ++fates_[row.origin.file].used;
     } else {
@@ -42,6 +44,8 @@ class TextCollector : public RowSink {
       ++fates_[row.origin.file].used;
     }
   }
+
+  void audit() { work_.report.leaks = audit_.run(spool_, kinds_); }
 
   /// Notes on files of whose texts less than half joined the corpus.
   void tell() const {
@@ -125,6 +129,7 @@ class TextCollector : public RowSink {
   std::vector<std::string>& kinds_;
   TextSpool& spool_;
   std::map<uint64_t, Fate> fates_;  // by file
+  LeakAudit audit_;
 };
 
 }  // namespace
@@ -146,6 +151,7 @@ void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair
   source.read_texts(collector, intake);
   collector.tell();
   work.log.check(work.options.error_limit);
+  collector.audit();
 }
 
 }  // namespace cllm

@@ -46,6 +46,11 @@ std::string fingerprint_of(const Tokenizer::Tables& tables) {
   XXH3_128bits_reset(state.get());
   for (const std::string& token : tables.tokens) hash_text(state.get(), token);
   XXH3_128bits_update(state.get(), tables.merges.data(), tables.merges.size() * sizeof tables.merges[0]);
+  for (const AddedToken& token : tables.added.tokens()) {
+    hash_text(state.get(), token.content);
+    const int32_t what[] = {token.id, token.lstrip, token.rstrip};
+    XXH3_128bits_update(state.get(), what, sizeof what);
+  }
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   char digits[33];
   std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
@@ -56,7 +61,8 @@ std::string fingerprint_of(const Tokenizer::Tables& tables) {
 }  // namespace
 
 Tokenizer make_tokenizer(std::vector<std::string> tokens,
-                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where) {
+                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where,
+                         std::vector<AddedToken> added) {
   auto tables = std::make_shared<Tokenizer::Tables>();
   tables->tokens = std::move(tokens);
   const Ids ids = ids_of(tables->tokens, where);
@@ -71,6 +77,7 @@ Tokenizer make_tokenizer(std::vector<std::string> tokens,
     if (!tables->merge_table.insert(left_id, right_id, {static_cast<int32_t>(rank), id_of(ids, left + right, here)}))
       throw DataError(here + ": '" + bytes_to_symbols(left) + " " + bytes_to_symbols(right) + "' occurs twice");
   }
+  tables->added = AddedTokens(std::move(added));
   tables->fingerprint = fingerprint_of(*tables);
   return Tokenizer(std::move(tables));
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/text/added_tokens.h"
 #include "data/text/tokenizer.h"
 
 namespace cllm {
@@ -46,13 +47,15 @@ struct Tokenizer::Tables {
   std::vector<std::pair<int32_t, int32_t>> merges;  // by rank
   std::array<int32_t, 256> byte_ids{};              // byte -> id
   MergeTable merge_table;
+  AddedTokens added;  // without <|endoftext|>, which is ordinary text
   std::string fingerprint;
 };
 
 /// From tokens and merges as raw bytes; `where` names the files in errors. DataError: a byte without token, a token
 /// twice, a merge that names or makes an unknown token, a merge twice.
 Tokenizer make_tokenizer(std::vector<std::string> tokens,
-                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where);
+                         const std::vector<std::pair<std::string, std::string>>& merges, const std::string& where,
+                         std::vector<AddedToken> added = {});
 
 /// GPT-2's printable stand-ins for bytes: 0x20 is written as U+0120 and so on.
 std::string bytes_to_symbols(std::string_view bytes);

@@ -125,6 +125,17 @@ constexpr size_t kMaxCachedBytes = 32;  // longer words rarely repeat
 }  // namespace
 
 void Tokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {
+  if (tables_->added.empty()) return encode_words(text, ids);
+  size_t from = 0;
+  for (auto match = tables_->added.find(text, 0); match; match = tables_->added.find(text, from)) {
+    encode_words(text.substr(from, match->begin - from), ids);
+    ids.push_back(match->id);
+    from = match->end;
+  }
+  encode_words(text.substr(from), ids);
+}
+
+void Tokenizer::encode_words(std::string_view text, std::vector<int32_t>& ids) const {
   thread_local WordCache cache;
   cache.use_for(tables_);
   for_each_word(text, [&](std::string_view word) {

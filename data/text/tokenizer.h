@@ -27,7 +27,8 @@ class Tokenizer {
   /// last. The result is smaller than vocab_size (at least 257) when no pair is left that occurs twice.
   static Tokenizer train(const TextSource& next_text, int64_t vocab_size);
 
-  /// All of `text` is ordinary: neither "<|endoftext|>" nor user_3 is special here (see id_tokens.h).
+  /// Added tokens are cut out of `text` first, as the `tokenizers` library does; "<|endoftext|>" and user_3 are
+  /// ordinary here (see id_tokens.h).
   std::vector<int32_t> encode(std::string_view text) const;
   void encode(std::string_view text, std::vector<int32_t>& ids) const;  // appends
   /// The bytes that were encoded. Throws std::out_of_range for an id outside 0 .. size - 1.
@@ -46,6 +47,8 @@ class Tokenizer {
   explicit Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
 
  private:
+  void encode_words(std::string_view text, std::vector<int32_t>& ids) const;
+
   std::shared_ptr<const Tables> tables_;
 };
 

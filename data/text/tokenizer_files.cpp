@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "data/errors.h"
 #include "data/text/hugging_face.h"
@@ -36,17 +37,25 @@ json read_json(const fs::path& path) {
   }
 }
 
-/// Puts one entry of {"token": id} into its place.
-void place_token(std::vector<std::string>& tokens, const std::string& symbols, const json& id,
+/// Puts the bytes of one entry of {"token": id} into their place.
+void place_token(std::vector<std::string>& tokens, const std::string& symbols, const std::string& bytes, const json& id,
                  const std::string& where) {
   const std::string entry = where + ": token '" + symbols + "'";
   if (symbols.empty()) throw DataError(where + ": an empty token");
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
     throw DataError(entry + " has id " + id.dump() + "; ids must be 0 .. " + std::to_string(tokens.size() - 1));
   std::string& token = tokens[id.get<size_t>()];
-  if (!token.empty() && token != symbols_to_bytes(symbols))
-    throw DataError(entry + " has the id " + id.dump() + " of another token");
-  token = symbols_to_bytes(symbols);
+  if (!token.empty() && token != bytes) throw DataError(entry + " has the id " + id.dump() + " of another token");
+  token = bytes;
+}
+
+/// An added token is text as it is, unless the vocabulary has it.
+void place_added(std::vector<std::string>& tokens, const json& vocabulary, const json& added,
+                 const std::string& where) {
+  const std::string content = added.at("content").get<std::string>();
+  if (vocabulary.contains(content) && symbols_to_bytes(content) != content)
+    throw DataError(where + ": added token '" + content + "' is a token of other bytes, too, which is not supported");
+  place_token(tokens, content, content, added.at("id"), where);
 }
 
 /// As many distinct ids below the count as there are entries: none is missing.
@@ -55,9 +64,52 @@ std::vector<std::string> tokens_of(const json& vocabulary, const json& added, co
   size_t count = vocabulary.size();
   for (const json& token : added) count += !vocabulary.contains(token.at("content").get<std::string>());
   std::vector<std::string> tokens(count);
-  for (const auto& [symbols, id] : vocabulary.items()) place_token(tokens, symbols, id, where);
-  for (const json& token : added) place_token(tokens, token.at("content").get<std::string>(), token.at("id"), where);
+  for (const auto& [symbols, id] : vocabulary.items())
+    place_token(tokens, symbols, symbols_to_bytes(symbols), id, where);
+  for (const json& token : added) place_added(tokens, vocabulary, token, where);
   return tokens;
+}
+
+/// The flags of an added token; absent or null: the default of the format.
+bool flag(const json& object, const char* key, bool otherwise) {
+  return object.contains(key) && object[key].is_boolean() ? object[key].get<bool>() : otherwise;
+}
+
+/// What is cut out of texts. <|endoftext|> is not: it ends texts, and no text may.
+std::vector<AddedToken> added_tokens_of(const json& added, const std::vector<std::string>& tokens,
+                                        const std::string& where) {
+  std::vector<AddedToken> out;
+  for (const json& one : added) {
+    const std::string content = one.at("content").get<std::string>();
+    if (content == kEndOfText) continue;
+    if (flag(one, "single_word", false))
+      throw DataError(where + ": added token '" + content + "' has single_word, which is not supported");
+    const auto id = one.at("id").get<size_t>();
+    out.push_back({static_cast<int32_t>(id), tokens[id], flag(one, "lstrip", false), flag(one, "rstrip", false),
+                   flag(one, "special", false)});
+  }
+  return out;
+}
+
+/// Of vocab.json and merges.txt: tokenizer_config.json (id: token) or, older, added_tokens.json (content: id).
+json added_tokens_beside(const fs::path& dir) {
+  json out = json::array();
+  const fs::path config = dir / "tokenizer_config.json", older = dir / "added_tokens.json";
+  try {
+    const json by_id = fs::exists(config) ? read_json(config).value("added_tokens_decoder", json::object()) : json();
+    for (const auto& [id, token] : by_id.items()) {
+      out.push_back(token);
+      out.back()["id"] = static_cast<uint64_t>(std::stoull(id));
+    }
+    if (!out.empty() || !fs::exists(older)) return out;
+    const json by_content = read_json(older);
+    for (const auto& [content, id] : by_content.items()) out.push_back({{"content", content}, {"id", id}});
+  } catch (const DataError&) {
+    throw;
+  } catch (const std::exception& error) {  // a key is missing or of another type, an id is no number
+    throw DataError((fs::exists(config) ? config : older).string() + ": not a list of added tokens: " + error.what());
+  }
+  return out;
 }
 
 std::pair<std::string, std::string> parse_merge(std::string_view line, const std::string& where) {
@@ -86,11 +138,6 @@ MergeList read_merges(const fs::path& path) {
 
 void require(bool condition, const std::string& where, const std::string& what) {
   if (!condition) throw DataError(where + ": " + what + "; only GPT-2's byte-level BPE is supported");
-}
-
-/// Absent or null: the default of the format.
-bool flag(const json& object, const char* key, bool otherwise) {
-  return object.contains(key) && object[key].is_boolean() ? object[key].get<bool>() : otherwise;
 }
 
 void check_is_gpt2_kind(const json& file, const std::string& where) {
@@ -124,7 +171,9 @@ Tokenizer load_tokenizer_json(const fs::path& path) {
       }
     }
     const json added = file.value("added_tokens", json::array());
-    return make_tokenizer(tokens_of(file["model"].at("vocab"), added, where), merges, where);
+    std::vector<std::string> tokens = tokens_of(file["model"].at("vocab"), added, where);
+    std::vector<AddedToken> cut_out = added_tokens_of(added, tokens, where);
+    return make_tokenizer(std::move(tokens), merges, where, std::move(cut_out));
   } catch (const json::exception& error) {  // a key is missing or of another type
     throw DataError(where + ": not a tokenizer: " + error.what());
   }
@@ -142,19 +191,29 @@ void write_text_file(const fs::path& path, const std::string& bytes) {
 ordered_json hugging_face_json(const Tokenizer& tokenizer) {
   const Tokenizer::Tables& tables = tokenizer.tables();
   ordered_json vocabulary = ordered_json::object(), merges = ordered_json::array(), added = ordered_json::array();
-  auto& entries = vocabulary.get_ref<ordered_json::object_t&>();  // push_back: insertion would compare with every key
-  for (const std::string& token : tables.tokens) entries.emplace_back(bytes_to_symbols(token), entries.size());
-  const auto symbols = [&](int32_t id) { return bytes_to_symbols(tables.tokens[static_cast<size_t>(id)]); };
-  for (const auto& [left, right] : tables.merges) merges.push_back({symbols(left), symbols(right)});
+  std::vector<AddedToken> all_added = tables.added.tokens();
   const auto end = std::find(tables.tokens.begin(), tables.tokens.end(), kEndOfText);
   if (end != tables.tokens.end())
-    added.push_back({{"id", end - tables.tokens.begin()},
-                     {"content", kEndOfText},
+    all_added.push_back({static_cast<int32_t>(end - tables.tokens.begin()), kEndOfText, false, false, true});
+  std::sort(all_added.begin(), all_added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::set<size_t> elsewhere;  // contents that the stand-ins for bytes cannot write stand in the list alone
+  for (const AddedToken& token : all_added) {
+    if (bytes_to_symbols(token.content) != token.content) elsewhere.insert(static_cast<size_t>(token.id));
+  }
+  auto& entries = vocabulary.get_ref<ordered_json::object_t&>();  // push_back: insertion would compare with every key
+  for (size_t id = 0; id < tables.tokens.size(); ++id) {
+    if (!elsewhere.contains(id)) entries.emplace_back(bytes_to_symbols(tables.tokens[id]), id);
+  }
+  const auto symbols = [&](int32_t id) { return bytes_to_symbols(tables.tokens[static_cast<size_t>(id)]); };
+  for (const auto& [left, right] : tables.merges) merges.push_back({symbols(left), symbols(right)});
+  for (const AddedToken& token : all_added)
+    added.push_back({{"id", token.id},
+                     {"content", token.content},
                      {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
+                     {"lstrip", token.lstrip},
+                     {"rstrip", token.rstrip},
                      {"normalized", false},
-                     {"special", true}});
+                     {"special", token.special}});
   const ordered_json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   return {{"version", "1.0"},
@@ -185,8 +244,10 @@ Tokenizer Tokenizer::load(const fs::path& dir) {
     if (!fs::exists(file))
       throw DataError(dir.string() + ": no tokenizer.json and no " + file.filename().string() +
                       "; a tokenizer needs one of both forms");
-  return make_tokenizer(tokens_of(read_json(vocabulary), json::array(), vocabulary.string()), read_merges(merges),
-                        dir.string());
+  const json added = added_tokens_beside(dir);
+  std::vector<std::string> tokens = tokens_of(read_json(vocabulary), added, vocabulary.string());
+  std::vector<AddedToken> cut_out = added_tokens_of(added, tokens, dir.string());
+  return make_tokenizer(std::move(tokens), read_merges(merges), dir.string(), std::move(cut_out));
 }
 
 void Tokenizer::save(const fs::path& dir) const {

@@ -58,11 +58,11 @@ void choose_split(const std::string& text, PrepareOptions& options) {
 
 /// Layouts and column names, from the tables that read them.
 std::string describe_input() {
-  std::string out = "Files (all also as .gz, .zst, or in a .zip; --format, what is looked for):\n";
+  std::string out = "Files (all but Parquet also as .gz, .zst, or in a .zip; --format, what is looked for):\n";
   for (const Layout& layout : layouts()) out += "  " + layout.name + ": " + layout.files + "\n";
   std::string kinds;
   for (const FileKind& kind : file_kinds()) kinds += (kinds.empty() ? "" : " ") + kind.extension;
-  return out + "Kinds of files: " + kinds +
+  return out + "Kinds of files: " + kinds + ", and folders of Parquet parts" +
          "\nNames of columns and JSON keys (case, blanks, _ - and . do not matter; --columns names others):\n" +
          describe_columns() + "Times: " + std::string(kMomentForms);
 }
@@ -89,6 +89,8 @@ void add_limits(CLI::App& command, PrepareOptions& options) {
   command.add_option("--error-limit", options.error_limit, "Refuse if more than this share of the rows is bad")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command.add_flag("--strict", options.strict,
+                   "End with an error where the audit finds held-out data in the texts that are trained on");
   command.add_flag("--merge-duplicates", options.merge_duplicates, "Repeated user-item pairs are normal (event logs)");
   command.add_option("--memory", options.memory_bytes, "Memory bound, e.g. 1G")->transform(CLI::AsSizeValue(false));
   command.add_option("--shard-bytes", options.shard_bytes, "Size of one output file, e.g. 64M")

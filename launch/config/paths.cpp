@@ -3,6 +3,8 @@
 #include <array>
 #include <variant>
 
+#include "data/errors.h"
+
 namespace cllm {
 namespace {
 
@@ -17,13 +19,16 @@ std::string* text_of(const Settings& settings, const std::string& key) {
   return nullptr;
 }
 
-void find(std::string* path, const std::string& moved, const std::string& old_dir, const fs::path& dir) {
+void find(std::string* path, const std::string& moved, const std::string& old_dir, const fs::path& dir,
+          const std::string& option) {
   if (path == nullptr) return;
   if (!moved.empty()) {
     *path = moved;
   } else if (!path->empty() && !fs::exists(*path)) {
     const fs::path beside = (fs::absolute(dir) / fs::path(*path).lexically_relative(old_dir)).lexically_normal();
-    if (fs::exists(beside)) *path = beside.string();
+    if (!fs::exists(beside))
+      throw DataError(*path + ": not there any more, nor beside the run; if it was moved, say where it is: " + option);
+    *path = beside.string();
   }
 }
 
@@ -40,8 +45,8 @@ void make_paths_absolute(RunConfig& config) {
 void find_paths(RunConfig& config, const fs::path& dir, const MovedPaths& moved) {
   const Settings settings = all_settings(config);
   const std::string old_dir = config.run.dir;
-  find(text_of(settings, "run.corpus"), moved.corpus, old_dir, dir);
-  find(text_of(settings, "run.backbone"), moved.backbone, old_dir, dir);
+  find(text_of(settings, "run.corpus"), moved.corpus, old_dir, dir, "--corpus FOLDER");
+  find(text_of(settings, "run.backbone"), moved.backbone, old_dir, dir, "--backbone FOLDER");
 }
 
 }  // namespace cllm

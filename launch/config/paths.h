@@ -20,7 +20,7 @@ struct MovedPaths {
 };
 /// The stored configuration of a run that lies at `dir` now: what the person names; else what was stored, if it is
 /// there; else, if that is there, what lies as far from the run as it did when it was trained (all were moved
-/// together).
+/// together). DataError: the corpus or the backbone is at none of these; names the option.
 void find_paths(RunConfig& config, const std::filesystem::path& dir, const MovedPaths& moved);
 
 }  // namespace cllm

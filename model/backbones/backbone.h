@@ -21,6 +21,8 @@ struct BackboneOptions {
   at::ScalarType compute = at::kFloat;
   at::Device device = at::kCPU;
   bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
+  int64_t num_words = 0;   // of the word tables only so many rows are kept, those of the tokenizer: tables are padded
+                           // and resized; 0: as many as config.json says
   AdapterOptions adapters = {};
 };
 

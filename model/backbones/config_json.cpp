@@ -27,6 +27,12 @@ ConfigJson::ConfigJson(const std::string& dir) : dir_(dir), path_(dir + "/config
   if (!json_.is_object()) throw ModelError(path_ + ": not a JSON object");
 }
 
+ConfigJson ConfigJson::with(const char* key, int64_t value) const {
+  ConfigJson out = *this;
+  out.json_[key] = value;
+  return out;
+}
+
 void ConfigJson::refuse(const char* key, const std::string& expected) const {
   throw ModelError(path_ + ": " + key + " is " + (json_.contains(key) ? json_[key].dump() : "missing") + ", expected " +
                    expected);

@@ -11,6 +11,8 @@ namespace cllm {
 class ConfigJson {
  public:
   explicit ConfigJson(const std::string& dir);
+  /// The same file with another value.
+  ConfigJson with(const char* key, int64_t value) const;
 
   const std::string& dir() const { return dir_; }
   const nlohmann::json& json() const { return json_; }

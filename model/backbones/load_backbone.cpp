@@ -10,7 +10,10 @@ std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& op
   const ConfigJson file(dir);
   const Family& family = family_of(file);
   family.shape(file);  // a defect of config.json is told before one of the weights
-  return family.open(file, read_weights(dir, family.prefix, sequential), options);
+  Weights weights = read_weights(dir, family.prefix, sequential);
+  if (options.num_words == 0) return family.open(file, weights, options);
+  for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
+  return family.open(file.with("vocab_size", options.num_words), weights, options);
 }
 
 }  // namespace
@@ -22,7 +25,8 @@ BackboneShape read_shape(const std::string& dir) {
 
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
   const ConfigJson file(dir);
-  return family_of(file).make(file, seed, options);
+  const Family& family = family_of(file);
+  return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }
 
 std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options) {

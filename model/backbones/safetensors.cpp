@@ -16,6 +16,7 @@
 #include <set>
 #include <string_view>
 
+#include "model/backbones/other_formats.h"
 #include "model/errors.h"
 
 namespace cllm {
@@ -188,7 +189,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path, bool sequential) : pat
   std::memcpy(&header_bytes, file.data.get(), 8);
   if (header_bytes > kMaxHeaderBytes || header_bytes > file.size - 8) {
     refuse(path, "header length " + std::to_string(header_bytes) + " does not fit a file of " +
-                     std::to_string(file.size) + " bytes: no safetensors file, or truncated; copy it again");
+                     std::to_string(file.size) +
+                     " bytes: " + what_else(std::string_view(file.data.get(), std::min<uint64_t>(file.size, 64))));
   }
   mapping_ = file.data;
   data_begin_ = 8 + header_bytes;

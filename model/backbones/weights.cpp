@@ -1,10 +1,16 @@
 #include "model/backbones/weights.h"
 
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/sum.h>
+
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/backbones/other_formats.h"
 #include "model/backbones/safetensors.h"
 #include "model/errors.h"
 
@@ -17,15 +23,43 @@ std::string text_of(at::IntArrayRef shape) {
   return text + "]";
 }
 
+/// The name in the model itself. Wrappers put parts of their own before or between the model's: torch.compile, DDP and
+/// DataParallel, FSDP, activation checkpointing; Lightning and the like keep the model as their member `model`.
+std::string plain_name(const std::string& name, const std::string& prefix) {
+  static constexpr std::string_view kWrappers[] = {"_orig_mod.", "module.", "_fsdp_wrapped_module.",
+                                                   "_checkpoint_wrapped_module."};
+  std::string out;
+  for (size_t begin = 0; begin < name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size() - 1) + 1;
+    const std::string_view part = std::string_view(name).substr(begin, end - begin);
+    if (std::find(std::begin(kWrappers), std::end(kWrappers), part) == std::end(kWrappers)) out += part;
+    begin = end;
+  }
+  for (const std::string_view outer : {std::string_view("model."), std::string_view(prefix)}) {
+    while (out.starts_with(outer)) out.erase(0, outer.size());
+  }
+  return out;
+}
+
 void add_file(Weights& folder, const SafetensorsFile& file, const std::string& prefix) {
   for (const std::string& name : file.names()) {
-    const std::string plain = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-    const auto [at, added] = folder.try_emplace(plain, Weight{file.tensor(name), file.path(), name});
+    const auto [at, added] = folder.try_emplace(plain_name(name, prefix), Weight{file.tensor(name), file.path(), name});
     if (!added) {
       throw ModelError(file.path() + ": tensor '" + name + "' is also '" + at->second.name + "' of " + at->second.file +
                        "; remove one");
     }
   }
+}
+
+/// One pass over the values, a second only if it finds something.
+void refuse_not_finite(const at::Tensor& tensor, const std::string& where) {
+  const double sum = at::sum(tensor, tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).item<double>();
+  if (std::isfinite(sum)) return;
+  const at::Tensor bad = at::nonzero(at::isfinite(tensor.reshape({-1})).logical_not());
+  if (bad.size(0) == 0) return;  // large numbers
+  throw ModelError(where + "holds " + std::to_string(bad.size(0)) + " of " + std::to_string(tensor.numel()) +
+                   " values that are NaN or infinite, the first at " + std::to_string(bad[0].item<int64_t>()) +
+                   ": a damaged file or a diverged model; take an earlier state of it");
 }
 
 /// File of each tensor in a sharded model.
@@ -44,6 +78,7 @@ Weights read_weights(const std::string& dir, const std::string& prefix, bool seq
   Weights folder;
   const std::string single = dir + "/model.safetensors", index = single + ".index.json";
   if (std::filesystem::exists(single) || !std::filesystem::exists(index)) {
+    if (!std::filesystem::exists(single)) refuse_other_formats(dir);
     add_file(folder, SafetensorsFile(single, sequential), prefix);
     return folder;
   }
@@ -72,6 +107,13 @@ Weights read_weights(const std::string& dir, const std::string& prefix, bool seq
   return folder;
 }
 
+void keep_rows(Weights& weights, const std::string& name, int64_t num_rows) {
+  const auto found = weights.find(name);
+  if (found == weights.end() || found->second.tensor.dim() == 0) return;
+  at::Tensor& table = found->second.tensor;
+  if (table.size(0) > num_rows) table = table.narrow(0, 0, num_rows);
+}
+
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir) {
   const auto found = weights.find(name);
@@ -86,6 +128,7 @@ at::Tensor take_weight(const Weights& weights, const std::string& name, const st
                      " by config.json; take both from one model");
   }
   if (!tensor.is_floating_point()) throw ModelError(where + "holds whole numbers, expected F64, F32, F16 or BF16");
+  refuse_not_finite(tensor, where);
   return tensor.to(dtype);
 }
 

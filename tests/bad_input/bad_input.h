@@ -41,6 +41,14 @@ class World {
   std::filesystem::path root_;
 };
 
+struct Ended {
+  int code = 0;
+  std::string line = "";  // of an error
+};
+/// The program's own entry point, in this process.
+Ended run_here(const std::string& arguments);
+const World& the_world();
+
 // What damages do; paths are relative to the copy.
 inline void nothing() {}
 void write(const std::string& path, const std::string& bytes);

@@ -4,12 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <sstream>
 
 #include "launch/commands/command_line.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/exit_codes.h"
 #include "tests/bad_input/bad_input.h"
+#include "tests/bad_input/forms.h"
 #include "tests/integration/program.h"
 
 namespace cllm::testing {
@@ -21,10 +23,7 @@ using ::testing::Not;
 MpiSession* mpi = nullptr;  // of main: one per process
 const World* world = nullptr;
 
-struct Ended {
-  int code;
-  std::string line;
-};
+}  // namespace
 
 /// As launch/main.cpp does.
 Ended run_here(const std::string& arguments) {
@@ -43,6 +42,10 @@ Ended run_here(const std::string& arguments) {
   }
   return ended;
 }
+
+const World& the_world() { return *world; }
+
+namespace {
 
 Rows all_rows() {
   Rows all;
@@ -108,6 +111,11 @@ TEST(AsProcess, two_ranks_give_one_code_and_one_line) { check_as_process(2); }
 }  // namespace cllm::testing
 
 int main(int argc, char** argv) {
+  if (argc == 2 && (std::string(argv[1]) == "--forms" || std::string(argv[1]) == "--readme-forms")) {
+    const bool all = std::string(argv[1]) == "--forms";
+    std::fputs((all ? cllm::testing::table_of_forms() : cllm::testing::readme_table_of_forms()).c_str(), stdout);
+    return 0;
+  }
   ::testing::InitGoogleTest(&argc, argv);
   cllm::MpiSession session(&argc, &argv);
   cllm::testing::mpi = &session;

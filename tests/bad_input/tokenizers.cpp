@@ -78,10 +78,10 @@ Rows bad_tokenizers() {
                      [] { write("t/merges.txt", read("t/merges.txt") + read("t/merges.txt").substr(14)); },
                      {"merge", "twice"}),
       {"tokenizer_of_other_size",
-       [] { replace("backbone/config.json", "\"vocab_size\": 280", "\"vocab_size\": 300"); },
+       [] { replace("backbone/config.json", "\"vocab_size\": 280", "\"vocab_size\": 5000"); },
        "train --run.dir=new --run.corpus=corpus --run.backbone=backbone",
        64,
-       {"has 300 words", "with 280", "--tokenizer"}},
+       {"has 5000 words", "with 280", "--tokenizer"}},
   };
 }
 

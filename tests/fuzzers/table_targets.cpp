@@ -70,6 +70,12 @@ void movielens(std::string_view bytes) { read_folder(bytes, {"ratings.csv", "mov
 void zip_archive(std::string_view bytes) { read_folder(bytes, {"a.zip"}, "auto"); }
 void zstd_table(std::string_view bytes) { read_folder(bytes, {"interactions.tsv.zst"}, "tsv"); }
 
+/// A file and a part of a folder; a build without Arrow refuses both.
+void parquet(std::string_view bytes) {
+  read_folder(bytes, {"interactions.parquet"}, "auto");
+  read_folder(bytes, {"part-0.parquet", "part-1.parquet"}, "auto");
+}
+
 /// The first byte chooses an encoding.
 void recoded(std::string_view bytes) {
   static const std::vector<std::string> kEncodings = {"latin-1", "utf-16", "gb18030", "shift_jis", "utf-7", "utf-32"};

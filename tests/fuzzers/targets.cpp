@@ -21,6 +21,7 @@ const std::vector<Target>& targets() {
                                           {"yelp", yelp},
                                           {"zip_archive", zip_archive},
                                           {"zstd_table", zstd_table},
+                                          {"parquet", parquet},
                                           {"recoded", recoded},
                                           {"layout", layout},
                                           {"prepare_folder", prepare_folder},

@@ -43,6 +43,7 @@ void amazon(std::string_view bytes);
 void yelp(std::string_view bytes);
 void zip_archive(std::string_view bytes);
 void zstd_table(std::string_view bytes);
+void parquet(std::string_view bytes);
 void recoded(std::string_view bytes);
 void layout(std::string_view bytes);
 void prepare_folder(std::string_view bytes);

@@ -32,11 +32,15 @@ fs::path zip_of(const fs::path& path) {
 
 std::vector<fs::path> input_files(const fs::path& place) {
   std::vector<fs::path> files;
+  const fs::path named = place.has_filename() ? place : place.parent_path();  // without the / at the end
   if (is_zip(place)) {
     add_members(place, files);
+  } else if (is_parquet_folder(named)) {
+    files.push_back(named);
   } else if (fs::is_directory(place)) {
     for (const auto& entry : fs::directory_iterator(place)) {
-      if (!entry.is_regular_file() || entry.path().filename().string().starts_with('.')) continue;
+      const bool file = entry.is_regular_file() || is_parquet_folder(entry.path());
+      if (!file || entry.path().filename().string().starts_with('.')) continue;
       if (is_zip(entry.path())) {
         add_members(entry.path(), files);
       } else {
@@ -61,6 +65,11 @@ bool input_exists(const fs::path& path) {
 
 uint64_t input_bytes(const fs::path& path) {
   const fs::path archive = zip_of(path);
+  if (fs::is_directory(path)) {
+    uint64_t bytes = 0;
+    for (const fs::path& part : parquet_parts(path)) bytes += fs::file_size(part);
+    return bytes;
+  }
   if (archive.empty()) {
     std::error_code error;
     const uint64_t bytes = fs::file_size(path, error);
@@ -75,6 +84,9 @@ uint64_t input_bytes(const fs::path& path) {
 
 fs::path bare_name(const fs::path& path) {
   const fs::path name = path.filename();
+  if (name.extension() == ".parquet" && name.stem().has_extension()) {  // .snappy.parquet
+    return name.stem().stem().string() + ".parquet";
+  }
   return name.extension() == ".gz" || name.extension() == ".zst" ? name.stem() : name;
 }
 

@@ -7,7 +7,8 @@
 
 namespace cllm {
 
-/// Input files are named by paths; those inside of a zip archive by dir/archive.zip/folder/member.
+/// Input files are named by paths, folders of Parquet parts count as files; those inside of a zip archive by
+/// dir/archive.zip/folder/member.
 
 /// The archive that the path goes through; empty: none.
 std::filesystem::path zip_of(const std::filesystem::path& path);
@@ -20,7 +21,14 @@ bool input_exists(const std::filesystem::path& path);
 /// Of the file as it is on disk, compressed. DataError if there is none.
 uint64_t input_bytes(const std::filesystem::path& path);
 
-/// "ratings.csv" of x/ratings.csv.gz and x/ratings.csv.zst.
+/// Files of a folder of parts as Spark, Hive and pandas write it (part-0.parquet, region=x/part-0.parquet), sorted; of
+/// a file itself; empty: neither.
+std::vector<std::filesystem::path> parquet_parts(const std::filesystem::path& path);
+
+/// Is it such a folder: named .parquet, or holding nothing but numbered parts?
+bool is_parquet_folder(const std::filesystem::path& path);
+
+/// "ratings.csv" of x/ratings.csv.gz and x/ratings.csv.zst, "a.parquet" of a.snappy.parquet.
 std::filesystem::path bare_name(const std::filesystem::path& path);
 
 /// Those whose bare name has one of the extensions and a stem that satisfies `wanted`.

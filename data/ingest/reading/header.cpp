@@ -146,22 +146,24 @@ bool looks_like_texts(const std::vector<std::string_view>& values) {
 }
 
 Placement place_columns(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
-                        const std::string& where) {
+                        const std::string& where, bool has_names) {
   Placement placement;
   if (sample.empty()) {
     for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
     return placement;
   }
   const Header header(sample[0], spec, choices);
-  if (header.known > 0 && header.missing.empty() && (header.familiar > 0 || !has_numbers(sample[0]))) {
+  const bool named = has_names || header.familiar > 0 || !has_numbers(sample[0]);
+  if ((header.known > 0 || has_names) && header.missing.empty() && named) {
     placement.has_header = true;
     placement.places = header.places;
     add_others(sample, header, placement);
     return placement;
   }
   const size_t enough = spec.by_values ? 1 : 2;
-  if (!has_numbers(sample[0]) &&
-      (header.known >= enough || header.familiar >= enough || (spec.by_values && heads_a_column_of_numbers(sample)))) {
+  const bool words = !has_numbers(sample[0]) && (header.known >= enough || header.familiar >= enough ||
+                                                 (spec.by_values && heads_a_column_of_numbers(sample)));
+  if (has_names || words) {
     throw DataError(where + ":1: header " + missing_column(header.missing, sample[0]));
   }
   if (spec.by_values) {

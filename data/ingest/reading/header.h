@@ -38,8 +38,9 @@ struct Placement {
 /// Reads the first row of a table as a header, or recognises a table that has none. DataError (`where` names the file):
 /// a header without a wanted column, says which and what is there; columns that cannot be told apart, says the option
 /// that settles it.
+/// `has_names`: the first row is a header for certain.
 Placement place_columns(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
-                        const std::string& where);
+                        const std::string& where, bool has_names = false);
 
 /// Do the values read as texts of people: words, no numbers, dates, addresses, flags?
 bool looks_like_texts(const std::vector<std::string_view>& values);

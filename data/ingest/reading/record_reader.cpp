@@ -42,15 +42,27 @@ bool is_all_quoted(std::string_view line, std::string_view separator) {
 }  // namespace
 
 const std::vector<FileKind>& file_kinds() {
-  static const std::vector<FileKind> kinds = {
-      {".tsv", "\t"},   {".csv", ",", true}, {".txt", "\t"},  {".jsonl", ""}, {".json", ""},   {".ndjson", ""},
-      {".inter", "\t"}, {".item", "\t"},     {".user", "\t"}, {".dat", "::"}, {".data", "\t"}, {".rating", "\t"}};
+  static const std::vector<FileKind> kinds = {{".tsv", "\t"},
+                                              {".csv", ",", true},
+                                              {".txt", "\t"},
+                                              {".jsonl", ""},
+                                              {".json", ""},
+                                              {".ndjson", ""},
+                                              {".inter", "\t"},
+                                              {".item", "\t"},
+                                              {".user", "\t"},
+                                              {".dat", "::"},
+                                              {".data", "\t"},
+                                              {".rating", "\t"},
+                                              {".parquet", "\t", true, true},
+                                              {".pq", "\t", true, true}};
   return kinds;
 }
 
 const FileKind* kind_of_file(const std::filesystem::path& path) {
   std::string extension = bare_name(path).extension();
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (extension.empty() && is_parquet_folder(path)) extension = ".parquet";
   const auto& kinds = file_kinds();
   const auto at =
       std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) { return kind.extension == extension; });
@@ -58,13 +70,20 @@ const FileKind* kind_of_file(const std::filesystem::path& path) {
 }
 
 RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns)
-    : lines_(path, options.encoding) {
+    : path_(path) {
   const FileKind* const kind = kind_of_file(path);
   if (kind == nullptr) {
     std::string known;
     for (const FileKind& one : file_kinds()) known += (known.empty() ? "" : ", ") + one.extension;
     throw DataError(path.string() + ": unknown kind of file; expected " + known + ", also with .gz, .zst or in a .zip");
   }
+  if (kind->columnar) {
+    columnar_ = open_parquet(path);
+    separator_ = kind->separator;
+    quoting_ = true;
+    return;
+  }
+  lines_ = std::make_unique<LineReader>(path, options.encoding);
   separator_ = options.separator.empty() ? kind->separator : options.separator;
   quoting_ = kind->quoting;
   if (!is_json() && options.separator.empty()) choose_separator(min_columns);
@@ -96,12 +115,36 @@ bool RecordReader::next_line() {
     line_ = current_;
     return true;
   }
-  if (!lines_.next(line_)) return false;
-  line_line_ = lines_.line_number();
+  if (!lines_->next(line_)) return false;
+  line_line_ = lines_->line_number();
+  return true;
+}
+
+bool RecordReader::next_columnar() {
+  record_.clear();
+  starts_.clear();
+  if (row_line_ == 0) {
+    for (const std::string& name : columnar_->names()) {
+      record_ += name;
+      starts_.push_back(record_.size());
+      record_ += '\t';
+    }
+  } else if (!columnar_->next(record_, starts_)) {
+    return false;
+  }
+  ++row_line_;
+  cells_.clear();
+  size_t begin = 0;
+  for (const size_t end : starts_) {
+    cells_.push_back(std::string_view(record_).substr(begin, end - begin));
+    begin = end + 1;
+  }
+  line_ = record_;
   return true;
 }
 
 bool RecordReader::next() {
+  if (is_columnar()) return next_columnar();
   if (!next_line()) return false;
   row_line_ = line_line_;
   broken_ = false;

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/ingest/files/line_reader.h"
+#include "data/ingest/reading/columnar_rows.h"
 
 namespace cllm {
 
@@ -13,6 +15,7 @@ struct FileKind {
   std::string extension;
   std::string separator;  // of fields; "": JSON lines
   bool quoting = false;   // a field may stand in quotes
+  bool columnar = false;  // Parquet
 };
 const std::vector<FileKind>& file_kinds();
 const FileKind* kind_of_file(const std::filesystem::path& path);  // null: no table
@@ -23,10 +26,11 @@ struct ReadingOptions {
   std::string separator;  // instead of what the extension says; empty: that
 };
 
-/// Rows of a file, whatever it is: lines of JSON, or cells. Quoting is that of RFC 4180 and, where files break it, of
-/// Python's csv and pandas: a quote inside an unquoted field is a character, text behind a closing quote belongs to the
-/// field. A quoted field may go over lines if it ends as it should, before a separator or the end of a line, within 1
-/// MiB; else its first line is a bad row by itself and the lines behind it are rows of their own.
+/// Rows of a file, whatever it is: lines of JSON, or cells; of Parquet the names of the columns are the first row.
+/// Quoting is that of RFC 4180 and, where files break it, of Python's csv and pandas: a quote inside an unquoted field
+/// is a character, text behind a closing quote belongs to the field. A quoted field may go over lines if it ends as it
+/// should, before a separator or the end of a line, within 1 MiB; else its first line is a bad row by itself and the
+/// lines behind it are rows of their own.
 class RecordReader {
  public:
   /// min_columns: a file without the separator of its extension in the first line that needs so many is looked at for
@@ -38,10 +42,11 @@ class RecordReader {
   std::string_view line() const { return line_; }  // as it came; of a row over several lines all of them
   const std::vector<std::string_view>& cells() const { return cells_; }
   bool is_json() const { return separator_.empty(); }
-  bool broken() const { return broken_; }             // a quote is never closed
-  uint64_t line_number() const { return row_line_; }  // of the row's first line, from 1
-  uint64_t bytes_consumed() const { return lines_.bytes_consumed(); }
-  const std::filesystem::path& path() const { return lines_.path(); }
+  bool is_columnar() const { return columnar_ != nullptr; }  // the first row is a header, whatever it says
+  bool broken() const { return broken_; }                    // a quote is never closed
+  uint64_t line_number() const { return row_line_; }         // of the row's first line, from 1
+  uint64_t bytes_consumed() const { return columnar_ ? columnar_->consumed() : lines_->bytes_consumed(); }
+  const std::filesystem::path& path() const { return path_; }
   const std::string& separator() const { return separator_; }
   bool quoting() const { return quoting_; }
   bool unusual_separator() const { return unusual_separator_; }
@@ -58,12 +63,15 @@ class RecordReader {
   };
   bool next_line();
   void choose_separator(size_t min_columns);
+  bool next_columnar();
   void split_plain();
   void split_quoted();
   /// Goes on cutting record_ at `from`, into unquoted_ and starts_. False if it cannot be cut.
   bool cut_more(size_t from, Field& field);
 
-  LineReader lines_;
+  std::filesystem::path path_;
+  std::unique_ptr<LineReader> lines_;       // or
+  std::unique_ptr<ColumnarRows> columnar_;  // of these one
   std::string separator_;
   bool quoting_ = false, unusual_separator_ = false, broken_ = false;
   std::string_view line_;
@@ -71,7 +79,7 @@ class RecordReader {
   std::vector<std::string_view> cells_;
   std::string record_;          // a row that spans several lines
   std::string unquoted_;        // fields without their quotes
-  std::vector<size_t> starts_;  // of the fields in unquoted_
+  std::vector<size_t> starts_;  // of the fields in unquoted_; of Parquet's cells their ends
   std::vector<Line> waiting_;   // lines that were read ahead, last first
   std::string current_;         // the one of them that line_ views
 };

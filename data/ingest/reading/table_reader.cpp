@@ -63,7 +63,7 @@ void TableReader::understand() {
                       suggest_encoding(sample[0][n]));
     }
   }
-  placement_ = place_columns(sample, spec_, intake_.columns, records_.path().string());
+  placement_ = place_columns(sample, spec_, intake_.columns, records_.path().string(), records_.is_columnar());
   if (sample.empty()) return;
   width_ = sample[0].size();
   skip_first_ = placement_.has_header;

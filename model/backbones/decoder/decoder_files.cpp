@@ -70,11 +70,11 @@ std::unique_ptr<FileTensor> longer(const std::string& path, const at::Tensor& wo
 
 }  // namespace
 
-const Family kLlamaFamily = {"llama", kDecoderPrefix, shape, open, make};
-const Family kMistralFamily = {"mistral", kDecoderPrefix, shape, open, make};
-const Family kQwen2Family = {"qwen2", kDecoderPrefix, shape, open, make};
-const Family kQwen3Family = {"qwen3", kDecoderPrefix, shape, open, make};
-const Family kGemma3Family = {"gemma3_text", kDecoderPrefix, shape, open, make};
+const Family kLlamaFamily = {"llama", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
+const Family kMistralFamily = {"mistral", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
+const Family kQwen2Family = {"qwen2", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
+const Family kQwen3Family = {"qwen3", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
+const Family kGemma3Family = {"gemma3_text", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
 
 void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   std::filesystem::create_directories(dir);

@@ -52,7 +52,7 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(gpt2_config(file))
 
 }  // namespace
 
-const Family kGpt2Family = {"gpt2", kGpt2Prefix, shape, open, make};
+const Family kGpt2Family = {"gpt2", kGpt2Prefix, "wte.weight", shape, open, make};
 
 void Gpt2::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   std::filesystem::create_directories(dir);

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "data/errors.h"
 #include "data/text/tokenizer.h"
 #include "model/backbones/graphed_backbone.h"
 #include "model/backbones/load_backbone.h"
@@ -15,7 +16,12 @@ BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArgum
   const at::ScalarType compute = arguments.run.precision;
   AdapterOptions adapters = options.adapters;
   adapters.seed = arguments.run.seed;
-  return {compute == at::kDouble ? at::kDouble : at::kFloat, compute, arguments.device, options.recompute, adapters};
+  return {.parameters = compute == at::kDouble ? at::kDouble : at::kFloat,
+          .compute = compute,
+          .device = arguments.device,
+          .recompute = options.recompute,
+          .num_words = arguments.corpus.vocabulary().num_words,
+          .adapters = std::move(adapters)};
 }
 
 PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
@@ -45,13 +51,43 @@ SamplerOptions sampler_options(const Cllm4recOptions& options, uint64_t seed, in
       .seed = seed,
       .max_positions = max_positions,
       .max_items = options.max_items,
+      .keep = options.keep,
       .max_text_tokens = options.max_text_tokens,
       .masking = options.masking,
       .item_dropout = options.item_dropout};
 }
 
+/// The tokenizer in the backbone's folder, if there is one of a kind that is known.
+std::optional<Tokenizer> tokenizer_of(const std::string& backbone) {
+  try {
+    return Tokenizer::load(backbone);
+  } catch (const DataError&) {
+    return {};
+  }
+}
+
+/// Word tables may have more rows than the tokenizer has words (padded to a multiple of 64 to 1,024), and the rows
+/// beyond are of no use; of a corpus of other words all would be in disorder.
+void check_words(int64_t rows, const std::string& backbone, const Corpus& corpus, const Tokenizer& used) {
+  constexpr int64_t kMostPadding = 1024;
+  const int64_t words = corpus.vocabulary().num_words;
+  const std::optional<Tokenizer> own = tokenizer_of(backbone);
+  const std::string both = "the backbone " + backbone + " has " + std::to_string(rows) + " words, the corpus " +
+                           corpus.dir().string() + " was tokenized with " + std::to_string(words);
+  if (own && own->fingerprint() != used.fingerprint()) {
+    throw OptionError(both + ", and not with the tokenizer of the backbone's folder: `cllm4rec retokenize " +
+                      corpus.dir().string() + " --tokenizer " + backbone + "`, or remove the tokenizer there");
+  }
+  if (rows < words) {
+    throw OptionError(both + ": add the rows that are missing (transformers: model.resize_token_embeddings(" +
+                      std::to_string(words) + ")), or prepare the corpus with the backbone's tokenizer (--tokenizer)");
+  }
+  if (!own && rows - words > kMostPadding)
+    throw OptionError(both + ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
+}
+
 /// Before anything large is read. Local.
-BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments& arguments) {
+BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments& arguments, const Tokenizer& used) {
   if (options.backbone.empty()) {
     throw OptionError("run.backbone is not set: name a Hugging Face folder with config.json");
   }
@@ -69,12 +105,7 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
                       " has " + std::to_string(sizes.width));
   }
-  const int64_t num_words = arguments.corpus.vocabulary().num_words;
-  if (sizes.num_words != num_words) {
-    throw OptionError("the backbone " + options.backbone + " has " + std::to_string(sizes.num_words) +
-                      " words, the corpus " + arguments.corpus.dir().string() + " was tokenized with " +
-                      std::to_string(num_words) + ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
-  }
+  check_words(sizes.num_words, options.backbone, arguments.corpus, used);
   return sizes;
 }
 
@@ -110,7 +141,7 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   BackboneShape sizes;
   arguments.agreed([&] {
     tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
-    sizes = check_backbone(options, arguments);
+    sizes = check_backbone(options, arguments, *tokenizer);
   });
   RecModel model{open_backbone(options, arguments), {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
@@ -143,6 +174,11 @@ std::string Cllm4rec::describe() const {
            " parameters";
   }
   out += "\n";
+  const int64_t rows = read_shape(options_.backbone).num_words;
+  if (rows != backbone.num_words()) {
+    out += "words      " + std::to_string(backbone.num_words()) + " of the tokenizer; the other " +
+           std::to_string(rows - backbone.num_words()) + " rows of the backbone's word table are padding, not used\n";
+  }
   out += "softmax    L " + of_head(collaborative_head_, options_.negatives) + "; F " +
          of_head(recommendation_head_, options_.negatives) + "\n";
   for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "collaborative (L)   "},

@@ -30,7 +30,7 @@ Settings run_settings(Cllm4recOptions& o) {
        "the backbone's passes over up to so many tokens are recorded as CUDA graphs, once per shape, and played: for "
        "backbones so small that the GPU waits for the host; 0: none",
        between(0, 1 << 30), false, false},
-      {"run.variant", &o.variant, "METHOD.md §8; sets the defaults of other keys",
+      {"run.variant", &o.variant, "a variant of the ablation of the paper (WWW 2024); sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})}};
 }
 
@@ -49,8 +49,9 @@ Settings adapter_settings(Cllm4recOptions& o) {
 }
 
 Settings loss_settings(Cllm4recOptions& o) {
-  Settings out = {
-      {"loss.preset", &o.preset, "METHOD.md §5; sets the defaults of the keys below", one_of({"paper", "release"})}};
+  Settings out = {{"loss.preset", &o.preset,
+                   "losses as the paper has them, or its released code; sets the defaults of the keys below",
+                   one_of({"paper", "release"})}};
   describe(o.loss, out);
   append(
       out,
@@ -74,6 +75,13 @@ Settings batch_settings(Cllm4recOptions& o) {
           {"batch.max_items", &o.max_items,
            "items of a history that are used; 0: as many as the backbone has positions", at_least(0)},
           {"batch.max_text_tokens", &o.max_text_tokens, "tokens of a text that are used; 0: likewise", at_least(0)}};
+}
+
+Settings history_settings(Cllm4recOptions& o) {
+  return {enum_setting("history.keep", &o.keep,
+                       "what is used of a history that is longer than batch.max_items or the backbone's positions: a "
+                       "random choice (in ascending order: the lowest ids), or its newest items",
+                       {{"random", HistoryKeep::kRandom}, {"newest", HistoryKeep::kNewest}})};
 }
 
 Settings optimizer_settings(Cllm4recOptions& o) {
@@ -175,9 +183,9 @@ Settings teacher_settings(Cllm4recOptions& o) {
 void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
        {run_settings(*this), adapter_settings(*this), loss_settings(*this), batch_settings(*this),
-        optimizer_settings(*this), dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}),
-        mutual_settings(mutual), finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this),
-        teacher_settings(*this)}) {
+        history_settings(*this), optimizer_settings(*this), dropout_settings("dropout", dropout),
+        stage_settings("warmup", warmup, {}), mutual_settings(mutual), finetune_settings(finetune),
+        prompt_settings(*this), ranking_settings(*this), teacher_settings(*this)}) {
     append(settings, section);
   }
 }

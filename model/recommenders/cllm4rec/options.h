@@ -7,6 +7,7 @@
 #include "model/losses/softmax_head.h"
 #include "model/nn/adapter.h"
 #include "model/nn/packed_layout.h"
+#include "model/recommenders/cllm4rec/history_keep.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/model_options.h"
@@ -89,6 +90,8 @@ struct Cllm4recOptions : ModelOptions {
   // [batch]
   int64_t groups = 1;
   int64_t max_items = 0, max_text_tokens = 0;  // 0: what the backbone's positions allow
+  // [history]
+  HistoryKeep keep = HistoryKeep::kRandom;
   // [optimizer]
   OptimizerConfig optimizer;
   double backbone_scale = 1;  // learning rate of a trained backbone relative to the tables'

@@ -1,7 +1,9 @@
 #include "model/recommenders/cllm4rec/sampler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
+#include <unordered_set>
 
 #include "data/errors.h"
 #include "data/sampling/assign.h"
@@ -84,13 +86,30 @@ std::string Sampler::describe_long_histories() const {
   int64_t longer = 0;
   for (int64_t n = 0; n < users; ++n) longer += corpus_.num_items(users_.user(n), Part::kTrain) > room ? 1 : 0;
   if (longer == 0) return "";
+  const bool newest = options_.keep == HistoryKeep::kNewest;
+  const bool ascending = options_.loss.item_order == ItemOrder::kAscending;
   return "histories  " + std::to_string(longer) + " of " + std::to_string(users) + " are longer than the " +
-         std::to_string(room) +
-         " items that fit after the prompt: a random choice of them is used, a new one in every epoch\n";
+         std::to_string(room) + " items that fit after the prompt: " +
+         (newest ? "the newest are used (history.keep = newest)\n"
+          : ascending
+              ? "the lowest ids are used (loss.item_order = ascending; history.keep = newest: the newest)\n"
+              : "a random choice of them is used, a new one in every epoch (history.keep = random; or newest)\n");
 }
 
 uint64_t Sampler::key(Purpose purpose, const StepId& id, int64_t sample) const {
   return stream_key(options_.seed, purpose, epoch_word(id), static_cast<uint64_t>(sample));
+}
+
+/// At most `count` of the items of a history (oldest first), in the order that they have.
+void Sampler::keep_some(std::vector<int32_t>& items, int64_t count, std::span<const int32_t> history) const {
+  if (std::ssize(items) <= count) return;
+  if (options_.keep == HistoryKeep::kRandom) return keep_first(items, count);
+  std::unordered_set<int32_t> newest(items.begin(), items.end());
+  int64_t excess = std::ssize(items) - count;
+  for (auto oldest = history.begin(); excess > 0 && oldest != history.end(); ++oldest) {
+    excess -= static_cast<int64_t>(newest.erase(*oldest));
+  }
+  std::erase_if(items, [&](int32_t item) { return !newest.contains(item); });
 }
 
 std::vector<PlannedSample> Sampler::plan(const StepId& id) const {
@@ -155,9 +174,13 @@ Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
                                    ? shuffled(ascending, key(Purpose::kItemOrder, id, user))
                                    : std::vector<int32_t>(ascending.begin(), ascending.end());
   Sequence sequence{.user = user};
-  if (options_.objective.target == LossTarget::kSet && std::ssize(items) > max_main_items_)
-    sequence.targets = {items.begin() + max_main_items_, items.end()};
-  keep_first(items, max_main_items_);
+  const std::vector<int32_t> all = items;
+  keep_some(items, max_main_items_, corpus_.history(user, Part::kTrain));
+  if (options_.objective.target == LossTarget::kSet && items.size() < all.size()) {
+    const std::unordered_set<int32_t> kept(items.begin(), items.end());
+    std::copy_if(all.begin(), all.end(), std::back_inserter(sequence.targets),
+                 [&](int32_t item) { return !kept.contains(item); });
+  }
   sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, {});
   sequence.main = item_tokens(corpus_.vocabulary(), items);
   sequence.positions = positions(id, user, std::ssize(items));
@@ -220,7 +243,7 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
   if (options_.item_dropout > 0)
     std::erase_if(visible, [&](int32_t) { return dropout.uniform() < options_.item_dropout; });
   if (options_.loss.item_order == ItemOrder::kAscending) std::sort(visible.begin(), visible.end());
-  keep_first(visible, max_prompt_items_);
+  keep_some(visible, max_prompt_items_, corpus_.history(user, Part::kTrain));
   sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, visible);
   return sequence;
 }
@@ -246,7 +269,7 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
     std::vector<int32_t> items = shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder,
                                                                 kRankingOrder - static_cast<uint64_t>(order), user));
     if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
-    keep_first(items, recommend ? max_prompt_items_ : max_main_items_);
+    keep_some(items, recommend ? max_prompt_items_ : max_main_items_, query.history);
     const PromptTemplate& prompt = recommend ? prompts_.recommendation : prompts_.collaborative;
     Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
     if (!recommend)

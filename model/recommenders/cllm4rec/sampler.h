@@ -12,6 +12,7 @@
 #include "data/sampling/user_stream.h"
 #include "data/text/prompt.h"
 #include "model/evaluation/scorer.h"
+#include "model/recommenders/cllm4rec/history_keep.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
@@ -37,9 +38,10 @@ struct SamplerOptions {
   uint64_t seed = 0;
   int64_t max_positions = 1024;  // of the backbone
   int64_t max_items = 0;         // of a history that enter a sequence; 0: as many as positions allow
-  int64_t max_text_tokens = 0;   // 0: likewise
-  double masking = 0.2;          // p_m: max(1, floor(p_m n)) of n training items are held out
-  double item_dropout = 0;       // share of the visible items left out of a finetuning prompt
+  HistoryKeep keep = HistoryKeep::kRandom;
+  int64_t max_text_tokens = 0;  // 0: likewise
+  double masking = 0.2;         // p_m: max(1, floor(p_m n)) of n training items are held out
+  double item_dropout = 0;      // share of the visible items left out of a finetuning prompt
 };
 
 /// Names one global batch. L, C and F steps of one epoch draw different random numbers.
@@ -73,9 +75,9 @@ class Sampler {
   std::vector<PlannedSample> plan(const StepId& id) const;
   Sequence sequence(const StepId& id, const PlannedSample& planned) const;
 
-  /// Prompts for ranking: all training items of each user, in an order fixed by (seed, user, `order`). One active row
-  /// per user, no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main text after the
-  /// collaborative prompt (LLM-PreRec).
+  /// Prompts for ranking: the training items of each user, as many as fit, in an order fixed by (seed, user, `order`).
+  /// One active row per user, no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main
+  /// text after the collaborative prompt (LLM-PreRec).
   RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation,
                            int64_t order = 0) const;
   /// The same of users whose histories are their training items.
@@ -91,6 +93,7 @@ class Sampler {
   std::vector<int32_t> positions(const StepId& id, int64_t user, int64_t main_length) const;
   const PromptTemplate& of_history(const StepId& id, int64_t user) const;
   uint64_t key(Purpose purpose, const StepId& id, int64_t sample) const;
+  void keep_some(std::vector<int32_t>& items, int64_t count, std::span<const int32_t> history) const;
 
   Corpus corpus_;
   PromptSet prompts_;

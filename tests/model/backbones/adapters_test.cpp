@@ -50,7 +50,7 @@ class AdaptedBackbone : public ::testing::TestWithParam<FamilyCase> {
 
   std::shared_ptr<Backbone> backbone(const AdapterOptions& options, at::ScalarType parameters = at::kDouble,
                                      at::ScalarType compute = at::kDouble) const {
-    return random_backbone(dir_, 3, {parameters, compute, at::kCPU, /*recompute=*/false, options});
+    return random_backbone(dir_, 3, {.parameters = parameters, .compute = compute, .adapters = options});
   }
   /// With B drawn too, so that both parts have gradients.
   std::shared_ptr<Backbone> moved(const AdapterOptions& options) const {

@@ -7,11 +7,14 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
@@ -91,6 +94,79 @@ TEST_F(LoadBackbone, NamesMayComeWithoutPrefixAndWithTheBuffersOfPublishedFiles)
   all.emplace_back("lm_head.weight", model_->word_embedding());
   write(all);
   expect_equal();
+}
+
+TEST_F(LoadBackbone, NamesMayCarryWhatTrainingFrameworksWrapAroundModules) {
+  for (const char* prefix :
+       {"_orig_mod.", "module.", "module._orig_mod.transformer.", "_orig_mod.module.transformer.", "model.transformer.",
+        "_fsdp_wrapped_module.transformer._fsdp_wrapped_module.", "transformer._checkpoint_wrapped_module."}) {
+    write(tensors(prefix));
+    expect_equal();
+  }
+  NamedTensors all = tensors("module.transformer.");
+  all.emplace_back("ln_f.bias", at::zeros({8}));
+  write(all);
+  expect_refused("'module.transformer.ln_f.bias' is also 'ln_f.bias'");
+}
+
+TEST_F(LoadBackbone, OfAPaddedWordTableTheRowsOfTheTokenizerAreKept) {
+  const BackboneOptions three{.num_words = 3};
+  NamedTensors all = tensors("transformer.");
+  all.emplace_back("lm_head.weight", model_->word_embedding());
+  write(all);
+  const auto cut = load_backbone(dir_, three);
+  EXPECT_EQ(cut->num_words(), 3);
+  EXPECT_TRUE(at::equal(cut->word_embedding(), model_->word_embedding().narrow(0, 0, 3)));
+  edit_config("vocab_size", 7);  // the table was resized, the file was not, or the other way round
+  EXPECT_EQ(load_backbone(dir_, three)->num_words(), 3);
+  EXPECT_EQ(random_backbone(dir_, 1, three)->num_words(), 3);
+  cut->save(dir_, {at::full({2, 8}, 2.0, at::kFloat)});
+  EXPECT_EQ(load_backbone(dir_, {})->num_words(), 5);
+}
+
+TEST_F(LoadBackbone, RefusesWeightsThatAreNoNumbersButNotInRowsOfPadding) {
+  NamedTensors all = tensors();
+  at::Tensor words = all[0].second.clone();
+  ASSERT_EQ(all[0].first, "wte.weight");
+  words.select(0, 4).fill_(std::nan(""));
+  all[0].second = words;
+  write(all);
+  expect_refused("tensor 'wte.weight' holds 8 of 40 values that are NaN or infinite, the first at 32: a damaged file");
+  EXPECT_EQ(load_backbone(dir_, {.num_words = 4})->num_words(), 4);
+  all = tensors();
+  all[3].second = at::full_like(all[3].second, 3e38);  // their sum is infinite, they are not
+  write(all);
+  EXPECT_EQ(load_backbone(dir_, {})->num_words(), 5);
+}
+
+TEST_F(LoadBackbone, NamesTheWeightsOfOtherFormatsAndTheCommandThatConvertsThem) {
+  std::filesystem::remove(dir_ / "model.safetensors");
+  for (const auto& [name, advice] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"pytorch_model.bin", "safe_serialization=True"},
+           {"pytorch_model-00001-of-00002.bin", "safe_serialization=True"},
+           {"adapter_model.safetensors", "merge_and_unload"},
+           {"model-00001-of-00002.safetensors", "copy model.safetensors.index.json"},
+           {"weights.safetensors", "rename it to model.safetensors"},
+           {"model.Q4_K_M.gguf", "gguf_file='model.Q4_K_M.gguf'"},
+           {"tf_model.h5", "from_tf=True"},
+           {"flax_model.msgpack", "from_flax=True"},
+           {"last.ckpt", "torch.load('"}}) {
+    std::ofstream(dir_ / name) << "x";
+    expect_refused(std::string("model.safetensors: not there, but ") + name + " is: ");
+    expect_refused(advice);
+    std::filesystem::remove(dir_ / name);
+  }
+}
+
+TEST_F(LoadBackbone, SaysWhatAFileInThePlaceOfWeightsIs) {
+  for (const auto& [bytes, meaning] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "git lfs pull"},
+           {"<!DOCTYPE html><html></html>", "a web page"},
+           {"PK\x03\x04 and more of it", "torch.save"},
+           {"GGUF\x03 and more of it", "gguf_file"}}) {
+    std::ofstream(dir_ / "model.safetensors", std::ios::binary) << bytes;
+    expect_refused(meaning);
+  }
 }
 
 TEST_F(LoadBackbone, HalfPrecisionFilesAreWidened) {

@@ -185,7 +185,7 @@ TEST(TableReader, refuses_files_that_it_cannot_understand) {
               ::testing::HasSubstr("e.csv:1: not UTF-8: '\\xE9t\\xE9'; is it Latin-1? --encoding windows-1252"));
   EXPECT_THAT(error_of([&] { read_all(scratch.write("b.tsv", "a\tb\tc\td\n"), log); }),
               ::testing::HasSubstr("4 columns and no header"));
-  EXPECT_THAT(error_of([&] { read_all(scratch.write("c.parquet", "PAR1"), log); }),
+  EXPECT_THAT(error_of([&] { read_all(scratch.write("c.xml", "PAR1"), log); }),
               ::testing::HasSubstr("unknown kind of file"));
   EXPECT_THAT(error_of([&] { read_all(scratch.in() / "none.tsv", log); }),
               ::testing::HasSubstr("cannot open: No such file"));

@@ -153,6 +153,16 @@ TEST_P(Decoders, IsLoadedAsItWasSavedAndExtraRowsScoreAsWords) {
   }
 }
 
+TEST_P(Decoders, OfPaddedWordTablesTheRowsOfTheTokenizerAreKept) {
+  const auto backbone = model({at::kFloat, at::kFloat});
+  const std::string dir = dir_ / "padded";
+  backbone->save(dir);
+  const auto cut = load_backbone(dir, {.num_words = kWords - 3});
+  EXPECT_EQ(cut->num_words(), kWords - 3);
+  EXPECT_TRUE(at::equal(cut->text_head(), backbone->text_head().narrow(0, 0, kWords - 3)));
+  EXPECT_TRUE(at::equal(cut->word_embedding(), backbone->word_embedding().narrow(0, 0, kWords - 3)));
+}
+
 TEST_P(Decoders, TrainedParametersAllGetGradients) {
   const auto backbone = model();
   backbone->set_trainable(true);

@@ -1,0 +1,108 @@
+#include "data/ingest/reading/arrow_cells.h"
+
+#include <arrow/array/array_dict.h>
+#include <arrow/type.h>
+
+#include <charconv>
+#include <cmath>
+#include <type_traits>
+
+namespace cllm {
+namespace {
+
+template <typename ArrayType>
+const ArrayType& as(const arrow::Array& column) {
+  return static_cast<const ArrayType&>(column);
+}
+
+template <typename ArrayType>
+void append_number(const arrow::Array& column, int64_t row, std::string& out) {
+  const auto value = as<ArrayType>(column).Value(row);
+  char digits[400];  // a double without exponent
+  if constexpr (std::is_floating_point_v<decltype(value)>) {
+    if (std::isnan(value)) return;  // what pandas has in the place of null
+    // Ids became floating-point numbers where some are missing: 123, not 1.23e+02.
+    const bool whole = std::abs(value) < 1e15 && value == std::trunc(value);
+    const auto end = whole ? std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed)
+                           : std::to_chars(digits, digits + sizeof digits, value);
+    out.append(digits, end.ptr);
+  } else {
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, +value).ptr);
+  }
+}
+
+/// Seconds with a fraction.
+void append_time(int64_t value, arrow::TimeUnit::type unit, std::string& out) {
+  const int decimals = unit == arrow::TimeUnit::SECOND  ? 0
+                       : unit == arrow::TimeUnit::MILLI ? 3
+                       : unit == arrow::TimeUnit::MICRO ? 6
+                                                        : 9;
+  uint64_t scale = 1;
+  for (int n = 0; n < decimals; ++n) scale *= 10;
+  const uint64_t size = value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
+  if (value < 0) out += '-';
+  out += std::to_string(size / scale);
+  if (size % scale == 0) return;
+  const std::string fraction = std::to_string(size % scale);
+  out += '.';
+  out.append(static_cast<size_t>(decimals) - fraction.size(), '0').append(fraction);
+}
+
+template <typename ListType>
+void append_elements(const arrow::Array& column, int64_t row, std::string& out, int depth) {
+  constexpr int kMaxDepth = 8;
+  const auto& list = as<ListType>(column);
+  const int64_t begin = list.value_offset(row), end = begin + list.value_length(row);
+  bool first = true;
+  for (int64_t n = begin; n < end && depth < kMaxDepth; ++n) {
+    std::string element;
+    append_cell(*list.values(), n, element, depth + 1);
+    if (element.empty()) continue;
+    if (!first) out += ", ";
+    first = false;
+    out += element;
+  }
+}
+
+}  // namespace
+
+void append_cell(const arrow::Array& column, int64_t row, std::string& out, int depth) {
+  using arrow::Type;
+  if (column.IsNull(row)) return;
+  switch (column.type_id()) {
+    case Type::BOOL: out += as<arrow::BooleanArray>(column).Value(row) ? "true" : "false"; break;
+    case Type::INT8: append_number<arrow::Int8Array>(column, row, out); break;
+    case Type::UINT8: append_number<arrow::UInt8Array>(column, row, out); break;
+    case Type::INT16: append_number<arrow::Int16Array>(column, row, out); break;
+    case Type::UINT16: append_number<arrow::UInt16Array>(column, row, out); break;
+    case Type::INT32: append_number<arrow::Int32Array>(column, row, out); break;
+    case Type::UINT32: append_number<arrow::UInt32Array>(column, row, out); break;
+    case Type::INT64: append_number<arrow::Int64Array>(column, row, out); break;
+    case Type::UINT64: append_number<arrow::UInt64Array>(column, row, out); break;
+    case Type::FLOAT: append_number<arrow::FloatArray>(column, row, out); break;
+    case Type::DOUBLE: append_number<arrow::DoubleArray>(column, row, out); break;
+    case Type::STRING:
+    case Type::BINARY: out += as<arrow::BinaryArray>(column).GetView(row); break;
+    case Type::LARGE_STRING:
+    case Type::LARGE_BINARY: out += as<arrow::LargeBinaryArray>(column).GetView(row); break;
+    case Type::FIXED_SIZE_BINARY: out += as<arrow::FixedSizeBinaryArray>(column).GetView(row); break;
+    case Type::DATE32: out += std::to_string(int64_t{86400} * as<arrow::Date32Array>(column).Value(row)); break;
+    case Type::DATE64: append_time(as<arrow::Date64Array>(column).Value(row), arrow::TimeUnit::MILLI, out); break;
+    case Type::TIMESTAMP:
+      append_time(as<arrow::TimestampArray>(column).Value(row),
+                  static_cast<const arrow::TimestampType&>(*column.type()).unit(), out);
+      break;
+    case Type::DECIMAL128: out += as<arrow::Decimal128Array>(column).FormatValue(row); break;
+    case Type::DICTIONARY: {
+      const auto& dictionary = as<arrow::DictionaryArray>(column);
+      append_cell(*dictionary.dictionary(), dictionary.GetValueIndex(row), out, depth);
+      break;
+    }
+    case Type::LIST: append_elements<arrow::ListArray>(column, row, out, depth); break;
+    case Type::LARGE_LIST: append_elements<arrow::LargeListArray>(column, row, out, depth); break;
+    case Type::FIXED_SIZE_LIST: append_elements<arrow::FixedSizeListArray>(column, row, out, depth); break;
+    default: break;
+  }
+}
+
+}  // namespace cllm

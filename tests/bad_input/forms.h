@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace cllm::testing {
+
+/// Kinds of faults that users of such tools reported; each has forms below.
+enum class FaultKind { kColumns, kParts, kPublicFiles, kTexts, kBackbones, kChoices, kPaths };
+
+/// A form of a kind of fault, and what is right. A row of FORMS.md, and a test: the commands run in a folder that holds
+/// good copies of raw/, corpus/, backbone/ and run/, after `make` ("mv A B" renames); the last of them ends with `code`
+/// and all that is printed contains every piece of `says`. `test_pairs`: "user item, ..." that the corpus new/ holds
+/// out for the test. No text of new/ may contain SECRET.
+struct Form {
+  FaultKind kind;
+  std::string name;
+  std::string form, right;  // for people
+  std::function<void()> make;
+  std::vector<std::string> commands;
+  int code = 0;
+  std::vector<std::string> says = {};
+  std::string test_pairs = "";
+  bool in_readme = false;
+};
+using Forms = std::vector<Form>;
+
+Forms forms_of_columns();
+Forms forms_of_parts();
+Forms forms_of_public_files();
+Forms forms_of_texts();
+Forms forms_of_backbones();
+Forms forms_of_choices();
+Forms forms_of_paths();
+
+/// The table in Markdown: of all forms by kind; of those that the README has.
+std::string table_of_forms();
+std::string readme_table_of_forms();
+
+// What files of forms hold: users u and v, items a, b and c; c is the last in time of both and stands first.
+/// make: raw/ holds these files only.
+std::function<void()> raw_files(std::vector<std::pair<std::string, std::string>> files);
+/// Rows "user,item,time" by the separator, times with `before` and `behind` around 1, 2 and 3.
+std::string rows_in_order(const std::string& separator, const std::string& before, const std::string& behind);
+inline const std::string kPrepareForm =
+    "prepare --input raw --output new --tokenizer corpus/tokenizer --split leave-last-out ";
+inline const std::string kTrainForm =
+    "train --run.dir=new --run.corpus=corpus --run.backbone=backbone --warmup.epochs=1 --mutual.epochs=0 "
+    "--finetune.epochs=0 ";
+
+}  // namespace cllm::testing
