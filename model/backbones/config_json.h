@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 namespace cllm {
 
@@ -11,6 +12,11 @@ namespace cllm {
 class ConfigJson {
  public:
   explicit ConfigJson(const std::string& dir);
+  /// What stands for it elsewhere: `path` for messages.
+  ConfigJson(const std::string& path, nlohmann::json json) : dir_(path), path_(path), json_(std::move(json)) {}
+
+  /// Another value for a key, as if the file had it.
+  void replace(const char* key, int64_t value) { json_[key] = value; }
 
   const std::string& dir() const { return dir_; }
   const nlohmann::json& json() const { return json_; }

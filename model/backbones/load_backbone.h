@@ -8,21 +8,24 @@
 
 namespace cllm {
 
-/// Sizes of the backbone in a Hugging Face folder, by its config.json alone; ModelError names the file, the key, the
-/// value and what is known.
+/// Sizes of the backbone in a Hugging Face folder, by its config.json alone (of a file *.gguf, its metadata);
+/// ModelError names the file, the key, the value and what is known.
 BackboneShape read_shape(const std::string& dir);
 
 /// A backbone of the sizes in `<dir>/config.json` with random weights, the same for any number of ranks and threads.
-std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options = {});
+/// `num_words`, here and below: only so many words, the first of its tables (a tokenizer may have fewer); 0: all.
+std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options = {},
+                                          int64_t num_words = 0);
 
 /// The backbone in a Hugging Face folder: config.json, and model.safetensors or model.safetensors.index.json with its
-/// shards; names with or without their family's prefix, F32, F64, F16 or BF16. Collective over the ranks of one
-/// host: the first reads the files, the others then map the same pages, so fp32 weights exist once per host. Every
-/// defect is one ModelError, thrown on all ranks of the host.
-std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options);
+/// shards; names with or without their family's prefix, F32, F64, F16 or BF16; or in a file *.gguf. Collective over the
+/// ranks of one host: the first reads the files, the others then map the same pages, so fp32 weights exist once per
+/// host. Every defect is one ModelError, thrown on all ranks of the host.
+std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options,
+                                        int64_t num_words = 0);
 
 /// The same without other ranks.
-std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options);
+std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options, int64_t num_words = 0);
 
 /// Writes config.json and model.safetensors, which transformers and load_backbone read. One rank calls it.
 void save_backbone(const std::string& dir, const Backbone& backbone);
