@@ -149,7 +149,7 @@ class InTurn : public TokenDecoder {
 int64_t count(const JsonPart& part, const char* key) {
   const nlohmann::json& value = part.json.at(key);
   constexpr int64_t kMost = 1 << 20;
-  part.require(value.is_number_unsigned() && value.get<uint64_t>() <= kMost,
+  part.require(value.is_number_integer() && value.get<int64_t>() >= 0 && value.get<int64_t>() <= kMost,
                std::string(key) + " is " + value.dump() + ", not a small number");
   return value.get<int64_t>();
 }

@@ -149,6 +149,26 @@ TEST(AddedTokens, TheLongestAtTheLeftmostPlaceIsTaken) {
   EXPECT_EQ(tokenizer.encode("\n\n\n\n\n"), (TokenIdsOfText{1502, 1501}));
 }
 
+/// Three small files (tests/fuzzers/corpus/gguf): pieces by score with a dummy prefix, and bytes with Qwen's words.
+TEST(GgufTokenizer, MetadataIsTheTokenizer) {
+  TemporaryFolder folder;
+  const auto load = [&](const std::string& name) {
+    const std::filesystem::path to = folder.path() / (name + ".gguf");
+    std::filesystem::copy(std::filesystem::path(CLLM_SOURCE_DIR) / "tests/fuzzers/corpus/gguf" / name, to);
+    return Tokenizer::load(to);
+  };
+  const Tokenizer pieces = load("llama"), words = load("qwen");
+  EXPECT_EQ(pieces.encode("the"), (TokenIdsOfText{259, 263, 262}));  // a mark, then th by its score, then e
+  EXPECT_EQ(pieces.encode("the", {.behind_id = true}), (TokenIdsOfText{263, 262}));
+  EXPECT_EQ(pieces.encode("", {.around = true}), TokenIdsOfText{1});  // BOS
+  EXPECT_EQ(pieces.encode("\n\n"), TokenIdsOfText{265});              // what a user defined is found whole
+  EXPECT_EQ(pieces.encode("<s>").size(), 4u);                         // text: a mark and three bytes
+  EXPECT_EQ(pieces.decode(pieces.encode("the \u00E9")), "the \u00E9");
+  EXPECT_EQ(words.encode("the"), TokenIdsOfText{257});
+  EXPECT_EQ(words.decode(words.encode("the \u00E9")), "the \u00E9");
+  EXPECT_EQ(words.encode("", {.around = true}), TokenIdsOfText{});
+}
+
 TEST(Families, AMegabyteWithoutBlanksIsEncoded) {
   for (const char* family : kFamilies) {
     std::string text;
