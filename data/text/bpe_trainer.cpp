@@ -8,9 +8,10 @@
 #include <unordered_set>
 
 #include "data/random.h"
-#include "data/text/hugging_face.h"
-#include "data/text/tables.h"
-#include "data/text/word_split.h"
+#include "data/text/characters/word_split.h"
+#include "data/text/tokenizer.h"
+#include "data/text/tokenizers/byte_symbols.h"
+#include "data/text/tokenizers/tokenizer_json.h"
 
 namespace cllm {
 namespace {
@@ -80,7 +81,7 @@ class BpeTrainer {
 
   Tokenizer finish() && {
     tokens_.emplace_back(kEndOfText);
-    return make_tokenizer(std::move(tokens_), merges_, "trained tokenizer");
+    return Tokenizer(gpt2_parts(std::move(tokens_), merges_, "trained tokenizer"));
   }
 
  private:

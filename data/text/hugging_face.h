@@ -6,14 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "data/text/tokenizer.h"
+#include "data/text/tokenizers/parts.h"
 
 namespace cllm {
 
-inline constexpr char kEndOfText[] = "<|endoftext|>";
-
-/// The content of tokenizer.json.
-nlohmann::ordered_json hugging_face_json(const Tokenizer& tokenizer);
+/// The content of tokenizer.json of GPT-2's own kind.
+nlohmann::ordered_json gpt2_json(const TokenizerParts& parts);
 
 /// DataError if the file cannot be written.
 void write_text_file(const std::filesystem::path& path, const std::string& bytes);

@@ -40,7 +40,8 @@ PromptTemplate PromptTemplate::compile(std::string_view text, const Tokenizer& t
   size_t words_start = 0;
   const auto add_words = [&](size_t end) {
     const std::string_view words = strip_right(text.substr(words_start, end - words_start));
-    for (const int32_t word : tokenizer.encode(words)) pieces.push_back({Kind::kWord, word});
+    for (const int32_t word : tokenizer.encode(words, {.behind_id = words_start > 0}))
+      pieces.push_back({Kind::kWord, word});
   };
   for (size_t at = 0; at < text.size();) {
     const Place* place = place_at(text, at);

@@ -156,8 +156,8 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
           "file with the columns user, item, part")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the split and of the order of internal ids")->capture_default_str();
-  CLI::Option* const tokenizer =
-      command->add_option("--tokenizer", options->tokenizer, "Folder with Hugging Face tokenizer files");
+  CLI::Option* const tokenizer = command->add_option("--tokenizer", options->tokenizer,
+                                                     "Folder with Hugging Face tokenizer files, or a GGUF file");
   command->add_option("--train-tokenizer", options->train_tokenizer, "Train a byte-level BPE of this size on the texts")
       ->excludes(tokenizer)
       ->check(CLI::Range(int64_t{257}, int64_t{1} << 31));

@@ -27,8 +27,8 @@ void add_retokenize_command(CLI::App& app, CommandContext& context) {
   CLI::App* const command =
       app.add_subcommand("retokenize", "Write a corpus anew with another tokenizer, without the raw files");
   command->add_option("corpus", options->corpus, "The corpus to read")->required();
-  CLI::Option* const tokenizer =
-      command->add_option("--tokenizer", options->tokenizer, "Folder with Hugging Face tokenizer files");
+  CLI::Option* const tokenizer = command->add_option("--tokenizer", options->tokenizer,
+                                                     "Folder with Hugging Face tokenizer files, or a GGUF file");
   command->add_option("--train-tokenizer", options->train_tokenizer, "Train a byte-level BPE of this size on the texts")
       ->excludes(tokenizer)
       ->check(CLI::Range(int64_t{257}, int64_t{1} << 31));

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 namespace cllm {
 
@@ -13,6 +14,8 @@ class ConfigJson {
   explicit ConfigJson(const std::string& dir);
   /// The same file with another value.
   ConfigJson with(const char* key, int64_t value) const;
+  /// What stands for it elsewhere: `path` for messages.
+  ConfigJson(const std::string& path, nlohmann::json json) : dir_(path), path_(path), json_(std::move(json)) {}
 
   const std::string& dir() const { return dir_; }
   const nlohmann::json& json() const { return json_; }

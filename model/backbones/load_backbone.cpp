@@ -1,16 +1,21 @@
 #include "model/backbones/load_backbone.h"
 
 #include "model/backbones/families.h"
+#include "model/backbones/gguf/gguf_model.h"
 #include "model/errors.h"
 
 namespace cllm {
 namespace {
 
+ConfigJson read_config(const std::string& path) {
+  return is_gguf(path) ? ConfigJson(path, gguf_config(path)) : ConfigJson(path);
+}
+
 std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& options, bool sequential) {
-  const ConfigJson file(dir);
+  const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
   family.shape(file);  // a defect of config.json is told before one of the weights
-  Weights weights = read_weights(dir, family.prefix, sequential);
+  Weights weights = is_gguf(dir) ? gguf_weights(dir) : read_weights(dir, family.prefix, sequential);
   if (options.num_words == 0) return family.open(file, weights, options);
   for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
   return family.open(file.with("vocab_size", options.num_words), weights, options);
@@ -19,12 +24,12 @@ std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& op
 }  // namespace
 
 BackboneShape read_shape(const std::string& dir) {
-  const ConfigJson file(dir);
+  const ConfigJson file = read_config(dir);
   return family_of(file).shape(file);
 }
 
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
-  const ConfigJson file(dir);
+  const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
   return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }

@@ -6,8 +6,11 @@
 #include "checkpoints/errors.h"
 #include "checkpoints/format/manifest.h"
 #include "checkpoints/format/shard_file.h"
+#include "data/errors.h"
+#include "data/text/tokenizer.h"
 #include "launch/config/config.h"
 #include "launch/failures/errors.h"
+#include "model/backbones/gguf/gguf_model.h"
 #include "model/backbones/gpt2/gpt2_config.h"
 #include "model/backbones/safetensors.h"
 #include "model/errors.h"
@@ -47,6 +50,19 @@ void safetensors(std::string_view bytes) {
     }
     require(total <= bytes.size(), "tensors are no larger than their file");
   });
+}
+
+/// Metadata as config.json, tensors, and the tokenizer.
+void gguf(std::string_view bytes) {
+  const std::filesystem::path file = as_file("gguf/model.gguf", bytes);
+  attempt<ModelError>([&] { require(gguf_config(file).is_object(), "a configuration is an object"); });
+  attempt<ModelError>([&] {
+    size_t values = 0;
+    for (const auto& [name, weight] : gguf_weights(file)) values += static_cast<size_t>(weight.tensor.numel());
+    constexpr size_t kMostPerByte = 4;  // Q2_K has 256 values in 84 bytes
+    require(values <= kMostPerByte * bytes.size(), "tensors are no larger than their file");
+  });
+  attempt<DataError>([&] { Tokenizer::load(file).encode("The quick brown fox"); });
 }
 
 void backbone_config(std::string_view bytes) {

@@ -28,6 +28,7 @@ const std::vector<Target>& targets() {
                                           {"corpus_manifest", corpus_manifest},
                                           {"corpus_shard", corpus_shard},
                                           {"safetensors", safetensors},
+                                          {"gguf", gguf},
                                           {"backbone_config", backbone_config},
                                           {"config_toml", config_toml},
                                           {"config_override", config_override},

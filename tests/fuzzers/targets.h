@@ -51,6 +51,7 @@ void corpus_manifest(std::string_view bytes);
 void corpus_shard(std::string_view bytes);
 // model/, launch/, checkpoints/
 void safetensors(std::string_view bytes);
+void gguf(std::string_view bytes);
 void backbone_config(std::string_view bytes);
 void config_toml(std::string_view bytes);
 void config_override(std::string_view bytes);

@@ -1,7 +1,7 @@
 // GPT-2's reversible map of bytes to printable characters, from its encoder.py: the 188 bytes that print in Latin-1
 // stand for themselves, the other 68 become U+0100, U+0101, ... in order.
 
-#include "data/text/tables.h"
+#include "data/text/tokenizers/byte_symbols.h"
 
 namespace cllm {
 namespace {

@@ -5,6 +5,10 @@
 
 namespace cllm {
 
+/// GPT-2's words, as tokenizer files write it.
+inline constexpr char kGpt2Words[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
 /// Cuts a text into the words of GPT-2's pattern and hands them out in order; together they are the text. Words never
 /// span merges. Bytes that are not UTF-8 become words of their own. Thread-safe.
 template <typename Use>

@@ -1,11 +1,9 @@
-// Tokens that a text may name, as the `tokenizers` library (0.23) cuts them out.
-
-#include "data/text/added_tokens.h"
+// Tokens that a text may name, as the `tokenizers` library (0.23) cuts them out; also of vocab.json and merges.txt.
 
 #include <gmock/gmock.h>
 
 #include "data/errors.h"
-#include "data/text/id_tokens.h"
+#include "data/text/tokenizer.h"
 #include "tests/data/text/shared_files.h"
 
 namespace cllm {
@@ -66,15 +64,6 @@ TEST(AddedTokens, do_not_make_the_end_of_a_text_a_word_of_it) {
   EXPECT_EQ(shown(tokenizer, "a<|endoftext|>"), "a<|endoftext|>");
 }
 
-TEST(AddedTokens, that_must_stand_alone_are_refused) {
-  try {
-    load_json(bytes_with({{{"content", "[X]"}, {"single_word", true}}}));
-    FAIL();
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("added token '[X]' has single_word"));
-  }
-}
-
 TEST(AddedTokens, are_read_beside_vocab_json_and_merges_txt_in_both_forms) {
   for (const bool newer : {true, false}) {
     TemporaryFolder folder;
@@ -94,26 +83,13 @@ TEST(AddedTokens, are_read_beside_vocab_json_and_merges_txt_in_both_forms) {
 
 TEST(AddedTokens, survive_saving_and_change_the_fingerprint) {
   const Tokenizer tokenizer =
-      load_json(bytes_with({{{"content", "[A]"}}, {{"content", "a b"}, {"special", true}}, {{"content", "\u00e9!"}}}));
+      load_json(bytes_with({{{"content", "[A]"}}, {{"content", "a b"}}, {{"content", "\u00e9!"}}}));
   TemporaryFolder folder;
   tokenizer.save(folder.path());
   const Tokenizer again = Tokenizer::load(folder.path());
   EXPECT_EQ(again.fingerprint(), tokenizer.fingerprint());
   EXPECT_NE(again.fingerprint(), load_json(bytes_with({{{"content", "[A]"}}})).fingerprint());
   EXPECT_EQ(shown(again, "[A]xa b\u00e9!"), "<257>x<258><259>");
-}
-
-/// The chain of pre-tokenizers is run by the library, not here: what it is made of.
-TEST(AddedTokens, are_words_of_the_exported_chain) {
-  const Tokenizer tokenizer = load_json(bytes_with({{{"content", "[A]"}}, {{"content", "<m>"}, {"lstrip", true}}}));
-  TemporaryFolder folder;
-  save_with_id_tokens(tokenizer, {.num_words = 259, .num_users = 1, .num_items = 1}, folder.path());
-  const auto json = nlohmann::json::parse(std::ifstream(folder.path() / "tokenizer.json"));
-  EXPECT_EQ(json["model"]["vocab"]["[A]"], 257);
-  EXPECT_EQ(json["model"]["vocab"]["user_0"], 259);
-  EXPECT_THAT(json["pre_tokenizer"].dump(), HasSubstr("|\\\\[A\\\\]"));
-  ASSERT_EQ(json["added_tokens"].size(), 2u);
-  EXPECT_EQ(json["added_tokens"][1]["content"], "<m>");
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
+#include "data/text/tokenizers/merge_table.h"
+
 #include <bit>
 
 #include "data/random.h"
-#include "data/text/tables.h"
 
 namespace cllm {
 

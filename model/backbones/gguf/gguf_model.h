@@ -1,0 +1,21 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/backbones/weights.h"
+
+namespace cllm {
+
+/// Is it a GGUF file, not a Hugging Face folder?
+bool is_gguf(const std::string& path);
+
+/// The config.json that a GGUF file's metadata stands for: architectures gpt2, llama (also Mistral, SmolLM2), qwen2,
+/// qwen3 and gemma3. ModelError (file, key, value) for others.
+nlohmann::json gguf_config(const std::string& path);
+
+/// All tensors by their Hugging Face names without prefix, in fp32: blocks are unpacked, Llama's rows of q and k put
+/// back into order, Gemma's 1 + w made w, GPT-2's matrices transposed. ModelError for a name or type that is not known.
+Weights gguf_weights(const std::string& path);
+
+}  // namespace cllm
