@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kCompiledProducts = "96";
 constexpr int kArenas = 2;
-constexpr int kLargestOfTheHeap = (4 << 20) + (256 << 10);
+constexpr int kLargestOfTheHeap = 8 << 20;
 
 }  // namespace
 

@@ -8,8 +8,8 @@ namespace cllm {
 ///    A step meets about 20, and batches few sizes (model/nn/few_sizes.h).
 ///  * malloc's arenas. Every thread would have its own, whose free memory no other thread is given.
 ///  * malloc's holes. Left alone, malloc keeps blocks of up to 32 MiB in its heap once one of their size was freed, and
-///    the holes between them grow with the order of threads (a third of a run of 270 MiB): a block beyond 4.25 MiB is
-///    always the system's and goes back to it. A block of logits (model/losses, 4 MiB) comes and goes within the heap.
+///    the holes between them grow with the order of threads (by a fifth of a run of 270 MiB): a block of 8 MiB or more
+///    is always the system's and goes back to it. Smaller bounds cost time: 4 MiB a sixth of a C-step of a small model.
 /// What the environment says already stays. Call it before the first product and before the first thread.
 void bound_process_memory();
 
