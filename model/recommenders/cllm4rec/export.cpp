@@ -5,7 +5,7 @@ namespace cllm {
 
 /// recllm/: the backbone with the collaborative rows as further rows of its word embedding, so that scores of items are
 /// logits of their tokens, and a tokenizer with these tokens. What adapters add is
-/// merged there; adapter/ has them alone, for the backbone as it was.
+/// merged there; adapter/ beside it has them alone, for the backbone as it was.
 void Cllm4rec::export_model(const ExportFolder& folder) {
   const std::filesystem::path dir = folder.dir / "recllm";
   std::filesystem::create_directories(dir);
