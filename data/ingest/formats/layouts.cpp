@@ -19,6 +19,7 @@ const std::vector<Layout>& layouts() {
       {"steam", "steam_reviews.json, steam_new.json [steam_games.json]", open_steam},
       {"mind", "behaviors.tsv [news.tsv]: what was clicked", open_mind},
       {"lastfm-1k", "userid-timestamp-artid-artname-traid-traname.tsv: artists", open_lastfm_1k},
+      {"lastfm-2k", "user_artists.dat [artists.dat]: HetRec 2011", open_lastfm_2k},
       {"yelp", "*review.json [*business.json]", open_yelp},
       {"amazon", "reviews of 2014, 2018, 2023 and Google Local: *.json, *.jsonl [meta*]; ratings_*.csv", open_amazon},
       {"table", "one file of interactions, whatever its name", open_one_table}};

@@ -35,6 +35,7 @@ std::unique_ptr<Source> open_goodreads(const InputFolder& input, const SourceOpt
 std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_mind(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_lastfm_1k(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_lastfm_2k(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_yelp(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions& options);
