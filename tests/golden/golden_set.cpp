@@ -57,8 +57,9 @@ const SafetensorsFile& GoldenSet::truth(const std::string& stem) {
 }
 
 std::shared_ptr<Backbone> GoldenSet::backbone(const std::string& folder, const AdapterOptions& adapters) const {
-  return load_backbone(host_, dir_ + "/" + folder,
-                       {.parameters = residual_dtype(dtype_), .compute = dtype_, .device = device_, .adapters = adapters});
+  return load_backbone(
+      host_, dir_ + "/" + folder,
+      {.parameters = residual_dtype(dtype_), .compute = dtype_, .device = device_, .adapters = adapters});
 }
 
 at::Tensor GoldenSet::placed(const at::Tensor& tensor) const {

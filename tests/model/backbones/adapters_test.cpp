@@ -166,7 +166,8 @@ constexpr FamilyCase kGpt2{
     "h.1.attn.c_attn", "mlp.c_fc", "c_attn, c_proj, c_fc", true};
 constexpr FamilyCase kLlama{
     R"({"model_type": "llama", "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4,)"
-    R"( "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 20, "vocab_size": 11, "max_position_embeddings": 40})",
+    R"( "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 20, "vocab_size": 11,)"
+    R"( "max_position_embeddings": 40})",
     "layers.1.self_attn.q_proj", "down_proj", "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", false};
 INSTANTIATE_TEST_SUITE_P(Families, AdaptedBackbone, ::testing::Values(kGpt2, kLlama),
                          [](const auto& one) { return one.param.keeps_inputs_first ? "gpt2" : "llama"; });
