@@ -121,7 +121,7 @@ Forms forms_of_backbones() {
           "loaded, rows beyond are not used; the start says so",
           [] { replace("backbone/config.json", "\"vocab_size\": 280", "\"vocab_size\": 320"); }, 0,
           {"words      280 of the tokenizer; the other 40 rows of the backbone's word table are padding"}, true),
-      backbone_form("fewer_rows_than_words", "`vocab_size` 270 for a tokenizer of 280: the table was not resized",
+      backbone_form("fewer_rows_than_words", "`vocab_size` 270 for a tokenizer of 280 words",
                     "refused; `resize_token_embeddings(280)` is named",
                     [] { replace("backbone/config.json", "\"vocab_size\": 280", "\"vocab_size\": 270"); }, 64,
                     {"has 270 words", "resize_token_embeddings(280)"}),
