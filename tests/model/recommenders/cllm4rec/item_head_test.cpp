@@ -22,8 +22,10 @@ TEST(ItemHead, AutoIsExactUntilTheItemsCostMoreThanTheBackboneAndAreMany) {
 }
 
 TEST(ItemHead, OfTwentyMillionItemsAboutTwoHundredPositionsAreExactBesideGpt2SmallOf65536Tokens) {
-  constexpr double kJ = 2e7, kD = 768, kL = 12, kTokens = 65'536;
-  const auto share = [&](double positions) { return 6 * positions * kJ * kD / (48 * kTokens * kL * kD * kD); };
+  constexpr double kItems = 2e7, kWidth = 768, kLayers = 12, kTokens = 65'536;
+  const auto share = [&](double positions) {
+    return 6 * positions * kItems * kWidth / (48 * kTokens * kLayers * kWidth * kWidth);
+  };
   EXPECT_EQ(chosen(ItemSoftmaxChoice::kAuto, 20'000'000, share(200)), ItemSoftmax::kSharded);
   EXPECT_EQ(chosen(ItemSoftmaxChoice::kAuto, 20'000'000, share(300)), ItemSoftmax::kSampled);
 }
