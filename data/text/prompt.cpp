@@ -75,6 +75,13 @@ std::vector<int32_t> PromptTemplate::fill(const Vocabulary& vocabulary, int64_t 
   return tokens;
 }
 
+PromptTemplate PromptTemplate::behind(std::span<const int32_t> words) const {
+  std::vector<PromptPiece> all;
+  for (const int32_t word : words) all.push_back({Kind::kWord, word});
+  all.insert(all.end(), pieces_.begin(), pieces_.end());
+  return PromptTemplate(std::move(all));
+}
+
 PromptTemplate PromptTemplate::without(PromptPiece::Kind kind) const {
   std::vector<PromptPiece> kept = pieces_;
   std::erase_if(kept, [&](const PromptPiece& piece) { return piece.kind == kind; });

@@ -33,6 +33,8 @@ class PromptTemplate {
   std::vector<int32_t> fill(const Vocabulary& vocabulary, int64_t user, int64_t item,
                             std::span<const int32_t> items) const;
 
+  /// The template behind words of these ids.
+  PromptTemplate behind(std::span<const int32_t> words) const;
   /// The template without these places.
   PromptTemplate without(PromptPiece::Kind kind) const;
   bool names(PromptPiece::Kind kind) const;

@@ -56,6 +56,8 @@ void Tokenizer::encode(std::string_view text, std::vector<int32_t>& ids, EncodeO
   if (options.around) ids.insert(ids.end(), around.behind.begin(), around.behind.end());
 }
 
+std::span<const int32_t> Tokenizer::start_of_text() const { return parts_->around.before; }
+
 std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   std::vector<int32_t> ids;
   encode(text, ids, options);

@@ -44,6 +44,9 @@ class Tokenizer {
   /// std::out_of_range for an id outside 0 .. size - 1.
   std::string decode(std::span<const int32_t> ids) const;
 
+  /// What the file puts before a text: BOS, [CLS], or nothing.
+  std::span<const int32_t> start_of_text() const;
+
   int64_t size() const;
   /// 32 hex digits over all tokens and merges in order for GPT-2's own kind, whichever files it came from; over
   /// tokenizer.json for all others.

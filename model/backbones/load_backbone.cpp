@@ -28,6 +28,13 @@ BackboneShape read_shape(const std::string& dir) {
   return family_of(file).shape(file);
 }
 
+std::optional<int32_t> read_bos(const std::string& dir) {
+  const ConfigJson file = read_config(dir);
+  const auto found = file.json().find("bos_token_id");
+  if (found == file.json().end() || !found->is_number_integer()) return {};
+  return found->get<int32_t>();
+}
+
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
   const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);

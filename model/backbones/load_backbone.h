@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "dist/communicator/communicator.h"
@@ -11,6 +13,9 @@ namespace cllm {
 /// Sizes of the backbone in a Hugging Face folder, by its config.json alone; ModelError names the file, the key, the
 /// value and what is known.
 BackboneShape read_shape(const std::string& dir);
+
+/// bos_token_id of its config.json, if it names one.
+std::optional<int32_t> read_bos(const std::string& dir);
 
 /// A backbone of the sizes in `<dir>/config.json` with random weights, the same for any number of ranks and threads.
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options = {});

@@ -24,9 +24,21 @@ BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArgum
           .adapters = std::move(adapters)};
 }
 
+/// The token of the beginning, or none. Local.
+std::vector<int32_t> start_of_prompts(const Cllm4recOptions& options, const Tokenizer& tokenizer) {
+  const std::span<const int32_t> own = tokenizer.start_of_text();
+  if (options.prompts.bos == StartToken::kOff) return {};
+  if (options.prompts.bos == StartToken::kAuto || !own.empty()) return {own.begin(), own.end()};
+  const std::optional<int32_t> bos = read_bos(options.backbone);
+  if (bos && *bos >= 0 && *bos < tokenizer.size()) return {*bos};
+  throw OptionError("prompts.bos = on: the tokenizer puts nothing before a text, and " + options.backbone +
+                    " has no bos_token_id among its words: set it there, or prompts.bos = \"off\"");
+}
+
 PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
   const PromptOptions& texts = options.prompts;
-  const auto compile = [&](const std::string& text) { return PromptTemplate::compile(text, tokenizer); };
+  const std::vector<int32_t> start = start_of_prompts(options, tokenizer);
+  const auto compile = [&](const std::string& text) { return PromptTemplate::compile(text, tokenizer).behind(start); };
   const auto of_history = [&](const std::string& text) {
     const PromptTemplate prompt = compile(text);
     return texts.user_token == UserToken::kOff ? prompt.without(PromptPiece::Kind::kUser) : prompt;
@@ -138,15 +150,17 @@ std::string of_head(const ItemHead& head, int64_t negatives) {
 std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& arguments) {
   const auto& options = dynamic_cast<const Cllm4recOptions&>(any);
   std::optional<Tokenizer> tokenizer;
+  PromptSet prompts;
   BackboneShape sizes;
   arguments.agreed([&] {
     tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
     sizes = check_backbone(options, arguments, *tokenizer);
+    prompts = compile_prompts(options, arguments.corpus, *tokenizer);
   });
   RecModel model{open_backbone(options, arguments), {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
   model.content = initial_table(options, arguments, *model.backbone, Side::kContent);
-  Sampler sampler(arguments.corpus, compile_prompts(options, arguments.corpus, *tokenizer),
+  Sampler sampler(arguments.corpus, std::move(prompts),
                   sampler_options(options, arguments.run.seed, sizes.max_positions));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
   auto out = std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);

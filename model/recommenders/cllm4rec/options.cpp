@@ -159,6 +159,9 @@ Settings prompt_settings(Cllm4recOptions& o) {
            "recommendation prompt when loss.rec_prompt = paper"},
           {"prompts.recommendation_release", &o.prompts.recommendation_release,
            "recommendation prompt when loss.rec_prompt = release"},
+          enum_setting("prompts.bos", &o.prompts.bos,
+                       "the token of the beginning before every prompt; auto: what the tokenizer puts before a text",
+                       {{"auto", StartToken::kAuto}, {"on", StartToken::kOn}, {"off", StartToken::kOff}}),
           enum_setting("prompts.user_token", &o.prompts.user_token,
                        "{user} in the prompts of histories: on, off, or dropped: in training left out with a "
                        "probability",

@@ -46,6 +46,9 @@ struct FinetuneOptions : StageOptions {
 /// probability, so that a user without a row can be asked for.
 enum class UserToken { kOn, kOff, kDropped };
 
+/// The token of the beginning before every sequence; kAuto: what the tokenizer puts before a text, if anything.
+enum class StartToken { kAuto, kOn, kOff };
+
 /// {user}, {item} and {items} become ID tokens; {kind} in item_content the kind of the text (content, title, …).
 struct PromptOptions {
   std::string collaborative = "{user} has interacted with";
@@ -55,6 +58,7 @@ struct PromptOptions {
   std::string recommendation_paper = "{user} has interacted with {items}, the user will interact with:";
   std::string recommendation_release = "{user} has interacted with {items}, {user} will interact with";
 
+  StartToken bos = StartToken::kAuto;
   UserToken user_token = UserToken::kOn;  // of collaborative and recommendation
   double user_token_dropout = 0.5;        // of kDropped
 

@@ -54,6 +54,15 @@ TEST(PromptTemplate, TheSpellingOfTheMethodMeansTheSame) {
   EXPECT_FALSE(PromptTemplate::compile("user_id and item_j2", gpt2()).names(Kind::kUser));
 }
 
+TEST(PromptTemplate, MayStandBehindTheTokenOfTheBeginning) {
+  const PromptTemplate prompt = PromptTemplate({{Kind::kUser}, {Kind::kWord, 28}, {Kind::kItems}});
+  const std::vector<int32_t> bos = {1}, items = {2};
+  EXPECT_THAT(prompt.behind(bos).fill({61, 7, 11}, 2, -1, items), ElementsAre(1, 63, 28, 70));
+  EXPECT_THAT(prompt.behind(bos).without(Kind::kUser).fill({61, 7, 11}, 2, -1, items), ElementsAre(1, 28, 70));
+  EXPECT_EQ(prompt.behind(bos).fixed_length(), 3);
+  EXPECT_EQ(prompt.behind({}).pieces(), prompt.pieces());
+}
+
 TEST(PromptTemplate, TakesListsOfWordIdsAndPlaces) {
   const PromptTemplate prompt({{Kind::kUser}, {Kind::kWord, 28}, {Kind::kItems}, {Kind::kWord, 11}});
   const std::vector<int32_t> items = {1, 2};
