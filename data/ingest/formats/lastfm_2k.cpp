@@ -10,7 +10,9 @@ std::unique_ptr<Source> open_lastfm_2k(const InputFolder& input, const SourceOpt
   const auto listened = file_named(input.files, "user_artists.dat"), artists = file_named(input.files, "artists.dat");
   if (listened.empty()) return nullptr;
   auto source = std::make_unique<Tables>();
-  const TableSpec spec{{column_named("user", {"userID"}), column_named("item", {"artistID"})}};
+  TableSpec spec = interaction_table();
+  spec.columns[0] = column_named("user", {"userID"});
+  spec.columns[1] = column_named("item", {"artistID"});
   source->interactions.push_back({listened, spec});
   if (!artists.empty())
     source->texts.push_back({artists, {{}, column_named("item", {"id"}), {column_named("title", {"name"})}, false}});
