@@ -36,7 +36,7 @@ std::string plain_name(const std::string& name, const std::string& prefix) {
     begin = end;
   }
   for (const std::string_view outer : {std::string_view("model."), std::string_view(prefix)}) {
-    while (out.starts_with(outer)) out.erase(0, outer.size());
+    while (!outer.empty() && out.starts_with(outer)) out.erase(0, outer.size());
   }
   return out;
 }

@@ -159,8 +159,8 @@ std::string converted(const std::string& family, const std::string& dir) {
       {"post_attention_layernorm", a == "gemma3" ? "post_attention_norm" : "ffn_norm"},
       {"pre_feedforward_layernorm", "ffn_norm"},
       {"post_feedforward_layernorm", "post_ffw_norm"}};
-  for (const auto& [plain, weight] : read_weights(dir, "", false)) {
-    std::string name = plain;
+  for (const auto& [plain, weight] : read_weights(dir, "model.", false)) {
+    std::string name = weight.name;
     for (const auto& [from, to] : names)
       if (const size_t at = name.find(from); at != std::string::npos) name.replace(at, std::strlen(from), to);
     at::Tensor tensor = weight.tensor;
