@@ -72,6 +72,28 @@ std::map<std::string, std::string> read_index(const std::string& path) {
   }
 }
 
+/// Every tensor of a shard is listed for it, and is there.
+void check_shard(const SafetensorsFile& file, const std::map<std::string, std::string>& weight_map,
+                 const std::string& shard, const std::string& index) {
+  const std::string not_listed = " is not listed for this shard in " + index + "; copy the folder again",
+                    missing = " is missing; " + index + " lists it";
+  const auto refuse = [&](const std::string& name, const std::string& what) {
+    throw ModelError(file.path() + ": tensor '" + name + "'" + what);
+  };
+  for (const std::string& name : file.names()) {
+    const auto listed = weight_map.find(name);
+    if (listed == weight_map.end() || listed->second != shard) refuse(name, not_listed);
+  }
+  for (const auto& [name, where] : weight_map) {
+    if (where == shard && !file.contains(name)) refuse(name, missing);
+  }
+}
+
+void require_plain(const std::string& shard, const std::string& index) {
+  if (shard.find('/') != std::string::npos)
+    throw ModelError(index + ": shard '" + shard + "' is not a plain file name");
+}
+
 }  // namespace
 
 Weights read_weights(const std::string& dir, const std::string& prefix, bool sequential) {
@@ -85,23 +107,13 @@ Weights read_weights(const std::string& dir, const std::string& prefix, bool seq
   const auto weight_map = read_index(index);
   std::set<std::string> shards;
   for (const auto& [name, shard] : weight_map) {
-    if (shard.find('/') != std::string::npos)
-      throw ModelError(index + ": shard '" + shard + "' is not a plain file name");
+    require_plain(shard, index);
     shards.insert(shard);
   }
+  const std::filesystem::path folder_path = dir;
   for (const std::string& shard : shards) {
-    const SafetensorsFile file(dir + "/" + shard, sequential);
-    for (const std::string& name : file.names()) {
-      const auto listed = weight_map.find(name);
-      if (listed == weight_map.end() || listed->second != shard) {
-        throw ModelError(file.path() + ": tensor '" + name + "' is not listed for this shard in " + index +
-                         "; copy the folder again");
-      }
-    }
-    for (const auto& [name, where] : weight_map) {
-      if (where == shard && !file.contains(name))
-        throw ModelError(file.path() + ": tensor '" + name + "' is missing; " + index + " lists it");
-    }
+    const SafetensorsFile file((folder_path / shard).string(), sequential);
+    check_shard(file, weight_map, shard, index);
     add_file(folder, file, prefix);
   }
   return folder;
