@@ -129,7 +129,7 @@ class Fuse : public TokenDecoder {
   void apply(Tokens& tokens) const override {
     std::string all;
     for (const std::string& token : tokens) all += token;
-    tokens.assign(1, std::move(all));
+    tokens = {std::move(all)};
   }
 };
 

@@ -47,7 +47,7 @@ class Metadata {
 
   std::string text_of(const json& value, const char* key) const {
     if (!value.is_string()) file_.refuse(std::string("tokenizer.ggml.") + key + " holds something else than texts");
-    const std::string text = value.get<std::string>();
+    std::string text = value.get<std::string>();
     for_each_code_point(text, [&](int32_t code, std::string_view) {
       if (code < 0) file_.refuse(std::string("tokenizer.ggml.") + key + " holds bytes that are no UTF-8");
     });

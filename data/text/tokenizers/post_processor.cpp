@@ -30,7 +30,7 @@ TokensAround read_template(const JsonPart& part, int64_t num_tokens) {
 }  // namespace
 
 std::string JsonPart::character(const char* key, const std::string& otherwise) const {
-  const std::string value = text(key, otherwise);
+  std::string value = text(key, otherwise);
   require(!value.empty() && code_point_at(value, 0).bytes == value.size(),
           std::string(key) + " is '" + value + "', not one character");
   return value;

@@ -25,7 +25,7 @@ void join(std::vector<Span>& spans, Behaviour behaviour) {
   for (const Span& span : spans) {
     bool append = false;
     switch (behaviour) {
-      case Behaviour::kRemoved: break;
+      case Behaviour::kRemoved:
       case Behaviour::kIsolated: break;
       case Behaviour::kContiguous: append = span.match == previous_match; break;
       case Behaviour::kMergedWithPrevious: append = span.match && !previous_match; break;
