@@ -30,6 +30,7 @@ template <typename E>
 void add_choice(CLI::App& command, const std::string& option, E& target,
                 const std::vector<std::pair<std::string, E>>& choices, const std::string& description) {
   std::vector<std::string> names;
+  names.reserve(choices.size());
   for (const auto& [name, value] : choices) names.push_back(name);
   const auto choose = [&target, choices](const std::string& chosen) {
     for (const auto& [name, value] : choices) {

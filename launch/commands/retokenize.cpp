@@ -12,7 +12,7 @@ namespace {
 
 /// CORPUS-NAME, with the name of the tokenizer's folder or the size of the one that is trained.
 std::filesystem::path default_output(const RetokenizeOptions& options) {
-  const auto base = [](std::filesystem::path path) {
+  const auto base = [](const std::filesystem::path& path) {
     return path.has_filename() ? path : path.parent_path();  // as typed with a slash at the end
   };
   const std::string name = options.tokenizer.empty() ? "bpe" + std::to_string(options.train_tokenizer)
