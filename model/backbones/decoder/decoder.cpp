@@ -138,14 +138,14 @@ Decoder::~Decoder() = default;
 at::Tensor Decoder::attention(int64_t layer, const at::Tensor& n, const Pass& pass) const {
   const Block& block = blocks_[static_cast<size_t>(layer)];
   const int64_t T = n.size(0), h = config_.head_width, window = config_.windows[static_cast<size_t>(layer)];
-  const auto& [cos, sin] = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
+  const auto& angles = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
   const at::ScalarType sums = residual_dtype(options_.compute);
   const at::Tensor& keys = pass.layout.dropout_keys_T;
   const double rate = pass.dropout.adapters;
   const auto heads = [&](const Projection& projection, int64_t count, const at::Tensor& norm) {
     at::Tensor x = projection(n, keys, rate).view({T, count, h}).to(sums);
     if (norm.defined()) x = rms_norm(x, norm, config_.epsilon, config_.norm_offset);
-    return rotated(x, cos, sin).to(options_.compute);
+    return rotated(x, angles.first, angles.second).to(options_.compute);
   };
   const at::Tensor q_THh = heads(block.query, config_.num_heads, block.query_norm);
   const int64_t group = config_.num_heads / config_.num_kv_heads;  // query heads of a key head
