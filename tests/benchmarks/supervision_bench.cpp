@@ -33,7 +33,7 @@ class Supervised {
       : comm_(watch(mpi.world(600), "world", {supervision_.main, supervision_.background, supervision_.failpoints})),
         subject_(arguments, corpus, corpus.vocabulary().num_users, *comm_), control_(*comm_, log, supervision_, 0),
         replicas_(
-            *comm_, [this] { return view_replicas(subject_.model, nullptr); }, kCheckSteps),
+            *comm_, [this] { return view_replicas(frozen()); }, kCheckSteps),
         writer_(*comm_, dir, {}), watchdog_(HeartbeatBoard(dir), mpi.rank(), mpi.world_size(), log,
                                             {&supervision_.main, &supervision_.background}) {}
 
@@ -62,6 +62,13 @@ class Supervised {
   }
 
  private:
+  /// What the ranks of such a run hold alike.
+  Store frozen() const {
+    Store out;
+    for (const auto& [name, tensor] : subject_.model.backbone->parameters()) out.frozen.push_back({name, tensor});
+    return out;
+  }
+
   Supervision supervision_;
   std::unique_ptr<Communicator> comm_;
   Subject subject_;
