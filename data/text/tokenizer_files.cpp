@@ -86,7 +86,7 @@ json json_of_pair(const fs::path& vocabulary, const fs::path& merges, const json
           {"normalizer", nullptr},
           {"pre_tokenizer", byte_level},
           {"decoder", byte_level},
-          {"model", {{"type", "BPE"}, {"vocab", read_json(vocabulary)}, {"merges", pairs}}}};
+          {"model", bpe_model_json(read_json(vocabulary), std::move(pairs))}};
 }
 
 }  // namespace
@@ -123,17 +123,7 @@ ordered_json gpt2_json(const TokenizerParts& tables) {
           {"pre_tokenizer", byte_level},
           {"post_processor", nullptr},
           {"decoder", byte_level},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", nullptr},
-            {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
-            {"byte_fallback", false},
-            {"ignore_merges", false},
-            {"vocab", std::move(vocabulary)},
-            {"merges", std::move(merges)}}}};
+          {"model", bpe_model_json(std::move(vocabulary), std::move(merges))}};
 }
 
 Tokenizer Tokenizer::load(const fs::path& dir) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/text/characters/unicode.h"
+#include "data/text/hugging_face.h"
 
 namespace cllm {
 namespace {
@@ -133,19 +134,6 @@ json words(const std::string& pattern) {
                  byte_level(false));
 }
 
-json model(json vocabulary, json merges) {
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", nullptr},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", false},
-          {"byte_fallback", false},
-          {"ignore_merges", false},
-          {"vocab", std::move(vocabulary)},
-          {"merges", std::move(merges)}};
-}
-
 json byte_level_bpe(const Metadata& metadata) {
   json vocabulary = json::object(), merges = json::array();
   for (size_t id = 0; id < metadata.tokens.size(); ++id)
@@ -155,7 +143,7 @@ json byte_level_bpe(const Metadata& metadata) {
               {"added_tokens", added_tokens(metadata, false)},
               {"normalizer", nullptr},
               {"decoder", byte_level(true)},
-              {"model", model(std::move(vocabulary), std::move(merges))}};
+              {"model", bpe_model_json(std::move(vocabulary), std::move(merges))}};
   const std::string kind = metadata.file().text("tokenizer.ggml.pre", "default");
   if (kind == "gpt-2" || kind == "default") {
     out["pre_tokenizer"] = byte_level(true);
@@ -207,7 +195,7 @@ json merges_by_score(const Metadata& metadata) {
 json sentence_piece_bpe(const Metadata& metadata) {
   json vocabulary = json::object();
   for (size_t id = 0; id < metadata.tokens.size(); ++id) vocabulary.emplace(metadata.tokens[id], id);
-  json bpe = model(std::move(vocabulary), merges_by_score(metadata));
+  json bpe = bpe_model_json(std::move(vocabulary), merges_by_score(metadata));
   bpe["byte_fallback"] = bpe["fuse_unk"] = true;
   if (const auto unknown = metadata.token("unknown_token_id")) bpe["unk_token"] = metadata.tokens[*unknown];
   const bool prefix = metadata.file().flag("tokenizer.ggml.add_space_prefix", true);

@@ -59,7 +59,8 @@ struct TrainStep::Gradients {
 };
 
 TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
-    : channels_(channels), backbone_(*model.backbone), collaborative_(channels, model.collaborative, optimizer, levels),
+    : channels_(channels), backbone_(*model.backbone), trained_backbone_(backbone_.trainable()),
+      collaborative_(channels, model.collaborative, optimizer, levels),
       content_(channels, model.content, optimizer, levels) {}
 
 TrainStep::~TrainStep() = default;
@@ -174,10 +175,9 @@ TrainStep::Gradients TrainStep::backward(const Prepared& now, const StepConfig& 
                                          const at::Tensor& hidden_AD, const HiddenResult& prediction) {
   if (hidden_AD.size(0) > 0) hidden_AD.backward(prediction.hidden_gradient_AD);
   Gradients out{x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD)};
-  const auto trained = backbone_.trainable();
   if (!config.train_backbone) {
-    for (const auto& [name, parameter] : trained) parameter.mutable_grad() = at::Tensor();
-  } else if (!trained.empty()) {
+    for (const auto& [name, parameter] : trained_backbone_) parameter.mutable_grad() = at::Tensor();
+  } else if (!trained_backbone_.empty()) {
     out.backbone_is_finite =
         sum_backbone_gradients(channels_.world, backbone_, now.tensors.tokens, out.x_TD, prediction.word_gradient_ND);
   }

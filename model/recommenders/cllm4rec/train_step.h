@@ -93,6 +93,7 @@ class TrainStep {
 
   Channels channels_;
   Backbone& backbone_;
+  const std::vector<std::pair<std::string, at::Tensor>> trained_backbone_;  // what of it is trainable
   RowPipeline collaborative_, content_;
   PhaseSeconds phases_;
   NonFinite non_finite_ = NonFinite::kNone;
