@@ -77,12 +77,13 @@ void Adapters::check() const {
     for (const std::string& module : offered_) {
       if (std::ranges::find(known, last_name(module)) == known.end()) known.push_back(last_name(module));
     }
-    throw ModelError("adapters: no matrix of this backbone is named " + end + "; there are " + in_words(known));
+    throw ModelError("backbone.adapters.modules: no matrix of this backbone is named " + end + "; name some of " +
+                     in_words(known));
   }
   for (const int64_t layer : options_.layers) {
     if (layer >= 0 && layer < num_layers_) continue;
-    throw ModelError("adapters: layer " + std::to_string(layer) + " of a backbone with layers 0 to " +
-                     std::to_string(num_layers_ - 1));
+    throw ModelError("backbone.adapters.layers: layer " + std::to_string(layer) + " of a backbone with layers 0 to " +
+                     std::to_string(num_layers_ - 1) + "; name some of these");
   }
 }
 

@@ -50,6 +50,10 @@ std::string Cllm4recOptions::problem() const {
     return "run.train_backbone = true and backbone.adapters.rank = " + std::to_string(adapters.rank) +
            ": adapters stand beside a frozen backbone; set one of the two";
   }
+  if (adapters.rank > 0 && adapter_steps.empty()) {
+    return "backbone.adapters.steps = []: no step would train the adapters; name some of L, C and F, or set "
+           "backbone.adapters.rank = 0";
+  }
   if (const std::string text = objective.problem(); !text.empty()) return text;
   if (orders > 1 && loss.item_order == ItemOrder::kAscending) {
     return "ranking.orders = " + std::to_string(orders) +

@@ -53,6 +53,17 @@ TEST(Cllm4recOptions, NothingToTrainIsAProblem) {
   EXPECT_THAT(options.problem(), HasSubstr("all 0"));
 }
 
+TEST(Cllm4recOptions, AdaptersStandBesideAFrozenBackboneAndAreTrained) {
+  Cllm4recOptions options;
+  options.adapters.rank = 2;
+  EXPECT_EQ(options.problem(), "");
+  options.adapter_steps.clear();
+  EXPECT_THAT(options.problem(), HasSubstr("no step would train the adapters"));
+  options.adapter_steps = {"F"};
+  options.train_backbone = true;
+  EXPECT_THAT(options.problem(), HasSubstr("set one of the two"));
+}
+
 TEST(Cllm4recOptions, KeysOfACloneSetTheClone) {
   Cllm4recOptions options;
   const auto copy = options.clone();
