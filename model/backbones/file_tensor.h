@@ -4,7 +4,9 @@
 #include <ATen/ops/from_file.h>
 
 #include <filesystem>
+#include <memory>
 #include <system_error>
+#include <vector>
 
 namespace cllm {
 
@@ -26,5 +28,9 @@ class FileTensor {
   std::filesystem::path path_;
   at::Tensor tensor_;
 };
+
+/// Words, then the extra rows in their order, in fp32 in a scratch file.
+std::unique_ptr<FileTensor> with_rows(const std::filesystem::path& path, const at::Tensor& words_ND,
+                                      const std::vector<at::Tensor>& extra_rows);
 
 }  // namespace cllm

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/text/characters/unicode.h"
-#include "data/text/hugging_face.h"
+#include "data/text/tokenizers/tokenizer_json.h"
 
 namespace cllm {
 namespace {

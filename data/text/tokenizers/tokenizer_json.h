@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/text/tokenizers/models.h"
@@ -27,6 +28,21 @@ std::shared_ptr<const TokenizerParts> gpt2_parts(std::vector<std::string> tokens
 /// bytes.
 std::vector<std::string> tokens_of(const nlohmann::json& vocabulary, const nlohmann::json& added, bool bytes,
                                    const std::string& where);
+/// `model` of tokenizer.json: byte-pair encoding without anything that a file may set beside it.
+template <typename Json>
+Json bpe_model_json(Json vocabulary, Json merges) {
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false},
+          {"vocab", std::move(vocabulary)},
+          {"merges", std::move(merges)}};
+}
+
 /// "left right".
 std::pair<std::string, std::string> merge_of(std::string_view line, const std::string& where);
 

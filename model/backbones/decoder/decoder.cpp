@@ -24,6 +24,7 @@
 #include "model/nn/dropout.h"
 #include "model/nn/few_sizes.h"
 #include "model/nn/linear.h"
+#include "model/nn/pick_rows.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {
@@ -185,8 +186,8 @@ std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Te
   const double rate = pass.dropout.adapters;
   at::Tensor attended = attention(layer, n, pass), before = x, keys = pass.layout.dropout_keys_T;
   if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
-    attended = attended.index_select(0, pass.layout.output_rows_A);
-    before = before.index_select(0, pass.layout.output_rows_A);
+    attended = pick_rows(attended, pass.layout.output_rows_A);
+    before = pick_rows(before, pass.layout.output_rows_A);
     if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
   }
   const at::Tensor y =

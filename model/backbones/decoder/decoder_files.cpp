@@ -53,21 +53,6 @@ std::shared_ptr<Backbone> make(const ConfigJson& file, uint64_t seed, const Back
 
 BackboneShape shape(const ConfigJson& file) { return shape_of(decoder_config(file)); }
 
-/// Words, then the extra rows in their order, in a scratch file.
-std::unique_ptr<FileTensor> longer(const std::string& path, const at::Tensor& words_ND,
-                                   const std::vector<at::Tensor>& extra_rows) {
-  int64_t num_rows = words_ND.size(0);
-  for (const at::Tensor& rows : extra_rows) num_rows += rows.size(0);
-  auto out = std::make_unique<FileTensor>(path, num_rows, words_ND.size(1), at::kFloat);
-  out->tensor().narrow(0, 0, words_ND.size(0)).copy_(words_ND.detach());
-  int64_t first = words_ND.size(0);
-  for (const at::Tensor& rows : extra_rows) {
-    out->tensor().narrow(0, first, rows.size(0)).copy_(rows);
-    first += rows.size(0);
-  }
-  return out;
-}
-
 }  // namespace
 
 const Family kLlamaFamily = {"llama", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
@@ -93,7 +78,7 @@ void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_
     const at::Tensor merged = adapters_.merged(name, tensor);
     at::Tensor saved = extra_rows.empty() ? merged : merged.detach().to(at::kFloat);
     if (!extra_rows.empty() && (head || name == "embed_tokens.weight")) {
-      files.push_back(longer(dir + (head ? "/head.scratch" : "/embedding.scratch"), tensor, extra_rows));
+      files.push_back(with_rows(dir + (head ? "/head.scratch" : "/embedding.scratch"), tensor, extra_rows));
       saved = files.back()->tensor();
     }
     tensors.emplace_back(head ? name : kDecoderPrefix + name, saved);

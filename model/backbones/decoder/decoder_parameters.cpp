@@ -1,9 +1,7 @@
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 
-#include "data/random.h"
 #include "model/backbones/decoder/decoder.h"
+#include "model/backbones/start_weight.h"
 
 namespace cllm {
 
@@ -49,15 +47,7 @@ std::shared_ptr<Decoder> make_decoder(const DecoderConfig& config, uint64_t seed
       parameters.emplace_back(name, at::full(shape, zero ? 0.0 : 1.0, dtype));
       continue;
     }
-    at::Tensor weight = at::empty(shape, at::TensorOptions().dtype(at::kDouble));
-    auto* value = weight.mutable_data_ptr<double>();
-    at::parallel_for(0, shape[0], 16, [&, index = parameters.size(), columns = shape[1]](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        CounterRng random(stream_key(seed, Purpose::kBackboneInit, index, static_cast<uint64_t>(row)));
-        for (int64_t d = 0; d < columns; ++d) value[row * columns + d] = 0.02 * random.normal();
-      }
-    });
-    parameters.emplace_back(name, weight.to(options.parameters));
+    parameters.emplace_back(name, normal_weight(shape, 0.02, seed, parameters.size(), options.parameters));
   }
   return std::make_shared<Decoder>(config, std::move(parameters), options);
 }

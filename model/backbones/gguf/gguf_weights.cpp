@@ -105,13 +105,17 @@ at::Tensor as_hugging_face(const GgufFile& file, const std::string& architecture
   return tensor;
 }
 
+[[noreturn]] void refuse_tensor(const GgufFile& file, const std::string& name, const std::string& architecture) {
+  file.refuse("tensor '" + name + "' is not known in a model of architecture " + architecture);
+}
+
 Weights weights_of(const GgufFile& file) {
   const std::string architecture = file.text("general.architecture", "");
   Weights weights;
   for (const auto& [name, info] : file.tensors()) {
     if (name == "rope_freqs.weight") continue;  // is in the configuration
     const std::optional<std::string> plain = hugging_face_name(architecture, name);
-    if (!plain) file.refuse("tensor '" + name + "' is not known in a model of architecture " + architecture);
+    if (!plain) refuse_tensor(file, name, architecture);
     weights[*plain] = {as_hugging_face(file, architecture, name, unpacked(file, name, info)), file.path(), name};
   }
   return weights;

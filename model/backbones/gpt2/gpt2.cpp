@@ -1,25 +1,21 @@
 #include "model/backbones/gpt2/gpt2.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/add.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/zeros.h>
 
 #include <cmath>
 
-#include "data/random.h"
+#include "model/backbones/start_weight.h"
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
-#include "model/kernels/rows/rows.h"
 #include "model/nn/add_norm.h"
 #include "model/nn/attention.h"
 #include "model/nn/device_attention.h"
-#include "model/nn/differentiable.h"
 #include "model/nn/few_sizes.h"
 #include "model/nn/gelu.h"
 #include "model/nn/linear.h"
+#include "model/nn/pick_rows.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {
@@ -117,26 +113,6 @@ struct Gpt2::Pass {
 
 namespace {
 
-/// x_TD[rows_A], whose backward knows that the rows are distinct.
-struct PickedRows : Differentiable {
-  int64_t num_rows;
-  explicit PickedRows(int64_t T) : num_rows(T) {}
-
-  Tensors forward(const Tensors& x_and_rows, Tensors& saved) const override {
-    saved = {x_and_rows[1]};
-    return {kernels::gather_rows(x_and_rows[0], x_and_rows[1])};
-  }
-  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
-    at::Tensor x_gradient_TD = at::zeros({num_rows, gradients[0].size(1)}, gradients[0].options());
-    kernels::scatter_rows(x_gradient_TD, saved.tensors[0], gradients[0].contiguous());
-    return {x_gradient_TD, {}};
-  }
-};
-
-at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A) {
-  return apply(PickedRows(x_TD.size(0)), {x_TD.contiguous(), rows_A})[0];
-}
-
 DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place) {
   return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
 }
@@ -231,15 +207,7 @@ std::shared_ptr<Gpt2> make_gpt2(const Gpt2Config& config, uint64_t seed, Backbon
     }
     const double std =
         name.ends_with("c_proj.weight") ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.num_layers)) : 0.02;
-    at::Tensor weight = at::empty(shape, at::TensorOptions().dtype(at::kDouble));
-    auto* value = weight.mutable_data_ptr<double>();
-    at::parallel_for(0, shape[0], 16, [&, index = parameters.size()](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        CounterRng random(stream_key(seed, Purpose::kBackboneInit, index, static_cast<uint64_t>(row)));
-        for (int64_t d = 0; d < shape[1]; ++d) value[row * shape[1] + d] = std * random.normal();
-      }
-    });
-    parameters.emplace_back(name, weight.to(options.parameters));
+    parameters.emplace_back(name, normal_weight(shape, std, seed, parameters.size(), options.parameters));
   }
   return std::make_shared<Gpt2>(config, std::move(parameters), options);
 }

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
-#include <optional>
+#include <memory>
 #include <regex>
 #include <set>
 
@@ -61,16 +61,8 @@ void Gpt2::save(const std::string& dir, const std::vector<at::Tensor>& extra_row
   std::ofstream file(dir + "/config.json");
   file << gpt2_config_json(config);
   if (!file.flush()) throw ModelError(dir + "/config.json: cannot write");
-  std::optional<FileTensor> words;
-  if (!extra_rows.empty()) {
-    words.emplace(dir + "/embedding.scratch", config.num_words, config.width, at::kFloat);
-    words->tensor().narrow(0, 0, config_.num_words).copy_(word_embedding().detach());
-    int64_t first = config_.num_words;
-    for (const at::Tensor& rows : extra_rows) {
-      words->tensor().narrow(0, first, rows.size(0)).copy_(rows);
-      first += rows.size(0);
-    }
-  }
+  std::unique_ptr<FileTensor> words;
+  if (!extra_rows.empty()) words = with_rows(dir + "/embedding.scratch", word_embedding(), extra_rows);
   NamedTensors tensors;
   for (const auto& [name, tensor] : parameters_) {
     const at::Tensor merged = adapters_.merged(name, tensor), saved = words ? merged.detach().to(at::kFloat) : merged;
