@@ -168,6 +168,17 @@ std::span<const float> Corpus::ratings(int64_t user, Part part) const {
   return row;
 }
 
+const std::vector<Ancestor>& Corpus::ancestors() const { return state_->manifest.ancestors; }
+
+int64_t Corpus::num_new(int64_t user) const {
+  const int64_t all = num_items(user, Part::kTrain);
+  if (!state_->manifest.columns.news) return all;
+  const UserShard& shard = shard_of(state_->users, user, vocabulary().num_users);
+  const int64_t count = shard.train_new[static_cast<size_t>(user - shard.first_row)];
+  if (count < 0 || count > all) state_->fail("new items", user, Part::kTrain);
+  return count;
+}
+
 bool Corpus::has_times() const { return state_->manifest.columns.times; }
 bool Corpus::has_ratings() const { return state_->manifest.columns.ratings; }
 

@@ -25,6 +25,13 @@ struct TextSample {
   std::span<const int32_t> tokens;  // word ids, 0 .. num_words - 1; at least one
 };
 
+/// A corpus that another one extends (prepare --extend): its users, items and texts are the first of the other's, under
+/// the same numbers.
+struct Ancestor {
+  std::string fingerprint;
+  int64_t users = 0, items = 0, texts = 0;
+};
+
 /// What `prepare` wrote (format: data/README.md), memory-mapped: ranks of a host share the page cache, and memory is
 /// not proportional to the corpus. Immutable and thread-safe; a copy shares the mapping. Internal ids are a seeded
 /// permutation of the input's order. Every access checks the values that it hands out, so a damaged file is a DataError
@@ -52,6 +59,11 @@ class Corpus {
   bool has_times() const;  // false: the input had no times, or the corpus is of version 1
   bool has_ratings() const;
   int64_t num_interactions(Part part) const;
+
+  /// What this corpus grew from, the latest first; empty: from nothing.
+  const std::vector<Ancestor>& ancestors() const;
+  /// Training items of the user that the latest ancestor does not train on; without ancestors all are new.
+  int64_t num_new(int64_t user) const;
 
   int64_t num_texts() const;
   TextSample text(int64_t n) const;

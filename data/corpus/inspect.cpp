@@ -63,6 +63,20 @@ std::string describe_histories(const Corpus& corpus) {
          (corpus.has_ratings() ? " and ratings" : "");
 }
 
+/// Nothing, if the corpus grew from none.
+std::string describe_growth(const Corpus& corpus) {
+  if (corpus.ancestors().empty()) return "";
+  const Ancestor& before = corpus.ancestors()[0];
+  int64_t users = 0, items = 0;
+  for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) {
+    users += corpus.num_new(user) > 0 ? 1 : 0;
+    items += corpus.num_new(user);
+  }
+  return row("extends", before.fingerprint + " of " + grouped(before.users) + " users and " + grouped(before.items) +
+                            " items; " + grouped(items) + " training interactions of " + grouped(users) +
+                            " users are new");
+}
+
 std::string describe_counts(const Corpus& corpus) {
   const Vocabulary& vocabulary = corpus.vocabulary();
   int64_t total = 0;
@@ -77,7 +91,7 @@ std::string describe_counts(const Corpus& corpus) {
   std::snprintf(density, sizeof density, "%.4f %%", cells > 0 ? 100.0 * static_cast<double>(total) / cells : 0.0);
   return row("users", grouped(vocabulary.num_users)) + row("items", grouped(vocabulary.num_items)) +
          row("interactions", grouped(total) + " (" + parts + ")") + row("density", density) +
-         row("histories", describe_histories(corpus)) +
+         row("histories", describe_histories(corpus)) + describe_growth(corpus) +
          row("words", grouped(vocabulary.num_words) + " (tokenizer " + corpus.tokenizer_fingerprint() + ")") +
          row("texts", grouped(corpus.num_texts()) + " with " + grouped(corpus.num_text_tokens()) + " tokens");
 }

@@ -79,9 +79,23 @@ int version_of(const Json& json) {
 }
 
 CorpusColumns columns_from(const Json& json, int version) {
-  if (version == 1) return {false, false, false, false};
+  if (version == 1) return {false, false, false, false, false};
   const Json& histories = json.at("histories");
-  return {true, histories.at("times").get<bool>(), histories.at("ratings").get<bool>(), true};
+  return {true, histories.at("times").get<bool>(), histories.at("ratings").get<bool>(), true, json.contains("extends")};
+}
+
+std::vector<Ancestor> ancestors_from(const Json& json, const CorpusManifest& manifest) {
+  std::vector<Ancestor> out;
+  if (!json.contains("extends")) return out;
+  for (const Json& entry : json.at("extends")) {
+    const auto before =
+        out.empty() ? Ancestor{"", manifest.vocabulary.num_users, manifest.vocabulary.num_items, manifest.num_texts}
+                    : out.back();
+    out.push_back({entry.at("fingerprint"), count_from(entry, "users", before.users),
+                   count_from(entry, "items", before.items), count_from(entry, "texts", before.texts)});
+  }
+  if (out.empty()) throw DataError("damaged: extends nothing");
+  return out;
 }
 
 CorpusManifest from_json(Json json) {
@@ -106,6 +120,7 @@ CorpusManifest from_json(Json json) {
   manifest.users = shards_from(json.at("shards").at("users"), manifest.vocabulary.num_users, "user");
   manifest.items = shards_from(json.at("shards").at("items"), manifest.vocabulary.num_items, "item");
   manifest.texts = shards_from(json.at("shards").at("texts"), manifest.num_texts, "text");
+  manifest.ancestors = ancestors_from(json, manifest);
   manifest.options = json.at("options");
   manifest.report = json.at("report");
   return manifest;
@@ -123,6 +138,10 @@ std::string CorpusManifest::to_text() const {
   counts["text_tokens"] = num_text_tokens;
   json["counts"] = counts;
   if (version > 1) json["histories"] = {{"times", columns.times}, {"ratings", columns.ratings}};
+  for (const Ancestor& one : ancestors) {
+    json["extends"].push_back(
+        {{"fingerprint", one.fingerprint}, {"users", one.users}, {"items", one.items}, {"texts", one.texts}});
+  }
   json["text_kinds"] = text_kinds;
   json["options"] = options;
   json["report"] = report;
@@ -167,6 +186,7 @@ std::vector<DatasetSpec> user_datasets(int64_t rows, const CorpusColumns& column
     if (columns.times) specs.push_back({std::string(part) + "_times", ElementType::kInt64, {}});
     if (columns.ratings) specs.push_back({std::string(part) + "_ratings", ElementType::kFloat32, {}});
   }
+  if (columns.news) specs.push_back({"train_new", ElementType::kInt32, static_cast<uint64_t>(rows)});
   return specs;
 }
 

@@ -36,6 +36,7 @@ struct CorpusColumns {
   bool times = false;     // of users, with histories
   bool ratings = false;   // of users, with histories
   bool raw_texts = true;  // of texts
+  bool news = false;      // of users: how many training items the corpus that is extended does not train on
 };
 
 /// corpus.json. Written last: a folder without it is not a corpus.
@@ -50,8 +51,9 @@ struct CorpusManifest {
   std::string tokenizer_fingerprint;
   std::vector<FileEntry> tokenizer;
   std::vector<CorpusShard> users, items, texts;
-  nlohmann::ordered_json options;  // of prepare, split included
-  nlohmann::ordered_json report;   // what prepare counted
+  std::vector<Ancestor> ancestors;  // the latest first
+  nlohmann::ordered_json options;   // of prepare, split included
+  nlohmann::ordered_json report;    // what prepare counted
 
   /// The text of corpus.json; its "fingerprint" is the digest of all the rest, file checksums included.
   std::string to_text() const;

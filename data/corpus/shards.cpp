@@ -42,7 +42,8 @@ IdShard open_items(const std::filesystem::path& corpus, const CorpusShard& entry
 
 UserShard open_users(const std::filesystem::path& corpus, const CorpusShard& entry, const CorpusColumns& columns) {
   const std::string& name = entry.file.name;
-  UserShard users{as_ids(open_shard(corpus, entry, user_datasets(entry.rows, columns)), name), {}};
+  UserShard users{as_ids(open_shard(corpus, entry, user_datasets(entry.rows, columns)), name), {}, {}};
+  if (columns.news) users.train_new = users.file.dataset<int32_t>("train_new");
   for (size_t part = 0; part < kNumParts; ++part) {
     const std::string prefix(kPartNames[part]);
     const auto offsets = users.file.dataset<int64_t>(prefix + "_offsets");

@@ -69,6 +69,7 @@ struct HistoryColumns {
 
 struct UserShard : IdShard {
   std::array<HistoryColumns, kNumParts> parts;
+  std::span<const int32_t> train_new = {};  // empty unless the corpus extends another
   const HistoryColumns& of(Part part) const { return parts[static_cast<size_t>(part)]; }
 };
 

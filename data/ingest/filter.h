@@ -16,7 +16,8 @@ struct InternalIds {
 };
 
 /// Iterative k-core with a minimum history of users, then a seeded random permutation of the survivors (raw order ->
-/// internal ids). Without a filter everything that is known stays, users and items without interactions included.
+/// internal ids). Those of a corpus that is extended survive and keep their ids. Without a filter everything that is
+/// known stays, users and items without interactions included.
 InternalIds filter_and_permute(RecordFile<Pair>& pairs, IngestFolder& work);
 
 }  // namespace cllm

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "data/errors.h"
+#include "data/ingest/extend.h"
 #include "data/ingest/reading/parse.h"
 
 namespace cllm {
@@ -70,7 +71,8 @@ class Collector : public RowSink {
  private:
   void declare(IdMap& ids, std::string_view id, Origin origin) {
     if (!is_good_id(id)) return work_.log.add(Problem::kId, origin, quoted(id));
-    if (ids.intern(id) + 1 != ids.size())
+    const size_t number = ids.intern(id), old = (&ids == &work_.users ? work_.old_users : work_.old_items).size();
+    if (number >= old && number + 1 != ids.size())
       work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
     check_memory();
   }
@@ -159,7 +161,10 @@ class DistinctPairs {
     if (!has_next_) return false;
     pair = next_;
     while ((has_next_ = sorter_.next(next_)) && same_pair(next_, pair)) {
-      if (merged_ != nullptr) {
+      if (pair.known || next_.known) {
+        ++work_.report.known_interactions;
+        if (next_.known) pair = next_;
+      } else if (merged_ != nullptr) {
         ++*merged_;
       } else {
         work_.log.add(Problem::kDuplicate, next_.origin(),
@@ -177,7 +182,8 @@ class DistinctPairs {
   bool has_next_;
 };
 
-/// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows.
+/// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows. Those of the corpus
+/// that is extended keep theirs, if they are not listed or are trained on.
 void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, RecordFile<Pair>& out) {
   const auto before = [](const Pair& a, const Pair& b) {
     return std::pair(a.user, a.item) < std::pair(b.user, b.item);
@@ -189,13 +195,14 @@ void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, Record
   bool has_part = split.next(part);
   while (pairs.next(pair)) {
     for (; has_part && before(part, pair); has_part = split.next(part)) split_only(part);
-    if (!has_part || !same_pair(part, pair)) {
+    const bool listed = has_part && same_pair(part, pair);
+    if (!listed && !pair.known) {
       work.log.add(Problem::kNotInSplit, pair.origin(), names(work, pair));
       continue;
     }
-    pair.part = part.part;
+    if (listed && !pair.trained) pair.part = part.part & 3;
     out.add(pair);
-    has_part = split.next(part);
+    if (listed) has_part = split.next(part);
   }
   for (; has_part; has_part = split.next(part)) split_only(part);
 }
@@ -206,6 +213,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
   const PrepareOptions& options = work.options;
   PairSorter sorter(work.folder, options.memory_bytes / kSortShare);
   Collector collector(work, sorter);
+  if (work.before != nullptr) for_each_old_pair(work, [&](const Pair& pair) { sorter.add(pair); });
   uint64_t total = 0;
   for (const auto& file : source.interaction_files()) total += input_bytes(file);
   uint64_t done = 0;

@@ -6,6 +6,7 @@
 
 #include "data/corpus/manifest.h"
 #include "data/errors.h"
+#include "data/ingest/extend.h"
 #include "data/ingest/filter.h"
 #include "data/ingest/interactions.h"
 #include "data/ingest/shard_writer.h"
@@ -103,6 +104,10 @@ Json report_as_json(const PrepareReport& report) {
                {"unused_texts", report.unused_texts},
                {"cut_texts", report.cut_texts},
                {"bad_rows", Json::array()}};
+  if (report.old_users > 0) {
+    json["known_interactions"] = report.known_interactions;
+    json["known_texts"] = report.known_texts;
+  }
   if (const auto& split = report.time_split) {
     const auto time = [](const std::optional<int64_t>& t) { return t ? Json(*t) : Json(); };
     json["time_split"] = {{"validation_from", time(split->validation_from)},
@@ -119,6 +124,8 @@ Json report_as_json(const PrepareReport& report) {
 void fill_report(IngestFolder& work, const CorpusManifest& manifest) {
   PrepareReport& report = work.report;
   report.vocabulary = manifest.vocabulary;
+  report.old_users = std::ssize(work.old_users);
+  report.old_items = std::ssize(work.old_items);
   report.num_interactions = manifest.num_interactions;
   report.num_texts = manifest.num_texts;
   report.num_text_tokens = manifest.num_text_tokens;
@@ -182,16 +189,19 @@ std::string leak_table(const PrepareReport& report) {
 
 }  // namespace
 
-PrepareReport prepare(const PrepareOptions& options) {
+PrepareReport prepare(const PrepareOptions& asked) {
+  PrepareOptions options = asked;
+  const std::optional<Predecessor> before = open_predecessor(options);
   check(options);
   const std::unique_ptr<Source> source = open_source(options.input, options.source);
   StagingFolder staging(options.output);
   IngestFolder work{options, staging.path(), {}, {}, {}, false, false, {}, 0, 0, 0};
   CorpusManifest manifest;
+  if (before) begin_with(*before, work, manifest);
 
   RecordFile<Pair> pairs = collect_interactions(*source, work);
   const InternalIds ids = filter_and_permute(pairs, work);
-  manifest.columns = {true, work.timed_rows > 0, work.rated_rows > 0, true};
+  manifest.columns = {true, work.timed_rows > 0, work.rated_rows > 0, true, before.has_value()};
   manifest.vocabulary.num_users = ids.num_users;
   manifest.vocabulary.num_items = ids.num_items;
   RecordFile<PackedPair> held_out(work.folder);
@@ -203,6 +213,7 @@ PrepareReport prepare(const PrepareOptions& options) {
   write_items(ids, work, manifest);
 
   TextSpool spool(work.folder);
+  if (before) add_old_texts(*before, work, spool);
   collect_texts(*source, ids, held_out, work, manifest.text_kinds, spool);
   if (options.strict) refuse_leaks(work.report);
   work.report.cut_texts = tokenize(spool,
@@ -212,6 +223,7 @@ PrepareReport prepare(const PrepareOptions& options) {
 
   fill_report(work, manifest);
   manifest.options = options_as_json(options, *source);
+  if (before) keep_origin(*before, manifest.options);
   manifest.report = report_as_json(work.report);
   write_small_file(work.folder / kManifestName, manifest.to_text());
   sync_to_disk(work.folder / kManifestName);
@@ -231,6 +243,14 @@ std::string describe(const PrepareReport& report) {
                     " train, " + std::to_string(counts[1]) + " validation, " + std::to_string(counts[2]) + " test), " +
                     std::to_string(report.num_texts) + " texts of " + std::to_string(report.num_text_tokens) +
                     " tokens, " + std::to_string(report.vocabulary.num_words) + " words\n";
+  if (report.old_users > 0) {
+    out += "  extends a corpus of " + std::to_string(report.old_users) + " users and " +
+           std::to_string(report.old_items) +
+           " items: " + std::to_string(report.vocabulary.num_users - report.old_users) + " users and " +
+           std::to_string(report.vocabulary.num_items - report.old_items) + " items are new\n" +
+           line("interactions that it has already", report.known_interactions) +
+           line("texts that it has already", report.known_texts);
+  }
   if (const auto& split = report.time_split) {
     const auto from = [](const std::optional<int64_t>& time) { return time ? std::to_string(*time) : "never"; };
     out += "  split by time: validation from " + from(split->validation_from) + ", test from " +

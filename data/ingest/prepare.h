@@ -28,6 +28,11 @@ struct PrepareOptions {
   std::filesystem::path output;  // the corpus; must not exist unless overwrite
   bool overwrite = false;
   SourceOptions source;
+  /// A corpus of version 2 that the new one begins with: its users, items and texts keep their numbers, those of the
+  /// input come behind them. Tokenizer, seed, rating threshold, max_text_tokens and shard_bytes are its own; so are the
+  /// filters (which only remove what is new) and the split where `keep_` says so. Empty: none.
+  std::filesystem::path extend;
+  bool keep_filters = false, keep_split = false;
 
   std::optional<double> rating_threshold;  // keep interactions with at least this rating
   int64_t k_core = 0;       // keep users and items with at least so many interactions, iterated until stable
@@ -65,9 +70,11 @@ struct PrepareReport {
   std::array<int64_t, kNumParts> num_interactions{};
   int64_t num_texts = 0, num_text_tokens = 0;
   uint64_t rows_read = 0;
-  uint64_t below_threshold = 0;    // interactions
-  uint64_t duplicates_merged = 0;  // only with merge_duplicates, or of a layout that is an event log
-  uint64_t without_time = 0;       // interactions, where others have one
+  uint64_t below_threshold = 0;                      // interactions
+  uint64_t duplicates_merged = 0;                    // only with merge_duplicates, or of a layout that is an event log
+  uint64_t known_interactions = 0, known_texts = 0;  // of the input, which the corpus that is extended has already
+  int64_t old_users = 0, old_items = 0;              // of that corpus
+  uint64_t without_time = 0;                         // interactions, where others have one
   uint64_t filtered_interactions = 0, filtered_users = 0, filtered_items = 0;  // by k-core and minimum history
   uint64_t split_rows_unused = 0;  // pairs of the split file that the rating threshold had removed
   struct TimeSplit {

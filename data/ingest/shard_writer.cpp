@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 
 namespace cllm {
 namespace {
@@ -67,12 +68,16 @@ struct UserColumns {
   };
   IdColumns ids;
   OfPart parts[kNumParts];
+  std::vector<int32_t> train_new;
+  int32_t num_new = 0;  // of the row that is being added
 
   /// One user's pairs of a part, by ascending item; they are reordered.
   void add(std::span<SplitPair> row, Part part, const CorpusColumns& columns) {
     OfPart& to = parts[static_cast<size_t>(part)];
     const auto item = [](const SplitPair& pair) { return static_cast<int32_t>(packed_item(pair.pair)); };
     for (const SplitPair& pair : row) to.items.push_back(item(pair));
+    if (part == Part::kTrain)
+      num_new = static_cast<int32_t>(std::count_if(row.begin(), row.end(), [](const auto& p) { return !p.trained; }));
     std::sort(row.begin(), row.end(), [](const SplitPair& a, const SplitPair& b) { return a.place < b.place; });
     for (const SplitPair& pair : row) {
       to.history.push_back(item(pair));
@@ -81,6 +86,7 @@ struct UserColumns {
     }
   }
   void end_row() {
+    train_new.push_back(std::exchange(num_new, 0));
     for (OfPart& part : parts) part.offsets.push_back(static_cast<int64_t>(part.items.size()));
   }
   uint64_t size_bytes() const {
@@ -99,6 +105,7 @@ struct UserColumns {
       if (columns.times) datasets.push_back(view(prefix + "_times", parts[n].times));
       if (columns.ratings) datasets.push_back(view(prefix + "_ratings", parts[n].ratings));
     }
+    if (columns.news) datasets.push_back(view("train_new", train_new));
     write_ids(family, ids, std::move(datasets));
   }
 };

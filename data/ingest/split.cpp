@@ -9,7 +9,10 @@
 namespace cllm {
 
 void sort_by_time(std::span<Pair> history) {
-  const auto when = [](const Pair& p) { return std::tuple(p.time, p.fraction, uint64_t{p.file}, uint64_t{p.line}); };
+  // A corpus keeps no fractions: what it has is before what is new in the same second.
+  const auto when = [](const Pair& p) {
+    return std::tuple(p.time, !p.known, p.fraction, uint64_t{p.file}, uint64_t{p.line});
+  };
   std::sort(history.begin(), history.end(), [&](const Pair& a, const Pair& b) { return when(a) < when(b); });
 }
 
@@ -17,13 +20,18 @@ void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, co
   constexpr size_t kMinimum = 3;  // one item for each part
   constexpr size_t kShare = 10;   // one in ten for validation, one in ten for test
   if (method == SplitMethod::kFile) return;
+  const auto set = [](Pair& pair, Part part) {
+    pair.part = static_cast<uint64_t>(pair.trained ? Part::kTrain : part) & 3;
+  };
   if (method == SplitMethod::kTime) {
-    for (Pair& pair : history) pair.part = static_cast<uint64_t>(cuts.part_of(pair.time)) & 3;
+    for (Pair& pair : history) set(pair, cuts.part_of(pair.time));
     return;
   }
   if (method == SplitMethod::kLeaveLastOut) {
     sort_by_time(history);
   } else {
+    const auto first_new = std::stable_partition(history.begin(), history.end(), [](const Pair& p) { return p.known; });
+    history = history.subspan(static_cast<size_t>(first_new - history.begin()));
     CounterRng rng(key);
     rng.shuffle(history);
   }
@@ -32,7 +40,7 @@ void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, co
   const size_t each = !holds_out ? 0 : method == SplitMethod::kLeaveLastOut ? 1 : std::max<size_t>(1, count / kShare);
   for (size_t n = 0; n < count; ++n) {
     const Part part = n >= count - each ? Part::kTest : n >= count - 2 * each ? Part::kValidation : Part::kTrain;
-    history[n].part = static_cast<uint64_t>(part) & 3;
+    set(history[n], part);
   }
 }
 
@@ -51,7 +59,7 @@ void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, IngestF
     for (const Pair& pair : history) {
       const uint32_t user = ids.users[pair.user], item = ids.items[pair.item];
       const auto part = static_cast<Part>(pair.part);
-      out.add({pack(user, part, item), pair.time, place++, pair.rating});
+      out.add({pack(user, part, item), pair.time, place++ & 0x7FFFFFFF, pair.trained != 0 ? 1u : 0u, pair.rating});
       if (by_time) late.add(user, item, part);
     }
     history.clear();

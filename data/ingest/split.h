@@ -9,7 +9,8 @@
 namespace cllm {
 
 /// Sets the parts of one user's whole history (for a random split in the order of item numbers; it is reordered). `key`
-/// is the user's random stream; `cuts` belong to a split by time.
+/// is the user's random stream; `cuts` belong to a split by time. What a corpus that is extended trains on stays in
+/// training; of a random split all that it has stays where it is, and the new is split by itself.
 void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, const TimeCuts& cuts = {});
 
 /// Earlier first; equal times as they stood in the input.
@@ -28,7 +29,8 @@ constexpr uint32_t packed_item(PackedPair pair) { return static_cast<uint32_t>(p
 struct SplitPair {
   PackedPair pair = 0;
   int64_t time = 0;
-  uint32_t place = 0;  // in the user's whole history, in time order
+  uint32_t place : 31 = 0;   // in the user's whole history, in time order
+  uint32_t trained : 1 = 0;  // by the corpus that is extended
   float rating = 0;
 
   bool operator<(const SplitPair& other) const { return pair < other.pair; }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "data/errors.h"
+#include "data/ingest/extend.h"
 #include "data/ingest/leak_audit.h"
 #include "data/ingest/reading/parse.h"
 
@@ -39,8 +40,12 @@ class TextCollector : public RowSink {
       audit_.held_out_text(text);
       ++work_.report.held_out_texts;
       ++fates_[row.origin.file].used;
+    } else if (const TextEntry entry{*user, *item, kind(row.kind), std::string(cut(text))};
+               std::binary_search(work_.old_texts.begin(), work_.old_texts.end(), hash_of(entry))) {
+      ++work_.report.known_texts;
+      ++fates_[row.origin.file].used;
     } else {
-      spool_.add({*user, *item, kind(row.kind), std::string(cut(text))});
+      spool_.add(entry);
       ++fates_[row.origin.file].used;
     }
   }

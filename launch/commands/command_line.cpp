@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "data/errors.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
@@ -13,6 +14,14 @@ int CommandContext::on_rank_0(const std::function<void()>& work) {
     if (mpi.rank() == 0) work();
   });
   return kDone;
+}
+
+ColumnChoices column_choices(const std::string& text) {
+  try {
+    return parse_column_choices(text);
+  } catch (const DataError& error) {
+    throw ConfigError(error.what());
+  }
 }
 
 int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/ingest/reading/columns.h"
 #include "dist/communicator/mpi_session.h"
 #include "launch/output/log.h"
 
@@ -25,6 +26,9 @@ struct CommandContext {
   /// Runs `work` on rank 0 only, for commands that are no distributed work; its failure is every rank's failure.
   int on_rank_0(const std::function<void()>& work);
 };
+
+/// The value of --columns, "user=visitor,item=sku"; ConfigError if it is none.
+ColumnChoices column_choices(const std::string& text);
 
 /// Parses the arguments, runs the command, returns the exit code; 64 with one line for a bad command line.
 /// `may_end_mpi`: nothing follows in this process, so that the command may end MPI where it watches that.

@@ -1,4 +1,4 @@
-#include "data/ingest/demo_data.h"
+#include "data/ingest/demo/demo_data.h"
 
 #include <CLI/CLI.hpp>
 

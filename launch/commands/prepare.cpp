@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/phase_lines.h"
@@ -101,20 +100,30 @@ void add_limits(CLI::App& command, PrepareOptions& options) {
       ->capture_default_str();
 }
 
+/// What a corpus that is extended decides.
+void refuse_with_extend(const CLI::App& command) {
+  if (command.count("--extend") == 0) return;
+  for (const char* option :
+       {"--train-tokenizer", "--seed", "--rating-threshold", "--max-text-tokens", "--shard-bytes"}) {
+    if (command.count(option) > 0)
+      throw ConfigError(std::string(option) + " is that of the corpus that --extend names: leave it out");
+  }
+}
+
 /// Options that are read once all are known.
 struct PrepareWords {
   std::string split = "random", columns;
+  bool split_given = false, filter_given = false;
 };
 
 /// All that the command does once its options are read.
 void run_prepare(const PrepareWords& words, PrepareOptions& options) {
+  const bool extends = !options.extend.empty();
+  options.keep_split = extends && !words.split_given;
+  options.keep_filters = extends && !words.filter_given;
   choose_split(words.split, options);
-  try {
-    options.source.columns = parse_column_choices(words.columns);
-  } catch (const DataError& error) {
-    throw ConfigError(error.what());
-  }
-  if (options.tokenizer.empty() && options.train_tokenizer == 0) {
+  options.source.columns = column_choices(words.columns);
+  if (!extends && options.tokenizer.empty() && options.train_tokenizer == 0) {
     throw ConfigError(
         "prepare needs a tokenizer: --tokenizer FOLDER (of the backbone), or --train-tokenizer SIZE (257 or "
         "more)");
@@ -141,6 +150,10 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
       app.add_subcommand("prepare", "Read raw files (tables, or public data sets as they come) into a corpus");
   command->add_option("--input", options->input, "Folder with the raw files, a .zip, or one file")->required();
   command->add_option("--output", options->output, "The corpus to write")->required();
+  command->add_option(
+      "--extend", options->extend,
+      "A corpus that the new one begins with: its users and items keep their internal ids, those of the "
+      "input come behind; its tokenizer, seed, split, filters and limits hold");
   command->add_flag("--overwrite", options->overwrite, "Replace an existing corpus");
   add_layout_options(*command, options->source, words->columns);
   command->add_option("--texts", options->source.texts, "File of texts about pairs (user, item, text)");
@@ -165,6 +178,9 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   add_limits(*command, *options);
   command->callback([=, &context] {
     if (threshold->count() > 0) options->rating_threshold = *rating;
+    words->split_given = command->count("--split") > 0;
+    words->filter_given = command->count("--k-core") + command->count("--min-history") > 0;
+    refuse_with_extend(*command);
     context.action = [options, words, &context] { return context.on_rank_0([&] { run_prepare(*words, *options); }); };
   });
 }

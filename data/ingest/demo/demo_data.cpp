@@ -1,4 +1,4 @@
-#include "data/ingest/demo_data.h"
+#include "data/ingest/demo/demo_data.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/errors.h"
-#include "data/ingest/demo_words.h"
+#include "data/ingest/demo/demo_words.h"
 #include "data/random.h"
 
 namespace cllm {
