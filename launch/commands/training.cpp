@@ -5,6 +5,7 @@
 
 #include "checkpoints/directory.h"
 #include "checkpoints/errors.h"
+#include "launch/card/card.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/exit_codes.h"
 #include "launch/output/baselines.h"
@@ -35,14 +36,16 @@ double backstop_s(const RunSection& run) {
 
 /// Opens everything; a failure that a person must mend is no crash.
 std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, const Channels& channels,
-                                const ConnectOptions& options, const TrafficWatch& traffic) {
+                                const ConnectOptions& options, const TrafficWatch& traffic, Log& log) {
   try {
     auto workspace =
         open_workspace(config, mpi, channels,
                        {.device = open_device(mpi, options),
                         .levels = connect_levels(mpi, channels.world, config.run.ranks_per_node, options, traffic),
                         .to_train = true});
-    if (!config.init.run.empty()) start_from(*workspace, channels.world, RunFolder(config.init.run));
+    if (config.init.run.empty()) return workspace;
+    const BestState start = start_from(*workspace, channels.world, RunFolder(config.init.run));
+    if (!start.line.empty()) log.info(start.line);
     return workspace;
   } catch (const AgreedFailure&) {
     if (mpi.rank() == 0) RestartGuard(config.run.dir).forgive();
@@ -69,7 +72,7 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
                                .stalls = config.log.trace ? &supervision.main : nullptr};
   const TrafficWatch traffic{supervision.main, supervision.background, supervision.failpoints};
   const RunChannels channels = connect_run(mpi, options, traffic);
-  const auto workspace = open(config, mpi, channels.of_step(), options, traffic);
+  const auto workspace = open(config, mpi, channels.of_step(), options, traffic, context.log);
   collectively(*channels.world, [&] {
     if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint());
   });
@@ -82,6 +85,8 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   if (!outcome.interrupted && how.when_done) how.when_done(*workspace, *channels.world);
   context.log.info(compare_with_peak(memory, *channels.world));
   if (!outcome.interrupted) trainer.add_baselines(outcome);
+  if (!outcome.interrupted && mpi.rank() == 0 && workspace->model->ranks())
+    write_card(*workspace, outcome, mpi.world_size());
   return outcome;
 }
 

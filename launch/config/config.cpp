@@ -63,6 +63,7 @@ Settings settings_of(RunConfig& config) {
   all.push_back(model_setting(config));
   config.options->describe(all);
   describe(config.init, all);
+  describe(config.data, all);
   describe(config.evaluation, last);
   describe(config.checkpoint, last);
   describe(config.log, last);

@@ -18,6 +18,7 @@ struct RunConfig {
   std::string model = "cllm4rec";         // model.name
   std::shared_ptr<ModelOptions> options;  // of that model; copies of a configuration share them
   InitSection init;
+  DataSection data;
   EvaluationSettings evaluation;
   CheckpointSection checkpoint;
   LogSection log;

@@ -60,9 +60,23 @@ void describe(RunSection& run, Settings& settings) {
 }
 
 void describe(InitSection& init, Settings& settings) {
+  append(
+      settings,
+      {{"init.run", &init.run,
+        "start from the best state of another run: rows by raw id if its corpus is another, e.g. one that this one "
+        "extends"},
+       {"init.new_rows", &init.new_rows,
+        "rows of users and items that the corpus of init.run has not: mean (of its rows) or own (as a new run starts "
+        "them: at random, or from texts)",
+        one_of({"mean", "own"})}});
+}
+
+void describe(DataSection& data, Settings& settings) {
   append(settings,
-         {{"init.run", &init.run,
-           "start from the best state of another run on the same corpus, e.g. to finetune it in another way"}});
+         {{"data.only", &data.only,
+           "new: epochs over the users with interactions (and the texts) that the corpus has and the one that "
+           "it extends has not (prepare --extend)",
+           one_of({"all", "new"})}});
 }
 
 void describe(CheckpointSection& checkpoint, Settings& settings) {
@@ -92,6 +106,7 @@ void describe(LogSection& log, Settings& settings) {
        {"log.tensorboard", &log.tensorboard, "write TensorBoard event files to <dir>/tensorboard", {}, false, false},
        {"log.jsonl", &log.jsonl, "write <dir>/metrics.jsonl", {}, false, false},
        {"log.report", &log.report, "write <dir>/report.html at the end", {}, false, false},
+       {"log.mlflow", &log.mlflow, "tracking URI that launch/publish sends the run to", {}, false, false},
        {"log.samples", &log.samples, "write <dir>/samples.txt, the keys of every step's sequences", {}, false, false},
        {"log.trace",
         &log.trace,

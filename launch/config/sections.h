@@ -28,7 +28,12 @@ struct RunSection {
 };
 
 struct InitSection {
-  std::string run;  // "": none
+  std::string run;                // "": none
+  std::string new_rows = "mean";  // mean | own
+};
+
+struct DataSection {
+  std::string only = "all";  // all | new
 };
 
 struct CheckpointSection {
@@ -43,10 +48,12 @@ struct CheckpointSection {
 struct LogSection {
   int64_t every_steps = 10;
   bool tensorboard = true, jsonl = true, report = true, samples = false, trace = false;
+  std::string mlflow;  // URI for launch/publish; "": none
 };
 
 void describe(RunSection& run, Settings& settings);
 void describe(InitSection& init, Settings& settings);
+void describe(DataSection& data, Settings& settings);
 void describe(CheckpointSection& checkpoint, Settings& settings);
 void describe(LogSection& log, Settings& settings);
 

@@ -3,13 +3,15 @@
 #include "checkpoints/row_reader.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
+#include "launch/run/grown_state.h"
 
 namespace cllm {
 
 namespace {
 
 /// `digest`: of the configuration that the run must have been started with; "": any.
-BestState load_best_of(Workspace& workspace, Communicator& comm, const RunFolder& folder, const std::string& digest) {
+BestState load_best_of(Workspace& workspace, Communicator& comm, const RunFolder& folder, const std::string& digest,
+                       bool same_corpus = true) {
   auto checkpoint = find_pinned(comm, folder.checkpoints(), kBestPin);
   if (!checkpoint) checkpoint = find_latest(comm, folder.checkpoints(), nullptr);
   if (!checkpoint) {
@@ -18,12 +20,18 @@ BestState load_best_of(Workspace& workspace, Communicator& comm, const RunFolder
   }
   Recommender& model = *workspace.model;
   model.reset_optimizer();
-  const Cursor cursor = load_state(workspace, comm, *checkpoint, digest);
-  model.flush([] {});
+  GrownState state;
+  if (same_corpus) {
+    state.cursor = load_state(workspace, comm, *checkpoint, digest);
+    model.flush([] {});
+  } else {
+    state = load_grown(workspace, comm, folder, *checkpoint);
+  }
+  const Cursor& cursor = state.cursor;
   const int last_stage = static_cast<int>(model.program().stages().size()) - 1;
   const int stage = cursor.best_step >= 0 ? cursor.best_stage : last_stage;
   model.rank_as(stage);
-  return {checkpoint->step, stage};
+  return {checkpoint->step, stage, state.line};
 }
 
 /// Tables count the steps of their rows since incremental saves; before that only `adam` did, which needs the counts.
@@ -67,7 +75,9 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
       must_agree("run.precision", config.run.precision, own.run.precision);
     }
   });
-  return load_best_of(workspace, comm, other, "");
+  const std::string there = other.corpus_fingerprint();
+  const bool same_corpus = there.empty() || there == workspace.corpus.fingerprint();
+  return load_best_of(workspace, comm, other, "", same_corpus);
 }
 
 }  // namespace cllm

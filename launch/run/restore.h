@@ -15,6 +15,7 @@ inline constexpr const char* kBestPin = "best";
 struct BestState {
   int64_t step = 0;
   int stage = 0;
+  std::string line = {};  // for a person, where rows came from another corpus
 };
 
 /// Fills the workspace with a checkpoint, whose configuration must have that digest ("": any). Collective.
@@ -25,8 +26,8 @@ Cursor load_state(Workspace& workspace, Communicator& comm, const CheckpointInfo
 /// and lists are asked as of its stage. CheckpointError(66) if the run has no checkpoint. Collective.
 BestState load_best(Workspace& workspace, Communicator& comm, const RunFolder& folder);
 
-/// The same from another run on the same corpus (init.run), whatever its losses and schedule were. ConfigError if its
-/// optimiser differs.
+/// The same from another run (init.run), whatever its losses and schedule were; of another corpus than this one:
+/// grown_state.h. ConfigError if its optimiser differs.
 BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& other);
 
 }  // namespace cllm

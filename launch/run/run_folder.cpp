@@ -54,13 +54,16 @@ RunConfig RunFolder::load_config() const {
   return cllm::load_config(config().string(), {});
 }
 
-void RunFolder::check_corpus(const std::string& fingerprint, const std::string& path) const {
+std::string RunFolder::corpus_fingerprint() const {
   std::ifstream in(inputs());
-  if (!in) return;  // of a version that did not write it
+  if (!in) return "";
   const auto json = nlohmann::json::parse(in, nullptr, false);
-  const std::string known = json.is_object() && json.contains("corpus") && json["corpus"].is_string()
-                                ? json["corpus"].get<std::string>()
-                                : "";
+  return json.is_object() && json.contains("corpus") && json["corpus"].is_string() ? json["corpus"].get<std::string>()
+                                                                                   : "";
+}
+
+void RunFolder::check_corpus(const std::string& fingerprint, const std::string& path) const {
+  const std::string known = corpus_fingerprint();
   if (known.empty() || known == fingerprint) return;
   throw ConfigError(path + " is not the corpus that " + dir_.string() + " was trained on (fingerprint " + fingerprint +
                     ", of the run " + known + "): its rows are of other users and items; name that corpus");

@@ -29,6 +29,8 @@ class RunFolder {
   /// Notes which corpus the run is trained on. ConfigError if checkpoints are there already, of another one: their rows
   /// are of other users and items. Rank 0.
   void bind_corpus(const std::string& fingerprint) const;
+  /// Of the corpus that the run was trained on; "" if a version wrote it that did not note it.
+  std::string corpus_fingerprint() const;
   /// ConfigError if the run is known to be of another corpus.
   void check_corpus(const std::string& fingerprint, const std::string& path) const;
   /// result.json: metrics of the best state.

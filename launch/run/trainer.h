@@ -31,8 +31,11 @@ namespace cllm {
 struct TrainOutcome {
   bool interrupted = false;
   MetricValues test = {};
-  Baselines baselines = {};  // measured as the test is; none of a model that gives no lists
-  bool tested = true;        // false: the corpus has no test items
+  Baselines baselines = {};                        // measured as the test is; none of a model that gives no lists
+  bool tested = true;                              // false: the corpus has no test items
+  std::map<std::string, Interval> intervals = {};  // of the test
+  std::string protocol = {};                       // how the test was done
+  int64_t best_step = -1;                          // of the state that was tested
 };
 
 /// Trains a workspace's model by its program in its run folder, from the newest checkpoint there or from the start.
@@ -66,7 +69,7 @@ class Trainer {
   TrainOutcome interrupt();
   TrainOutcome test_best();
   bool has(Part part) const;
-  std::map<std::string, double> measure(Part part, const MetricList& metrics);
+  std::map<std::string, double> measure(Part part, const MetricList& metrics, EvaluationResult* whole = nullptr);
 
   void record(const Segment& segment, const Step& step, const StepLosses& losses);
   void write(const Segment& segment, const std::string& event, std::vector<std::pair<std::string, double>> values,

@@ -23,9 +23,12 @@ TrainOutcome Trainer::test_best() {
   if (!has(Part::kTest)) {
     log_.info("no user has a test item: not tested; the state of step " + std::to_string(best.step) + " is kept");
     if (comm_.rank() == 0) folder_.write_result({}, best.step);
-    return {.tested = false};
+    return {.tested = false, .best_step = best.step};
   }
-  const TrainOutcome outcome{.test = measure(Part::kTest, config_.evaluation.metric_list())};
+  EvaluationResult whole;
+  TrainOutcome outcome{.test = measure(Part::kTest, config_.evaluation.metric_list(), &whole), .best_step = best.step};
+  outcome.intervals = std::move(whole.intervals);
+  outcome.protocol = std::move(whole.protocol);
   if (outcome.test.empty()) {  // all is saved: the resumed run only does this test
     return {.interrupted = true};
   }
@@ -61,14 +64,19 @@ void Trainer::add_baselines(TrainOutcome& outcome) {
 bool Trainer::has(Part part) const { return !model_.ranks() || workspace_.corpus.num_interactions(part) > 0; }
 
 /// Of the state that the model holds; none if the run must stop before it is done.
-std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics) {
+std::map<std::string, double> Trainer::measure(Part part, const MetricList& metrics, EvaluationResult* whole) {
   if (!model_.ranks()) return model_.held_out();
   EvaluationOptions options = config_.evaluation.options(part, static_cast<uint64_t>(config_.run.seed));
   options.metrics = part == Part::kValidation ? with_those_of_the_method(metrics) : metrics;
   options.leave = [this] { return must_leave_evaluation(); };
-  const EvaluationResult result = evaluate(model_, workspace_.corpus, comm_, options);
+  // Enough for two digits of an interval; one user's draw costs a few ns.
+  constexpr int64_t kResamples = 1000, kMostUsers = 1'000'000;
+  if (whole != nullptr && options.bootstrap == 0 && workspace_.vocabulary().num_users <= kMostUsers)
+    options.bootstrap = kResamples;
+  EvaluationResult result = evaluate(model_, workspace_.corpus, comm_, options);
   if (part == Part::kTest && result.complete) log_.info("protocol   " + result.protocol);
-  return result.values;
+  if (whole != nullptr) *whole = result;
+  return std::move(result.values);
 }
 
 void Trainer::record(const Segment& segment, const Step& step, const StepLosses& losses) {

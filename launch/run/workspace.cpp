@@ -29,6 +29,7 @@ RunOptions run_options(const RunConfig& config) {
           .users_on_host = config.run.user_tables == "host",
           .fetch_ahead = config.run.fetch_ahead,
           .trace = config.log.trace,
+          .only_new = config.data.only == "new",
           .validate_every_epochs = config.evaluation.every_epochs,
           .batch_users = config.evaluation.batch_users};
 }
@@ -45,6 +46,15 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
       throw ConfigError("run.corpus is not set: name the folder that `cllm4rec prepare` wrote");
     }
     corpus = Corpus::open(config.run.corpus);
+    if (config.data.only != "new") return;
+    if (corpus->ancestors().empty()) {
+      throw ConfigError("data.only = \"new\": " + config.run.corpus +
+                        " extends no other corpus, so that nothing of it is new; see prepare --extend");
+    }
+    if (!find_model(config.model)->takes_new) {
+      throw ConfigError("data.only = \"new\": " + config.model +
+                        " learns from all of the corpus or from nothing; leave it out");
+    }
   });
   auto out = std::make_unique<Workspace>(Workspace{config,
                                                    options.device,

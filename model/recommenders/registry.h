@@ -22,6 +22,7 @@ struct RunOptions {
   bool users_on_host = false;             // of a GPU run: rows of users stay in the host's memory
   bool fetch_ahead = false;
   bool trace = false;
+  bool only_new = false;              // train on users and texts with news of the corpus (Corpus::num_new)
   int64_t validate_every_epochs = 1;  // 0: only at the end of a stage
   int64_t batch_users = 64;           // ranked at a time by a rank
 };
@@ -46,6 +47,7 @@ struct Model {
   std::unique_ptr<ModelOptions> (*options)();
   /// Collective. Throws ModelError or DataError on all ranks alike.
   std::unique_ptr<Recommender> (*open)(const ModelOptions& options, const OpenArguments& arguments);
+  bool takes_new = false;    // knows RunOptions::only_new
   bool closed_form = false;  // one step fits it, and its defaults serve: it may stand beside a run as a baseline
 };
 

@@ -8,11 +8,12 @@
 namespace cllm {
 namespace {
 
-UserStream users_with(const Corpus& corpus, int64_t least_items) {
+UserStream users_with(const Corpus& corpus, const UserEpochOptions& options) {
   std::vector<int64_t> left_out;
   const int64_t I = corpus.vocabulary().num_users;
   for (int64_t user = 0; user < I; ++user) {
-    if (training_length(corpus, user) < least_items) left_out.push_back(user);
+    if (training_length(corpus, user) < options.least_items || (options.only_new && corpus.num_new(user) == 0))
+      left_out.push_back(user);
   }
   return UserStream(I, left_out);
 }
@@ -31,7 +32,7 @@ std::vector<int32_t> training_history(const Corpus& corpus, int64_t user) {
 int64_t training_length(const Corpus& corpus, int64_t user) { return corpus.num_items(user, Part::kTrain); }
 
 UserEpochs::UserEpochs(const Corpus& corpus, const UserEpochOptions& options)
-    : users_(users_with(corpus, options.least_items)), options_(options) {}
+    : users_(users_with(corpus, options)), options_(options) {}
 
 int64_t UserEpochs::num_steps() const { return shape_of(options_).num_steps(users_.size()); }
 

@@ -28,6 +28,7 @@ struct UserEpochOptions {
   uint64_t seed = 0;
   int64_t batch_users = 500;  // of a global batch; the last of an epoch may be smaller
   int64_t least_items = 1;    // users with fewer training items are left out
+  bool only_new = false;      // and users without new ones (Corpus::num_new)
 };
 
 /// Which users every update trains on.

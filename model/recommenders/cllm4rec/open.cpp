@@ -54,13 +54,14 @@ PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, 
   return out;
 }
 
-SamplerOptions sampler_options(const Cllm4recOptions& options, uint64_t seed, int64_t max_positions) {
+SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions& run, int64_t max_positions) {
   return {
       .loss = options.loss,
       .objective = options.objective,
       .user_token_dropout = options.prompts.user_token == UserToken::kDropped ? options.prompts.user_token_dropout : 0,
       .shape = {.group_size = options.group_size, .groups_per_batch = options.groups},
-      .seed = seed,
+      .seed = run.seed,
+      .only_new = run.only_new,
       .max_positions = max_positions,
       .max_items = options.max_items,
       .keep = options.keep,
@@ -160,8 +161,7 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   RecModel model{open_backbone(options, arguments), {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
   model.content = initial_table(options, arguments, *model.backbone, Side::kContent);
-  Sampler sampler(arguments.corpus, std::move(prompts),
-                  sampler_options(options, arguments.run.seed, sizes.max_positions));
+  Sampler sampler(arguments.corpus, std::move(prompts), sampler_options(options, arguments.run, sizes.max_positions));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
   auto out = std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);
   if (arguments.to_train) out->set_labels(make_soft_labels(options.objective, arguments));
@@ -171,8 +171,11 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
 }  // namespace
 
 Model cllm4rec_model() {
-  return {"cllm4rec", "a frozen language model with tokens for users and items (WWW 2024)",
-          []() -> std::unique_ptr<ModelOptions> { return std::make_unique<Cllm4recOptions>(); }, open};
+  return {.name = "cllm4rec",
+          .summary = "a frozen language model with tokens for users and items (WWW 2024)",
+          .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<Cllm4recOptions>(); },
+          .open = open,
+          .takes_new = true};
 }
 
 std::string Cllm4rec::describe() const {

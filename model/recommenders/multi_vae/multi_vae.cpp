@@ -49,7 +49,9 @@ at::Tensor normal_noise(const std::vector<uint64_t>& keys, int64_t latent, at::S
 
 MultiVae::MultiVae(MultiVaeOptions options, const OpenArguments& arguments)
     : UserModel(arguments, {.name = "multi_vae",
-                            .users = {.seed = arguments.run.seed, .batch_users = options.batch_users},
+                            .users = {.seed = arguments.run.seed,
+                                      .batch_users = options.batch_users,
+                                      .only_new = arguments.run.only_new},
                             .epochs = {.epochs = options.epochs,
                                        .learning_rate = options.learning_rate,
                                        .validate_every = arguments.run.validate_every_epochs,
@@ -114,13 +116,17 @@ StepLosses MultiVae::step(const StepInput& input, const StepSettings& settings, 
           .num_tokens = losses.num_items};
 }
 
-std::vector<std::vector<ScoredItem>> MultiVae::top_items(std::span<const RankingQuery> queries, int64_t k) {
+at::Tensor MultiVae::query_rows(std::span<const RankingQuery> queries) {
   std::vector<std::vector<int32_t>> items;
   for (const RankingQuery& query : queries) {
     items.push_back(query.history);
     std::ranges::sort(items.back());  // a user is a set: sums are taken in the order of the items
   }
-  return lists_of(state_.decoder, step_.hidden(items), queries, k);
+  return step_.hidden(items);
+}
+
+std::vector<std::vector<ScoredItem>> MultiVae::top_items(std::span<const RankingQuery> queries, int64_t k) {
+  return lists_of(state_.decoder, query_rows(queries), queries, k);
 }
 
 double MultiVae::flops(const StepInput& input, const StepSettings&) const {
@@ -144,7 +150,8 @@ Model multi_vae_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<MultiVaeOptions>(); },
           .open = [](const ModelOptions& options, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<MultiVae>(dynamic_cast<const MultiVaeOptions&>(options), arguments);
-          }};
+          },
+          .takes_new = true};
 }
 
 }  // namespace cllm

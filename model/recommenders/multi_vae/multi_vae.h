@@ -24,6 +24,8 @@ class MultiVae : public UserModel {
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
   void flush(const std::function<void()>& before_change) override { step_.flush(before_change); }
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  at::Tensor scored_rows() override { return state_.decoder.items().to(state_.decoder.compute_dtype()); }
+  at::Tensor query_rows(std::span<const RankingQuery> queries) override;
   double flops(const StepInput& input, const StepSettings& settings) const override;
   PhaseSeconds phases() const override { return step_.phases(); }
   NonFinite non_finite() const override { return step_.non_finite(); }

@@ -42,7 +42,10 @@ int32_t other_item(std::span<const int32_t> items, int64_t num_items, CounterRng
 
 Sasrec::Sasrec(const SasrecOptions& options, const OpenArguments& arguments)
     : UserModel(arguments, {.name = "sasrec",
-                            .users = {.seed = arguments.run.seed, .batch_users = options.batch_users, .least_items = 2},
+                            .users = {.seed = arguments.run.seed,
+                                      .batch_users = options.batch_users,
+                                      .least_items = 2,
+                                      .only_new = arguments.run.only_new},
                             .epochs = {.epochs = options.epochs,
                                        .learning_rate = options.learning_rate,
                                        .decay = options.decay,
@@ -135,10 +138,14 @@ StepLosses Sasrec::step(const StepInput& input, const StepSettings& settings, co
   return {.loss = losses.loss, .num_sequences = losses.num_sequences, .num_tokens = losses.num_positions};
 }
 
-std::vector<std::vector<ScoredItem>> Sasrec::top_items(std::span<const RankingQuery> queries, int64_t k) {
+at::Tensor Sasrec::query_rows(std::span<const RankingQuery> queries) {
   std::vector<std::vector<int32_t>> histories;
   for (const RankingQuery& query : queries) histories.push_back(query.history);
-  return lists_of(state_.items, step_.hidden(histories), queries, k);
+  return step_.hidden(histories);
+}
+
+std::vector<std::vector<ScoredItem>> Sasrec::top_items(std::span<const RankingQuery> queries, int64_t k) {
+  return lists_of(state_.items, query_rows(queries), queries, k);
 }
 
 double Sasrec::flops(const StepInput& input, const StepSettings&) const {
@@ -176,7 +183,8 @@ Model sasrec_model() {
           .options = []() -> std::unique_ptr<ModelOptions> { return std::make_unique<SasrecOptions>(); },
           .open = [](const ModelOptions& options, const OpenArguments& arguments) -> std::unique_ptr<Recommender> {
             return std::make_unique<Sasrec>(dynamic_cast<const SasrecOptions&>(options), arguments);
-          }};
+          },
+          .takes_new = true};
 }
 
 }  // namespace cllm

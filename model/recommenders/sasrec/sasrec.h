@@ -25,6 +25,8 @@ class Sasrec : public UserModel {
   void flush(const std::function<void()>& before_change) override { step_.flush(before_change); }
   /// A query is answered by the order of its history; one without history by the items in order.
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  at::Tensor scored_rows() override { return state_.items.items().to(state_.items.compute_dtype()); }
+  at::Tensor query_rows(std::span<const RankingQuery> queries) override;
   double flops(const StepInput& input, const StepSettings& settings) const override;
   PhaseSeconds phases() const override { return step_.phases(); }
   NonFinite non_finite() const override { return step_.non_finite(); }

@@ -1,9 +1,11 @@
-#include "launch/run/export_run.h"
+#include "launch/export/export_run.h"
 
 #include <cstdio>
 #include <fstream>
 
 #include "dist/rows/gather_rows.h"
+#include "launch/export/item_index.h"
+#include "launch/export/proof.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "model/backbones/file_tensor.h"
@@ -53,9 +55,18 @@ void write_ids(const fs::path& path, int64_t count, RawId&& raw_id) {
   if (!out) throw ConfigError("cannot write " + path.string() + ": make room, or choose another --output");
 }
 
+/// The rows, and indexes of them.
+void write_ranked_items(const fs::path& dir, const at::Tensor& rows_JD, bool faiss) {
+  write_npy(dir / kRankedItems, rows_JD);
+  if (!faiss) return;
+  const std::span<const float> rows(rows_JD.const_data_ptr<float>(), static_cast<size_t>(rows_JD.numel()));
+  write_faiss_index(dir / kFlatIndex, IndexKind::kFlat, rows, rows_JD.size(1));
+  write_faiss_index(dir / kHnswIndex, IndexKind::kHnsw, rows, rows_JD.size(1));
+}
+
 }  // namespace
 
-void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
+void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir, const ExportChoices& choices) {
   const Corpus& corpus = workspace.corpus;
   collectively(comm, [&] {
     std::error_code error;
@@ -73,8 +84,13 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
     for (const RowGroup& group : named.table->layout.groups())
       add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->weight, group));
   }
+  const at::Tensor ranked = choices.ranked_items ? workspace.model->scored_rows() : at::Tensor();
+  const auto scored = ranked.defined() ? assemble(comm, RowPartition(corpus.vocabulary().num_items, comm.world_size()),
+                                                  ranked, dir / "ranked_items.scratch")
+                                       : nullptr;
   collectively(comm, [&] {
     if (comm.rank() != 0) return;
+    if (scored) write_ranked_items(dir, scored->tensor(), choices.faiss);
     NamedTensors named(folder.tables.begin(), folder.tables.end());
     for (const auto& [name, rows] : named) write_npy(dir / (name + ".npy"), rows);
     write_safetensors((dir / "embeddings.safetensors").string(), named);
