@@ -71,4 +71,15 @@ bool rank_users(Scorer& scorer, const Corpus& corpus, Communicator& comm, std::s
   return true;
 }
 
+void rank_queries(Scorer& scorer, Communicator& comm, std::span<const RankingQuery> queries,
+                  const RankingOptions& options, const QuerySink& sink) {
+  const int64_t blocks = agreed_blocks(comm, queries.size(), options.batch_users);
+  for (int64_t n = 0; n < blocks; ++n) {
+    const size_t first = std::min(queries.size(), static_cast<size_t>(n * options.batch_users));
+    const size_t count = std::min(queries.size() - first, static_cast<size_t>(options.batch_users));
+    const auto ranked = scorer.top_items(queries.subspan(first, count), options.k);
+    for (size_t q = 0; q < count; ++q) sink(first + q, ranked.at(q));
+  }
+}
+
 }  // namespace cllm

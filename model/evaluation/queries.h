@@ -48,4 +48,10 @@ using RankingSink = std::function<void(const RankingQuery& query, const std::vec
 bool rank_users(Scorer& scorer, const Corpus& corpus, Communicator& comm, std::span<const int64_t> users,
                 const RankingOptions& options, const RankingSink& sink);
 
+/// The same for queries of one's own (this rank's), in their order; history and mask of the options are not used.
+/// `sink` gets a query's number. Collective.
+using QuerySink = std::function<void(size_t query, const std::vector<ScoredItem>& ranked)>;
+void rank_queries(Scorer& scorer, Communicator& comm, std::span<const RankingQuery> queries,
+                  const RankingOptions& options, const QuerySink& sink);
+
 }  // namespace cllm

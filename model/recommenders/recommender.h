@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -91,6 +92,25 @@ class Recommender : public Scorer {
   virtual bool ranks() const { return true; }
   /// Values on held-out data beside those of lists, by name; lower may be better.
   virtual std::map<std::string, double> held_out() { return {}; }
+
+  /// Why users that are not in the corpus (queries of user -1) get no lists that a corpus with them would give: what
+  /// follows the name of the run in a line; "": they do. Local.
+  virtual std::string why_no_fold_in() const { return ""; }
+
+  /// Where the scores of lists are dot products: this rank's rows of items [J_r, D], as lists take them; else
+  /// undefined.
+  virtual at::Tensor scored_rows() { return {}; }
+  /// And what they are multiplied with, [b, D]. Collective.
+  virtual at::Tensor query_rows(std::span<const RankingQuery> queries) {
+    static_cast<void>(queries);
+    return {};
+  }
+  /// The tokens from whose last hidden state an exported language model gives the scores, as logits of the items'
+  /// tokens; empty: it does not. Local.
+  virtual std::vector<std::vector<int32_t>> prompts_of(std::span<const RankingQuery> queries) const {
+    static_cast<void>(queries);
+    return {};
+  }
 
   /// Lists are asked of a state of this stage from now on (a model may rank by another prompt then). Local.
   virtual void rank_as(int stage) { static_cast<void>(stage); }

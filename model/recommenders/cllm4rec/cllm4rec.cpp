@@ -154,12 +154,23 @@ void Cllm4rec::rank_as(int stage) {
   prompt_ = static_cast<Stage>(stage) == Stage::kFinetune ? StepKind::kRecommendation : StepKind::kCollaborative;
 }
 
-std::vector<std::vector<ScoredItem>> Cllm4rec::top_items(std::span<const RankingQuery> queries, int64_t k) {
+std::string Cllm4rec::why_no_fold_in() const {
+  if (options_.prompts.user_token != UserToken::kOn) return "";
+  return "asks by each user's own row (prompts.user_token = \"on\"), which new users have not: train with "
+         "prompts.user_token = \"dropped\" or \"off\"";
+}
+
+at::Tensor Cllm4rec::scored_rows() {
   const Table& table = model_.collaborative;
-  Communicator& world = arguments_.channels.world;
   if (!items_.defined()) items_ = table.items().to(table.compute_dtype());
-  RowExchange exchange(world, table.layout, arguments_.device, kernels::row_kernels(arguments_.device));
-  // Scores are linear in the hidden state: its mean gives their mean.
+  return items_;
+}
+
+/// Scores are linear in the hidden state: its mean gives their mean.
+at::Tensor Cllm4rec::query_rows(std::span<const RankingQuery> queries) {
+  const Table& table = model_.collaborative;
+  RowExchange exchange(arguments_.channels.world, table.layout, arguments_.device,
+                       kernels::row_kernels(arguments_.device));
   at::Tensor hidden_bD = encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_));
   if (options_.orders > 1) {
     hidden_bD = hidden_bD.to(at::kDouble);
@@ -167,9 +178,25 @@ std::vector<std::vector<ScoredItem>> Cllm4rec::top_items(std::span<const Ranking
       hidden_bD.add_(encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order)));
     hidden_bD.div_(static_cast<double>(options_.orders));
   }
+  return hidden_bD;
+}
+
+std::vector<std::vector<int32_t>> Cllm4rec::prompts_of(std::span<const RankingQuery> queries) const {
+  std::vector<std::vector<int32_t>> out;
+  if (options_.orders > 1) return out;
+  const RecBatch batch = sampler_.ranking_prompts(queries, prompt_);
+  for (size_t n = 0; n < queries.size(); ++n) {
+    out.emplace_back(batch.token_ids.begin() + batch.sequence_offsets[n],
+                     batch.token_ids.begin() + batch.sequence_offsets[n + 1]);
+  }
+  return out;
+}
+
+std::vector<std::vector<ScoredItem>> Cllm4rec::top_items(std::span<const RankingQuery> queries, int64_t k) {
   std::vector<std::vector<int32_t>> masked;
   for (const RankingQuery& query : queries) masked.push_back(query.masked);
-  return ItemScorer(world, table.layout.items(), items_).top_items(hidden_bD, masked, k);
+  return ItemScorer(arguments_.channels.world, model_.collaborative.layout.items(), scored_rows())
+      .top_items(query_rows(queries), masked, k);
 }
 
 void Cllm4rec::rehearse() {

@@ -31,7 +31,11 @@ class Cllm4rec : public Recommender {
   void settle(const std::function<void()>& before_change) override { step_.settle(before_change); }
   void flush(const std::function<void()>& before_change) override;
   void rank_as(int stage) override;
+  std::string why_no_fold_in() const override;
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  at::Tensor scored_rows() override;
+  at::Tensor query_rows(std::span<const RankingQuery> queries) override;
+  std::vector<std::vector<int32_t>> prompts_of(std::span<const RankingQuery> queries) const override;
   bool needs_row_steps() const override { return optimizer_->moves_absent_rows(); }
   void rehearse() override;
   void export_model(const ExportFolder& folder) override;

@@ -51,6 +51,13 @@ std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
   return copy;
 }
 
+/// Of a set of items, whoever has it.
+uint64_t key_of(const std::vector<int32_t>& ascending) {
+  uint64_t key = 0;
+  for (const int32_t item : ascending) key = mix64(key + static_cast<uint64_t>(item) + 1);
+  return key;
+}
+
 void keep_first(std::vector<int32_t>& items, int64_t count) {
   if (static_cast<int64_t>(items.size()) > count) items.resize(static_cast<size_t>(count));
 }
@@ -66,7 +73,9 @@ std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector
 Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
     : corpus_(std::move(corpus)), prompts_(std::move(prompts)),
       collaborative_without_user_(prompts_.collaborative.without(Kind::kUser)),
-      recommendation_without_user_(prompts_.recommendation.without(Kind::kUser)), options_(options), users_(corpus_),
+      recommendation_without_user_(prompts_.recommendation.without(Kind::kUser)), options_(options),
+      users_(corpus_, options.only_new),
+      first_text_(options.only_new && !corpus_.ancestors().empty() ? corpus_.ancestors()[0].texts : 0),
       longest_text_prompt_(cllm::longest_text_prompt(prompts_)) {
   if (options.user_token_dropout > 0 || !prompts_.collaborative.names(Kind::kUser))
     require_words(collaborative_without_user_, "collaborative");
@@ -78,7 +87,7 @@ Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options
 }
 
 int64_t Sampler::num_samples(StepKind kind) const {
-  return kind == StepKind::kContent ? corpus_.num_texts() : users_.size();
+  return kind == StepKind::kContent ? corpus_.num_texts() - first_text_ : users_.size();
 }
 
 std::string Sampler::describe_long_histories() const {
@@ -121,7 +130,7 @@ int64_t Sampler::main_length(StepKind kind, int64_t sample) const {
   switch (kind) {
     case StepKind::kCollaborative:
       return std::min(corpus_.num_items(users_.user(sample), Part::kTrain), max_main_items_);
-    case StepKind::kContent: return std::min(corpus_.text_length(sample), max_text_tokens_);
+    case StepKind::kContent: return std::min(corpus_.text_length(first_text_ + sample), max_text_tokens_);
     case StepKind::kRecommendation: break;
   }
   return 0;
@@ -160,7 +169,7 @@ Sequence Sampler::sequence(const StepId& id, const PlannedSample& planned) const
   Sequence sequence;
   switch (id.kind) {
     case StepKind::kCollaborative: sequence = collaborative(id, users_.user(planned.sample)); break;
-    case StepKind::kContent: sequence = content(planned.sample); break;
+    case StepKind::kContent: sequence = content(first_text_ + planned.sample); break;
     case StepKind::kRecommendation: sequence = recommendation(id, users_.user(planned.sample)); break;
   }
   sequence.group = planned.group;
@@ -223,7 +232,7 @@ const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
 
 Sequence Sampler::content(int64_t text) const {
   const TextSample sample = corpus_.text(text);
-  const auto tokens = sample.tokens.first(static_cast<size_t>(main_length(StepKind::kContent, text)));
+  const auto tokens = sample.tokens.first(static_cast<size_t>(main_length(StepKind::kContent, text - first_text_)));
   return {.prompt = text_prompt(sample).fill(corpus_.vocabulary(), sample.user, sample.item, {}),
           .main = std::vector<int32_t>(tokens.begin(), tokens.end())};
 }
@@ -263,14 +272,16 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
   const bool recommend = kind == StepKind::kRecommendation;
   std::vector<Sequence> sequences;
   for (const RankingQuery& query : queries) {
-    const auto user = static_cast<uint64_t>(query.user);
+    const PromptTemplate& prompt = query.user >= 0 ? (recommend ? prompts_.recommendation : prompts_.collaborative)
+                                   : recommend     ? recommendation_without_user_
+                                                   : collaborative_without_user_;
     std::vector<int32_t> ascending = query.history;
     std::sort(ascending.begin(), ascending.end());
+    const uint64_t who = prompt.names(Kind::kUser) ? static_cast<uint64_t>(query.user) : key_of(ascending);
     std::vector<int32_t> items = shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder,
-                                                                kRankingOrder - static_cast<uint64_t>(order), user));
+                                                                kRankingOrder - static_cast<uint64_t>(order), who));
     if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
     keep_some(items, recommend ? max_prompt_items_ : max_main_items_, query.history);
-    const PromptTemplate& prompt = recommend ? prompts_.recommendation : prompts_.collaborative;
     Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
     if (!recommend)
       for (const int32_t item : items) sequence.prompt.push_back(vocabulary.item_token(item));

@@ -36,6 +36,7 @@ struct SamplerOptions {
   double user_token_dropout = 0;  // probability that a history is trained without its user's token
   BatchShape shape;
   uint64_t seed = 0;
+  bool only_new = false;         // only users and texts with news (Corpus::num_new, Ancestor::texts)
   int64_t max_positions = 1024;  // of the backbone
   int64_t max_items = 0;         // of a history that enter a sequence; 0: as many as positions allow
   HistoryKeep keep = HistoryKeep::kRandom;
@@ -75,7 +76,8 @@ class Sampler {
   std::vector<PlannedSample> plan(const StepId& id) const;
   Sequence sequence(const StepId& id, const PlannedSample& planned) const;
 
-  /// Prompts for ranking: the training items of each user, as many as fit, in an order fixed by (seed, user, `order`).
+  /// Prompts for ranking: the history of each query, as many items as fit, in an order fixed by (seed, user, `order`),
+  /// or (seed, items, `order`) where no token names the user: as of user -1, a user that is not in the corpus.
   /// One active row per user, no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main
   /// text after the collaborative prompt (LLM-PreRec).
   RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation,
@@ -100,6 +102,7 @@ class Sampler {
   PromptTemplate collaborative_without_user_, recommendation_without_user_;
   SamplerOptions options_;
   UserStream users_;
+  int64_t first_text_;
   int64_t max_main_items_, max_prompt_items_, max_text_tokens_, longest_text_prompt_;
 };
 

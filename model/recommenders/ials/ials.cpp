@@ -230,13 +230,11 @@ at::Tensor Ials::item_gram() const {
   return out;
 }
 
-std::vector<std::vector<ScoredItem>> Ials::top_items(std::span<const RankingQuery> queries, int64_t k) {
+at::Tensor Ials::query_rows(std::span<const RankingQuery> queries) {
   const LeastSquares users = problem(kUsers, item_gram());
   const auto b = static_cast<int64_t>(queries.size());
   const int64_t rounds = largest(ranks_.comm(), (b + kRowsAtATime - 1) / kRowsAtATime);
   at::Tensor hidden = at::zeros({b, options_.width}, at::kDouble);
-  std::vector<std::vector<int32_t>> masked;
-  for (const RankingQuery& query : queries) masked.push_back(query.masked);
   RowExchange exchange = ranks_.exchange(table_.layout);
   for (int64_t round = 0; round < rounds; ++round) {
     const int64_t first = std::min(round * kRowsAtATime, b), last = std::min(first + kRowsAtATime, b);
@@ -248,7 +246,13 @@ std::vector<std::vector<ScoredItem>> Ials::top_items(std::span<const RankingQuer
         hidden.select(0, n).copy_(solve_row(users, fetched.narrow(0, from, std::ssize(queries[n].history))));
     });
   }
-  return ItemScorer(ranks_.comm(), table_.layout.items(), table_.items()).top_items(hidden, masked, k);
+  return hidden;
+}
+
+std::vector<std::vector<ScoredItem>> Ials::top_items(std::span<const RankingQuery> queries, int64_t k) {
+  std::vector<std::vector<int32_t>> masked;
+  for (const RankingQuery& query : queries) masked.push_back(query.masked);
+  return ItemScorer(ranks_.comm(), table_.layout.items(), table_.items()).top_items(query_rows(queries), masked, k);
 }
 
 std::string Ials::describe() const {

@@ -28,6 +28,8 @@ class Ials : public Recommender {
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;
   std::vector<std::vector<ScoredItem>> top_items(std::span<const RankingQuery> queries, int64_t k) override;
+  at::Tensor scored_rows() override { return table_.items(); }
+  at::Tensor query_rows(std::span<const RankingQuery> queries) override;
   /// The block of rows with the most pairs of each side, solved and not kept.
   void rehearse() override;
   double flops(const StepInput& input, const StepSettings& settings) const override;

@@ -212,6 +212,24 @@ TEST(Sampler, RankingPromptsHoldTheWholeHistoryInAFixedOrder) {
   }
 }
 
+TEST(Sampler, AUserOutsideTheCorpusIsAskedForAsOneWithoutItsToken) {
+  PromptSet without = prompts();
+  without.collaborative = without.collaborative.without(PromptPiece::Kind::kUser);
+  without.recommendation = without.recommendation.without(PromptPiece::Kind::kUser);
+  const Sampler with_token = sampler(), off(corpus(), without, small_batches());
+  std::vector<RankingQuery> known, unseen;
+  for (const int64_t user : {3, 0, 40}) {
+    known.push_back({.user = user, .history = train_items(user)});
+    unseen.push_back({.history = train_items(user)});
+  }
+  for (const StepKind kind : {StepKind::kRecommendation, StepKind::kCollaborative}) {
+    const Tokens expected = off.ranking_prompts(known, kind).token_ids;
+    EXPECT_EQ(off.ranking_prompts(unseen, kind).token_ids, expected);
+    EXPECT_EQ(with_token.ranking_prompts(unseen, kind).token_ids, expected) << "as of prompts.user_token = dropped";
+    EXPECT_NE(off.ranking_prompts(unseen, kind, 1).token_ids, expected) << "ranking.orders";
+  }
+}
+
 TEST(Sampler, OfLongHistoriesTheNewestItemsAreKeptWhereThatIsChosen) {
   SamplerOptions options = small_batches();
   options.max_items = 4;

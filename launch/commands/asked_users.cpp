@@ -1,0 +1,146 @@
+#include "launch/commands/asked_users.h"
+
+#include <algorithm>
+#include <fstream>
+#include <tuple>
+#include <unordered_set>
+
+#include "data/ingest/reading/parse.h"
+#include "data/ingest/source.h"
+#include "data/ingest/storage/id_map.h"
+#include "launch/failures/errors.h"
+
+namespace cllm {
+namespace {
+
+constexpr double kErrorLimit = 0.01;  // as of prepare
+
+struct Row {
+  uint32_t user;
+  int32_t item;
+  Moment time;
+  uint64_t file, line;
+
+  auto when() const { return std::tuple(user, time.time, time.fraction, file, line); }
+};
+
+/// Rows whose item the corpus has, by numbers.
+class HistoryCollector : public RowSink {
+ public:
+  HistoryCollector(const Corpus& corpus, ProblemLog& log, bool strict) : corpus_(corpus), log_(log), strict_(strict) {}
+
+  void interaction(const InteractionRow& row) override {
+    if (row.user.empty() || row.user.size() > IdMap::kMaxLength)
+      return log_.add(Problem::kId, row.origin, "user " + quoted(row.user));
+    const uint32_t user = users.intern(row.user);
+    const auto item = corpus_.find_item(row.item);
+    if (item) {
+      rows.push_back(
+          {user, static_cast<int32_t>(*item), row.time.value_or(Moment{}), row.origin.file, row.origin.line});
+      return;
+    }
+    const std::string where = log_.where(row.origin) + ": item " + quoted(row.item);
+    if (strict_) throw ConfigError(where + " is not in the corpus; remove the row, or leave --strict away");
+    if (unknown++ == 0) first_unknown = where;
+  }
+
+  IdMap users;
+  std::vector<Row> rows;
+  int64_t unknown = 0;
+  std::string first_unknown;
+
+ private:
+  const Corpus& corpus_;
+  ProblemLog& log_;
+  bool strict_;
+};
+
+std::vector<std::string> notes_of(const ProblemLog& log) {
+  std::vector<std::string> out = log.notes();
+  for (size_t n = 0; n < kNumProblems; ++n) {
+    const auto& tally = log.tally(static_cast<Problem>(n));
+    if (tally.count == 0) continue;
+    out.push_back(std::to_string(tally.count) + " bad rows left out, " +
+                  std::string(ProblemLog::name(static_cast<Problem>(n))) +
+                  (tally.examples.empty() ? "" : ": " + tally.examples[0]));
+  }
+  return out;
+}
+
+}  // namespace
+
+AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict) {
+  std::ifstream in(path);
+  if (!in)
+    throw ConfigError("--users " + path + ": cannot be read; name a file with one raw user id per line, or 'all'");
+  AskedUsers asked;
+  int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    const auto user = corpus.find_user(line);
+    if (user) {
+      asked.users.push_back(*user);
+      continue;
+    }
+    const std::string where = path + ":" + std::to_string(number) + ": user \"" + line + "\"";
+    if (strict) throw ConfigError(where + " is not in the corpus; remove the line, or leave --strict away");
+    if (asked.unknown++ == 0) asked.first_unknown = where;
+  }
+  if (asked.users.empty() && asked.unknown > 0) {
+    throw ConfigError(asked.first_unknown + " and all others are not in the corpus: " + std::to_string(asked.unknown) +
+                      " unknown users; --users wants raw ids, as the input of prepare has them");
+  }
+  return asked;
+}
+
+std::vector<int64_t> users_in_input_order(const Corpus& corpus) {
+  std::vector<int64_t> users;
+  for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) users.push_back(user);
+  std::ranges::sort(users, {}, [&](int64_t user) { return corpus.user_input_order(user); });
+  return users;
+}
+
+AskedHistories read_histories(const std::string& path, const Corpus& corpus, const ColumnChoices& columns,
+                              bool strict) {
+  SourceOptions options;
+  options.columns = columns;
+  const std::unique_ptr<Source> source = open_source(path, options);
+  ProblemLog log;
+  HistoryCollector collected(corpus, log, strict);
+  Intake intake{log, [](uint64_t) {}, options.reading, options.columns};
+  source->read_interactions(collected, intake);
+  log.check(kErrorLimit);
+  std::ranges::sort(collected.rows, {}, &Row::when);
+
+  AskedHistories out;
+  out.unknown_items = collected.unknown;
+  out.first_unknown = collected.first_unknown;
+  out.notes = notes_of(log);
+  auto next = collected.rows.begin();
+  for (uint32_t user = 0; user < collected.users.size(); ++user) {
+    RankingQuery query;
+    std::unordered_set<int32_t> seen;
+    for (; next != collected.rows.end() && next->user == user; ++next) {
+      if (seen.insert(next->item).second) query.history.push_back(next->item);
+    }
+    if (query.history.empty()) {
+      ++out.users_left_out;
+      continue;
+    }
+    query.masked = query.history;
+    std::ranges::sort(query.masked);
+    out.keys.emplace_back(collected.users.name(user));
+    out.queries.push_back(std::move(query));
+  }
+  if (out.queries.empty()) {
+    throw ConfigError("--histories " + path + ": no row has an item of the corpus" +
+                      (out.first_unknown.empty() ? "" : " (" + out.first_unknown + ")") +
+                      "; items are named by raw ids, as the input of prepare has them");
+  }
+  return out;
+}
+
+}  // namespace cllm

@@ -1,0 +1,167 @@
+// A corpus grows by some days, a run goes on with it, and users that no corpus has are recommended to.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/corpus/corpus.h"
+#include "tests/integration/program.h"
+
+namespace cllm::testing {
+namespace {
+namespace growth {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+std::string train_arguments(const fs::path& dir, const fs::path& corpus, const std::string& more) {
+  return "train --run.dir=" + dir.string() + " --run.corpus=" + corpus.string() +
+         " --run.backbone=" + small_world().backbone.string() +
+         " --prompts.user_token=off --warmup.epochs=0 --mutual.epochs=1 --finetune.epochs=1 --optimizer.name=adam"
+         " --log.report=false --log.tensorboard=false " +
+         more;
+}
+
+/// The small world's corpus, two users and two items later.
+const fs::path& grown_corpus() {
+  static const fs::path made = [] {
+    const fs::path days = fresh_dir("days"), out = fresh_dir("grown");
+    fs::create_directories(days);
+    const Corpus old = Corpus::open(small_world().corpus);
+    std::ofstream rows(days / "interactions.tsv");
+    rows << "user\titem\ttime\n";
+    for (const char* user : {"newcomer-1", "newcomer-2"}) {
+      for (int n = 0; n < 4; ++n) rows << user << '\t' << old.item_raw_id(n) << "\t" << 9000 + n << '\n';
+      rows << user << "\tnovelty-1\t9100\n" << user << "\tnovelty-2\t9101\n";
+    }
+    rows << old.user_raw_id(0) << "\tnovelty-1\t9200\n";
+    rows.close();
+    const Finished finished = run(cllm4rec(1, "prepare --extend " + small_world().corpus.string() + " --input " +
+                                                  days.string() + " --output " + out.string()));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr("2 users and 2 items are new"));
+    return out;
+  }();
+  return made;
+}
+
+const fs::path& old_run() {
+  static const fs::path made = [] {
+    const fs::path dir = fresh_dir("before_growth");
+    const Finished finished = run(cllm4rec(2, train_arguments(dir, small_world().corpus, "")));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    return dir;
+  }();
+  return made;
+}
+
+/// The rows of an exported table.
+std::vector<std::vector<float>> npy(const fs::path& path) {
+  const std::string bytes = read_file(path);
+  const size_t header = 10 + static_cast<unsigned char>(bytes[8]) + 256 * static_cast<unsigned char>(bytes[9]);
+  const size_t shape = bytes.find("'shape': (");
+  const size_t rows = std::stoul(bytes.substr(shape + 10));
+  const auto* values = reinterpret_cast<const float*>(bytes.data() + header);
+  const size_t width = (bytes.size() - header) / 4 / rows;
+  std::vector<std::vector<float>> out;
+  for (size_t n = 0; n < rows; ++n) out.emplace_back(values + n * width, values + (n + 1) * width);
+  return out;
+}
+
+std::vector<std::vector<float>> exported(const fs::path& run_dir, const std::string& table) {
+  if (!fs::exists(run_dir / "export")) {
+    EXPECT_EQ(run(cllm4rec(1, "export " + run_dir.string())).code, 0);
+  }
+  return npy(run_dir / "export" / (table + ".npy"));
+}
+
+TEST(Growth, ARunGoesOnWithItsRowsByIdAndNewOnesStartFromTheirMean) {
+  const fs::path dir = fresh_dir("after_growth");
+  // So small a rate that rows stay where they start.
+  const Finished finished = run(cllm4rec(3, train_arguments(dir, grown_corpus(),
+                                                            "--init.run=" + old_run().string() +
+                                                                " --data.only=new --mutual.learning_rate=1e-12 "
+                                                                "--finetune.learning_rate=1e-12")));
+  ASSERT_EQ(finished.code, 0) << finished.output;
+  EXPECT_THAT(finished.output, HasSubstr("it has rows of 120 of 122 users and 50 of 52 items; the others start from"));
+  EXPECT_THAT(finished.output, HasSubstr("collaborative (L)   3 sequences")) << "only users with news";
+  for (const auto& [table, count] : {std::pair{"l_user", 120u}, {"l_item", 50u}, {"c_item", 50u}}) {
+    const auto before = exported(old_run(), table), after = exported(dir, table);
+    ASSERT_EQ(before.size(), count);
+    ASSERT_EQ(after.size(), count + 2);
+    for (size_t d = 0; d < before[0].size(); ++d) {
+      double mean = 0;
+      for (size_t n = 0; n < count; ++n) {
+        ASSERT_NEAR(after[n][d], before[n][d], 1e-6) << table << " " << n;
+        mean += before[n][d] / count;
+      }
+      for (size_t n = count; n < count + 2; ++n) ASSERT_NEAR(after[n][d], mean, 1e-6) << table << " " << n;
+    }
+  }
+}
+
+TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
+  const std::string old = small_world().corpus.string(), grown = grown_corpus().string();
+  const auto refused = [](const std::string& arguments, const std::string& says) {
+    const Finished finished = run(cllm4rec(1, arguments));
+    EXPECT_EQ(finished.code, 64) << finished.output;
+    EXPECT_THAT(finished.output, HasSubstr(says));
+  };
+  refused(train_arguments(fresh_dir("no_news"), old, "--data.only=new"), "extends no other corpus");
+  refused("train --model.name=ease --run.dir=" + fresh_dir("ease_news").string() + " --run.corpus=" + grown +
+              " --data.only=new",
+          "ease learns from all of the corpus");
+  refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
+}
+
+TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {
+  const Corpus corpus = Corpus::open(small_world().corpus);
+  const fs::path histories = small_world().root / "histories.csv";
+  std::vector<int64_t> users;
+  for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) users.push_back(user);
+  std::ranges::sort(users, {}, [&](int64_t user) { return corpus.user_input_order(user); });
+  std::ofstream rows(histories);
+  rows << "user,item,time\n";
+  for (const int64_t user : users) {
+    int time = 100;
+    for (const int32_t item : corpus.history(user, Part::kTrain))
+      rows << "folded " << corpus.user_raw_id(user) << ',' << corpus.item_raw_id(item) << ',' << ++time << '\n';
+  }
+  rows << "stranger,nothing known,1\n";
+  rows.close();
+  const auto lists = [&](const std::string& how) {
+    const Finished finished = run(cllm4rec(1, "recommend " + old_run().string() + " --k 50 -o - " + how));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+    if (how != "") {
+      EXPECT_THAT(finished.output, HasSubstr("1 users have no item of the corpus"));
+    }
+    std::vector<nlohmann::json> out;
+    std::istringstream in(finished.output);
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with("{")) out.push_back(nlohmann::json::parse(line));
+    }
+    return out;
+  };
+  const auto known = lists(""), folded = lists("--histories " + histories.string());
+  ASSERT_EQ(known.size(), 120u);
+  ASSERT_EQ(folded.size(), 120u);
+  for (size_t n = 0; n < known.size(); ++n) {
+    EXPECT_EQ(folded[n].at("user"), "folded " + known[n].at("user").get<std::string>());
+    const int64_t user = *corpus.find_user(known[n].at("user").get<std::string>());
+    std::set<std::string> held_out;  // no list of --users has them
+    for (const Part part : {Part::kValidation, Part::kTest}) {
+      for (const int32_t item : corpus.items(user, part)) held_out.emplace(corpus.item_raw_id(item));
+    }
+    nlohmann::json rest = nlohmann::json::array();
+    for (const auto& item : folded[n].at("items")) {
+      if (!held_out.contains(item.at("item").get<std::string>())) rest.push_back(item);
+    }
+    EXPECT_EQ(rest, known[n].at("items"));
+  }
+}
+
+}  // namespace growth
+}  // namespace
+}  // namespace cllm::testing
