@@ -11,20 +11,22 @@
 
 namespace cllm {
 
-OpenRun open_run(CommandContext& context, const RunArguments& arguments) {
-  OpenRun run{RunFolder(arguments.dir), context.mpi.world(), nullptr, nullptr, {}};
+OpenRun open_run(CommandContext& context, const RunArguments& arguments) { return open_run(context.mpi, arguments); }
+
+OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads) {
+  OpenRun run{RunFolder(arguments.dir), mpi.world(), nullptr, nullptr, {}};
   RunConfig config;
   collectively(*run.world, [&] {
     config = run.folder.load_config();
     find_paths(config, arguments.dir, arguments.moved);
   });
   config.run.dir = arguments.dir;
+  if (threads > 0) config.run.threads = threads;
   if (!arguments.device.empty()) config.run.device = arguments.device;
   const ConnectOptions options{.device = config.run.device};
-  if (config.run.device != "cpu") run.world = connect(context.mpi, options);
+  if (config.run.device != "cpu") run.world = connect(mpi, options);
   run.channels = std::make_unique<Channels>(*run.world);
-  run.workspace =
-      open_workspace(config, context.mpi, *run.channels, {.device = open_device(context.mpi, options), .levels = {}});
+  run.workspace = open_workspace(config, mpi, *run.channels, {.device = open_device(mpi, options), .levels = {}});
   collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
   together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
   return run;

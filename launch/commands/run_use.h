@@ -28,6 +28,8 @@ struct OpenRun {
   BestState best;
 };
 OpenRun open_run(CommandContext& context, const RunArguments& arguments);
+/// `threads`: of the computation; 0: as the run was trained with.
+OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads = 0);
 
 /// ConfigError if the run trained a model that gives no lists.
 void require_ranking(const Workspace& workspace);
