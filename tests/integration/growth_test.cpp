@@ -95,7 +95,7 @@ TEST(Growth, ARunGoesOnWithItsRowsByIdAndNewOnesStartFromTheirMean) {
       double mean = 0;
       for (size_t n = 0; n < count; ++n) {
         ASSERT_NEAR(after[n][d], before[n][d], 1e-6) << table << " " << n;
-        mean += before[n][d] / count;
+        mean += double{before[n][d]} / count;
       }
       for (size_t n = count; n < count + 2; ++n) ASSERT_NEAR(after[n][d], mean, 1e-6) << table << " " << n;
     }
