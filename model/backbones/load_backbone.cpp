@@ -1,5 +1,7 @@
 #include "model/backbones/load_backbone.h"
 
+#include <utility>
+
 #include "model/backbones/families.h"
 #include "model/backbones/gguf/gguf_model.h"
 #include "model/errors.h"
@@ -36,7 +38,10 @@ std::optional<int32_t> read_bos(const std::string& dir) {
 }
 
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
-  const ConfigJson file = read_config(dir);
+  return random_backbone(read_config(dir), seed, std::move(options));
+}
+
+std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed, BackboneOptions options) {
   const Family& family = family_of(file);
   return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }

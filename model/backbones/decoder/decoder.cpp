@@ -24,7 +24,6 @@
 #include "model/nn/dropout.h"
 #include "model/nn/few_sizes.h"
 #include "model/nn/linear.h"
-#include "model/nn/pick_rows.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {
