@@ -23,6 +23,8 @@ struct BackboneOptions {
   bool recompute = false;  // backward computes each block's activations again instead of keeping them; the same bits
   int64_t num_words = 0;   // of the word tables only so many rows are kept, those of the tokenizer: tables are padded
                            // and resized; 0: as many as config.json says
+  std::vector<int32_t> words = {};  // of the word tables only these rows are held, in this order; empty: all.
+                                    // Of a backbone from files
   AdapterOptions adapters = {};
 };
 

@@ -16,6 +16,9 @@ std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& op
   const Family& family = family_of(file);
   family.shape(file);  // a defect of config.json is told before one of the weights
   Weights weights = is_gguf(dir) ? gguf_weights(dir) : read_weights(dir, family.prefix, sequential);
+  const auto held = std::ssize(options.words);
+  for (const char* const table : {family.words, "lm_head.weight"}) pick_rows(weights, table, options.words);
+  if (held > 0) return family.open(file.with("vocab_size", held), weights, options);
   if (options.num_words == 0) return family.open(file, weights, options);
   for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
   return family.open(file.with("vocab_size", options.num_words), weights, options);
@@ -38,6 +41,7 @@ std::optional<int32_t> read_bos(const std::string& dir) {
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
   const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
+  if (!options.words.empty()) throw ModelError(dir + ": a random word embedding is held as a whole or not at all");
   return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }
 
