@@ -1,5 +1,7 @@
 #include "model/backbones/load_backbone.h"
 
+#include <algorithm>
+
 #include "model/backbones/families.h"
 #include "model/backbones/gguf/gguf_model.h"
 #include "model/errors.h"
@@ -11,6 +13,18 @@ ConfigJson read_config(const std::string& path) {
   return is_gguf(path) ? ConfigJson(path, gguf_config(path)) : ConfigJson(path);
 }
 
+/// The configuration of a model that holds only these words.
+ConfigJson in_words(const ConfigJson& file, const Family& family, const std::vector<int32_t>& words) {
+  const ConfigJson out = file.with("vocab_size", std::ssize(words));
+  const std::optional<int32_t> start = family.shape(file).start_word;
+  if (!start) return out;
+  const auto place = std::ranges::find(words, *start);
+  if (place == words.end())
+    throw ModelError(file.dir() + ": decoder_start_token_id " + std::to_string(*start) +
+                     " is not among the words held");
+  return out.with("decoder_start_token_id", place - words.begin());
+}
+
 std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& options, bool sequential) {
   const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
@@ -18,7 +32,7 @@ std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& op
   Weights weights = is_gguf(dir) ? gguf_weights(dir) : read_weights(dir, family.prefix, sequential);
   const auto held = std::ssize(options.words);
   for (const char* const table : {family.words, "lm_head.weight"}) pick_rows(weights, table, options.words);
-  if (held > 0) return family.open(file.with("vocab_size", held), weights, options);
+  if (held > 0) return family.open(in_words(file, family, options.words), weights, options);
   if (options.num_words == 0) return family.open(file, weights, options);
   for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
   return family.open(file.with("vocab_size", options.num_words), weights, options);

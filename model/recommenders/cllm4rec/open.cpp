@@ -56,10 +56,15 @@ PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, 
 }
 
 /// An export needs all rows, and a list none but the prompts'.
-WordSet words_of(const Cllm4recOptions& options, const OpenArguments& arguments, PromptSet& prompts) {
+WordSet words_of(const Cllm4recOptions& options, const OpenArguments& arguments, PromptSet& prompts,
+                 const BackboneShape& sizes) {
   if (options.vocabulary == ContentVocabulary::kFull || !arguments.to_train) return {};
   const std::vector<PromptTemplate*> all = prompts.all();
-  return WordSet(arguments.corpus, {all.begin(), all.end()});
+  std::vector<const PromptTemplate*> read(all.begin(), all.end());
+  PromptTemplate start;
+  if (sizes.start_word) start = PromptTemplate({{PromptPiece::Kind::kWord, *sizes.start_word}});
+  read.push_back(&start);
+  return WordSet(arguments.corpus, read);
 }
 
 SamplerOptions sampler_options(const Cllm4recOptions& options, uint64_t seed, int64_t max_positions,
@@ -122,6 +127,11 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
         "run.train_backbone = false, backbone.adapters.rank = 0 and --device=cuda, or run.graph_tokens = 0");
   }
   const BackboneShape sizes = read_shape(options.backbone);
+  if (!sizes.predicts) {
+    throw OptionError(
+        "run.backbone = " + options.backbone +
+        ": an encoder predicts no words; name a language model here, and use this one with cllm4rec embed");
+  }
   constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
   if (!arguments.device.is_cpu() && sizes.width % kWord != 0) {
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
@@ -168,7 +178,7 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
     tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
     sizes = check_backbone(options, arguments, *tokenizer);
     prompts = compile_prompts(options, arguments.corpus, *tokenizer);
-    words = words_of(options, arguments, prompts);
+    words = words_of(options, arguments, prompts, sizes);
   });
   RecModel model{open_backbone(options, arguments, words), {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, words, Side::kCollaborative);

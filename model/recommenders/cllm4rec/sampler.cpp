@@ -284,8 +284,10 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
     keep_some(items, recommend ? max_prompt_items_ : max_main_items_, query.history);
     const PromptTemplate& prompt = recommend ? prompts_.recommendation : prompts_.collaborative;
     Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
-    if (!recommend)
+    if (!recommend) {
       for (const int32_t item : items) sequence.prompt.push_back(vocabulary.item_token(item));
+      sequence.shown = static_cast<int32_t>(items.size());
+    }
     sequences.push_back(std::move(sequence));
   }
   const GroupTotals one_group{{static_cast<int64_t>(queries.size())}};
