@@ -34,6 +34,7 @@ struct Batch {
 
   std::vector<int32_t> token_ids;         // [T] prompt followed by main, sequence after sequence
   std::vector<int32_t> sequence_offsets;  // [B+1] into token_ids; starts with 0
+  std::vector<int32_t> prompt_lengths;    // [B] tokens of the sequence before its main text; empty: all of them
   std::vector<uint64_t>
       sequence_keys;  // [B] random key of a sequence (seed, epoch, sample): dropout is a function of it
 

@@ -3,13 +3,16 @@
 #include <string>
 
 #include "model/backbones/decoder/decoder_files.h"
+#include "model/backbones/encoder/bert_files.h"
+#include "model/backbones/encoder_decoder/t5_files.h"
 #include "model/backbones/gpt2/gpt2_files.h"
 
 namespace cllm {
 namespace {
 
 constexpr const Family* kFamilies[] = {
-    &kGpt2Family, &kLlamaFamily, &kMistralFamily, &kQwen2Family, &kQwen3Family, &kGemma3Family,
+    &kGpt2Family,  &kLlamaFamily,  &kMistralFamily, &kQwen2Family,
+    &kQwen3Family, &kGemma3Family, &kT5Family,      &kBertFamily,
 };
 
 }  // namespace

@@ -23,12 +23,16 @@ class GraphedBackbone : public Backbone {
   int64_t num_words() const override { return backbone_->num_words(); }
   int64_t max_positions() const override { return backbone_->max_positions(); }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;
+  at::Tensor states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const override {
+    return backbone_->states_after(layer, x_TD, layout);
+  }
   const at::Tensor& word_embedding() const override { return backbone_->word_embedding(); }
   const at::Tensor& text_head() const override { return backbone_->text_head(); }
   std::vector<std::pair<std::string, at::Tensor>> parameters() const override { return backbone_->parameters(); }
   void set_trainable(bool trainable) override { backbone_->set_trainable(trainable); }
   const Adapters& adapters() const override { return backbone_->adapters(); }
   double flops(double tokens, double pairs) const override { return backbone_->flops(tokens, pairs); }
+  double flops_of(const BatchSizes& batch) const override { return backbone_->flops_of(batch); }
   void save(const std::string& dir, const std::vector<at::Tensor>& extra_rows = {}) const override {
     backbone_->save(dir, extra_rows);
   }

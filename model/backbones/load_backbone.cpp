@@ -1,5 +1,6 @@
 #include "model/backbones/load_backbone.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "model/backbones/families.h"
@@ -13,11 +14,26 @@ ConfigJson read_config(const std::string& path) {
   return is_gguf(path) ? ConfigJson(path, gguf_config(path)) : ConfigJson(path);
 }
 
+/// The configuration of a model that holds only these words.
+ConfigJson in_words(const ConfigJson& file, const Family& family, const std::vector<int32_t>& words) {
+  const ConfigJson out = file.with("vocab_size", std::ssize(words));
+  const std::optional<int32_t> start = family.shape(file).start_word;
+  if (!start) return out;
+  const auto place = std::ranges::find(words, *start);
+  if (place == words.end())
+    throw ModelError(file.dir() + ": decoder_start_token_id " + std::to_string(*start) +
+                     " is not among the words held");
+  return out.with("decoder_start_token_id", place - words.begin());
+}
+
 std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& options, bool sequential) {
   const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
   family.shape(file);  // a defect of config.json is told before one of the weights
   Weights weights = is_gguf(dir) ? gguf_weights(dir) : read_weights(dir, family.prefix, sequential);
+  const auto held = std::ssize(options.words);
+  for (const char* const table : {family.words, "lm_head.weight"}) pick_rows(weights, table, options.words);
+  if (held > 0) return family.open(in_words(file, family, options.words), weights, options);
   if (options.num_words == 0) return family.open(file, weights, options);
   for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
   return family.open(file.with("vocab_size", options.num_words), weights, options);
@@ -43,6 +59,8 @@ std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed,
 
 std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed, BackboneOptions options) {
   const Family& family = family_of(file);
+  if (!options.words.empty())
+    throw ModelError(file.dir() + ": a random word embedding is held as a whole or not at all");
   return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }
 

@@ -3,7 +3,9 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -124,6 +126,18 @@ void keep_rows(Weights& weights, const std::string& name, int64_t num_rows) {
   if (found == weights.end() || found->second.tensor.dim() == 0) return;
   at::Tensor& table = found->second.tensor;
   if (table.size(0) > num_rows) table = table.narrow(0, 0, num_rows);
+}
+
+void pick_rows(Weights& weights, const std::string& name, const std::vector<int32_t>& rows) {
+  const auto found = weights.find(name);
+  if (found == weights.end() || found->second.tensor.dim() == 0 || rows.empty()) return;
+  const int64_t last = *std::max_element(rows.begin(), rows.end());
+  at::Tensor& table = found->second.tensor;
+  if (last >= table.size(0)) {
+    throw ModelError(found->second.file + ": tensor '" + found->second.name + "' has " + std::to_string(table.size(0)) +
+                     " rows, and word " + std::to_string(last) + " is used; take its tokenizer from the same model");
+  }
+  table = table.index_select(0, at::tensor(rows, at::kInt));
 }
 
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,

@@ -24,6 +24,9 @@ Weights read_weights(const std::string& dir, const std::string& prefix, bool seq
 /// Cuts a table, if it is there, to its first rows; one of fewer stays.
 void keep_rows(Weights& weights, const std::string& name, int64_t num_rows);
 
+/// Of a table, if it is there, only these rows in this order, in memory of their own. ModelError if it has no such row.
+void pick_rows(Weights& weights, const std::string& name, const std::vector<int32_t>& rows);
+
 /// The tensor of that name and shape, in `dtype`; `dir` is named if it is missing. NaN and infinity are a ModelError.
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir);

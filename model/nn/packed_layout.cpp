@@ -52,6 +52,7 @@ struct PickedRows : Differentiable {
 
 PackedLayout make_layout(const Batch& batch, at::Device device, bool dropout) {
   PackedLayout layout = layout_of({batch.sequence_offsets.begin(), batch.sequence_offsets.end()}, device);
+  layout.prompts = {batch.prompt_lengths.begin(), batch.prompt_lengths.end()};
   if (!dropout) return layout;
   at::Tensor keys = at::empty({layout.num_tokens()}, at::kLong);
   auto* key = keys.mutable_data_ptr<int64_t>();

@@ -14,6 +14,8 @@ namespace cllm {
 /// Packed sequences: where each starts, and the position of every token inside its own.
 struct PackedLayout {
   std::vector<int64_t> offsets;  // [B+1]
+  std::vector<int64_t> prompts;  // [B] tokens of the sequence that a decoder beside an encoder does not read, at least
+                                 // 1; the rest it reads. Empty: all
   int64_t longest = 0;
   at::Tensor positions_T;     // int64 [T], on the compute device
   at::Tensor offsets_B1;      // int32 [B+1], on the compute device

@@ -20,5 +20,7 @@ void check_ranking(GoldenSet& set, ParityReport& report);
 /// A library's model, arch/<name>: hidden states and logits; losses and gradients of L-, C- and finetuning steps on it,
 /// frozen and with adapters, with and without a token at the start of every sequence.
 void check_arch(GoldenSet& set, ParityReport& report, const std::string& name);
+/// Its part on hidden states and logits: io.safetensors of the folder.
+void check_states(GoldenSet& set, ParityReport& report, const std::string& folder);
 
 }  // namespace cllm::golden

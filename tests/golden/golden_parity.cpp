@@ -31,7 +31,8 @@ std::vector<Family> all_families(int world_size) {
                          {"trajectories", check_trajectories},
                          {"adam", check_adam},
                          {"ranking", check_ranking}});
-  for (const char* name : {"gpt2", "llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gemma3"})
+  for (const char* name :
+       {"gpt2", "llama", "llama3_rope", "mistral", "qwen2", "qwen3", "gemma3", "t5_relu", "t5_gated_gelu", "bert"})
     out.push_back({std::string("arch/") + name, [name](auto& set, auto& report) { check_arch(set, report, name); }});
   return out;
 }

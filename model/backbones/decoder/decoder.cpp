@@ -8,9 +8,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/repeat_interleave.h>
-#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/tensor.h>
@@ -19,6 +17,7 @@
 #include <map>
 #include <optional>
 
+#include "model/backbones/projection.h"
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
@@ -34,35 +33,6 @@ enum Place : uint64_t { kEmbedding, kAfterAttention, kAfterMlp };
 
 DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place) {
   return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
-}
-
-/// x -> x W^T (+ bias), and what an adapter adds, for a weight [out, in].
-class Projection {
- public:
-  Projection() = default;
-  Projection(at::Tensor weight, at::Tensor bias, Adapter adapter, at::ScalarType compute)
-      : weight_(std::move(weight)), bias_(std::move(bias)), adapter_(std::move(adapter)) {
-    if (compute == weight_.scalar_type()) return;
-    of_compute_ = Linear(weight_.to(compute).t(), /*packed=*/weight_.is_cpu());
-    weight_ = at::Tensor();
-  }
-
-  /// `keys`, `rate`: of the adapter's dropout.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& keys, double rate) const {
-    const at::Tensor y = weight_.defined() ? at::mm(x, weight_.t()) : of_compute_(x);
-    return adapter_.added_to(bias_.defined() ? y + bias_.to(y.scalar_type()) : y, x, keys, rate);
-  }
-
- private:
-  at::Tensor weight_, bias_;
-  Adapter adapter_;
-  Linear of_compute_;
-};
-
-/// RMS norm (Zhang & Sennrich 2019) over the last dimension, in the dtype of x; `offset`: times 1 + w.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, bool offset) {
-  const at::Tensor normed = x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon);
-  return normed * (offset ? weight + 1 : weight);
 }
 
 /// x [T, heads, h] rotated by the angles of its positions: cos and sin [T, 1, h / 2].
@@ -200,20 +170,30 @@ std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Te
 }
 
 at::Tensor Decoder::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
-  if (layout.longest > config_.max_positions) {
-    throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
-                     std::to_string(config_.max_positions) + " positions; cap histories and texts");
-  }
   if (dropout.attention > 0) {
     throw ModelError("a backbone of model_type " + config_.model_type +
                      " has no dropout of attention weights: set dropout.attention = 0");
   }
-  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(x_TD, layout, dropout);
-  const FilledBatch filled(x_TD, layout);
-  return filled.own(run_blocks(filled.x_TD, filled.layout, dropout));
+  return through(config_.num_layers, x_TD, layout, dropout);
 }
 
-at::Tensor Decoder::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
+at::Tensor Decoder::states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const {
+  return through(layer, x_TD, layout, {});
+}
+
+at::Tensor Decoder::through(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout,
+                            const Dropout& dropout) const {
+  if (layout.longest > config_.max_positions) {
+    throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
+                     std::to_string(config_.max_positions) + " positions; cap histories and texts");
+  }
+  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(layers, x_TD, layout, dropout);
+  const FilledBatch filled(x_TD, layout);
+  return filled.own(run_blocks(layers, filled.x_TD, filled.layout, dropout));
+}
+
+at::Tensor Decoder::run_blocks(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout,
+                               const Dropout& dropout) const {
   const at::ScalarType sums = residual_dtype(options_.compute);
   auto pass = std::make_shared<Pass>(Pass{layout, dropout, {}});  // backward may need it again
   for (const Rotation& rotation : config_.rotations) {
@@ -228,7 +208,7 @@ at::Tensor Decoder::run_blocks(const at::Tensor& x_TD, const PackedLayout& layou
   }
   x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));
   at::Tensor n = rms_norm(x, blocks_.front().input_norm, config_.epsilon, config_.norm_offset).to(options_.compute);
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < layers; ++layer) {
     const auto block = [this, layer, pass](const at::Tensor& in, const at::Tensor& normed) {
       return run_block(layer, in, normed, *pass);
     };
@@ -236,7 +216,7 @@ at::Tensor Decoder::run_blocks(const at::Tensor& x_TD, const PackedLayout& layou
     const bool again = options_.recompute && layer + 1 < config_.num_layers;
     std::tie(x, n) = again ? recomputed(block, x, n) : block(x, n);
   }
-  return n;
+  return layers == config_.num_layers ? n : x;
 }
 
 void Decoder::set_trainable(bool trainable) {

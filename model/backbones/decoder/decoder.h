@@ -35,6 +35,7 @@ class Decoder : public Backbone {
   int64_t num_words() const override { return config_.num_words; }
   int64_t max_positions() const override { return config_.max_positions; }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;
+  at::Tensor states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const override;
   const at::Tensor& word_embedding() const override { return parameters_.front().second; }
   const at::Tensor& text_head() const override { return text_head_; }
   const at::Tensor& text_head_parameter() const override {
@@ -49,7 +50,9 @@ class Decoder : public Backbone {
  private:
   struct Block;
   struct Pass;
-  at::Tensor run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const;
+  at::Tensor through(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const;
+  at::Tensor run_blocks(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout,
+                        const Dropout& dropout) const;
   std::pair<at::Tensor, at::Tensor> run_block(int64_t layer, const at::Tensor& x, const at::Tensor& n,
                                               const Pass& pass) const;
   at::Tensor attention(int64_t layer, const at::Tensor& n, const Pass& pass) const;

@@ -148,21 +148,31 @@ std::pair<at::Tensor, at::Tensor> Gpt2::run_block(int64_t layer, at::Tensor x, c
 }
 
 at::Tensor Gpt2::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
+  return through(config_.num_layers, x_TD, layout, dropout);
+}
+
+at::Tensor Gpt2::states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const {
+  return through(layer, x_TD, layout, {});
+}
+
+at::Tensor Gpt2::through(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout,
+                         const Dropout& dropout) const {
   if (layout.longest > config_.max_positions) {
     throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
-  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(x_TD, layout, dropout);
+  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(layers, x_TD, layout, dropout);
   const FilledBatch filled(x_TD, layout);
-  return filled.own(run_blocks(filled.x_TD, filled.layout, dropout));
+  return filled.own(run_blocks(layers, filled.x_TD, filled.layout, dropout));
 }
 
-at::Tensor Gpt2::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
+at::Tensor Gpt2::run_blocks(int64_t layers, const at::Tensor& x_TD, const PackedLayout& layout,
+                            const Dropout& dropout) const {
   const auto pass = std::make_shared<const Pass>(Pass{layout, dropout});  // backward may need it again
   at::Tensor x = at::add(x_TD.to(residual_dtype(options_.compute)), positions_.index_select(0, layout.positions_T));
   x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));
   at::Tensor n = norm_only(x, blocks_.front().norm1, options_.compute);
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < layers; ++layer) {
     const auto block = [this, layer, pass](const at::Tensor& in, const at::Tensor& normed) {
       return run_block(layer, in, normed, *pass);
     };
@@ -170,7 +180,7 @@ at::Tensor Gpt2::run_blocks(const at::Tensor& x_TD, const PackedLayout& layout, 
     const bool again = options_.recompute && layer + 1 < config_.num_layers;
     std::tie(x, n) = again ? recomputed(block, x, n) : block(x, n);
   }
-  return n;
+  return layers == config_.num_layers ? n : x;
 }
 
 /// Flash attention alone reads the lengths on the device, and draws its dropout mask from a seed that the host sets.

@@ -39,9 +39,9 @@ int64_t largest_step(const Sampler& sampler, StepKind kind) {
 }  // namespace
 
 Cllm4rec::Cllm4rec(const Cllm4recOptions& options, const OpenArguments& arguments, RecModel model, Sampler sampler,
-                   const Dropout& backbone_dropout)
+                   WordSet words, const Dropout& backbone_dropout)
     : options_(options), arguments_(arguments), model_(std::move(model)), sampler_(std::move(sampler)),
-      backbone_dropout_(backbone_dropout),
+      words_(std::move(words)), backbone_dropout_(backbone_dropout),
       program_(make_program(options, epoch_steps(sampler_), arguments.run.validate_every_epochs)),
       collaborative_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kCollaborative)),
       recommendation_head_(choose_item_head(options, sampler_, *model_.backbone, StepKind::kRecommendation)),
@@ -121,6 +121,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.objective = objective();
   out.negatives = options_.negatives;
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
+  out.predicted_words = words_.num_predicted();
   out.before_change = settings.before_change;
   out.tensors = &of_batch(input).tensors;
   out.train_backbone = trains_backbone(kind);
@@ -210,7 +211,8 @@ void Cllm4rec::rehearse() {
                      .dropout = backbone_dropout_,
                      .item_softmax = head_of(kind).form,
                      .objective = objective(),
-                     .negatives = options_.negatives},
+                     .negatives = options_.negatives,
+                     .predicted_words = words_.num_predicted()},
                     dropped);
   }
   for (const auto& [name, parameter] : model_.backbone->trainable()) parameter.mutable_grad() = at::Tensor();

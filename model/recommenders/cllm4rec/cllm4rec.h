@@ -17,8 +17,9 @@ namespace cllm {
 class Cllm4rec : public Recommender {
  public:
   /// `model`: backbone and tables on their device.
+  /// `words`: those of the backbone.
   Cllm4rec(const Cllm4recOptions& options, const OpenArguments& arguments, RecModel model, Sampler sampler,
-           const Dropout& backbone_dropout);
+           WordSet words, const Dropout& backbone_dropout);
 
   /// What the objective mixes into the targets; before the first step.
   void set_labels(std::unique_ptr<SoftLabels> labels);
@@ -58,6 +59,7 @@ class Cllm4rec : public Recommender {
   OpenArguments arguments_;
   RecModel model_;
   Sampler sampler_;
+  WordSet words_;
   Dropout backbone_dropout_;  // of the backbone's config.json
   Program program_;
   std::unique_ptr<SoftLabels> labels_;  // null: none

@@ -37,6 +37,7 @@ class Collator {
       add_language(sequence);
     }
     batch_.sequence_offsets.push_back(static_cast<int32_t>(batch_.num_tokens()));
+    batch_.prompt_lengths.push_back(static_cast<int32_t>(sequence.prompt.size()) - sequence.shown);
     batch_.sequence_keys.push_back(sequence.key);
   }
 

@@ -8,7 +8,8 @@ namespace {
 
 /// Mean over the words of every local row's texts of (embedding - mean embedding of all words), [local rows, D]; 0 for
 /// a row without texts.
-at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, const RowLayout& layout) {
+at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const at::Tensor& words_ND,
+                              const RowLayout& layout) {
   const Vocabulary& vocabulary = corpus.vocabulary();
   at::Tensor sums = at::zeros({layout.num_local_rows(), words_ND.size(1)}, words_ND.options().dtype(at::kFloat));
   at::Tensor counts = at::zeros({layout.num_local_rows(), 1}, sums.options());
@@ -18,7 +19,7 @@ at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, 
     if (text.user >= 0 && text.item >= 0) continue;  // a review tells of both: not a text of its own
     const int64_t row = text.user >= 0 ? text.user : vocabulary.num_users + text.item;
     if (layout.owner(row) != layout.rank()) continue;
-    const at::Tensor ids = at::tensor(at::ArrayRef<int32_t>(text.tokens.data(), text.tokens.size()), at::kInt);
+    const at::Tensor ids = at::tensor(words.own(text.tokens), at::kInt);
     const auto tokens = static_cast<double>(text.tokens.size());
     sums[layout.local(row)].add_(words_ND.index_select(0, ids).sum(0).to(at::kFloat)).sub_(mean_D, tokens);
     counts[layout.local(row)].add_(tokens);
@@ -29,7 +30,7 @@ at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, 
 }  // namespace
 
 Table initial_table(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
-                    Side side) {
+                    const WordSet& words, Side side) {
   const Vocabulary& vocabulary = arguments.corpus.vocabulary();
   const Communicator& world = arguments.channels.world;
   const RowLayout layout(vocabulary.num_users, vocabulary.num_items, world.rank(), world.world_size());
@@ -39,7 +40,7 @@ Table initial_table(const Cllm4recOptions& options, const OpenArguments& argumen
   if (options.initial_std != kTableStd) table.weight.mul_(options.initial_std / kTableStd);
   if (options.initial_tables == InitialTables::kTextMean) {
     const at::Tensor words_ND = backbone.word_embedding().detach().cpu();
-    table.weight.add_(centred_text_means(arguments.corpus, words_ND, layout).to(dtype));
+    table.weight.add_(centred_text_means(arguments.corpus, words, words_ND, layout).to(dtype));
   }
   if (arguments.run.bf16_tables) round_to_bf16(table);
   move_table(table, arguments.device, arguments.run.users_on_host);

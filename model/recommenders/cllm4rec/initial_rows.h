@@ -9,9 +9,10 @@
 namespace cllm {
 
 /// The start of a table by [init], on its device. `normal`: N(0, std^2). `text_mean`: to the normal row of an id with
-/// texts of its own comes the mean of their words' embeddings, less the mean of all words. fp64 for precision fp64,
+/// texts of its own comes the mean of their words' embeddings, less the mean of all `words`, which the backbone has.
+/// fp64 for precision fp64,
 /// else fp32, or bf16 where rows are kept in it.
 Table initial_table(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
-                    Side side);
+                    const WordSet& words, Side side);
 
 }  // namespace cllm

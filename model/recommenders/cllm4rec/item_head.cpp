@@ -7,7 +7,8 @@ namespace cllm {
 double step_flops(const RecBatch& batch, const Backbone& backbone, const StepConfig& config, bool train_backbone) {
   const bool content = batch.kind == StepKind::kContent;
   const bool sampled = !content && config.item_softmax == ItemSoftmax::kSampled;
-  const int64_t rows = content ? batch.vocabulary.num_words : sampled ? config.negatives : batch.vocabulary.num_items;
+  const int64_t words = config.predicted_words > 0 ? config.predicted_words : batch.vocabulary.num_words;
+  const int64_t rows = content ? words : sampled ? config.negatives : batch.vocabulary.num_items;
   return backbone_flops(batch, backbone, train_backbone) +
          head_flops(std::ssize(batch.active_rows), rows, backbone.width(), !content || train_backbone);
 }

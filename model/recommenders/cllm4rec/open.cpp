@@ -12,7 +12,7 @@
 namespace cllm {
 namespace {
 
-BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArguments& arguments) {
+BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArguments& arguments, const WordSet& words) {
   const at::ScalarType compute = arguments.run.precision;
   AdapterOptions adapters = options.adapters;
   adapters.seed = arguments.run.seed;
@@ -21,6 +21,7 @@ BackboneOptions backbone_options(const Cllm4recOptions& options, const OpenArgum
           .device = arguments.device,
           .recompute = options.recompute,
           .num_words = arguments.corpus.vocabulary().num_words,
+          .words = words.kept(),
           .adapters = std::move(adapters)};
 }
 
@@ -54,7 +55,20 @@ PromptSet compile_prompts(const Cllm4recOptions& options, const Corpus& corpus, 
   return out;
 }
 
-SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions& run, int64_t max_positions) {
+/// An export needs all rows, and a list none but the prompts'.
+WordSet words_of(const Cllm4recOptions& options, const OpenArguments& arguments, PromptSet& prompts,
+                 const BackboneShape& sizes) {
+  if (options.vocabulary == ContentVocabulary::kFull || !arguments.to_train) return {};
+  const std::vector<PromptTemplate*> all = prompts.all();
+  std::vector<const PromptTemplate*> read(all.begin(), all.end());
+  PromptTemplate start;
+  if (sizes.start_word) start = PromptTemplate({{PromptPiece::Kind::kWord, *sizes.start_word}});
+  read.push_back(&start);
+  return WordSet(arguments.corpus, read);
+}
+
+SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions& run, int64_t max_positions,
+                               const WordSet& words) {
   return {
       .loss = options.loss,
       .objective = options.objective,
@@ -67,7 +81,8 @@ SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions&
       .keep = options.keep,
       .max_text_tokens = options.max_text_tokens,
       .masking = options.masking,
-      .item_dropout = options.item_dropout};
+      .item_dropout = options.item_dropout,
+      .words = words};
 }
 
 /// The tokenizer in the backbone's folder, if there is one of a kind that is known.
@@ -113,6 +128,11 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
         "run.train_backbone = false, backbone.adapters.rank = 0 and --device=cuda, or run.graph_tokens = 0");
   }
   const BackboneShape sizes = read_shape(options.backbone);
+  if (!sizes.predicts) {
+    throw OptionError(
+        "run.backbone = " + options.backbone +
+        ": an encoder predicts no words; name a language model here, and use this one with cllm4rec embed");
+  }
   constexpr int64_t kWord = 8;  // the kernels read rows in words of 16 bytes
   if (!arguments.device.is_cpu() && sizes.width % kWord != 0) {
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
@@ -122,12 +142,13 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
   return sizes;
 }
 
-std::shared_ptr<Backbone> open_backbone(const Cllm4recOptions& options, const OpenArguments& arguments) {
+std::shared_ptr<Backbone> open_backbone(const Cllm4recOptions& options, const OpenArguments& arguments,
+                                        const WordSet& words) {
   std::shared_ptr<Backbone> backbone;
   if (options.random_backbone) {
-    backbone = random_backbone(options.backbone, arguments.run.seed, backbone_options(options, arguments));
+    backbone = random_backbone(options.backbone, arguments.run.seed, backbone_options(options, arguments, words));
   } else {
-    backbone = load_backbone(*arguments.host, options.backbone, backbone_options(options, arguments));
+    backbone = load_backbone(*arguments.host, options.backbone, backbone_options(options, arguments, words));
   }
   backbone->set_trainable(options.train_backbone);
   if (arguments.to_train && options.graph_tokens > 0) {
@@ -152,18 +173,22 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   const auto& options = dynamic_cast<const Cllm4recOptions&>(any);
   std::optional<Tokenizer> tokenizer;
   PromptSet prompts;
+  WordSet words;
   BackboneShape sizes;
   arguments.agreed([&] {
     tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
     sizes = check_backbone(options, arguments, *tokenizer);
     prompts = compile_prompts(options, arguments.corpus, *tokenizer);
+    words = words_of(options, arguments, prompts, sizes);
   });
-  RecModel model{open_backbone(options, arguments), {}, {}};
-  model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
-  model.content = initial_table(options, arguments, *model.backbone, Side::kContent);
-  Sampler sampler(arguments.corpus, std::move(prompts), sampler_options(options, arguments.run, sizes.max_positions));
+  RecModel model{open_backbone(options, arguments, words), {}, {}};
+  model.collaborative = initial_table(options, arguments, *model.backbone, words, Side::kCollaborative);
+  model.content = initial_table(options, arguments, *model.backbone, words, Side::kContent);
+  Sampler sampler(arguments.corpus, std::move(prompts),
+                  sampler_options(options, arguments.run, sizes.max_positions, words));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
-  auto out = std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), rates);
+  auto out =
+      std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), std::move(words), rates);
   if (arguments.to_train) out->set_labels(make_soft_labels(options.objective, arguments));
   return out;
 }
@@ -192,7 +217,9 @@ std::string Cllm4rec::describe() const {
   }
   out += "\n";
   const int64_t rows = read_shape(options_.backbone).num_words;
-  if (rows != backbone.num_words()) {
+  if (!words_.is_all()) {
+    out += words_.describe();
+  } else if (rows != backbone.num_words()) {
     out += "words      " + std::to_string(backbone.num_words()) + " of the tokenizer; the other " +
            std::to_string(rows - backbone.num_words()) + " rows of the backbone's word table are padding, not used\n";
   }

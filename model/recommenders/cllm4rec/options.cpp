@@ -77,6 +77,14 @@ Settings batch_settings(Cllm4recOptions& o) {
           {"batch.max_text_tokens", &o.max_text_tokens, "tokens of a text that are used; 0: likewise", at_least(0)}};
 }
 
+Settings content_settings(Cllm4recOptions& o) {
+  return {
+      enum_setting("content.vocabulary", &o.vocabulary,
+                   "words that C-steps predict over: all of the backbone, or those that occur in the corpus' texts; "
+                   "then only rows of these and of the prompts' words are held",
+                   {{"full", ContentVocabulary::kFull}, {"corpus", ContentVocabulary::kCorpus}})};
+}
+
 Settings history_settings(Cllm4recOptions& o) {
   return {enum_setting("history.keep", &o.keep,
                        "what is used of a history that is longer than batch.max_items or the backbone's positions: a "
@@ -186,9 +194,9 @@ Settings teacher_settings(Cllm4recOptions& o) {
 void Cllm4recOptions::describe(Settings& settings) {
   for (const Settings& section :
        {run_settings(*this), adapter_settings(*this), loss_settings(*this), batch_settings(*this),
-        history_settings(*this), optimizer_settings(*this), dropout_settings("dropout", dropout),
-        stage_settings("warmup", warmup, {}), mutual_settings(mutual), finetune_settings(finetune),
-        prompt_settings(*this), ranking_settings(*this), teacher_settings(*this)}) {
+        content_settings(*this), history_settings(*this), optimizer_settings(*this),
+        dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}), mutual_settings(mutual),
+        finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this), teacher_settings(*this)}) {
     append(settings, section);
   }
 }

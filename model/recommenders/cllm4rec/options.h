@@ -10,6 +10,7 @@
 #include "model/recommenders/cllm4rec/history_keep.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
+#include "model/recommenders/cllm4rec/words/word_set.h"
 #include "model/recommenders/model_options.h"
 #include "model/tables/row_optimizer.h"
 
@@ -94,6 +95,8 @@ struct Cllm4recOptions : ModelOptions {
   // [batch]
   int64_t groups = 1;
   int64_t max_items = 0, max_text_tokens = 0;  // 0: what the backbone's positions allow
+  // [content]
+  ContentVocabulary vocabulary = ContentVocabulary::kFull;
   // [history]
   HistoryKeep keep = HistoryKeep::kRandom;
   // [optimizer]
@@ -119,8 +122,8 @@ struct Cllm4recOptions : ModelOptions {
   std::string problem() const override;
   std::string select() const override { return finetune.select; }
   std::vector<std::string> keys_of_state() const override {
-    return {"optimizer.name", "run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules",
-            "backbone.adapters.layers"};
+    return {"optimizer.name",           "run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules",
+            "backbone.adapters.layers", "content.vocabulary"};
   }
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 

@@ -54,6 +54,10 @@ std::string Cllm4recOptions::problem() const {
     return "backbone.adapters.steps = []: no step would train the adapters; name some of L, C and F, or set "
            "backbone.adapters.rank = 0";
   }
+  if (vocabulary == ContentVocabulary::kCorpus && (train_backbone || random_backbone)) {
+    return "content.vocabulary = \"corpus\" holds a part of a pretrained, frozen word embedding: set \"full\", or both "
+           "run.train_backbone and run.random_backbone to false";
+  }
   if (const std::string text = objective.problem(); !text.empty()) return text;
   if (orders > 1 && loss.item_order == ItemOrder::kAscending) {
     return "ranking.orders = " + std::to_string(orders) +

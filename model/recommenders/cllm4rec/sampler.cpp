@@ -45,6 +45,11 @@ int64_t longest_text_prompt(const PromptSet& prompts) {
   return longest;
 }
 
+PromptSet in_words(PromptSet prompts, const WordSet& words) {
+  for (PromptTemplate* prompt : prompts.all()) *prompt = words.own(*prompt);
+  return prompts;
+}
+
 std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
   std::vector<int32_t> copy(items.begin(), items.end());
   CounterRng(key).shuffle(std::span(copy));
@@ -70,8 +75,15 @@ std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector
 
 }  // namespace
 
+std::vector<PromptTemplate*> PromptSet::all() {
+  std::vector<PromptTemplate*> out{&collaborative, &recommendation, &review, &biography, &item_content};
+  for (auto& [kind, prompt] : item_content_by_kind) out.push_back(&prompt);
+  return out;
+}
+
 Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
-    : corpus_(std::move(corpus)), prompts_(std::move(prompts)),
+    : corpus_(std::move(corpus)), vocabulary_(options.words.own(corpus_.vocabulary())),
+      prompts_(in_words(std::move(prompts), options.words)),
       collaborative_without_user_(prompts_.collaborative.without(Kind::kUser)),
       recommendation_without_user_(prompts_.recommendation.without(Kind::kUser)), options_(options),
       users_(corpus_, options.only_new),
@@ -162,7 +174,7 @@ RecBatch Sampler::batch(const StepId& id, int rank, int world_size) const {
   std::vector<Sequence> mine;
   for (size_t n = 0; n < planned.size(); ++n)
     if (ranks[n] == rank) mine.push_back(sequence(id, planned[n]));
-  return collate(mine, id.kind, totals, corpus_.vocabulary(), options_.loss, options_.objective);
+  return collate(mine, id.kind, totals, vocabulary_, options_.loss, options_.objective);
 }
 
 Sequence Sampler::sequence(const StepId& id, const PlannedSample& planned) const {
@@ -190,8 +202,8 @@ Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
     std::copy_if(all.begin(), all.end(), std::back_inserter(sequence.targets),
                  [&](int32_t item) { return !kept.contains(item); });
   }
-  sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, {});
-  sequence.main = item_tokens(corpus_.vocabulary(), items);
+  sequence.prompt = of_history(id, user).fill(vocabulary_, user, -1, {});
+  sequence.main = item_tokens(vocabulary_, items);
   sequence.positions = positions(id, user, std::ssize(items));
   return sequence;
 }
@@ -233,8 +245,8 @@ const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
 Sequence Sampler::content(int64_t text) const {
   const TextSample sample = corpus_.text(text);
   const auto tokens = sample.tokens.first(static_cast<size_t>(main_length(StepKind::kContent, text - first_text_)));
-  return {.prompt = text_prompt(sample).fill(corpus_.vocabulary(), sample.user, sample.item, {}),
-          .main = std::vector<int32_t>(tokens.begin(), tokens.end())};
+  return {.prompt = text_prompt(sample).fill(vocabulary_, sample.user, sample.item, {}),
+          .main = options_.words.own(tokens)};
 }
 
 Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
@@ -253,7 +265,7 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
     std::erase_if(visible, [&](int32_t) { return dropout.uniform() < options_.item_dropout; });
   if (options_.loss.item_order == ItemOrder::kAscending) std::sort(visible.begin(), visible.end());
   keep_some(visible, max_prompt_items_, corpus_.history(user, Part::kTrain));
-  sequence.prompt = of_history(id, user).fill(corpus_.vocabulary(), user, -1, visible);
+  sequence.prompt = of_history(id, user).fill(vocabulary_, user, -1, visible);
   return sequence;
 }
 
@@ -268,7 +280,7 @@ RecBatch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind)
 
 RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKind kind, int64_t order) const {
   if (kind == StepKind::kContent) throw std::invalid_argument("ranking_prompts: no ranking by the content model");
-  const Vocabulary& vocabulary = corpus_.vocabulary();
+  const Vocabulary& vocabulary = vocabulary_;
   const bool recommend = kind == StepKind::kRecommendation;
   std::vector<Sequence> sequences;
   for (const RankingQuery& query : queries) {
@@ -283,8 +295,10 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
     if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
     keep_some(items, recommend ? max_prompt_items_ : max_main_items_, query.history);
     Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
-    if (!recommend)
+    if (!recommend) {
       for (const int32_t item : items) sequence.prompt.push_back(vocabulary.item_token(item));
+      sequence.shown = static_cast<int32_t>(items.size());
+    }
     sequences.push_back(std::move(sequence));
   }
   const GroupTotals one_group{{static_cast<int64_t>(queries.size())}};

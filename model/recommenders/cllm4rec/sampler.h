@@ -17,6 +17,7 @@
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
+#include "model/recommenders/cllm4rec/words/word_set.h"
 
 namespace cllm {
 
@@ -28,6 +29,8 @@ struct PromptSet {
   PromptTemplate biography;       // texts with a user only
   PromptTemplate item_content;    // texts with an item only
   std::map<std::string, PromptTemplate> item_content_by_kind = {};  // takes precedence, by name in Corpus::text_kinds()
+
+  std::vector<PromptTemplate*> all();
 };
 
 struct SamplerOptions {
@@ -43,6 +46,7 @@ struct SamplerOptions {
   int64_t max_text_tokens = 0;  // 0: likewise
   double masking = 0.2;         // p_m: max(1, floor(p_m n)) of n training items are held out
   double item_dropout = 0;      // share of the visible items left out of a finetuning prompt
+  WordSet words = {};           // that batches name, by their ids there
 };
 
 /// Names one global batch. L, C and F steps of one epoch draw different random numbers.
@@ -58,7 +62,7 @@ struct StepId {
 /// Thread-safe.
 class Sampler {
  public:
-  /// DataError if a prompt leaves no position for anything else.
+  /// `prompts` with the tokenizer's ids. DataError if a prompt leaves no position for anything else.
   Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options);
 
   /// L and F: users with training items; C: texts.
@@ -98,6 +102,7 @@ class Sampler {
   void keep_some(std::vector<int32_t>& items, int64_t count, std::span<const int32_t> history) const;
 
   Corpus corpus_;
+  Vocabulary vocabulary_;  // of batches
   PromptSet prompts_;
   PromptTemplate collaborative_without_user_, recommendation_without_user_;
   SamplerOptions options_;

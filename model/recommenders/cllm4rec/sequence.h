@@ -10,6 +10,7 @@ struct Sequence {
   std::vector<int32_t> prompt = {};     // token ids; carries no loss
   std::vector<int32_t> main = {};       // token ids: items only (L) or words only (C); empty in F
   std::vector<int32_t> targets = {};    // item indices 0 .. J-1: F; L with a set target: those that main leaves out
+  int32_t shown = 0;                    // last tokens of the prompt that are main text to a decoder beside an encoder
   int32_t group = 0;                    // group of the global batch
   uint64_t key = 0;                     // Batch::sequence_keys
   int64_t user = -1;                    // L and F

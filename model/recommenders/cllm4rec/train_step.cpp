@@ -69,7 +69,9 @@ TrainStep::~TrainStep() = default;
 HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config) {
   HiddenTerms out;
   if (batch.kind == StepKind::kContent) {
-    out.add(1, std::make_unique<TextPrediction>(backbone_.text_head().detach(), is_trainable(backbone_)));
+    at::Tensor words_ND = backbone_.text_head().detach();
+    if (config.predicted_words > 0) words_ND = words_ND.narrow(0, 0, config.predicted_words);
+    out.add(1, std::make_unique<TextPrediction>(words_ND, is_trainable(backbone_)));
   } else if (config.objective != nullptr) {
     out.add(1, std::make_unique<SoftItemPrediction>(channels_.softmax, trained(batch.kind).table(), *config.objective,
                                                     batch.histories));

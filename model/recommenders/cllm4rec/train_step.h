@@ -35,6 +35,7 @@ struct StepConfig {
   const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
+  int64_t predicted_words = 0;                  // of C-steps: the first so many of the backbone's; 0: all
   std::function<void()> before_change = [] {};  // called before the step first changes a table
   const BatchTensors* tensors = nullptr;        // make_tensors() of the batch, made before; null: the step makes them
   bool train_backbone = true;                   // what of it is trainable; false: these gradients are dropped

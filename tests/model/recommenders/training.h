@@ -30,6 +30,7 @@ inline std::unique_ptr<Recommender> open_in_fp64(const Model& model, const Model
                                                  const Channels& channels, uint64_t seed = 3) {
   const OpenArguments arguments{.corpus = training_corpus(),
                                 .channels = channels,
+                                .host = &channels.world,
                                 .run = {.seed = seed, .precision = at::kDouble},
                                 .to_train = true,
                                 .agreed = [](const std::function<void()>& work) { work(); }};
