@@ -71,7 +71,7 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir) {
   };
   for (const NamedTable& named : workspace.model->store().tables) {
     for (const RowGroup& group : named.table->layout.groups())
-      add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->weight, group));
+      add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->rows(), group));
   }
   collectively(comm, [&] {
     if (comm.rank() != 0) return;

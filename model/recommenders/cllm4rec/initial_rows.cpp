@@ -4,10 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 namespace cllm {
-namespace {
 
-/// Mean over the words of every local row's texts of (embedding - mean embedding of all words), [local rows, D]; 0 for
-/// a row without texts.
 at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, const RowLayout& layout) {
   const Vocabulary& vocabulary = corpus.vocabulary();
   at::Tensor sums = at::zeros({layout.num_local_rows(), words_ND.size(1)}, words_ND.options().dtype(at::kFloat));
@@ -25,8 +22,6 @@ at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, 
   }
   return sums.div_(counts.clamp_min_(1));
 }
-
-}  // namespace
 
 Table initial_table(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
                     Side side) {
