@@ -14,6 +14,7 @@
 #include <mutex>
 #include <vector>
 
+#include "dist/rows/row_layout.h"
 #include "model/losses/predictions.h"
 #include "model/losses/sampled_softmax.h"
 #include "tests/model/losses/soft_batch.h"

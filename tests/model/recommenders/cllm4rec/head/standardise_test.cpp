@@ -19,6 +19,7 @@ namespace standardised_head {
 Cllm4recOptions options_of(HeadKind head) {
   Cllm4recOptions options;
   options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
+  options.random_backbone = true;
   options.warmup.epochs = options.finetune.epochs = 0;
   options.mutual.epochs = 1;
   options.mutual.content_epochs = false;
@@ -49,9 +50,12 @@ TEST(Standardise, AFreshTableStartsNearLnJAndEveryNumberOfRanksFindsTheSameNumbe
   }
 }
 
-TEST(Standardise, HeadsTrainTheSameOnAnyNumberOfRanksAndResumeBitwise) {
+TEST(Standardise, HeadsOfFreeRowsTrainTheSameOnAnyNumberOfRanksAndResumeBitwise) {
   for (const HeadKind head : {HeadKind::kStandardised, HeadKind::kCosine}) {
-    const Cllm4recOptions options = options_of(head);
+    Cllm4recOptions options = options_of(head);
+    options.backbone = "none";
+    options.random_backbone = false;
+    options.bag_width = 8;
     const testing::Trained one = testing::train_and_rank(cllm4rec_model(), options, 1);
     testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 2), one);
     testing::expect_resume_is_bitwise(cllm4rec_model(), options, 2, 3);

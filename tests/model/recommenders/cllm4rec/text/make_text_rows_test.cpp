@@ -133,6 +133,7 @@ TEST(MakeTextRows, OfTextMeanTheMapStartsNearTheMeansOfTheWords) {
     const Channels channels(comm);
     Cllm4recOptions options = text_options("backbone");
     options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
+    options.random_backbone = true;
     options.initial_tables = InitialTables::kTextMean;
     options.initial_std = 0;
     options.text_rows.dims = 256;
