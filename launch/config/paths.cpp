@@ -10,6 +10,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// "none" is a choice of run.backbone, not a path.
+
 /// The text behind a key; null if the model has none of that name.
 std::string* text_of(const Settings& settings, const std::string& key) {
   for (const Setting& setting : settings) {
@@ -24,7 +26,7 @@ void find(std::string* path, const std::string& moved, const std::string& old_di
   if (path == nullptr) return;
   if (!moved.empty()) {
     *path = moved;
-  } else if (!path->empty() && !fs::exists(*path)) {
+  } else if (!path->empty() && *path != "none" && !fs::exists(*path)) {
     const fs::path beside = (fs::absolute(dir) / fs::path(*path).lexically_relative(old_dir)).lexically_normal();
     if (!fs::exists(beside))
       throw DataError(*path + ": not there any more, nor beside the run; if it was moved, say where it is: " + option);
@@ -38,7 +40,7 @@ void make_paths_absolute(RunConfig& config) {
   const Settings settings = all_settings(config);
   for (const char* key : {"run.dir", "run.corpus", "run.backbone", "init.run"}) {
     std::string* const path = text_of(settings, key);
-    if (path != nullptr && !path->empty()) *path = fs::absolute(*path).lexically_normal().string();
+    if (path != nullptr && !path->empty() && *path != "none") *path = fs::absolute(*path).lexically_normal().string();
   }
 }
 

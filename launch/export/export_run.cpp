@@ -82,7 +82,7 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir, c
   };
   for (const NamedTable& named : workspace.model->store().tables) {
     for (const RowGroup& group : named.table->layout.groups())
-      add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->weight, group));
+      add(named.name + "_" + group.name, group.partition, Table::rows_of(named.table->rows(), group));
   }
   const at::Tensor ranked = choices.ranked_items ? workspace.model->scored_rows() : at::Tensor();
   const auto scored = ranked.defined() ? assemble(comm, RowPartition(corpus.vocabulary().num_items, comm.world_size()),

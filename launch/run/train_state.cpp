@@ -115,6 +115,7 @@ Cursor from_metadata(const std::string& metadata, const Store& store, int num_st
 std::vector<ReplicatedTensor> view_replicas(const Store& store) {
   std::vector<ReplicatedTensor> replicas;
   for (const NamedTensor& tensor : store.trained()) replicas.push_back({tensor.name, tensor.value});
+  for (const NamedTensor& tensor : store.kept) replicas.push_back({tensor.name, tensor.value});
   for (const NamedTensor& tensor : store.frozen) replicas.push_back({tensor.name, tensor.value});
   return replicas;
 }
@@ -123,6 +124,7 @@ TrainState view_state(const Store& store) {
   TrainState state;
   for (const NamedTable& named : store.tables) add_table(state, named.name, *named.table);
   for (const NamedTensor& tensor : store.trained()) state.replicated.push_back({tensor.name, tensor.value});
+  for (const NamedTensor& tensor : store.kept) state.replicated.push_back({tensor.name, tensor.value});
   return state;
 }
 

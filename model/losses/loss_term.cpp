@@ -40,7 +40,7 @@ bool HiddenTerms::reads_items() const {
 }
 
 HiddenTerms::Result HiddenTerms::value_and_gradients(const at::Tensor& hidden_AD, const Targets& targets,
-                                                     const at::Tensor& asked_KD) const {
+                                                     const at::Tensor& asked_KD, const at::Tensor& items_JD) const {
   Result out;
   std::vector<at::Tensor> asked_gradients;
   int64_t first = 0;
@@ -48,7 +48,7 @@ HiddenTerms::Result HiddenTerms::value_and_gradients(const at::Tensor& hidden_AD
     const auto count = static_cast<int64_t>(one.term->rows().size());
     const at::Tensor asked = asked_KD.narrow(0, first, count);
     first += count;
-    const HiddenResult result = one.term->value_and_gradients({hidden_AD, targets, asked});
+    const HiddenResult result = one.term->value_and_gradients({hidden_AD, targets, asked, items_JD});
     out.values.push_back(result.loss);
     out.sum.loss += one.weight * result.loss;
     add_to(out.sum.hidden_gradient_AD, one.weight, result.hidden_gradient_AD);

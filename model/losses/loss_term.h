@@ -21,7 +21,8 @@ namespace cllm {
 struct HiddenInput {
   const at::Tensor& hidden_AD;  // in the compute dtype
   const Targets& targets;
-  const at::Tensor& asked_KD;  // the rows that the term asked for, in its order
+  const at::Tensor& asked_KD;      // the rows that the term asked for, in its order
+  const at::Tensor items_JD = {};  // of a term that reads_items(): this rank's
 };
 
 /// Gradients of a term; those that it does not have are undefined.
@@ -60,8 +61,9 @@ class HiddenTerms {
     std::vector<double> values;  // this rank's part of each term, without its weight
     HiddenResult sum;            // weighted
   };
-  /// `asked_KD`: of rows(). Collective.
-  Result value_and_gradients(const at::Tensor& hidden_AD, const Targets& targets, const at::Tensor& asked_KD) const;
+  /// `asked_KD`: of rows(); `items_JD`: this rank's, if reads_items(). Collective.
+  Result value_and_gradients(const at::Tensor& hidden_AD, const Targets& targets, const at::Tensor& asked_KD,
+                             const at::Tensor& items_JD = {}) const;
 
  private:
   struct Weighted {

@@ -13,14 +13,13 @@
 namespace cllm {
 
 HiddenResult ItemPrediction::value_and_gradients(const HiddenInput& input) {
-  const HeadResult head =
-      item_softmax(comm_, table_.layout.items(), form_, input.hidden_AD, table_.items(), input.targets);
+  const HeadResult head = item_softmax(comm_, items_, form_, input.hidden_AD, input.items_JD, input.targets);
   return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
 }
 
 HiddenResult SoftItemPrediction::value_and_gradients(const HiddenInput& input) {
-  const HeadResult head = soft_item_softmax(comm_, table_.layout.items(), input.hidden_AD, table_.items(),
-                                            input.targets, histories_, objective_);
+  const HeadResult head =
+      soft_item_softmax(comm_, items_, input.hidden_AD, input.items_JD, input.targets, histories_, objective_);
   return {.loss = head.loss, .hidden_gradient_AD = head.hidden_gradient, .item_gradient_JD = head.weight_gradient};
 }
 
@@ -47,6 +46,19 @@ HiddenResult SampledPrediction::value_and_gradients(const HiddenInput& input) {
   return {.loss = result.loss,
           .hidden_gradient_AD = result.hidden_gradient,
           .asked_gradient_KD = at::cat({result.negative_gradient, result.target_gradient})};
+}
+
+HiddenResult MappedPrediction::value_and_gradients(const HiddenInput& input) {
+  const at::Tensor hidden_AD = logits_.of_hidden(input.hidden_AD), asked_KD = logits_.of_rows(input.asked_KD);
+  HiddenResult out = inner_->value_and_gradients(
+      {hidden_AD, input.targets, asked_KD, reads_items() ? logits_.of_rows(input.items_JD) : input.items_JD});
+  const auto of_rows = [&](const at::Tensor& rows, at::Tensor& gradient) {
+    if (gradient.defined()) gradient = logits_.rows_gradient(rows, gradient);
+  };
+  out.hidden_gradient_AD = logits_.hidden_gradient(input.hidden_AD, out.hidden_gradient_AD);
+  of_rows(input.asked_KD, out.asked_gradient_KD);
+  of_rows(input.items_JD, out.item_gradient_JD);
+  return out;
 }
 
 HiddenResult TextPrediction::value_and_gradients(const HiddenInput& input) {

@@ -4,29 +4,32 @@
 // loss_term.h, S negatives.
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "dist/communicator/communicator.h"
+#include "dist/row_partition.h"
+#include "model/losses/item_logits.h"
 #include "model/losses/loss_term.h"
 #include "model/losses/soft_labels.h"
 #include "model/losses/softmax_head.h"
-#include "model/tables/table.h"
 
 namespace cllm {
 
 /// "lm" over all items of a table (METHOD.md §4).
 class ItemPrediction : public HiddenTerm {
  public:
-  ItemPrediction(Communicator& comm, const Table& table, ItemSoftmax form) : comm_(comm), table_(table), form_(form) {}
+  ItemPrediction(Communicator& comm, const RowPartition& items, ItemSoftmax form)
+      : comm_(comm), items_(items), form_(form) {}
   std::string_view name() const override { return "lm"; }
   bool reads_items() const override { return true; }
   HiddenResult value_and_gradients(const HiddenInput& input) override;
 
  private:
   Communicator& comm_;
-  const Table& table_;
+  RowPartition items_;
   ItemSoftmax form_;
 };
 
@@ -34,16 +37,16 @@ class ItemPrediction : public HiddenTerm {
 class SoftItemPrediction : public HiddenTerm {
  public:
   /// `histories`: of the batch.
-  SoftItemPrediction(Communicator& comm, const Table& table, const SoftObjective& objective,
+  SoftItemPrediction(Communicator& comm, const RowPartition& items, const SoftObjective& objective,
                      const HistoryLists& histories)
-      : comm_(comm), table_(table), objective_(objective), histories_(to_tensors(histories)) {}
+      : comm_(comm), items_(items), objective_(objective), histories_(to_tensors(histories)) {}
   std::string_view name() const override { return "lm"; }
   bool reads_items() const override { return true; }
   HiddenResult value_and_gradients(const HiddenInput& input) override;
 
  private:
   Communicator& comm_;
-  const Table& table_;
+  RowPartition items_;
   SoftObjective objective_;
   HistoryTensors histories_;
 };
@@ -63,6 +66,22 @@ class SampledPrediction : public HiddenTerm {
  private:
   int64_t num_items_, first_row_;
   std::vector<int32_t> negatives_, targets_;  // items
+};
+
+/// A prediction of items whose logits are made by more than a product.
+class MappedPrediction : public HiddenTerm {
+ public:
+  /// `logits` outlives it.
+  MappedPrediction(std::unique_ptr<HiddenTerm> inner, const ItemLogits& logits)
+      : inner_(std::move(inner)), logits_(logits) {}
+  std::string_view name() const override { return inner_->name(); }
+  std::vector<int32_t> rows() const override { return inner_->rows(); }
+  bool reads_items() const override { return inner_->reads_items(); }
+  HiddenResult value_and_gradients(const HiddenInput& input) override;
+
+ private:
+  std::unique_ptr<HiddenTerm> inner_;
+  const ItemLogits& logits_;
 };
 
 /// "lm" over the words of a backbone.

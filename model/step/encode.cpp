@@ -30,7 +30,7 @@ at::Tensor encode(RowExchange& exchange, const Backbone& backbone, const Table& 
   const at::Device device = table.weight.device();
   const BatchTensors tensors = upload(make_tensors(batch, /*dropout=*/false, device), device);
   const Route route = exchange.route(tensors.tokens.rows);
-  const at::Tensor fetched_UD = exchange.fetch(route, table.weight).to(table.compute_dtype());
+  const at::Tensor fetched_UD = exchange.fetch(route, table.rows()).to(table.compute_dtype());
   const at::Tensor x_TD = embed(tensors.tokens, backbone.word_embedding(), fetched_UD, route.inverse_T);
   return hidden_states(backbone, tensors.layout, x_TD, {});
 }

@@ -58,8 +58,11 @@ struct RowPipeline::Ahead {
   Arriving arriving;
 };
 
-RowPipeline::RowPipeline(const Channels& channels, Table& table, const RowOptimizer& optimizer, TwoLevels* levels)
-    : table_(table), optimizer_(optimizer), exchange_(make_row_exchange(channels, levels, table)) {}
+RowPipeline::RowPipeline(const Channels& channels, Table& table, const RowOptimizer& optimizer, TwoLevels* levels,
+                         TextRows* text)
+    : table_(table), optimizer_(optimizer), exchange_(make_row_exchange(channels, levels, table)), text_(text) {
+  TORCH_CHECK(!text_ || !optimizer_.moves_absent_rows(), "text rows need an optimiser that leaves absent rows alone");
+}
 
 RowPipeline::~RowPipeline() = default;
 
@@ -79,7 +82,8 @@ TakenRows RowPipeline::take(std::span<const int32_t> rows_T, const BeforeChange&
   } else {
     taken.route = exchange_.route(rows_T);
     optimizer_.catch_up(table_, taken.route.touched_local_M);
-    rows_UD = exchange_.fetch(taken.route, table_.weight);
+    if (text_ != nullptr) text_->compose(table_, taken.route.touched_local_M);
+    rows_UD = exchange_.fetch(taken.route, table_.rows());
   }
   taken.rows_UD = rows_UD.to(table_.compute_dtype());
   touched_ = (taken.route.beyond ? *taken.route.beyond : taken.route).distinct;
@@ -91,7 +95,7 @@ TakenRows RowPipeline::take(std::span<const int32_t> rows_T, const BeforeChange&
 TakenRows RowPipeline::read(std::span<const int32_t> rows_T) {
   const at::NoGradGuard no_grad;
   TakenRows taken{exchange_.route(rows_T), {}};
-  taken.rows_UD = exchange_.fetch(taken.route, table_.weight).to(table_.compute_dtype());
+  taken.rows_UD = exchange_.fetch(taken.route, table_.rows()).to(table_.compute_dtype());
   return taken;
 }
 
@@ -100,6 +104,7 @@ void RowPipeline::catch_up_items(const BeforeChange& before_change) {
   const RowLayout& layout = table_.layout;
   optimizer_.catch_up(
       table_, at::arange(layout.num_local_users(), layout.num_local_rows(), table_.weight.options().dtype(at::kLong)));
+  if (text_ != nullptr) text_->compose_items(table_);
   items_ = true;
 }
 
@@ -111,6 +116,7 @@ AskedRows RowPipeline::ask(std::vector<int32_t> rows_T) {
 void RowPipeline::announce(AskedRows asked) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(!ahead_, "rows were announced already");
+  TORCH_CHECK(text_ == nullptr, "text rows move in every step");
   if (!in_step_) optimizer_.catch_up(table_, asked.route.touched_local_M);
   Arriving arriving = exchange_.start_fetch(asked.route, table_.weight, moving_rows());
   ahead_ = std::make_unique<Ahead>(Ahead{std::move(asked), std::move(arriving)});
@@ -156,6 +162,7 @@ kernels::RowGradient RowPipeline::collect() {
   const GradientParts parts = exchange_.finish_return(rest->route, std::move(rest->returning));
   kernels::RowGradient gradient = join_gradients(table_.layout, rest->route, parts, rest->item_head_gradient);
   add_pull(rest->pull, gradient);
+  if (text_ != nullptr) text_->add_gradient(gradient);
   return gradient;
 }
 
@@ -165,12 +172,14 @@ at::Tensor RowPipeline::settle(double learning_rate, const BeforeChange& before_
   gradient.sum_M = at::empty({gradient.rows_M.size(0)}, gradient.parts_PD.options());
   before_change();
   optimizer_.update(table_, gradient, learning_rate);
+  if (text_ != nullptr) text_->keep_within_bound(table_, gradient.rows_M);
   return gradient.sum_M.sum();
 }
 
 void RowPipeline::flush(const BeforeChange& before_change) {
   if (optimizer_.moves_absent_rows()) before_change();
   optimizer_.flush(table_);
+  if (text_ != nullptr) text_->compose(table_);
 }
 
 }  // namespace cllm

@@ -17,6 +17,7 @@
 #include "model/losses/loss_term.h"
 #include "model/tables/row_optimizer.h"
 #include "model/tables/table.h"
+#include "model/tables/text_rows.h"
 
 namespace cllm {
 
@@ -50,7 +51,10 @@ class RowPipeline {
  public:
   using BeforeChange = std::function<void()>;
 
-  RowPipeline(const Channels& channels, Table& table, const RowOptimizer& optimizer, TwoLevels* levels = nullptr);
+  /// `text`: what the rows are made of beside their weights, which then are composed as they are read; all rows move in
+  /// every step, so that none may be announced. Null: nothing.
+  RowPipeline(const Channels& channels, Table& table, const RowOptimizer& optimizer, TwoLevels* levels = nullptr,
+              TextRows* text = nullptr);
   ~RowPipeline();
 
   /// The rows (global numbers, repeats allowed, may be none), brought up to date by their owners. If rows were
@@ -75,7 +79,8 @@ class RowPipeline {
   /// Whether the step now moves all these local rows, which are ascending. Local.
   bool moves(std::span<const int64_t> rows) const;
 
-  /// The gradient by what give_back() was given: each row's parts are in rank order. In place of settle().
+  /// The gradient by what give_back() was given: each row's parts are in rank order. In place of settle(). Text rows
+  /// get that of their map, too.
   kernels::RowGradient collect();
   /// The update by collect(). Returns the sum of the gradient's elements, one number on the table's device: it is
   /// finite unless an element is not.
@@ -97,6 +102,7 @@ class RowPipeline {
   Table& table_;
   const RowOptimizer& optimizer_;
   RowExchange exchange_;
+  TextRows* text_;
   std::vector<int64_t> touched_;            // local rows, ascending, that the step now moves: from take() to settle()
   bool in_step_ = false, items_ = false;    // items_: and all items
   std::unique_ptr<Unfinished> unfinished_;  // between give_back() and settle()

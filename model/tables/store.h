@@ -27,6 +27,7 @@ struct Store {
   DenseAdam* dense = nullptr;            // trained tensors that all ranks hold alike, with their moments; null: none
   std::string dense_prefix = {};         // of their names in files
   std::vector<NamedTensor> frozen = {};  // compared between ranks, not saved
+  std::vector<NamedTensor> kept = {};    // frozen, but found by this run: compared and saved
 
   /// The trained tensors and their moments under the names that files give them.
   std::vector<NamedTensor> trained() const {

@@ -22,6 +22,7 @@ struct RowState {
 struct Table {
   RowLayout layout;
   at::Tensor weight;            // [local rows, D] fp32, fp64, or bf16, whose optimiser's state and gradients are fp32
+  at::Tensor composed;          // of rows that are more than their weight (text_rows.h): what is read; else undefined
   std::vector<RowState> state;  // of the optimiser, as RowOptimizer::state() declares it
   at::Tensor row_step;          // int32 [local rows] table step that each row is at; it changes whenever the row does
   int64_t step = 0;             // updates of the table
@@ -38,8 +39,10 @@ struct Table {
   /// Dtype of the rows when they are computed with, of their gradients and of the optimiser's state: fp64 for fp64
   /// rows, otherwise fp32.
   at::ScalarType compute_dtype() const { return residual_dtype(weight.scalar_type()); }
-  at::Tensor users() const { return rows_of(weight, layout.group("user")); }
-  at::Tensor items() const { return rows_of(weight, layout.group("item")); }
+  /// What is read of all local rows.
+  const at::Tensor& rows() const { return composed.defined() ? composed : weight; }
+  at::Tensor users() const { return rows_of(rows(), layout.group("user")); }
+  at::Tensor items() const { return rows_of(rows(), layout.group("item")); }
 
   /// This rank's rows of a group, out of what the table has for all its local rows.
   static at::Tensor rows_of(const at::Tensor& all, const RowGroup& group) {

@@ -1,11 +1,16 @@
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 #include <array>
 
 #include "data/random.h"
 #include "model/evaluation/scoring.h"
 #include "model/kernels/rows/rows.h"
+#include "model/recommenders/cllm4rec/head/standardise.h"
+#include "model/step/dense_gradients.h"
 #include "model/step/encode.h"
 
 namespace cllm {
@@ -48,8 +53,15 @@ Cllm4rec::Cllm4rec(const Cllm4recOptions& options, const OpenArguments& argument
       optimizer_(make_row_optimizer(options.optimizer)),
       backbone_optimizer_(
           model_.backbone->trainable().empty() ? nullptr : std::make_unique<DenseAdam>(model_.backbone->trainable())),
+      map_optimizer_(model_.text ? std::make_unique<DenseAdam>(model_.text->parameters()) : nullptr),
       step_(arguments.channels, model_, *optimizer_, arguments.levels) {
   soft_.mask_shown = options.objective.mask_shown;
+  logits_ = {.kind = options.head, .temperature = options.temperature};
+  if (logits_.kind != HeadKind::kStandardised) return;
+  const Table& table = model_.collaborative;
+  const at::TensorOptions like = table.weight.options().dtype(table.compute_dtype());
+  logits_.mean_D = at::zeros({table.width()}, like);
+  logits_.deviation_D = at::ones({table.width()}, like);
 }
 
 void Cllm4rec::set_labels(std::unique_ptr<SoftLabels> labels) {
@@ -61,10 +73,25 @@ void Cllm4rec::set_labels(std::unique_ptr<SoftLabels> labels) {
   soft_.form = taught ? options_.objective.teacher.form : SoftForm::kCrossEntropy;
 }
 
+void Cllm4rec::prepare_head() {
+  if (logits_.kind != HeadKind::kStandardised) return;
+  if (model_.text) model_.text->compose(model_.collaborative);
+  const bool has_l = program_.has(static_cast<int>(StepKind::kCollaborative));
+  standardise(logits_, model_, sampler_, has_l ? StepKind::kCollaborative : StepKind::kRecommendation,
+              arguments_.channels);
+}
+
 Store Cllm4rec::store() {
   Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}},
               .dense = backbone_optimizer_.get(),
               .dense_prefix = "backbone."};
+  if (model_.text) {
+    store.tables.push_back({"t", &model_.text->vectors()});
+    store.dense = map_optimizer_.get();
+    store.dense_prefix = "text.";
+  }
+  if (logits_.kind == HeadKind::kStandardised)
+    store.kept = {{"head.mean", logits_.mean_D}, {"head.deviation", logits_.deviation_D}};
   if (options_.train_backbone) return store;
   for (const auto& [name, tensor] : model_.backbone->parameters()) store.frozen.push_back({"backbone." + name, tensor});
   return store;
@@ -72,6 +99,7 @@ Store Cllm4rec::store() {
 
 void Cllm4rec::reset_optimizer() {
   for (Table* table : {&model_.collaborative, &model_.content}) optimizer_->reset(*table);
+  if (map_optimizer_) map_optimizer_->reset();
 }
 
 std::unique_ptr<StepInput> Cllm4rec::input(const StepRef& ref) const {
@@ -118,6 +146,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.learning_rate = settings.learning_rate;
   out.dropout = dropout_of(settings.ref);
   out.item_softmax = head_of(kind).form;
+  out.logits = logits();
   out.objective = objective();
   out.negatives = options_.negatives;
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
@@ -129,16 +158,32 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   return out;
 }
 
-StepLosses Cllm4rec::step(const StepInput& input, const StepSettings& settings, const NextStep* next) {
-  items_ = at::Tensor();
-  std::optional<NextBatch> next_batch;
-  const StepConfig next_config = next != nullptr ? config_of(next->input, next->settings) : StepConfig{};
-  if (next != nullptr) next_batch.emplace(of_batch(next->input).batch, next_config);
-  StepLosses losses = step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
-  if (backbone_optimizer_ && trains_backbone(kind_of(settings.ref))) {
+/// What ranks hold alike: the backbone or its adapters, and the map of text rows, whose gradients the update of the
+/// rows has left.
+void Cllm4rec::update_dense(const StepSettings& settings) {
+  const StepKind kind = kind_of(settings.ref);
+  if (backbone_optimizer_ && trains_backbone(kind)) {
     settings.before_change();
     backbone_optimizer_->step(backbone_rate(settings));
   }
+  if (map_optimizer_ && kind != StepKind::kContent) {
+    settings.before_change();
+    if (!sum_dense_gradients(arguments_.channels.world, model_.text->parameters()) && non_finite_ == NonFinite::kNone)
+      non_finite_ = NonFinite::kRowGradients;
+    map_optimizer_->step(settings.learning_rate * options_.text_rows.rate);
+  }
+}
+
+/// A map moves all rows in every step: none can travel ahead of its update.
+StepLosses Cllm4rec::step(const StepInput& input, const StepSettings& settings, const NextStep* next) {
+  items_ = at::Tensor();
+  std::optional<NextBatch> next_batch;
+  const bool ahead = next != nullptr && !model_.text;
+  const StepConfig next_config = ahead ? config_of(next->input, next->settings) : StepConfig{};
+  if (ahead) next_batch.emplace(of_batch(next->input).batch, next_config);
+  StepLosses losses = step_.run(of_batch(input).batch, config_of(input, settings), next_batch ? &*next_batch : nullptr);
+  non_finite_ = step_.non_finite();
+  update_dense(settings);
   return losses;
 }
 
@@ -147,6 +192,7 @@ void Cllm4rec::flush(const std::function<void()>& before_change) {
   settle(before_change);
   before_change();
   for (Table* table : {&model_.collaborative, &model_.content}) optimizer_->flush(*table);
+  if (model_.text) model_.text->compose(model_.collaborative);
 }
 
 /// States of finetuning rank by the recommendation prompt, earlier ones by the next item after the history
@@ -163,28 +209,29 @@ std::string Cllm4rec::why_no_fold_in() const {
 
 at::Tensor Cllm4rec::scored_rows() {
   const Table& table = model_.collaborative;
-  if (!items_.defined()) items_ = table.items().to(table.compute_dtype());
+  if (!items_.defined()) items_ = logits_.of_rows(table.items().to(table.compute_dtype()));
   return items_;
 }
 
-/// Scores are linear in the hidden state: its mean gives their mean.
+/// What the queries' hidden states become. Scores are linear in it: its mean over the orders gives their mean.
 at::Tensor Cllm4rec::query_rows(std::span<const RankingQuery> queries) {
   const Table& table = model_.collaborative;
   RowExchange exchange(arguments_.channels.world, table.layout, arguments_.device,
                        kernels::row_kernels(arguments_.device));
-  at::Tensor hidden_bD = encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_));
-  if (options_.orders > 1) {
-    hidden_bD = hidden_bD.to(at::kDouble);
-    for (int64_t order = 1; order < options_.orders; ++order)
-      hidden_bD.add_(encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order)));
-    hidden_bD.div_(static_cast<double>(options_.orders));
-  }
-  return hidden_bD;
+  const auto of_order = [&](int64_t order) {
+    return logits_.of_hidden(
+        encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order)));
+  };
+  at::Tensor hidden_bD = of_order(0);
+  if (options_.orders == 1) return hidden_bD;
+  hidden_bD = hidden_bD.to(at::kDouble);
+  for (int64_t order = 1; order < options_.orders; ++order) hidden_bD.add_(of_order(order));
+  return hidden_bD.div_(static_cast<double>(options_.orders));
 }
 
 std::vector<std::vector<int32_t>> Cllm4rec::prompts_of(std::span<const RankingQuery> queries) const {
   std::vector<std::vector<int32_t>> out;
-  if (options_.orders > 1) return out;
+  if (options_.orders > 1 || !options_.has_backbone() || logits() != nullptr) return out;
   const RecBatch batch = sampler_.ranking_prompts(queries, prompt_);
   for (size_t n = 0; n < queries.size(); ++n) {
     out.emplace_back(batch.token_ids.begin() + batch.sequence_offsets[n],
@@ -207,15 +254,18 @@ void Cllm4rec::rehearse() {
     const StepId id{.kind = kind, .step = largest_step(sampler_, kind)};
     kernels::RowGradient dropped;
     step_.gradients(sampler_.batch(id, world.rank(), world.world_size()),
-                    {.lambda = 1,
+                    {.lambda = model_.text ? 0.0 : 1.0,  // of free rows alone
                      .dropout = backbone_dropout_,
                      .item_softmax = head_of(kind).form,
+                     .logits = logits(),
                      .objective = objective(),
                      .negatives = options_.negatives,
                      .predicted_words = words_.num_predicted()},
                     dropped);
   }
   for (const auto& [name, parameter] : model_.backbone->trainable()) parameter.mutable_grad() = at::Tensor();
+  if (!model_.text) return;
+  for (const auto& [name, parameter] : model_.text->parameters()) parameter.mutable_grad() = at::Tensor();
 }
 
 double Cllm4rec::flops(const StepInput& input, const StepSettings& settings) const {

@@ -23,6 +23,8 @@ class Cllm4rec : public Recommender {
 
   /// What the objective mixes into the targets; before the first step.
   void set_labels(std::unique_ptr<SoftLabels> labels);
+  /// Finds what the item head standardises by, if it does; before the first step. Collective.
+  void prepare_head();
 
   const Program& program() const override { return program_; }
   Store store() override;
@@ -42,7 +44,7 @@ class Cllm4rec : public Recommender {
   void export_model(const ExportFolder& folder) override;
   double flops(const StepInput& input, const StepSettings& settings) const override;
   PhaseSeconds phases() const override { return step_.phases(); }
-  NonFinite non_finite() const override { return step_.non_finite(); }
+  NonFinite non_finite() const override { return non_finite_; }
   std::string describe() const override;
 
  private:
@@ -51,6 +53,8 @@ class Cllm4rec : public Recommender {
   bool trains_backbone(StepKind kind) const;
   double backbone_rate(const StepSettings& settings) const;
   const SoftObjective* objective() const { return options_.objective.is_soft() ? &soft_ : nullptr; }
+  const ItemLogits* logits() const { return logits_.kind == HeadKind::kDot ? nullptr : &logits_; }
+  void update_dense(const StepSettings& settings);
   const ItemHead& head_of(StepKind kind) const {
     return kind == StepKind::kRecommendation ? recommendation_head_ : collaborative_head_;
   }
@@ -64,10 +68,13 @@ class Cllm4rec : public Recommender {
   Program program_;
   std::unique_ptr<SoftLabels> labels_;  // null: none
   SoftObjective soft_;
+  ItemLogits logits_;
   ItemHead collaborative_head_, recommendation_head_;  // of L and of F steps
   std::unique_ptr<RowOptimizer> optimizer_;
   std::unique_ptr<DenseAdam> backbone_optimizer_;  // null: frozen backbone
+  std::unique_ptr<DenseAdam> map_optimizer_;       // of the text rows' map; null: no text rows
   TrainStep step_;
+  NonFinite non_finite_ = NonFinite::kNone;      // of the last step
   StepKind prompt_ = StepKind::kRecommendation;  // that lists are asked by
   at::Tensor items_;                             // this rank's item rows as lists need them; undefined: they changed
 };

@@ -4,10 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 namespace cllm {
-namespace {
 
-/// Mean over the words of every local row's texts of (embedding - mean embedding of all words), [local rows, D]; 0 for
-/// a row without texts.
 at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const at::Tensor& words_ND,
                               const RowLayout& layout) {
   const Vocabulary& vocabulary = corpus.vocabulary();
@@ -26,8 +23,6 @@ at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const 
   }
   return sums.div_(counts.clamp_min_(1));
 }
-
-}  // namespace
 
 Table initial_table(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
                     const WordSet& words, Side side) {

@@ -5,9 +5,11 @@
 #include "model/backbones/graphed_backbone.h"
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
+#include "model/recommenders/cllm4rec/bag/bag_backbone.h"
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 #include "model/recommenders/cllm4rec/initial_rows.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
+#include "model/recommenders/cllm4rec/text/make_text_rows.h"
 
 namespace cllm {
 namespace {
@@ -30,7 +32,7 @@ std::vector<int32_t> start_of_prompts(const Cllm4recOptions& options, const Toke
   const std::span<const int32_t> own = tokenizer.start_of_text();
   if (options.prompts.bos == StartToken::kOff) return {};
   if (options.prompts.bos == StartToken::kAuto || !own.empty()) return {own.begin(), own.end()};
-  const std::optional<int32_t> bos = read_bos(options.backbone);
+  const std::optional<int32_t> bos = options.has_backbone() ? read_bos(options.backbone) : std::nullopt;
   if (bos && *bos >= 0 && *bos < tokenizer.size()) return {*bos};
   throw OptionError("prompts.bos = on: the tokenizer puts nothing before a text, and " + options.backbone +
                     " has no bos_token_id among its words: set it there, or prompts.bos = \"off\"");
@@ -127,7 +129,10 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
         " records passes of a frozen backbone on a GPU: set run.precision = \"bf16\", "
         "run.train_backbone = false, backbone.adapters.rank = 0 and --device=cuda, or run.graph_tokens = 0");
   }
-  const BackboneShape sizes = read_shape(options.backbone);
+  const BackboneShape sizes =
+      options.has_backbone()
+          ? read_shape(options.backbone)
+          : BackboneShape{options.bag_width, 0, arguments.corpus.vocabulary().num_words, BagBackbone::kMaxPositions};
   if (!sizes.predicts) {
     throw OptionError(
         "run.backbone = " + options.backbone +
@@ -138,14 +143,16 @@ BackboneShape check_backbone(const Cllm4recOptions& options, const OpenArguments
     throw OptionError("run.device = cuda needs a backbone whose width is a multiple of 8; " + options.backbone +
                       " has " + std::to_string(sizes.width));
   }
-  check_words(sizes.num_words, options.backbone, arguments.corpus, used);
+  if (options.has_backbone()) check_words(sizes.num_words, options.backbone, arguments.corpus, used);
   return sizes;
 }
 
 std::shared_ptr<Backbone> open_backbone(const Cllm4recOptions& options, const OpenArguments& arguments,
                                         const WordSet& words) {
   std::shared_ptr<Backbone> backbone;
-  if (options.random_backbone) {
+  if (!options.has_backbone()) {
+    return std::make_shared<BagBackbone>(options.bag_width, backbone_options(options, arguments, words));
+  } else if (options.random_backbone) {
     backbone = random_backbone(options.backbone, arguments.run.seed, backbone_options(options, arguments, words));
   } else {
     backbone = load_backbone(*arguments.host, options.backbone, backbone_options(options, arguments, words));
@@ -181,15 +188,18 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
     prompts = compile_prompts(options, arguments.corpus, *tokenizer);
     words = words_of(options, arguments, prompts, sizes);
   });
-  RecModel model{open_backbone(options, arguments, words), {}, {}};
+  RecModel model{open_backbone(options, arguments, words), {}, {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, words, Side::kCollaborative);
+  model.text = make_text_rows(options, arguments, *model.backbone, words, model.collaborative);
   model.content = initial_table(options, arguments, *model.backbone, words, Side::kContent);
   Sampler sampler(arguments.corpus, std::move(prompts),
                   sampler_options(options, arguments.run, sizes.max_positions, words));
   const Dropout rates{sizes.dropout_embedding, sizes.dropout_attention, sizes.dropout_residual};
   auto out =
       std::make_unique<Cllm4rec>(options, arguments, std::move(model), std::move(sampler), std::move(words), rates);
-  if (arguments.to_train) out->set_labels(make_soft_labels(options.objective, arguments));
+  if (!arguments.to_train) return out;
+  out->set_labels(make_soft_labels(options.objective, arguments));
+  out->prepare_head();
   return out;
 }
 
@@ -216,7 +226,7 @@ std::string Cllm4rec::describe() const {
            " parameters";
   }
   out += "\n";
-  const int64_t rows = read_shape(options_.backbone).num_words;
+  const int64_t rows = options_.has_backbone() ? read_shape(options_.backbone).num_words : backbone.num_words();
   if (!words_.is_all()) {
     out += words_.describe();
   } else if (rows != backbone.num_words()) {

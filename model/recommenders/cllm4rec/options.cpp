@@ -14,12 +14,15 @@ Settings run_settings(Cllm4recOptions& o) {
   return {
       {"run.backbone",
        &o.backbone,
-       "folder with config.json and model.safetensors in Hugging Face layout",
+       "folder with config.json and model.safetensors in Hugging Face layout; none: no language model, a hidden state "
+       "is "
+       "the mean of the rows before it (a control)",
        {},
        true,
        false},
       {"run.train_backbone", &o.train_backbone, "train the backbone as well (LLM-FtAll, LLM-Scratch)"},
-      {"run.random_backbone", &o.random_backbone, "start from random weights: only config.json is read (LLM-Scratch)"},
+      {"run.random_backbone", &o.random_backbone,
+       "random weights, frozen (a control) or trained (LLM-Scratch): only config.json is read"},
       {"run.recompute",
        &o.recompute,
        "the backward pass computes the backbone's activations again: less memory, a third more time; same results",
@@ -35,7 +38,8 @@ Settings run_settings(Cllm4recOptions& o) {
 }
 
 Settings adapter_settings(Cllm4recOptions& o) {
-  return {{"backbone.adapters.rank", &o.adapters.rank,
+  return {{"backbone.width", &o.bag_width, "of rows, of run.backbone = none", between(1, 65536)},
+          {"backbone.adapters.rank", &o.adapters.rank,
            "of low-rank adapters beside the frozen backbone (LoRA); 0: none", between(0, 4096)},
           {"backbone.adapters.alpha", &o.adapters.alpha, "what they add is multiplied by alpha / rank", at_least(0)},
           {"backbone.adapters.dropout", &o.adapters.dropout, "rate on what they see", between(0, kMaxDropout)},
@@ -66,6 +70,13 @@ Settings loss_settings(Cllm4recOptions& o) {
        {"loss.masking", &o.masking, "share of a history that finetuning holds out", between(0, 1)},
        {"loss.item_dropout", &o.item_dropout, "share of visible items left out of a finetuning prompt",
         between(0, 1)}});
+  append(out, {enum_setting(
+                   "loss.head", &o.head,
+                   "how a hidden state and an item's row make a logit: their product, that with the state "
+                   "standardised by dimension (mean and deviation of 256 sequences at the start), or their "
+                   "cosine over a temperature",
+                   {{"dot", HeadKind::kDot}, {"standardised", HeadKind::kStandardised}, {"cosine", HeadKind::kCosine}}),
+               {"loss.temperature", &o.temperature, "of head = cosine", between(0.01, 10)}});
   describe(o.objective, out);  // with a sub-table, so it must come last in the file
   return out;
 }
@@ -183,6 +194,12 @@ Settings ranking_settings(Cllm4recOptions& o) {
            between(1, 1024)}};
 }
 
+Settings text_settings(Cllm4recOptions& o) {
+  Settings out;
+  describe(o.text_rows, out);
+  return out;
+}
+
 Settings teacher_settings(Cllm4recOptions& o) {
   Settings out;
   describe(o.objective.teacher, out);
@@ -196,7 +213,8 @@ void Cllm4recOptions::describe(Settings& settings) {
        {run_settings(*this), adapter_settings(*this), loss_settings(*this), batch_settings(*this),
         content_settings(*this), history_settings(*this), optimizer_settings(*this),
         dropout_settings("dropout", dropout), stage_settings("warmup", warmup, {}), mutual_settings(mutual),
-        finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this), teacher_settings(*this)}) {
+        finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this), text_settings(*this),
+        teacher_settings(*this)}) {
     append(settings, section);
   }
 }

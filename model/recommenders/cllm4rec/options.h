@@ -4,12 +4,14 @@
 #include <optional>
 #include <string>
 
+#include "model/losses/item_logits.h"
 #include "model/losses/softmax_head.h"
 #include "model/nn/adapter.h"
 #include "model/nn/packed_layout.h"
 #include "model/recommenders/cllm4rec/history_keep.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
+#include "model/recommenders/cllm4rec/text/text_options.h"
 #include "model/recommenders/cllm4rec/words/word_set.h"
 #include "model/recommenders/model_options.h"
 #include "model/tables/row_optimizer.h"
@@ -75,7 +77,8 @@ enum class InitialTables { kNormal, kTextMean };
 /// What METHOD.md §4 to §6 leave open. Defaults: preset `paper`.
 struct Cllm4recOptions : ModelOptions {
   // [run]
-  std::string backbone;          // Hugging Face folder
+  std::string backbone;          // Hugging Face folder, or "none": a bag of rows (bag/bag_backbone.h)
+  int64_t bag_width = 256;       // of none
   bool train_backbone = false;   // LLM-FtAll, LLM-Scratch
   bool random_backbone = false;  // LLM-Scratch: only config.json of the backbone is read
   bool recompute = false;
@@ -88,6 +91,8 @@ struct Cllm4recOptions : ModelOptions {
   // [loss]
   std::string preset = "paper";
   LossOptions loss;
+  HeadKind head = HeadKind::kDot;
+  double temperature = 0.1;                                                  // of kCosine
   ObjectiveOptions objective;                                                // [teacher] too
   double lambda_collaborative = 1, lambda_content = 1, lambda_finetune = 1;  // in L-, C-, finetuning steps
   int64_t group_size = 20;
@@ -107,6 +112,8 @@ struct Cllm4recOptions : ModelOptions {
   // [init]
   InitialTables initial_tables = InitialTables::kNormal;
   double initial_std = 0.02;
+  // [rows.text]
+  TextRowsOptions text_rows;
   // [ranking]
   int64_t orders = 1;
   // [dropout], [warmup], [mutual], [finetune], [prompts]
@@ -122,11 +129,19 @@ struct Cllm4recOptions : ModelOptions {
   std::string problem() const override;
   std::string select() const override { return finetune.select; }
   std::vector<std::string> keys_of_state() const override {
-    return {"optimizer.name",           "run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules",
-            "backbone.adapters.layers", "content.vocabulary"};
+    return {"optimizer.name",
+            "loss.head",
+            "rows.text.source",
+            "rows.text.dims",
+            "run.train_backbone",
+            "backbone.adapters.rank",
+            "backbone.adapters.modules",
+            "backbone.adapters.layers",
+            "content.vocabulary"};
   }
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 
+  bool has_backbone() const { return backbone != "none"; }
   /// The rates of a stage: its own, else [dropout], else `of_backbone`.
   Dropout dropout_of(const StageOptions& stage, const Dropout& of_backbone) const;
 };

@@ -34,6 +34,42 @@ std::string problem_of(const PromptOptions& prompts) {
   return "";
 }
 
+/// Without a language model there are no words.
+std::string problem_of_bag(const Cllm4recOptions& o) {
+  if (o.has_backbone()) return "";
+  const std::string where = "run.backbone = \"none\" ";
+  if (o.train_backbone || o.random_backbone || o.adapters.rank > 0)
+    return where +
+           "has no weights: set run.train_backbone = false, run.random_backbone = false and "
+           "backbone.adapters.rank = 0";
+  if (o.warmup.epochs > 0 || (o.mutual.epochs > 0 && o.mutual.content_epochs) ||
+      (o.finetune.epochs > 0 && o.finetune.content_epochs))
+    return where +
+           "predicts no words: set warmup.epochs = 0, mutual.content_epochs = false and "
+           "finetune.content_epochs = false";
+  if (o.initial_tables == InitialTables::kTextMean)
+    return where + "has no words that init.tables = \"text_mean\" could take: set \"normal\"";
+  if (o.text_rows.source == "backbone")
+    return where + "has no words for rows.text.source = \"backbone\": set \"tf-idf\"";
+  return "";
+}
+
+std::string problem_of_text_rows(const Cllm4recOptions& o) {
+  if (!o.text_rows.active()) return "";
+  const std::string where = "rows.text.source = \"" + o.text_rows.source + "\": ";
+  if (o.optimizer.name == "adam")
+    return where +
+           "its map moves all rows in every step, and optimizer.name = \"adam\" is behind with those that no step "
+           "reads: set \"lazy_adam\"";
+  if (o.lambda_collaborative > 0 || o.lambda_content > 0 || o.lambda_finetune > 0)
+    return where + "mutual regularisation knows free rows only: set loss.lambda = 0";
+  if (o.train_backbone || o.adapters.rank > 0)
+    return where +
+           "its map and a trained backbone are not trained together: set run.train_backbone = false and "
+           "backbone.adapters.rank = 0";
+  return "";
+}
+
 }  // namespace
 
 std::string PromptOptions::item_prompt(const std::string& kind) const {
@@ -63,6 +99,8 @@ std::string Cllm4recOptions::problem() const {
     return "ranking.orders = " + std::to_string(orders) +
            " averages over random orders, but loss.item_order = \"ascending\" knows one: set ranking.orders = 1";
   }
+  if (const std::string text = problem_of_bag(*this); !text.empty()) return text;
+  if (const std::string text = problem_of_text_rows(*this); !text.empty()) return text;
   if (objective.is_soft()) {
     const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;
     if (!all_items) {

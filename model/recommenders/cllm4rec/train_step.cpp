@@ -60,10 +60,21 @@ struct TrainStep::Gradients {
 
 TrainStep::TrainStep(const Channels& channels, RecModel& model, const RowOptimizer& optimizer, TwoLevels* levels)
     : channels_(channels), backbone_(*model.backbone), trained_backbone_(backbone_.trainable()),
-      collaborative_(channels, model.collaborative, optimizer, levels),
+      collaborative_(channels, model.collaborative, optimizer, levels, model.text.get()),
       content_(channels, model.content, optimizer, levels) {}
 
 TrainStep::~TrainStep() = default;
+
+std::unique_ptr<HiddenTerm> TrainStep::item_prediction(const RecBatch& batch, const StepConfig& config) {
+  const RowPartition items = trained(batch.kind).table().layout.items();
+  if (config.objective != nullptr)
+    return std::make_unique<SoftItemPrediction>(channels_.softmax, items, *config.objective, batch.histories);
+  if (config.item_softmax == ItemSoftmax::kSampled) {
+    return std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users, batch.targets,
+                                               config.negatives, config.negative_key);
+  }
+  return std::make_unique<ItemPrediction>(channels_.softmax, items, config.item_softmax);
+}
 
 /// The terms of a step at its hidden states: a term more is a class of model/losses/ and a line here.
 HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config) {
@@ -72,15 +83,11 @@ HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config)
     at::Tensor words_ND = backbone_.text_head().detach();
     if (config.predicted_words > 0) words_ND = words_ND.narrow(0, 0, config.predicted_words);
     out.add(1, std::make_unique<TextPrediction>(words_ND, is_trainable(backbone_)));
-  } else if (config.objective != nullptr) {
-    out.add(1, std::make_unique<SoftItemPrediction>(channels_.softmax, trained(batch.kind).table(), *config.objective,
-                                                    batch.histories));
-  } else if (config.item_softmax == ItemSoftmax::kSampled) {
-    out.add(1, std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users,
-                                                   batch.targets, config.negatives, config.negative_key));
-  } else {
-    out.add(1, std::make_unique<ItemPrediction>(channels_.softmax, trained(batch.kind).table(), config.item_softmax));
+    return out;
   }
+  std::unique_ptr<HiddenTerm> items = item_prediction(batch, config);
+  if (config.logits != nullptr) items = std::make_unique<MappedPrediction>(std::move(items), *config.logits);
+  out.add(1, std::move(items));
   return out;
 }
 
@@ -132,7 +139,8 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
 
   timer.enter(&PhaseSeconds::head);
   const at::Tensor asked_KD = kernels::gather_rows(taken.rows_UD, now.rows_of_terms(taken.route));
-  const HiddenTerms::Result terms = now.terms.value_and_gradients(hidden_AD.detach(), now.tensors.targets, asked_KD);
+  const HiddenTerms::Result terms = now.terms.value_and_gradients(
+      hidden_AD.detach(), now.tensors.targets, asked_KD, now.terms.reads_items() ? own.table().items() : at::Tensor());
 
   timer.enter(&PhaseSeconds::backward);
   const Gradients gradients = backward(now, config, x_TD, hidden_AD, terms.sum);

@@ -6,6 +6,7 @@
 
 #include "dist/communicator/communicator.h"
 #include "model/backbones/backbone.h"
+#include "model/losses/item_logits.h"
 #include "model/losses/loss_term.h"
 #include "model/losses/softmax_head.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
@@ -22,8 +23,9 @@ namespace cllm {
 /// The two sides of METHOD.md §4 and the backbone between them.
 struct RecModel {
   std::shared_ptr<Backbone> backbone;
-  Table collaborative;  // l: trained by L-steps and finetuning; its item rows are the item head
-  Table content;        // c: trained by C-steps
+  Table collaborative;                       // l: trained by L-steps and finetuning; its item rows are the item head
+  Table content;                             // c: trained by C-steps
+  std::shared_ptr<TextRows> text = nullptr;  // what collaborative rows are made of beside their weights; null: nothing
 };
 
 struct StepConfig {
@@ -32,6 +34,7 @@ struct StepConfig {
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
+  const ItemLogits* logits = nullptr;           // of L and F steps; null: products
   const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
@@ -80,6 +83,7 @@ class TrainStep {
   struct Prepared;
   struct Gradients;
 
+  std::unique_ptr<HiddenTerm> item_prediction(const RecBatch& batch, const StepConfig& config);
   HiddenTerms terms_of(const RecBatch& batch, const StepConfig& config);
   Prepared prepare(const RecBatch& batch, const StepConfig& config);
   Prepared prepared(const RecBatch& batch, const StepConfig& config);

@@ -57,10 +57,10 @@ TEST(LossTerm, ASampledPredictionAsksForNegativesThenTargetsAndWithEveryItemOnce
     const std::vector<int64_t> asked(rows.begin(), rows.end());
     const at::Tensor asked_KD = table.weight.index_select(0, at::tensor(asked, at::kLong));
     const HiddenResult estimate = sampled.value_and_gradients({hidden_AD, targets(), asked_KD});
-    ItemPrediction exact(comm, table, ItemSoftmax::kSharded);
+    ItemPrediction exact(comm, table.layout.items(), ItemSoftmax::kSharded);
     EXPECT_TRUE(exact.reads_items());
     EXPECT_TRUE(exact.rows().empty());
-    const HiddenResult truth = exact.value_and_gradients({hidden_AD, targets(), asked_KD});
+    const HiddenResult truth = exact.value_and_gradients({hidden_AD, targets(), asked_KD, table.items()});
     EXPECT_NEAR(estimate.loss, truth.loss, 1e-12);
     EXPECT_LT(gap(estimate.hidden_gradient_AD, truth.hidden_gradient_AD), 1e-12);
     const at::Tensor of_rows = at::zeros({kUsers + kItems, kWidth}, at::kDouble)

@@ -1,0 +1,103 @@
+#include "model/recommenders/cllm4rec/text/make_text_rows.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <vector>
+
+#include "data/random.h"
+#include "model/errors.h"
+#include "model/recommenders/cllm4rec/initial_rows.h"
+#include "model/recommenders/cllm4rec/text/tf_idf.h"
+#include "model/recommenders/cllm4rec/text/vector_file.h"
+#include "model/recommenders/cllm4rec/text/whiten.h"
+#include "model/tables/start_values.h"
+
+namespace cllm {
+namespace {
+
+enum TextStart : uint64_t { kMap = 100, kShuffle };  // beside the sides of the tables
+
+/// Mean word embeddings of all rows, [users + items, D].
+at::Tensor word_means(const OpenArguments& arguments, const Backbone& backbone, const WordSet& words) {
+  const Vocabulary& vocabulary = arguments.corpus.vocabulary();
+  const RowLayout whole(vocabulary.num_users, vocabulary.num_items, 0, 1);
+  return centred_text_means(arguments.corpus, words, backbone.word_embedding().detach().cpu(), whole).to(at::kDouble);
+}
+
+at::Tensor text_vectors(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
+                        const WordSet& words) {
+  const TextRowsOptions& text = options.text_rows;
+  const Corpus& corpus = arguments.corpus;
+  const Vocabulary& vocabulary = corpus.vocabulary();
+  const at::Tensor raw_Vk = text.source == "tf-idf"     ? tf_idf_vectors(corpus, text.dims)
+                            : text.source == "backbone" ? word_means(arguments, backbone, words)
+                                                        : vectors_of_file(corpus, text.source);
+  const at::Tensor vectors_Vd = whitened(raw_Vk, text.dims);
+  if (vectors_Vd.abs().sum().item<double>() == 0)
+    throw OptionError("rows.text.source = \"" + text.source + "\": no two users or items of " + corpus.dir().string() +
+                      " have different texts: prepare it with texts, or set rows.text.source = \"none\"");
+  if (!text.shuffle) return vectors_Vd;
+  return shuffled_rows(vectors_Vd, vocabulary.num_users, vocabulary.num_users + vocabulary.num_items,
+                       stream_key(arguments.run.seed, Purpose::kTableInit, kShuffle));
+}
+
+/// W with t W near what text_mean gives: (t^T t + ridge) W = t^T m.
+at::Tensor fitted_map(const at::Tensor& vectors_Vd, const at::Tensor& means_VD) {
+  constexpr double kRidge = 1e-6;  // of the mean of the diagonal: there may be directions without a vector
+  at::Tensor gram_dd = at::mm(vectors_Vd.t(), vectors_Vd);
+  const double ridge = kRidge * gram_dd.diagonal().mean().item<double>();
+  gram_dd.diagonal().add_(ridge);
+  return at::linalg_solve(gram_dd, at::mm(vectors_Vd.t(), means_VD));
+}
+
+at::Tensor start_of_map(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
+                        const WordSet& words, const at::Tensor& vectors_Vd) {
+  if (options.initial_tables == InitialTables::kTextMean)
+    return fitted_map(vectors_Vd, word_means(arguments, backbone, words));
+  const double std = options.initial_std;
+  return drawn_rows(options.text_rows.dims, backbone.width(), at::kDouble,
+                    stream_key(arguments.run.seed, Purpose::kTableInit, kMap),
+                    [std](CounterRng& random, int64_t) { return std * random.normal(); });
+}
+
+}  // namespace
+
+std::shared_ptr<TextRows> make_text_rows(const Cllm4recOptions& options, const OpenArguments& arguments,
+                                         const Backbone& backbone, const WordSet& words, Table& table) {
+  const TextRowsOptions& text = options.text_rows;
+  if (!text.active()) return nullptr;
+  const at::ScalarType dtype = table.compute_dtype();
+  const RowLayout& layout = table.layout;
+  at::Tensor mine_Vd = at::zeros({layout.num_local_rows(), text.dims}, at::kDouble),
+             map_dD = at::zeros({text.dims, table.width()}, at::kDouble);
+  arguments.agreed([&] {
+    if (arguments.run.bf16_tables || arguments.run.users_on_host) {
+      throw OptionError("rows.text.source = \"" + text.source +
+                        "\": rows of texts are kept in fp32, where the rank "
+                        "computes: set run.table_precision = \"fp32\" and leave users where it does");
+    }
+    if (!arguments.to_train) return;
+    const at::Tensor vectors_Vd = text_vectors(options, arguments, backbone, words);
+    map_dD = start_of_map(options, arguments, backbone, words, vectors_Vd);
+    std::vector<int64_t> rows;
+    for (int64_t local = 0; local < layout.num_local_rows(); ++local) rows.push_back(layout.global(local));
+    mine_Vd = vectors_Vd.index_select(0, at::tensor(rows, at::kLong));
+  });
+  Table vectors;
+  vectors.layout = layout;
+  vectors.weight = mine_Vd.to(dtype);
+  vectors.row_step = at::zeros({layout.num_local_rows()}, at::kInt);
+  const at::Tensor has_text_V1 = (vectors.weight.abs().sum(1, /*keepdim=*/true) > 0).to(table.weight.device());
+  table.weight.masked_fill_(has_text_V1, 0);
+  move_table(vectors, arguments.device);
+  vectors.row_step = vectors.row_step.to(arguments.device);
+  return std::make_shared<TextRows>(std::move(vectors), map_dD.to(dtype).to(arguments.device).requires_grad_(true),
+                                    text.bound);
+}
+
+}  // namespace cllm
