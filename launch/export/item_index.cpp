@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "data/plugin.h"
 #include "launch/export/faiss_interface.h"
 #include "launch/failures/errors.h"
 
@@ -12,29 +13,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The plug-in beside the program, opened once.
+/// Opened once.
 struct Plugin {
   decltype(&cllm4rec_faiss_write) write = nullptr;
   decltype(&cllm4rec_faiss_search) search = nullptr;
   std::string problem;
 
   Plugin() {
-    std::error_code error;
-    const fs::path file = fs::read_symlink("/proc/self/exe", error).parent_path() / "cllm4rec_faiss.so";
     const std::string mend = "; install libfaiss-dev (launch/setup --with-faiss), build again, or leave --faiss out";
-    if (!fs::exists(file, error)) {
-      problem = "this build has no Faiss" + mend;
-      return;
-    }
-    // Its BLAS is not libtorch's: neither may see the other's symbols.
-    void* const module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+    // Its BLAS is not libtorch's.
+    void* const module = open_plugin("cllm4rec_faiss.so", /*isolated=*/true, problem);
     if (module == nullptr) {
-      problem = std::string(dlerror()) + mend;
+      problem = (problem.empty() ? "this build has no Faiss" : problem) + mend;
       return;
     }
     write = reinterpret_cast<decltype(write)>(dlsym(module, "cllm4rec_faiss_write"));
     search = reinterpret_cast<decltype(search)>(dlsym(module, "cllm4rec_faiss_search"));
-    if (write == nullptr || search == nullptr) problem = file.string() + " is of another version" + mend;
+    if (write == nullptr || search == nullptr) problem = "cllm4rec_faiss.so is of another version" + mend;
   }
 };
 

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "data/errors.h"
-#include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/arrow_cells.h"
 #include "data/ingest/reading/columnar_rows.h"
 
@@ -120,9 +119,7 @@ auto guarded(const fs::path& path, const Call& call) {
 
 class ParquetRows : public ColumnarRows {
  public:
-  explicit ParquetRows(const fs::path& place) : place_(place), parts_(parquet_parts(place)) {
-    if (parts_.empty())
-      throw DataError(place.string() + ": no Parquet file; one inside of an archive: unpack it first");
+  ParquetRows(const fs::path& place, const std::vector<fs::path>& parts) : place_(place), parts_(parts) {
     open_part(0);
     names_ = part_->names();
     for (const auto& [key, value] : keys_of(parts_[0])) names_.push_back(key);
@@ -199,7 +196,9 @@ class ParquetRows : public ColumnarRows {
 };
 
 }  // namespace
-
-std::unique_ptr<ColumnarRows> open_parquet(const fs::path& path) { return std::make_unique<ParquetRows>(path); }
-
 }  // namespace cllm
+
+extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* cllm4rec_open_parquet_parts(
+    const std::filesystem::path& place, const std::vector<std::filesystem::path>& parts) {
+  return new cllm::ParquetRows(place, parts);
+}
