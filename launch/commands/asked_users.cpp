@@ -85,7 +85,8 @@ AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict
       asked.users.push_back(*user);
       continue;
     }
-    const std::string where = path + ":" + std::to_string(number) + ": user \"" + line + "\"";
+    std::string where = path;
+    where.append(":").append(std::to_string(number)).append(": user \"").append(line).append("\"");
     if (strict) throw ConfigError(where + " is not in the corpus; remove the line, or leave --strict away");
     if (asked.unknown++ == 0) asked.first_unknown = where;
   }

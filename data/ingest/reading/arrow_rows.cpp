@@ -77,6 +77,22 @@ class Part {
     out.append(digits, std::to_chars(digits, digits + sizeof digits, from.numbers[row_]).ptr);
   }
 
+  /// Are all cells of the batch whole numbers?
+  bool numbers_only() const { return numbers_only_; }
+  /// Such a row, written in place: what logs of interactions are, 10^8 times.
+  void write_numbers(std::string& row, std::vector<size_t>& ends) const {
+    constexpr size_t kRoom = 24;  // of a number and its tab
+    row.resize(columns_.size() * kRoom);
+    ends.resize(columns_.size());
+    char *const begin = row.data(), *at = begin;
+    for (size_t n = 0; n < columns_.size(); ++n) {
+      at = std::to_chars(at, at + kRoom, columns_[n].numbers[row_]).ptr;
+      ends[n] = static_cast<size_t>(at - begin);
+      *at++ = '\t';
+    }
+    row.resize(static_cast<size_t>(at - begin));
+  }
+
   uint64_t consumed() const {
     const double share = static_cast<double>(rows_) / static_cast<double>(std::max<int64_t>(1, total_rows_));
     return static_cast<uint64_t>(static_cast<double>(bytes_) * std::min(1.0, share));
@@ -89,9 +105,11 @@ class Part {
   };
   void look_at_columns() {
     columns_.clear();
+    numbers_only_ = true;
     for (const auto& column : batch_->columns()) {
       const bool plain = column->type_id() == arrow::Type::INT64 && column->null_count() == 0;
       columns_.push_back({column.get(), plain ? static_cast<const arrow::Int64Array&>(*column).raw_values() : nullptr});
+      numbers_only_ = numbers_only_ && plain;
     }
   }
 
@@ -101,6 +119,7 @@ class Part {
   std::shared_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
   std::vector<Column> columns_;  // of the batch
+  bool numbers_only_ = false;
   std::vector<std::string> names_;
   int64_t row_ = -1, rows_ = 0, total_rows_ = 0;
 };
@@ -133,6 +152,10 @@ class ParquetRows : public ColumnarRows {
       if (current_ + 1 == parts_.size()) return false;
       open_part(current_ + 1);
       order_columns();
+    }
+    if (part_->numbers_only() && order_.empty() && values_.empty()) {
+      part_->write_numbers(row, ends);
+      return true;
     }
     row.clear();
     ends.clear();

@@ -152,6 +152,14 @@ TEST_F(Extend, filters_only_what_is_new) {
   EXPECT_EQ(Corpus::open(options.output).vocabulary().num_users, 12);
 }
 
+TEST_F(Extend, refuses_a_corpus_of_version_1) {
+  add_days();
+  PrepareOptions options = extending();
+  options.extend = std::filesystem::path(CLLM_SOURCE_DIR) / "tests/data/corpus/golden/version-1";
+  EXPECT_THAT(error_of([&] { prepare(options); }),
+              HasSubstr("is of format version 1, which keeps no order and no raw"));
+}
+
 TEST_F(Extend, refuses_another_tokenizer_and_a_split_file_that_is_not_named) {
   prepare(prepared);
   add_days();
