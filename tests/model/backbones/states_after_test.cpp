@@ -15,7 +15,7 @@ namespace states_after_tests {
 
 /// Random weights by the config.json of a golden model with another number of layers; norms are 1 then.
 std::shared_ptr<Backbone> random_model(const std::string& name, int64_t layers, at::ScalarType compute) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   std::ifstream in(testing::shared("golden/cllm4rec/arch/" + name + "/config.json"));
   nlohmann::json config = nlohmann::json::parse(in);
   config[name == "gpt2" ? "n_layer" : "num_hidden_layers"] = layers;
