@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "model/backbones/families.h"
 #include "model/backbones/gguf/gguf_model.h"
@@ -56,9 +57,12 @@ std::optional<int32_t> read_bos(const std::string& dir) {
 }
 
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
-  const ConfigJson file = read_config(dir);
+  return random_backbone(read_config(dir), seed, std::move(options));
+}
+
+std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed, BackboneOptions options) {
   const Family& family = family_of(file);
-  if (!options.words.empty()) throw ModelError(dir + ": a random word embedding is held as a whole or not at all");
+  if (!options.words.empty()) throw ModelError(file.dir() + ": a random word embedding is held as a whole or not at all");
   return family.make(options.num_words > 0 ? file.with("vocab_size", options.num_words) : file, seed, options);
 }
 

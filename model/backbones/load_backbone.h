@@ -7,6 +7,7 @@
 
 #include "dist/communicator/communicator.h"
 #include "model/backbones/backbone.h"
+#include "model/backbones/config_json.h"
 
 namespace cllm {
 
@@ -17,8 +18,10 @@ BackboneShape read_shape(const std::string& dir);
 /// bos_token_id of its config.json, if it names one.
 std::optional<int32_t> read_bos(const std::string& dir);
 
-/// A backbone of the sizes in `<dir>/config.json` with random weights, the same for any number of ranks and threads.
+/// A backbone of the sizes in `<dir>/config.json`, or in `file`, with random weights, the same for any number of ranks
+/// and threads.
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options = {});
+std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed, BackboneOptions options = {});
 
 /// The backbone in a Hugging Face folder: config.json, and model.safetensors or model.safetensors.index.json with its
 /// shards (weights.h); F32, F64, F16 or BF16; or in a file *.gguf. Collective over the ranks of one host: the first

@@ -1,11 +1,14 @@
 #include "model/nn/packed_layout.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "data/random.h"
 #include "dist/device/device.h"
+#include "model/kernels/rows/rows.h"
+#include "model/nn/differentiable.h"
 
 namespace cllm {
 namespace {
@@ -29,6 +32,22 @@ PackedLayout layout_of(std::vector<int64_t> offsets, at::Device device) {
   return layout;
 }
 
+/// Backward knows that the rows are distinct.
+struct PickedRows : Differentiable {
+  int64_t num_rows;
+  explicit PickedRows(int64_t T) : num_rows(T) {}
+
+  Tensors forward(const Tensors& x_and_rows, Tensors& saved) const override {
+    saved = {x_and_rows[1]};
+    return {kernels::gather_rows(x_and_rows[0], x_and_rows[1])};
+  }
+  Tensors backward(const Saved& saved, const Tensors& gradients) const override {
+    at::Tensor x_gradient_TD = at::zeros({num_rows, gradients[0].size(1)}, gradients[0].options());
+    kernels::scatter_rows(x_gradient_TD, saved.tensors[0], gradients[0].contiguous());
+    return {x_gradient_TD, {}};
+  }
+};
+
 }  // namespace
 
 PackedLayout make_layout(const Batch& batch, at::Device device, bool dropout) {
@@ -51,6 +70,10 @@ PackedLayout make_layout(const std::vector<int64_t>& lengths, at::Device device)
   std::vector<int64_t> offsets{0};
   for (const int64_t length : lengths) offsets.push_back(offsets.back() + length);
   return layout_of(std::move(offsets), device);
+}
+
+at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A) {
+  return apply(PickedRows(x_TD.size(0)), {x_TD.contiguous(), rows_A})[0];
 }
 
 }  // namespace cllm

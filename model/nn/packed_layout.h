@@ -40,4 +40,7 @@ PackedLayout make_layout(const Batch& batch, at::Device device, bool dropout);
 /// Layout of sequences of the given lengths, without dropout keys.
 PackedLayout make_layout(const std::vector<int64_t>& lengths, at::Device device);
 
+/// x_TD[rows_A] for distinct rows (output_rows_A), [A, D]; differentiable in x.
+at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A);
+
 }  // namespace cllm

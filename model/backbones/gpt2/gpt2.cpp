@@ -15,7 +15,6 @@
 #include "model/nn/few_sizes.h"
 #include "model/nn/gelu.h"
 #include "model/nn/linear.h"
-#include "model/nn/pick_rows.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {

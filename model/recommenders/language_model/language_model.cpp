@@ -7,7 +7,6 @@
 
 #include <cmath>
 
-#include "model/backbones/gpt2/gpt2.h"
 #include "model/backbones/load_backbone.h"
 #include "model/losses/softmax_head.h"
 #include "model/step/backbone_gradients.h"
@@ -134,12 +133,13 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
                                        .blocks_per_step = options.blocks,
                                        .seed = arguments.run.seed});
   });
-  const Gpt2Config sizes{.num_layers = options.layers,
-                         .num_heads = options.heads,
-                         .width = options.width,
-                         .max_positions = options.positions,
-                         .num_words = num_words};
-  std::shared_ptr<Backbone> backbone = make_gpt2(sizes, arguments.run.seed, {.device = arguments.device});
+  const ConfigJson sizes("pretrain-backbone", {{"model_type", "gpt2"},
+                                               {"n_layer", options.layers},
+                                               {"n_head", options.heads},
+                                               {"n_embd", options.width},
+                                               {"n_positions", options.positions},
+                                               {"vocab_size", num_words}});
+  std::shared_ptr<Backbone> backbone = random_backbone(sizes, arguments.run.seed, {.device = arguments.device});
   backbone->set_trainable(true);
   return std::make_unique<LanguageModel>(options, arguments, std::move(backbone), std::move(*blocks));
 }
