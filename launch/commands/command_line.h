@@ -39,6 +39,8 @@ void add_train_command(CLI::App& app, CommandContext& context);
 void add_pretrain_command(CLI::App& app, CommandContext& context);
 void add_prepare_command(CLI::App& app, CommandContext& context);
 void add_retokenize_command(CLI::App& app, CommandContext& context);
+void add_embed_command(CLI::App& app, CommandContext& context);
+void add_convert_backbone_command(CLI::App& app, CommandContext& context);
 void add_demo_data_command(CLI::App& app, CommandContext& context);
 void add_evaluate_command(CLI::App& app, CommandContext& context);
 void add_recommend_command(CLI::App& app, CommandContext& context);

@@ -11,12 +11,6 @@
 namespace cllm {
 namespace {
 
-void use_threads(const RunConfig& config, const MpiSession& mpi) {
-  const int64_t cores = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
-  at::set_num_threads(
-      static_cast<int>(config.run.threads > 0 ? config.run.threads : std::max<int64_t>(1, cores / mpi.local_size())));
-}
-
 at::ScalarType precision_of(const RunConfig& config) {
   if (config.run.precision == "fp64") return at::kDouble;
   return config.run.precision == "bf16" ? at::kBFloat16 : at::kFloat;
@@ -36,9 +30,14 @@ RunOptions run_options(const RunConfig& config) {
 
 }  // namespace
 
+void use_threads(int64_t threads, const MpiSession& mpi) {
+  const int64_t cores = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
+  at::set_num_threads(static_cast<int>(threads > 0 ? threads : std::max<int64_t>(1, cores / mpi.local_size())));
+}
+
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                           OpenOptions options) {
-  use_threads(config, mpi);
+  use_threads(config.run.threads, mpi);
   Communicator& world = channels.world;
   std::optional<Corpus> corpus;
   collectively(world, [&] {

@@ -33,6 +33,9 @@ struct OpenOptions {
   bool to_train = false;
 };
 
+/// Compute threads of this rank; 0: its share of the host's cores.
+void use_threads(int64_t threads, const MpiSession& mpi);
+
 /// Opens the corpus and the model that the configuration names. The channels outlive the workspace. Collective. Throws
 /// AgreedFailure on all ranks.
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,

@@ -1,10 +1,12 @@
 #include "model/backbones/load_backbone.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "model/backbones/families.h"
 #include "model/backbones/gguf/gguf_model.h"
+#include "model/backbones/gguf/shared_weights.h"
 #include "model/errors.h"
 
 namespace cllm {
@@ -26,13 +28,20 @@ ConfigJson in_words(const ConfigJson& file, const Family& family, const std::vec
   return out.with("decoder_start_token_id", place - words.begin());
 }
 
-std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& options, bool sequential) {
+/// Of a folder; of its word tables only the rows that are held.
+Weights picked_weights(const std::string& dir, const Family& family, const BackboneOptions& options, bool sequential) {
+  Weights weights = read_weights(dir, family.prefix, sequential);
+  for (const char* const table : {family.words, "lm_head.weight"}) pick_rows(weights, table, options.words);
+  return weights;
+}
+
+std::shared_ptr<Backbone> load(const std::string& dir, const BackboneOptions& options,
+                               const std::function<Weights(const Family&)>& read) {
   const ConfigJson file = read_config(dir);
   const Family& family = family_of(file);
   family.shape(file);  // a defect of config.json is told before one of the weights
-  Weights weights = is_gguf(dir) ? gguf_weights(dir) : read_weights(dir, family.prefix, sequential);
+  Weights weights = read(family);
   const auto held = std::ssize(options.words);
-  for (const char* const table : {family.words, "lm_head.weight"}) pick_rows(weights, table, options.words);
   if (held > 0) return family.open(in_words(file, family, options.words), weights, options);
   if (options.num_words == 0) return family.open(file, weights, options);
   for (const char* const table : {family.words, "lm_head.weight"}) keep_rows(weights, table, options.num_words);
@@ -65,22 +74,29 @@ std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed,
 }
 
 std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options) {
-  return load(dir, options, true);
+  return load(dir, options, [&](const Family& family) {
+    return is_gguf(dir) ? gguf_weights(dir, options.words) : picked_weights(dir, family, options, /*sequential=*/true);
+  });
 }
 
 std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options) {
+  if (is_gguf(dir)) {  // a defect of the metadata is every rank's, and is found before the ranks meet
+    return load(dir, options,
+                [&](const Family&) { return shared_weights(host, [&] { return gguf_weights(dir, options.words); }); });
+  }
   std::shared_ptr<Backbone> backbone;
   std::string error;
   if (host.rank() == 0) {
     try {
-      backbone = load(dir, options, true);
+      backbone = load_backbone(dir, options);
     } catch (const ModelError& e) {
       error = e.what();
     }
   }
   error = broadcast_string(host, error, 0);
   if (!error.empty()) throw ModelError(error);
-  return backbone ? backbone : load(dir, options, false);
+  if (backbone) return backbone;
+  return load(dir, options, [&](const Family& family) { return picked_weights(dir, family, options, false); });
 }
 
 void save_backbone(const std::string& dir, const Backbone& backbone) { backbone.save(dir); }

@@ -25,7 +25,8 @@ std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed,
 
 /// The backbone in a Hugging Face folder: config.json, and model.safetensors or model.safetensors.index.json with its
 /// shards (weights.h); F32, F64, F16 or BF16; or in a file *.gguf. Collective over the ranks of one host: the first
-/// reads the files, the others then map the same pages, so fp32 weights exist once per host. Every defect is one
+/// reads the files, the others then map the same pages, so fp32 weights exist once per host, those that a GGUF file's
+/// blocks are unpacked to as well. Every defect is one
 /// ModelError, thrown on all ranks of the host.
 std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options);
 

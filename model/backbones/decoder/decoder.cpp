@@ -22,7 +22,6 @@
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
 #include "model/nn/few_sizes.h"
-#include "model/nn/linear.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "model/backbones/weights.h"
 
@@ -15,7 +17,8 @@ bool is_gguf(const std::string& path);
 nlohmann::json gguf_config(const std::string& path);
 
 /// All tensors by their Hugging Face names without prefix, in fp32: blocks are unpacked, Llama's rows of q and k put
-/// back into order, Gemma's 1 + w made w, GPT-2's matrices transposed. ModelError for a name or type that is not known.
-Weights gguf_weights(const std::string& path);
+/// back into order, Gemma's 1 + w made w, GPT-2's matrices transposed. `words`: only these rows of the word tables, in
+/// this order, are unpacked; empty: all. ModelError for a name or type that is not known, or a row that is not there.
+Weights gguf_weights(const std::string& path, const std::vector<int32_t>& words = {});
 
 }  // namespace cllm

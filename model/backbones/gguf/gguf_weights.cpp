@@ -59,7 +59,9 @@ std::optional<std::string> hugging_face_name(const std::string& architecture, co
   return (gpt2 ? "h." : "layers.") + layer + "." + *found + kind;
 }
 
-at::Tensor unpacked(const GgufFile& file, const std::string& name, const GgufFile::TensorInfo& info) {
+/// `rows`: of a matrix, those that are wanted; empty: all.
+at::Tensor unpacked(const GgufFile& file, const std::string& name, const GgufFile::TensorInfo& info,
+                    const std::vector<int32_t>& rows) {
   const GgmlType* type = ggml_type(info.type);
   if (type == nullptr)
     file.refuse("tensor '" + name + "' has ggml's type " + std::to_string(info.type) +
@@ -72,13 +74,25 @@ at::Tensor unpacked(const GgufFile& file, const std::string& name, const GgufFil
   const int64_t blocks = values / type->values;
   const std::string_view bytes =
       file.bytes(info.offset, static_cast<uint64_t>(blocks * type->bytes), "tensor '" + name + "'");
-  at::Tensor out = at::empty(info.shape, at::kFloat);
+  const int64_t of_row = std::max<int64_t>(1, info.shape.back() / type->values), all_rows = blocks / of_row;
+  const auto row_of = [&](int64_t n) { return rows.empty() ? n : rows[static_cast<size_t>(n)]; };
+  std::vector<int64_t> shape = info.shape;
+  if (!rows.empty()) {
+    if (const int32_t last = *std::ranges::max_element(rows); last >= all_rows || shape.size() != 2)
+      file.refuse("tensor '" + name + "' has " + std::to_string(all_rows) + " rows, and word " + std::to_string(last) +
+                  " is used; take its tokenizer from the same model");
+    shape[0] = std::ssize(rows);
+  }
+  at::Tensor out = at::empty(shape, at::kFloat);
   const auto* from = reinterpret_cast<const uint8_t*>(bytes.data());
   float* to = out.data_ptr<float>();
   constexpr int64_t kGrain = 1 << 14;
-  at::parallel_for(0, blocks, std::max<int64_t>(1, kGrain / type->values), [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block)
-      type->unpack(from + block * type->bytes, to + block * type->values);
+  const int64_t num_blocks = out.numel() / type->values;
+  at::parallel_for(0, num_blocks, std::max<int64_t>(1, kGrain / type->values), [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t there = row_of(block / of_row) * of_row + block % of_row;
+      type->unpack(from + there * type->bytes, to + block * type->values);
+    }
   });
   return out;
 }
@@ -109,23 +123,25 @@ at::Tensor as_hugging_face(const GgufFile& file, const std::string& architecture
   file.refuse("tensor '" + name + "' is not known in a model of architecture " + architecture);
 }
 
-Weights weights_of(const GgufFile& file) {
+Weights weights_of(const GgufFile& file, const std::vector<int32_t>& words) {
   const std::string architecture = file.text("general.architecture", "");
   Weights weights;
   for (const auto& [name, info] : file.tensors()) {
     if (name == "rope_freqs.weight") continue;  // is in the configuration
     const std::optional<std::string> plain = hugging_face_name(architecture, name);
     if (!plain) refuse_tensor(file, name, architecture);
-    weights[*plain] = {as_hugging_face(file, architecture, name, unpacked(file, name, info)), file.path(), name};
+    const bool of_words = name == "token_embd.weight" || name == "output.weight";
+    at::Tensor tensor = unpacked(file, name, info, of_words ? words : std::vector<int32_t>{});
+    weights[*plain] = {as_hugging_face(file, architecture, name, std::move(tensor)), file.path(), name};
   }
   return weights;
 }
 
 }  // namespace
 
-Weights gguf_weights(const std::string& path) {
+Weights gguf_weights(const std::string& path, const std::vector<int32_t>& words) {
   try {
-    return weights_of(GgufFile(path));
+    return weights_of(GgufFile(path), words);
   } catch (const DataError& error) {
     throw ModelError(error.what());
   }

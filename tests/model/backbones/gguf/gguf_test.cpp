@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 
 #include <ATen/ops/equal.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
 
 #include <cstring>
 #include <filesystem>
@@ -207,6 +209,20 @@ TEST_F(GgufModel, HasTheParametersOfItsSafetensors) {
       EXPECT_EQ(found[n].first, expected[n].first);
       EXPECT_TRUE(at::equal(found[n].second, expected[n].second)) << family << " " << found[n].first;
     }
+  }
+}
+
+TEST_F(GgufModel, UnpacksOnlyTheRowsOfTheWordsThatAreHeld) {
+  const std::string dir = testing::shared_dir() + "/golden/cllm4rec/arch/llama";
+  const std::string file = write("llama.gguf", converted("llama", dir)).string();
+  const std::vector<int32_t> words{7, 0, 60};
+  const at::Tensor rows = at::tensor(words, at::kInt);
+  for (const std::string& from : {file, dir}) {
+    const auto all = load_backbone(from, {}), held = load_backbone(from, {.words = words});
+    EXPECT_EQ(held->num_words(), 3);
+    EXPECT_TRUE(at::equal(held->word_embedding(), all->word_embedding().index_select(0, rows)));
+    EXPECT_TRUE(at::equal(held->text_head(), all->text_head().index_select(0, rows)));  // is not tied
+    EXPECT_THROW(load_backbone(from, {.words = {0, 61}}), ModelError);
   }
 }
 
