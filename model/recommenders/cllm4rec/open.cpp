@@ -166,7 +166,8 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   });
   RecModel model{open_backbone(options, arguments), {}, {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, Side::kCollaborative);
-  model.text = make_text_rows(options, arguments, *model.backbone, model.collaborative);
+  const MapStart start{options.initial_tables == InitialTables::kTextMean, options.initial_std};
+  model.text = make_text_rows(options.text_rows, start, arguments, *model.backbone, model.collaborative);
   model.content = initial_table(options, arguments, *model.backbone, Side::kContent);
   Sampler sampler(arguments.corpus, std::move(prompts),
                   sampler_options(options, arguments.run.seed, sizes.max_positions));

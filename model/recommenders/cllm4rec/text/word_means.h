@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "data/corpus/corpus.h"
+#include "dist/rows/row_layout.h"
+
+namespace cllm {
+
+/// Mean over the words of every local row's texts of (embedding - mean embedding of all words), fp32 [local rows, D]; 0
+/// for a row without texts. Texts of pairs do not count. Local.
+at::Tensor centred_text_means(const Corpus& corpus, const at::Tensor& words_ND, const RowLayout& layout);
+
+}  // namespace cllm
