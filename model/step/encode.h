@@ -21,7 +21,12 @@ at::Tensor embed(const TokenSources& tokens, const at::Tensor& words_ND, const a
 at::Tensor hidden_states(const Backbone& backbone, const PackedLayout& layout, const at::Tensor& x_TD,
                          const Dropout& dropout);
 
-/// The two together, without dropout and without a graph. `table` must be flushed. Collective; an empty batch is fine.
-at::Tensor encode(RowExchange& exchange, const Backbone& backbone, const Table& table, const Batch& batch);
+/// The same, and `skip` times mean_of_rows(): what a frozen backbone makes of the rows cannot hide them then.
+at::Tensor hidden_states(const Backbone& backbone, const BatchTensors& tensors, const at::Tensor& x_TD,
+                         const Dropout& dropout, double skip);
+
+/// All together, without dropout and without a graph. `table` must be flushed. Collective; an empty batch is fine.
+at::Tensor encode(RowExchange& exchange, const Backbone& backbone, const Table& table, const Batch& batch,
+                  double skip = 0);
 
 }  // namespace cllm

@@ -77,8 +77,15 @@ void Cllm4rec::prepare_head() {
   if (logits_.kind != HeadKind::kStandardised) return;
   if (model_.text) model_.text->compose(model_.collaborative);
   const bool has_l = program_.has(static_cast<int>(StepKind::kCollaborative));
-  standardise(logits_, model_, sampler_, has_l ? StepKind::kCollaborative : StepKind::kRecommendation,
-              arguments_.channels);
+  const StepKind kind = has_l ? StepKind::kCollaborative : StepKind::kRecommendation;
+  const Stage stage = has_l ? Stage::kMutual : Stage::kFinetune;
+  standardise(
+      logits_, arguments_.channels.exchange, *model_.backbone, model_.collaborative,
+      [&](int64_t step) -> std::optional<Batch> {
+        if (step >= sampler_.num_steps(kind)) return {};
+        return sampler_.batch({.kind = kind, .stage = static_cast<int64_t>(stage), .step = step}, 0, 1);
+      },
+      options_.skip);
 }
 
 Store Cllm4rec::store() {
@@ -147,6 +154,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.dropout = dropout_of(settings.ref);
   out.item_softmax = head_of(kind).form;
   out.logits = logits();
+  out.skip = options_.skip;
   out.objective = objective();
   out.negatives = options_.negatives;
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
@@ -220,7 +228,7 @@ at::Tensor Cllm4rec::query_rows(std::span<const RankingQuery> queries) {
                        kernels::row_kernels(arguments_.device));
   const auto of_order = [&](int64_t order) {
     return logits_.of_hidden(
-        encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order)));
+        encode(exchange, *model_.backbone, table, sampler_.ranking_prompts(queries, prompt_, order), options_.skip));
   };
   at::Tensor hidden_bD = of_order(0);
   if (options_.orders == 1) return hidden_bD;
@@ -258,6 +266,7 @@ void Cllm4rec::rehearse() {
                      .dropout = backbone_dropout_,
                      .item_softmax = head_of(kind).form,
                      .logits = logits(),
+                     .skip = options_.skip,
                      .objective = objective(),
                      .negatives = options_.negatives,
                      .predicted_words = words_.num_predicted()},

@@ -13,6 +13,11 @@ void Cllm4rec::export_model(const ExportFolder& folder) {
                      "\": a language model scores its words by products, so recllm/ is not written; the tables in " +
                      folder.dir.string() + " are complete");
   }
+  if (options_.skip > 0) {
+    throw ModelError("backbone.skip = " + std::to_string(options_.skip) +
+                     ": a language model alone does not have what it adds, so recllm/ is not written; the tables in " +
+                     folder.dir.string() + " are complete");
+  }
   const std::filesystem::path dir = folder.dir / "recllm";
   std::filesystem::create_directories(dir);
   model_.backbone->save(dir.string(), {folder.tables.at("l_user"), folder.tables.at("l_item")});

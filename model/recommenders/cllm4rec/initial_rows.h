@@ -8,11 +8,6 @@
 
 namespace cllm {
 
-/// Mean over the words of every local row's texts of (embedding - mean embedding of all `words`, which words_ND has),
-/// fp32 [local rows, D]; 0 for a row without texts.
-at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const at::Tensor& words_ND,
-                              const RowLayout& layout);
-
 /// The start of a table by [init], on its device. `normal`: N(0, std^2). `text_mean`: to the normal row of an id with
 /// texts of its own comes the mean of their words' embeddings, less the mean of all `words`, which the backbone has.
 /// fp64 for precision fp64, else fp32, or bf16 where rows are kept in it.

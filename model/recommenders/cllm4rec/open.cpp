@@ -190,7 +190,8 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   });
   RecModel model{open_backbone(options, arguments, words), {}, {}, {}};
   model.collaborative = initial_table(options, arguments, *model.backbone, words, Side::kCollaborative);
-  model.text = make_text_rows(options, arguments, *model.backbone, words, model.collaborative);
+  const MapStart start{options.initial_tables == InitialTables::kTextMean, options.initial_std};
+  model.text = make_text_rows(options.text_rows, start, arguments, *model.backbone, words, model.collaborative);
   model.content = initial_table(options, arguments, *model.backbone, words, Side::kContent);
   Sampler sampler(arguments.corpus, std::move(prompts),
                   sampler_options(options, arguments.run, sizes.max_positions, words));

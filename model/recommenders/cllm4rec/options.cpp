@@ -39,6 +39,9 @@ Settings run_settings(Cllm4recOptions& o) {
 
 Settings adapter_settings(Cllm4recOptions& o) {
   return {{"backbone.width", &o.bag_width, "of rows, of run.backbone = none", between(1, 65536)},
+          {"backbone.skip", &o.skip,
+           "weight of the mean of the rows before a position, which is added to the hidden state that predicts items",
+           at_least(0)},
           {"backbone.adapters.rank", &o.adapters.rank,
            "of low-rank adapters beside the frozen backbone (LoRA); 0: none", between(0, 4096)},
           {"backbone.adapters.alpha", &o.adapters.alpha, "what they add is multiplied by alpha / rank", at_least(0)},

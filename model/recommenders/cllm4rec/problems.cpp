@@ -47,6 +47,7 @@ std::string problem_of_bag(const Cllm4recOptions& o) {
     return where +
            "predicts no words: set warmup.epochs = 0, mutual.content_epochs = false and "
            "finetune.content_epochs = false";
+  if (o.skip > 0) return where + "is the mean of the rows already: set backbone.skip = 0";
   if (o.initial_tables == InitialTables::kTextMean)
     return where + "has no words that init.tables = \"text_mean\" could take: set \"normal\"";
   if (o.text_rows.source == "backbone")

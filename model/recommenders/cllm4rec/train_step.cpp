@@ -127,8 +127,9 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
       embed(now.tensors.tokens, backbone_.word_embedding(), taken.rows_UD, now.rows_of_tokens(taken.route));
 
   timer.enter(&PhaseSeconds::forward);
+  const double skip = batch.kind == StepKind::kContent ? 0 : config.skip;
   const at::Tensor hidden_AD = with_graph(
-      [&] { return hidden_states(backbone_, now.tensors.layout, x_TD.requires_grad_(true), config.dropout); });
+      [&] { return hidden_states(backbone_, now.tensors, x_TD.requires_grad_(true), config.dropout, skip); });
 
   timer.enter(&PhaseSeconds::update);
   if (next != nullptr) ahead_ = std::make_unique<Prepared>(prepare(next->batch, next->config));

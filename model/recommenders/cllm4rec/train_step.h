@@ -34,7 +34,8 @@ struct StepConfig {
   double learning_rate = 1e-3;
   Dropout dropout{};
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
-  const ItemLogits* logits = nullptr;           // of L and F steps; null: products
+  const ItemLogits* logits = nullptr;  // of L and F steps; null: products
+  double skip = 0;  // of L and F steps: weight of the mean of the rows in a hidden state (model/step/encode.h)
   const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks

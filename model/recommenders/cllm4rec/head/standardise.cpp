@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "model/kernels/rows/rows.h"
-#include "model/recommenders/cllm4rec/stages.h"
 #include "model/step/encode.h"
 
 namespace cllm {
@@ -18,23 +17,22 @@ constexpr double kLeastShare = 1e-3;  // of the mean deviation: a dimension that
 
 }  // namespace
 
-void standardise(ItemLogits& logits, const RecModel& model, const Sampler& sampler, StepKind kind,
-                 const Channels& channels) {
+void standardise(ItemLogits& logits, Communicator& comm, const Backbone& backbone, const Table& table,
+                 const std::function<std::optional<Batch>(int64_t step)>& batch_of, double skip) {
   const at::NoGradGuard no_grad;
-  const Table& table = model.collaborative;
   const at::Device device = table.weight.device();
-  RowExchange exchange(channels.exchange, table.layout, device, kernels::row_kernels(device));
+  RowExchange exchange(comm, table.layout, device, kernels::row_kernels(device));
   const auto options = table.weight.options().dtype(at::kDouble);
   at::Tensor sum_D = at::zeros({table.width()}, options), squares_D = at::zeros({table.width()}, options);
-  const Stage stage = kind == StepKind::kCollaborative ? Stage::kMutual : Stage::kFinetune;
   double positions = 0;
-  for (int64_t step = 0, sequences = 0; step < sampler.num_steps(kind) && sequences < kSequences; ++step) {
-    const RecBatch batch = sampler.batch({.kind = kind, .stage = static_cast<int64_t>(stage), .step = step}, 0, 1);
-    const at::Tensor hidden_AD = encode(exchange, *model.backbone, table, batch).to(at::kDouble);
+  for (int64_t step = 0, sequences = 0; sequences < kSequences; ++step) {
+    const std::optional<Batch> batch = batch_of(step);
+    if (!batch) break;
+    const at::Tensor hidden_AD = encode(exchange, backbone, table, *batch, skip).to(at::kDouble);
     sum_D += hidden_AD.sum(0);
     squares_D += hidden_AD.square().sum(0);
     positions += static_cast<double>(hidden_AD.size(0));
-    sequences += batch.num_sequences();
+    sequences += batch->num_sequences();
   }
   const at::Tensor mean_D = sum_D / std::max(1.0, positions);
   const at::Tensor deviation_D = (squares_D / std::max(1.0, positions) - mean_D.square()).clamp_min(0).sqrt();

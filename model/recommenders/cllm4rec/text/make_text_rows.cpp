@@ -11,10 +11,10 @@
 
 #include "data/random.h"
 #include "model/errors.h"
-#include "model/recommenders/cllm4rec/initial_rows.h"
 #include "model/recommenders/cllm4rec/text/tf_idf.h"
 #include "model/recommenders/cllm4rec/text/vector_file.h"
 #include "model/recommenders/cllm4rec/text/whiten.h"
+#include "model/recommenders/cllm4rec/text/word_means.h"
 #include "model/tables/start_values.h"
 
 namespace cllm {
@@ -29,9 +29,8 @@ at::Tensor word_means(const OpenArguments& arguments, const Backbone& backbone, 
   return centred_text_means(arguments.corpus, words, backbone.word_embedding().detach().cpu(), whole).to(at::kDouble);
 }
 
-at::Tensor text_vectors(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
+at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& arguments, const Backbone& backbone,
                         const WordSet& words) {
-  const TextRowsOptions& text = options.text_rows;
   const Corpus& corpus = arguments.corpus;
   const Vocabulary& vocabulary = corpus.vocabulary();
   const at::Tensor raw_Vk = text.source == "tf-idf"     ? tf_idf_vectors(corpus, text.dims)
@@ -55,21 +54,20 @@ at::Tensor fitted_map(const at::Tensor& vectors_Vd, const at::Tensor& means_VD) 
   return at::linalg_solve(gram_dd, at::mm(vectors_Vd.t(), means_VD));
 }
 
-at::Tensor start_of_map(const Cllm4recOptions& options, const OpenArguments& arguments, const Backbone& backbone,
+at::Tensor start_of_map(const MapStart& start, const OpenArguments& arguments, const Backbone& backbone,
                         const WordSet& words, const at::Tensor& vectors_Vd) {
-  if (options.initial_tables == InitialTables::kTextMean)
-    return fitted_map(vectors_Vd, word_means(arguments, backbone, words));
-  const double std = options.initial_std;
-  return drawn_rows(options.text_rows.dims, backbone.width(), at::kDouble,
+  if (start.fit_word_means) return fitted_map(vectors_Vd, word_means(arguments, backbone, words));
+  const double std = start.std;
+  return drawn_rows(vectors_Vd.size(1), backbone.width(), at::kDouble,
                     stream_key(arguments.run.seed, Purpose::kTableInit, kMap),
                     [std](CounterRng& random, int64_t) { return std * random.normal(); });
 }
 
 }  // namespace
 
-std::shared_ptr<TextRows> make_text_rows(const Cllm4recOptions& options, const OpenArguments& arguments,
-                                         const Backbone& backbone, const WordSet& words, Table& table) {
-  const TextRowsOptions& text = options.text_rows;
+std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapStart& start,
+                                         const OpenArguments& arguments, const Backbone& backbone, const WordSet& words,
+                                         Table& table) {
   if (!text.active()) return nullptr;
   const at::ScalarType dtype = table.compute_dtype();
   const RowLayout& layout = table.layout;
@@ -82,8 +80,8 @@ std::shared_ptr<TextRows> make_text_rows(const Cllm4recOptions& options, const O
                         "computes: set run.table_precision = \"fp32\" and leave users where it does");
     }
     if (!arguments.to_train) return;
-    const at::Tensor vectors_Vd = text_vectors(options, arguments, backbone, words);
-    map_dD = start_of_map(options, arguments, backbone, words, vectors_Vd);
+    const at::Tensor vectors_Vd = text_vectors(text, arguments, backbone, words);
+    map_dD = start_of_map(start, arguments, backbone, words, vectors_Vd);
     std::vector<int64_t> rows;
     for (int64_t local = 0; local < layout.num_local_rows(); ++local) rows.push_back(layout.global(local));
     mine_Vd = vectors_Vd.index_select(0, at::tensor(rows, at::kLong));
