@@ -38,18 +38,6 @@ int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const
   return wanted == 0 ? left : std::min(left, wanted);
 }
 
-int64_t longest_text_prompt(const PromptSet& prompts) {
-  int64_t longest =
-      std::max({prompts.review.fixed_length(), prompts.biography.fixed_length(), prompts.item_content.fixed_length()});
-  for (const auto& [kind, prompt] : prompts.item_content_by_kind) longest = std::max(longest, prompt.fixed_length());
-  return longest;
-}
-
-PromptSet in_words(PromptSet prompts, const WordSet& words) {
-  for (PromptTemplate* prompt : prompts.all()) *prompt = words.own(*prompt);
-  return prompts;
-}
-
 std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
   std::vector<int32_t> copy(items.begin(), items.end());
   CounterRng(key).shuffle(std::span(copy));
@@ -75,20 +63,14 @@ std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector
 
 }  // namespace
 
-std::vector<PromptTemplate*> PromptSet::all() {
-  std::vector<PromptTemplate*> out{&collaborative, &recommendation, &review, &biography, &item_content};
-  for (auto& [kind, prompt] : item_content_by_kind) out.push_back(&prompt);
-  return out;
-}
-
 Sampler::Sampler(Corpus corpus, PromptSet prompts, const SamplerOptions& options)
     : corpus_(std::move(corpus)), vocabulary_(options.words.own(corpus_.vocabulary())),
-      prompts_(in_words(std::move(prompts), options.words)),
+      prompts_(std::move(prompts).in(options.words)),
       collaborative_without_user_(prompts_.collaborative.without(Kind::kUser)),
       recommendation_without_user_(prompts_.recommendation.without(Kind::kUser)), options_(options),
       users_(corpus_, options.only_new),
       first_text_(options.only_new && !corpus_.ancestors().empty() ? corpus_.ancestors()[0].texts : 0),
-      longest_text_prompt_(cllm::longest_text_prompt(prompts_)) {
+      longest_text_prompt_(prompts_.longest_of_texts()) {
   if (options.user_token_dropout > 0 || !prompts_.collaborative.names(Kind::kUser))
     require_words(collaborative_without_user_, "collaborative");
   max_main_items_ =

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,28 +9,16 @@
 #include "data/random.h"
 #include "data/sampling/plan.h"
 #include "data/sampling/user_stream.h"
-#include "data/text/prompt.h"
 #include "model/evaluation/scorer.h"
 #include "model/recommenders/cllm4rec/history_keep.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
 #include "model/recommenders/cllm4rec/step_kind.h"
+#include "model/recommenders/cllm4rec/words/prompt_set.h"
 #include "model/recommenders/cllm4rec/words/word_set.h"
 
 namespace cllm {
-
-/// METHOD.md §3.
-struct PromptSet {
-  PromptTemplate collaborative;   // names {user}; the history follows as main text
-  PromptTemplate recommendation;  // names {user} and {items}; the one of loss.rec_prompt
-  PromptTemplate review;          // texts with user and item
-  PromptTemplate biography;       // texts with a user only
-  PromptTemplate item_content;    // texts with an item only
-  std::map<std::string, PromptTemplate> item_content_by_kind = {};  // takes precedence, by name in Corpus::text_kinds()
-
-  std::vector<PromptTemplate*> all();
-};
 
 struct SamplerOptions {
   LossOptions loss;
