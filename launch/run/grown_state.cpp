@@ -112,6 +112,16 @@ const TensorEntry* stored_as(const Workspace& workspace, const CheckpointInfo& c
   return found;
 }
 
+/// Vectors of texts are turned for their corpus, and those of another one would say something else.
+void require_trained_tables(const Store& store) {
+  for (const NamedTable& named : store.tables) {
+    if (!named.is_given) continue;
+    throw ConfigError("init.run: table " + named.name +
+                      " has vectors that were found for the run's own corpus (rows.text); a run with another corpus "
+                      "finds its own: leave init.run out, or set rows.text.source = \"none\"");
+  }
+}
+
 /// The mean of the found rows becomes the value of the missing ones. Collective.
 void start_at_mean(Communicator& comm, const at::Tensor& weight, const Rows& rows) {
   at::Tensor sums = at::zeros({weight.size(1) + 1}, at::kDouble);
@@ -148,7 +158,10 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   Recommender& model = *workspace.model;
   const Store store = model.store();
   std::optional<Origins> origins;
-  collectively(comm, [&] { origins.emplace(workspace, other); });
+  collectively(comm, [&] {
+    require_trained_tables(store);
+    origins.emplace(workspace, other);
+  });
   TrainState dense{.tensors = {}, .replicated = view_state(store).replicated};
   load(comm, checkpoint, dense);
   const auto num_stages = static_cast<int>(model.program().stages().size());

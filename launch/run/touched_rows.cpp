@@ -27,10 +27,11 @@ TrainState TouchedRows::changed(const TrainState& whole, const Store& store) con
   };
   std::map<std::string, Block> blocks;  // by the name of the rows, e.g. "l_user"
   for (size_t n = 0; n < store.tables.size(); ++n) {
-    const auto& [name, table] = store.tables[n];
+    const NamedTable& named = store.tables[n];
+    const Table* const table = named.table;
     for (const RowGroup& group : table->layout.groups()) {
       const at::Tensor rows = changed_rows(table->row_step, row_steps_[n], group.first_local, group.num_local);
-      blocks[name + "_" + group.name] = {rows, rows.add(group.partition.begin(table->layout.rank())).cpu()};
+      blocks[named.name + "_" + group.name] = {rows, rows.add(group.partition.begin(table->layout.rank())).cpu()};
     }
   }
   TrainState out;

@@ -13,6 +13,7 @@ namespace cllm {
 struct NamedTable {
   std::string name;
   Table* table;
+  bool is_given = false;  // found for the ids of this corpus together, and not trained: rows mean nothing beside others
 };
 
 /// A tensor that every rank holds alike.

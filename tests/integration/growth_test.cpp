@@ -113,6 +113,14 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   refused("train --model.name=ease --run.dir=" + fresh_dir("ease_news").string() + " --run.corpus=" + grown +
               " --data.only=new",
           "ease learns from all of the corpus");
+  const std::string of_texts =
+      " --optimizer.name=lazy_adam --loss.lambda=0 --rows.text.source=tf-idf --rows.text.dims=4 --finetune.epochs=0"
+      " --mutual.content_epochs=false";
+  const fs::path texts = fresh_dir("rows_of_texts");
+  const Finished trained = run(cllm4rec(1, train_arguments(texts, old, of_texts)));
+  ASSERT_EQ(trained.code, 0) << trained.output;
+  refused(train_arguments(fresh_dir("grown_texts"), grown, of_texts + " --init.run=" + texts.string()),
+          "init.run: table t has vectors");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
 }
 

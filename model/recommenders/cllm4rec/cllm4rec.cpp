@@ -93,7 +93,7 @@ Store Cllm4rec::store() {
               .dense = backbone_optimizer_.get(),
               .dense_prefix = "backbone."};
   if (model_.text) {
-    store.tables.push_back({"t", &model_.text->vectors()});
+    store.tables.push_back({"t", &model_.text->vectors(), /*is_given=*/true});
     store.dense = map_optimizer_.get();
     store.dense_prefix = "text.";
   }

@@ -140,8 +140,9 @@ inline void train_and_rank(const Model& model, const ModelOptions& options, Comm
   }
   out.lists.resize(static_cast<size_t>(training_corpus().vocabulary().num_users));
   for (size_t n = 0; n < lists.size(); ++n) out.lists[n * static_cast<size_t>(R) + comm.rank()] = lists[n];
-  for (const auto& [name, table] : store.tables) {
-    at::Tensor& whole = out.tensors[name];
+  for (const NamedTable& named : store.tables) {
+    const Table* const table = named.table;
+    at::Tensor& whole = out.tensors[named.name];
     if (!whole.defined()) whole = at::empty({table->layout.num_rows(), table->width()}, table->weight.options());
     for (int64_t local = 0; local < table->layout.num_local_rows(); ++local)
       whole[table->layout.global(local)] = table->weight[local];
