@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "dist/communicator/communicator.h"
@@ -44,6 +45,8 @@ class SoftLabels {
   /// [b, v] fp32 or fp64, contiguous, on the device: ln q up to a number per position, of some positions and of rows of
   /// this rank. Values at shown items do not count. Local.
   virtual at::Tensor logits(Range positions, Range rows) const = 0;
+  /// What was found for them at the start: a line with its end, or nothing.
+  virtual std::string describe() const { return ""; }
 };
 
 /// kCrossEntropy: y = (1 - alpha) T + alpha q, loss - sum_j y_j ln p_j. kLogOutside: - ln sum_j y_j p_j, the soft

@@ -236,6 +236,7 @@ std::string Cllm4rec::describe() const {
   }
   out += "softmax    L " + of_head(collaborative_head_, options_.negatives) + "; F " +
          of_head(recommendation_head_, options_.negatives) + "\n";
+  if (labels_) out += labels_->describe();
   for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "collaborative (L)   "},
                                    {StepKind::kContent, "content (C)         "},
                                    {StepKind::kRecommendation, "recommendation (F)  "}}) {

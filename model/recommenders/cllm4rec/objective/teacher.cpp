@@ -9,7 +9,9 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
+#include <iomanip>
 #include <numeric>
+#include <sstream>
 #include <utility>
 
 namespace cllm {
@@ -205,6 +207,13 @@ at::Tensor LinearTeacher::scores(Range positions, Range rows) const {
 
 at::Tensor LinearTeacher::logits(Range positions, Range rows) const {
   return scores(positions, rows).div_(setup_.beta).add_(rows.of(popularity_v_));
+}
+
+std::string LinearTeacher::describe() const {
+  std::ostringstream out;
+  out << "teacher    its scores / " << std::setprecision(3) << setup_.beta << " (teacher.beta"
+      << (chosen_ ? ", where it predicts validation items best)" : ")") << "\n";
+  return out.str();
 }
 
 }  // namespace cllm

@@ -58,9 +58,11 @@ class LinearTeacher : public SoftLabels {
 
   void start(Communicator& comm, const HistoryTensors& all) override;
   at::Tensor logits(Range positions, Range rows) const override;
+  std::string describe() const override;
   /// z [b, v], sums of rows in the order in which they are shown.
   at::Tensor scores(Range positions, Range rows) const;
-  void set_beta(double beta) { setup_.beta = beta; }
+  /// Another one than the setup's, found for this corpus.
+  void set_beta(double beta) { setup_.beta = beta, chosen_ = true; }
 
  private:
   /// Sums of rows of P or G, and of M (ease_text).
@@ -79,6 +81,7 @@ class LinearTeacher : public SoftLabels {
   const Corpus& corpus_;
   int64_t first_item_;
   Setup setup_;
+  bool chosen_ = false;  // beta
   Columns columns_;
   at::Tensor diagonal_v_, text_diagonal_v_, popularity_v_;
   std::vector<double> item_weights_J_;  // of a row in the sum

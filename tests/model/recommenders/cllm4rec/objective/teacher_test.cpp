@@ -183,6 +183,7 @@ TEST(TaughtCllm4rec, ATeacherOfTextsIsTheModelEaseTextAndTheSameForAnyNumberOfRa
     EaseText model(same, arguments);
     testing::run_program(model);
     const at::Tensor B = model.store().tables[0].table->weight.to(at::kDouble);
+    EXPECT_EQ(labels->describe(), "teacher    its scores / 0.1 (teacher.beta)\n");
     at::Tensor got = labels->logits(all, {0, B.size(0)}) * options.objective.teacher.beta;
     for (int64_t a = 0; a < all.count; ++a) {
       const auto first = lists.offsets[static_cast<size_t>(lists.sequence[static_cast<size_t>(a)])];
