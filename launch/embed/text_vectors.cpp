@@ -135,9 +135,9 @@ void for_each_vector(const std::vector<int64_t>& texts, Embedder& embedder, int6
                      const Use& use) {
   const int64_t all = std::ssize(texts), turn = kBlock * comm.world_size();
   for (int64_t first = 0; first < all; first += turn) {
-    std::vector<int64_t> sizes;
-    for (int rank = 0; rank < comm.world_size(); ++rank)
-      sizes.push_back(std::clamp<int64_t>(all - first - kBlock * rank, 0, kBlock));
+    std::vector<int64_t> sizes(static_cast<size_t>(comm.world_size()));
+    for (int64_t rank = 0; rank < comm.world_size(); ++rank)
+      sizes[static_cast<size_t>(rank)] = std::clamp<int64_t>(all - first - kBlock * rank, 0, kBlock);
     const auto mine = static_cast<size_t>(sizes[static_cast<size_t>(comm.rank())]);
     at::Tensor here = at::empty({0, width}, at::kFloat);
     if (mine > 0)
