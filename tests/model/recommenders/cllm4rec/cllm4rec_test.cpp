@@ -11,6 +11,7 @@
 
 #include "model/backbones/load_backbone.h"
 #include "model/step/encode.h"
+#include "tests/model/recommenders/cllm4rec/l_stage.h"
 #include "tests/model/recommenders/training.h"
 
 namespace cllm {
@@ -19,14 +20,7 @@ namespace {
 constexpr uint64_t kSeed = 3;
 
 Cllm4recOptions ranking_options(int64_t orders) {
-  Cllm4recOptions options;
-  options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
-  options.random_backbone = true;
-  options.warmup.epochs = options.finetune.epochs = 0;
-  options.mutual.epochs = 1;
-  options.mutual.content_epochs = false;
-  options.lambda_collaborative = 0;
-  options.group_size = 6;
+  Cllm4recOptions options = testing::l_stage_options();
   options.orders = orders;
   return options;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/recommenders/cllm4rec/cllm4rec.h"
+#include "tests/model/recommenders/cllm4rec/l_stage.h"
 #include "tests/model/recommenders/training.h"
 
 namespace cllm {
@@ -17,14 +18,7 @@ namespace {
 namespace standardised_head {
 
 Cllm4recOptions options_of(HeadKind head) {
-  Cllm4recOptions options;
-  options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
-  options.random_backbone = true;
-  options.warmup.epochs = options.finetune.epochs = 0;
-  options.mutual.epochs = 1;
-  options.mutual.content_epochs = false;
-  options.lambda_collaborative = options.lambda_content = options.lambda_finetune = 0;
-  options.group_size = 6;
+  Cllm4recOptions options = testing::l_stage_options();
   options.head = head;
   return options;
 }

@@ -14,6 +14,7 @@
 #include "model/errors.h"
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 #include "model/recommenders/closed_form/ease_text.h"
+#include "tests/model/recommenders/cllm4rec/l_stage.h"
 #include "tests/model/recommenders/fitted.h"
 #include "tests/model/recommenders/training.h"
 
@@ -137,15 +138,8 @@ TEST(LinearTeacher, ScoresDoNotDependOnWhereABlockBeginsBitByBit) {
 
 /// A training of one L-stage with everything on.
 Cllm4recOptions taught_options(TeacherModel model, SoftForm form) {
-  Cllm4recOptions options;
-  options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
-  options.random_backbone = true;
-  options.warmup.epochs = options.finetune.epochs = 0;
-  options.mutual.epochs = 2;
-  options.mutual.content_epochs = false;
+  Cllm4recOptions options = testing::l_stage_options(/*epochs=*/2);
   options.mutual.learning_rate = 1e-2;
-  options.lambda_collaborative = 0;
-  options.group_size = 6;
   options.prompts.user_token = UserToken::kOff;
   options.objective.target = LossTarget::kSet;
   options.objective.mask_shown = true;
