@@ -4,9 +4,12 @@
 #include <ATen/ops/from_file.h>
 
 #include <filesystem>
-#include <memory>
+#include <set>
+#include <string>
 #include <system_error>
 #include <vector>
+
+#include "model/backbones/safetensors.h"
 
 namespace cllm {
 
@@ -29,8 +32,12 @@ class FileTensor {
   at::Tensor tensor_;
 };
 
-/// Words, then the extra rows in their order, in fp32 in a scratch file.
-std::unique_ptr<FileTensor> with_rows(const std::filesystem::path& path, const at::Tensor& words_ND,
-                                      const std::vector<at::Tensor>& extra_rows);
+/// Writes `<dir>/config.json` (the text `config`) and model.safetensors. With extra rows all becomes fp32, and they
+/// stand behind those of the `tables`, which are put together in scratch files.
+void save_model(const std::string& dir, const std::string& config, const NamedTensors& tensors,
+                const std::set<std::string>& tables, const std::vector<at::Tensor>& extra_rows);
+
+/// Of all of them together.
+int64_t num_rows(const std::vector<at::Tensor>& extra_rows);
 
 }  // namespace cllm

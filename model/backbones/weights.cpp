@@ -1,5 +1,6 @@
 #include "model/backbones/weights.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sum.h>
@@ -156,6 +157,32 @@ at::Tensor take_weight(const Weights& weights, const std::string& name, const st
   if (!tensor.is_floating_point()) throw ModelError(where + "holds whole numbers, expected F64, F32, F16 or BF16");
   refuse_not_finite(tensor, where);
   return tensor.to(dtype);
+}
+
+std::vector<std::pair<std::string, at::Tensor>> take_weights(
+    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes,
+    at::ScalarType dtype, const std::string& dir,
+    const std::function<bool(const std::string& name, const Weight& found)>& ignored, const std::string& model) {
+  std::vector<std::pair<std::string, at::Tensor>> out;
+  std::set<std::string> known;
+  for (const auto& [name, shape] : shapes) {
+    out.emplace_back(name, take_weight(weights, name, shape, dtype, dir));
+    known.insert(name);
+  }
+  for (const auto& [name, found] : weights) {
+    if (known.contains(name) || ignored(name, found)) continue;
+    throw ModelError(found.file + ": tensor '" + found.name + "' is not part of a " + model +
+                     " in config.json, or remove it");
+  }
+  return out;
+}
+
+bool is_tied_head(const Weight& head, const at::Tensor& words) {
+  const at::Tensor& rows = head.tensor;
+  if (rows.sizes() == words.sizes() && rows.scalar_type() == words.scalar_type() && at::equal(rows, words)) return true;
+  throw ModelError(head.file + ": tensor '" + head.name +
+                   "' differs from the word embedding; by tie_word_embeddings in config.json (true if it is not there) "
+                   "only tied heads are known: remove the tensor, or take both files from one model");
 }
 
 }  // namespace cllm

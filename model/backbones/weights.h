@@ -2,8 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cllm {
@@ -30,5 +32,15 @@ void pick_rows(Weights& weights, const std::string& name, const std::vector<int3
 /// The tensor of that name and shape, in `dtype`; `dir` is named if it is missing. NaN and infinity are a ModelError.
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir);
+
+/// All tensors of these names and shapes, in their order. Every other tensor of the folder must be `ignored`, else it
+/// is a ModelError that says it is no part of `model`.
+std::vector<std::pair<std::string, at::Tensor>> take_weights(
+    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes,
+    at::ScalarType dtype, const std::string& dir,
+    const std::function<bool(const std::string& name, const Weight& found)>& ignored, const std::string& model);
+
+/// Whether a head holds the values of the word embedding that config.json ties it to. Where it does not: a ModelError.
+bool is_tied_head(const Weight& head, const at::Tensor& words);
 
 }  // namespace cllm

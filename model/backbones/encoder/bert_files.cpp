@@ -2,13 +2,10 @@
 
 #include <ATen/ops/full.h>
 
-#include <filesystem>
-#include <fstream>
 #include <regex>
-#include <set>
 
 #include "model/backbones/encoder/bert.h"
-#include "model/backbones/safetensors.h"
+#include "model/backbones/file_tensor.h"
 #include "model/backbones/start_weight.h"
 #include "model/errors.h"
 
@@ -41,19 +38,13 @@ bool may_be_ignored(const std::string& name) {
 std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& found, const BackboneOptions& options) {
   const BertConfig config = bert_config(file);
   const Weights weights = with_new_names(found);
-  Bert::Parameters parameters;
-  std::set<std::string> known;
-  for (const auto& [name, shape] : bert_parameter_shapes(config)) {
-    known.insert(name);
-    if (name.starts_with("pooler.") && !weights.contains("pooler.dense.weight")) continue;
-    parameters.emplace_back(name, take_weight(weights, name, shape, options.parameters, file.dir()));
-  }
-  for (const auto& [name, weight] : weights) {
-    if (known.contains(name) || may_be_ignored(name)) continue;
-    throw ModelError(weight.file + ": tensor '" + weight.name + "' is not part of a bert of " +
-                     std::to_string(config.num_layers) +
-                     " layers; check num_hidden_layers in config.json, or remove it");
-  }
+  auto shapes = bert_parameter_shapes(config);
+  if (!weights.contains("pooler.dense.weight"))
+    std::erase_if(shapes, [](const auto& entry) { return entry.first.starts_with("pooler."); });
+  auto parameters = take_weights(
+      weights, shapes, options.parameters, file.dir(),
+      [](const std::string& name, const Weight&) { return may_be_ignored(name); },
+      "bert of " + std::to_string(config.num_layers) + " layers; check num_hidden_layers");
   return std::make_shared<Bert>(config, std::move(parameters), options);
 }
 
@@ -79,13 +70,7 @@ const Family kBertFamily = {"bert", kPrefix, kWords, shape, open, make};
 
 void Bert::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   if (!extra_rows.empty()) throw ModelError("a bert has no rows of users and items");
-  std::filesystem::create_directories(dir);
-  std::ofstream file(dir + "/config.json");
-  file << config_.source.dump(2) << "\n";
-  if (!file.flush()) throw ModelError(dir + "/config.json: cannot write");
-  NamedTensors tensors;
-  for (const auto& [name, tensor] : parameters_) tensors.emplace_back(name, tensor);
-  write_safetensors(dir + "/model.safetensors", tensors, {{"format", "pt"}});
+  save_model(dir, config_.source.dump(2) + "\n", parameters_, {}, {});
 }
 
 }  // namespace cllm
