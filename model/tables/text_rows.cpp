@@ -13,8 +13,8 @@
 
 namespace cllm {
 
-TextRows::TextRows(Table vectors, at::Tensor map_dD, double bound)
-    : vectors_(std::move(vectors)), map_dD_(std::move(map_dD)), bound_(bound) {}
+TextRows::TextRows(Table vectors, at::Tensor map_dD, double bound, Covered covered)
+    : vectors_(std::move(vectors)), map_dD_(std::move(map_dD)), bound_(bound), covered_(covered) {}
 
 void TextRows::compose(Table& table, const at::Tensor& rows_M) const {
   const at::NoGradGuard no_grad;

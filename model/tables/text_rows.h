@@ -20,9 +20,14 @@ namespace cllm {
 /// and on the table's device; only optimisers that leave absent rows alone may move such a table.
 class TextRows {
  public:
+  /// How many rows of all ranks have a vector.
+  struct Covered {
+    int64_t users = 0, items = 0;
+  };
+
   /// `vectors`: weight [local rows, d]; `map_dD`: a leaf, in the table's compute dtype as the vectors are; `bound`: 0
   /// leaves rows with a text no part of their own.
-  TextRows(Table vectors, at::Tensor map_dD, double bound);
+  TextRows(Table vectors, at::Tensor map_dD, double bound, Covered covered = {0, 0});
 
   /// Brings rows, or all of them, or all items, up to date with W and their own parts.
   void compose(Table& table, const at::Tensor& rows_M) const;
@@ -36,6 +41,7 @@ class TextRows {
   /// Shortens own parts of these rows that are longer than the bound.
   void keep_within_bound(Table& table, const at::Tensor& rows_M) const;
 
+  const Covered& covered() const { return covered_; }
   Table& vectors() { return vectors_; }
   std::vector<std::pair<std::string, at::Tensor>> parameters() const { return {{"map", map_dD_}}; }
 
@@ -45,6 +51,7 @@ class TextRows {
   Table vectors_;
   at::Tensor map_dD_;
   double bound_;
+  Covered covered_;
 };
 
 }  // namespace cllm

@@ -237,6 +237,13 @@ std::string Cllm4rec::describe() const {
   out += "softmax    L " + of_head(collaborative_head_, options_.negatives) + "; F " +
          of_head(recommendation_head_, options_.negatives) + "\n";
   if (labels_) out += labels_->describe();
+  if (model_.text) {
+    const auto [users, items] = model_.text->covered();
+    const Vocabulary& all = arguments_.corpus.vocabulary();
+    out += "texts      make the rows of " + std::to_string(items) + " of " + std::to_string(all.num_items) +
+           " items and " + std::to_string(users) + " of " + std::to_string(all.num_users) +
+           " users (rows.text); the others have rows of their own alone\n";
+  }
   for (const auto& [kind, name] : {std::pair{StepKind::kCollaborative, "collaborative (L)   "},
                                    {StepKind::kContent, "content (C)         "},
                                    {StepKind::kRecommendation, "recommendation (F)  "}}) {

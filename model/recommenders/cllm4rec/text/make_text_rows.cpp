@@ -36,7 +36,7 @@ at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& argume
   const at::Tensor raw_Vk = text.source == "tf-idf"     ? tf_idf_vectors(corpus, text.dims)
                             : text.source == "backbone" ? word_means(arguments, backbone, words)
                                                         : vectors_of_file(corpus, text.source);
-  const at::Tensor vectors_Vd = whitened(raw_Vk, text.dims);
+  at::Tensor vectors_Vd = whitened(raw_Vk, text.dims);
   if (vectors_Vd.abs().sum().item<double>() == 0)
     throw OptionError("rows.text.source = \"" + text.source + "\": no two users or items of " + corpus.dir().string() +
                       " have different texts: prepare it with texts, or set rows.text.source = \"none\"");
@@ -63,6 +63,12 @@ at::Tensor start_of_map(const MapStart& start, const OpenArguments& arguments, c
                     [std](CounterRng& random, int64_t) { return std * random.normal(); });
 }
 
+TextRows::Covered rows_with_vectors(const at::Tensor& vectors_Vd, const Vocabulary& vocabulary) {
+  const at::Tensor has_V = vectors_Vd.abs().sum(1) > 0;
+  return {has_V.narrow(0, 0, vocabulary.num_users).sum().item<int64_t>(),
+          has_V.narrow(0, vocabulary.num_users, vocabulary.num_items).sum().item<int64_t>()};
+}
+
 }  // namespace
 
 std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapStart& start,
@@ -73,6 +79,7 @@ std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapS
   const RowLayout& layout = table.layout;
   at::Tensor mine_Vd = at::zeros({layout.num_local_rows(), text.dims}, at::kDouble),
              map_dD = at::zeros({text.dims, table.width()}, at::kDouble);
+  TextRows::Covered covered;
   arguments.agreed([&] {
     if (arguments.run.bf16_tables || arguments.run.users_on_host) {
       throw OptionError("rows.text.source = \"" + text.source +
@@ -81,6 +88,7 @@ std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapS
     }
     if (!arguments.to_train) return;
     const at::Tensor vectors_Vd = text_vectors(text, arguments, backbone, words);
+    covered = rows_with_vectors(vectors_Vd, arguments.corpus.vocabulary());
     map_dD = start_of_map(start, arguments, backbone, words, vectors_Vd);
     std::vector<int64_t> rows;
     for (int64_t local = 0; local < layout.num_local_rows(); ++local) rows.push_back(layout.global(local));
@@ -95,7 +103,7 @@ std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapS
   move_table(vectors, arguments.device);
   vectors.row_step = vectors.row_step.to(arguments.device);
   return std::make_shared<TextRows>(std::move(vectors), map_dD.to(dtype).to(arguments.device).requires_grad_(true),
-                                    text.bound);
+                                    text.bound, covered);
 }
 
 }  // namespace cllm

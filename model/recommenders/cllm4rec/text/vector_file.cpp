@@ -33,6 +33,8 @@ at::Tensor vectors_of_file(const Corpus& corpus, const std::filesystem::path& pa
   const std::string where = "rows.text.source = \"" + path.string() + "\": ";
   if (path.extension() != ".safetensors")
     throw DataError(where + "no such source: say tf-idf, backbone, or name a .safetensors file");
+  if (!std::filesystem::exists(path))
+    throw DataError(where + "no such file: name one that cllm4rec embed wrote, or say tf-idf or backbone");
   const at::Tensor vectors_nk = SafetensorsFile(path.string()).tensor("vectors").to(at::kDouble);
   std::filesystem::path ids_path = path;
   ids_path.replace_extension(".ids.txt");

@@ -118,6 +118,9 @@ TEST(MakeTextRows, ListsAreThoseOfComposedRows) {
     const Table &own = *store.tables[0].table, &text = *store.tables.back().table;
     const at::Tensor rows = own.weight + at::mm(text.weight, store.trained()[0].value);
     EXPECT_LT(gap(own.rows(), rows), 1e-13);
+    const int64_t with_text = (text.items().abs().sum(1) > 0).sum().item<int64_t>();
+    EXPECT_THAT(model->describe(), ::testing::HasSubstr("make the rows of " + std::to_string(with_text) + " of " +
+                                                        std::to_string(testing::kSmallItems) + " items"));
     const at::Tensor items = rows.narrow(0, testing::kSmallUsers, testing::kSmallItems);
     // Of a bag the hidden state is a mean of rows: the user's token and one item.
     model->rank_as(1);

@@ -52,6 +52,7 @@ TEST(VectorFile, ADefectIsOneLineThatNamesTheFile) {
   const auto path = folder.path() / "some.safetensors";
   const auto message = [&] { return message_of([&] { vectors_of_file(corpus, path); }); };
   EXPECT_THAT(message_of([&] { vectors_of_file(corpus, "tfidf"); }), HasSubstr("no such source"));
+  EXPECT_THAT(message(), HasSubstr("some.safetensors\": no such file"));
   write_safetensors(path.string(), {{"vectors", testing::normal({2, 2}, 1)}});
   EXPECT_THAT(message(), HasSubstr("some.ids.txt is missing"));
   folder.write("some.ids.txt", "7\n");
