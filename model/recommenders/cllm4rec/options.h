@@ -8,7 +8,7 @@
 #include "model/losses/softmax_head.h"
 #include "model/nn/adapter.h"
 #include "model/nn/packed_layout.h"
-#include "model/recommenders/cllm4rec/history_keep.h"
+#include "model/recommenders/cllm4rec/history/history_items.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/text/text_options.h"

@@ -4,6 +4,7 @@
 
 #include "data/sampling/order.h"
 #include "data/settings.h"
+#include "model/recommenders/cllm4rec/history/history_items.h"
 
 namespace cllm {
 
@@ -12,7 +13,6 @@ enum class MrScale { kHalfPerDistinctId, kSumAllPositions };
 enum class FinetuneTargets { kHeldOutOnly, kAllTrain };
 enum class FinetuneMr { kPromptAndTargets, kPrompt };
 enum class FinetuneReduction { kUserMean, kUserSum };
-enum class ItemOrder { kRandom, kAscending };
 enum class RecPrompt { kPaper, kRelease };
 
 /// One field per row of METHOD.md §5; names and values as in reference/cllm4rec_reference.py, Preset. The defaults are

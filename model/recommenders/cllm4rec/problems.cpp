@@ -96,9 +96,10 @@ std::string Cllm4recOptions::problem() const {
            "run.train_backbone and run.random_backbone to false";
   }
   if (const std::string text = objective.problem(); !text.empty()) return text;
-  if (orders > 1 && loss.item_order == ItemOrder::kAscending) {
+  if (orders > 1 && loss.item_order != ItemOrder::kRandom) {
     return "ranking.orders = " + std::to_string(orders) +
-           " averages over random orders, but loss.item_order = \"ascending\" knows one: set ranking.orders = 1";
+           " averages over random orders, but loss.item_order = \"ascending\" and \"time\" know one: set "
+           "ranking.orders = 1";
   }
   if (const std::string text = problem_of_bag(*this); !text.empty()) return text;
   if (const std::string text = problem_of_text_rows(*this); !text.empty()) return text;

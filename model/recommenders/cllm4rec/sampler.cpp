@@ -38,21 +38,11 @@ int64_t room(int64_t max_positions, int64_t prompt_length, int64_t wanted, const
   return wanted == 0 ? left : std::min(left, wanted);
 }
 
-std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
-  std::vector<int32_t> copy(items.begin(), items.end());
-  CounterRng(key).shuffle(std::span(copy));
-  return copy;
-}
-
 /// Of a set of items, whoever has it.
 uint64_t key_of(const std::vector<int32_t>& ascending) {
   uint64_t key = 0;
   for (const int32_t item : ascending) key = mix64(key + static_cast<uint64_t>(item) + 1);
   return key;
-}
-
-void keep_first(std::vector<int32_t>& items, int64_t count) {
-  if (static_cast<int64_t>(items.size()) > count) items.resize(static_cast<size_t>(count));
 }
 
 std::vector<int32_t> item_tokens(const Vocabulary& vocabulary, const std::vector<int32_t>& items) {
@@ -89,11 +79,11 @@ std::string Sampler::describe_long_histories() const {
   int64_t longer = 0;
   for (int64_t n = 0; n < users; ++n) longer += corpus_.num_items(users_.user(n), Part::kTrain) > room ? 1 : 0;
   if (longer == 0) return "";
-  const bool newest = options_.keep == HistoryKeep::kNewest;
+  const bool newest = keeps_newest();
   const bool ascending = options_.loss.item_order == ItemOrder::kAscending;
   return "histories  " + std::to_string(longer) + " of " + std::to_string(users) + " are longer than the " +
          std::to_string(room) + " items that fit after the prompt: " +
-         (newest ? "the newest are used (history.keep = newest)\n"
+         (newest ? "the newest are used (history.keep = newest, or loss.item_order = time)\n"
           : ascending
               ? "the lowest ids are used (loss.item_order = ascending; history.keep = newest: the newest)\n"
               : "a random choice of them is used, a new one in every epoch (history.keep = random; or newest)\n");
@@ -103,16 +93,14 @@ uint64_t Sampler::key(Purpose purpose, const StepId& id, int64_t sample) const {
   return stream_key(options_.seed, purpose, epoch_word(id), static_cast<uint64_t>(sample));
 }
 
+bool Sampler::keeps_newest() const {
+  return options_.keep == HistoryKeep::kNewest || options_.loss.item_order == ItemOrder::kTime;
+}
+
 /// At most `count` of the items of a history (oldest first), in the order that they have.
 void Sampler::keep_some(std::vector<int32_t>& items, int64_t count, std::span<const int32_t> history) const {
   if (std::ssize(items) <= count) return;
-  if (options_.keep == HistoryKeep::kRandom) return keep_first(items, count);
-  std::unordered_set<int32_t> newest(items.begin(), items.end());
-  int64_t excess = std::ssize(items) - count;
-  for (auto oldest = history.begin(); excess > 0 && oldest != history.end(); ++oldest) {
-    excess -= static_cast<int64_t>(newest.erase(*oldest));
-  }
-  std::erase_if(items, [&](int32_t item) { return !newest.contains(item); });
+  keeps_newest() ? keep_newest(items, count, history) : keep_first(items, count);
 }
 
 std::vector<PlannedSample> Sampler::plan(const StepId& id) const {
@@ -172,13 +160,12 @@ Sequence Sampler::sequence(const StepId& id, const PlannedSample& planned) const
 }
 
 Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
-  const std::span<const int32_t> ascending = corpus_.items(user, Part::kTrain);
-  std::vector<int32_t> items = options_.loss.item_order == ItemOrder::kRandom
-                                   ? shuffled(ascending, key(Purpose::kItemOrder, id, user))
-                                   : std::vector<int32_t>(ascending.begin(), ascending.end());
+  const std::span<const int32_t> oldest_first = corpus_.history(user, Part::kTrain);
+  std::vector<int32_t> items = in_order(options_.loss.item_order, corpus_.items(user, Part::kTrain), oldest_first,
+                                        key(Purpose::kItemOrder, id, user));
   Sequence sequence{.user = user};
   const std::vector<int32_t> all = items;
-  keep_some(items, max_main_items_, corpus_.history(user, Part::kTrain));
+  keep_some(items, max_main_items_, oldest_first);
   if (options_.objective.target == LossTarget::kSet && items.size() < all.size()) {
     const std::unordered_set<int32_t> kept(items.begin(), items.end());
     std::copy_if(all.begin(), all.end(), std::back_inserter(sequence.targets),
@@ -245,8 +232,10 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
   CounterRng dropout(key(Purpose::kVisibleOrder, id, user));
   if (options_.item_dropout > 0)
     std::erase_if(visible, [&](int32_t) { return dropout.uniform() < options_.item_dropout; });
+  const std::span<const int32_t> oldest_first = corpus_.history(user, Part::kTrain);
   if (options_.loss.item_order == ItemOrder::kAscending) std::sort(visible.begin(), visible.end());
-  keep_some(visible, max_prompt_items_, corpus_.history(user, Part::kTrain));
+  if (options_.loss.item_order == ItemOrder::kTime) put_in_order_of(oldest_first, visible);
+  keep_some(visible, max_prompt_items_, oldest_first);
   sequence.prompt = of_history(id, user).fill(vocabulary_, user, -1, visible);
   return sequence;
 }
@@ -254,7 +243,7 @@ Sequence Sampler::recommendation(const StepId& id, int64_t user) const {
 RecBatch Sampler::ranking_prompts(std::span<const int64_t> users, StepKind kind) const {
   std::vector<RankingQuery> queries;
   for (const int64_t user : users) {
-    const auto items = corpus_.items(user, Part::kTrain);
+    const auto items = corpus_.history(user, Part::kTrain);
     queries.push_back({.user = user, .history = {items.begin(), items.end()}});
   }
   return ranking_prompts(queries, kind);
@@ -272,9 +261,9 @@ RecBatch Sampler::ranking_prompts(std::span<const RankingQuery> queries, StepKin
     std::vector<int32_t> ascending = query.history;
     std::sort(ascending.begin(), ascending.end());
     const uint64_t who = prompt.names(Kind::kUser) ? static_cast<uint64_t>(query.user) : key_of(ascending);
-    std::vector<int32_t> items = shuffled(ascending, stream_key(options_.seed, Purpose::kVisibleOrder,
-                                                                kRankingOrder - static_cast<uint64_t>(order), who));
-    if (options_.loss.item_order == ItemOrder::kAscending) items = ascending;
+    std::vector<int32_t> items =
+        in_order(options_.loss.item_order, ascending, query.history,
+                 stream_key(options_.seed, Purpose::kVisibleOrder, kRankingOrder - static_cast<uint64_t>(order), who));
     keep_some(items, recommend ? max_prompt_items_ : max_main_items_, query.history);
     Sequence sequence{.prompt = prompt.fill(vocabulary, query.user, -1, items)};
     if (!recommend) {

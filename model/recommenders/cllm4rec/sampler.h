@@ -10,7 +10,7 @@
 #include "data/sampling/plan.h"
 #include "data/sampling/user_stream.h"
 #include "model/evaluation/scorer.h"
-#include "model/recommenders/cllm4rec/history_keep.h"
+#include "model/recommenders/cllm4rec/history/history_items.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
 #include "model/recommenders/cllm4rec/preset.h"
 #include "model/recommenders/cllm4rec/sequence.h"
@@ -68,7 +68,8 @@ class Sampler {
   Sequence sequence(const StepId& id, const PlannedSample& planned) const;
 
   /// Prompts for ranking: the history of each query, as many items as fit, in an order fixed by (seed, user, `order`),
-  /// or (seed, items, `order`) where no token names the user: as of user -1, a user that is not in the corpus.
+  /// or (seed, items, `order`) where no token names the user: as of user -1, a user that is not in the corpus; or in
+  /// the order of the query (loss.item_order = time), or by id.
   /// One active row per user, no targets. kRecommendation: the recommendation prompt; kCollaborative: history as main
   /// text after the collaborative prompt (LLM-PreRec).
   RecBatch ranking_prompts(std::span<const RankingQuery> queries, StepKind kind = StepKind::kRecommendation,
@@ -86,6 +87,7 @@ class Sampler {
   std::vector<int32_t> positions(const StepId& id, int64_t user, int64_t main_length) const;
   const PromptTemplate& of_history(const StepId& id, int64_t user) const;
   uint64_t key(Purpose purpose, const StepId& id, int64_t sample) const;
+  bool keeps_newest() const;
   void keep_some(std::vector<int32_t>& items, int64_t count, std::span<const int32_t> history) const;
 
   Corpus corpus_;

@@ -230,30 +230,6 @@ TEST(Sampler, AUserOutsideTheCorpusIsAskedForAsOneWithoutItsToken) {
   }
 }
 
-TEST(Sampler, OfLongHistoriesTheNewestItemsAreKeptWhereThatIsChosen) {
-  SamplerOptions options = small_batches();
-  options.max_items = 4;
-  EXPECT_NE(sampler(options).describe_long_histories().find("a random choice of them is used"), std::string::npos);
-  options.keep = HistoryKeep::kNewest;
-  const Sampler newest = sampler(options);
-  EXPECT_NE(newest.describe_long_histories().find("than the 4 items that fit after the prompt: the newest are used"),
-            std::string::npos);
-  const auto newest_of = [](int64_t user, const Tokens& hidden) {
-    Tokens items;
-    const auto history = corpus().history(user, Part::kTrain);
-    for (auto at = history.rbegin(); at != history.rend() && items.size() < 4; ++at)
-      if (std::find(hidden.begin(), hidden.end(), *at) == hidden.end()) items.push_back(*at);
-    return sorted(items);
-  };
-  for (const Sequence& sequence : epoch_of(newest, StepKind::kCollaborative))
-    EXPECT_EQ(sorted(items_of(sequence.main)), newest_of(user_of(sequence), {}));
-  for (const Sequence& sequence : epoch_of(newest, StepKind::kRecommendation))
-    EXPECT_EQ(sorted(items_of(sequence.prompt)), newest_of(user_of(sequence), sequence.targets));
-  RankingQuery query{.user = 3, .history = {9, 4, 7, 1, 8, 2}};
-  const RecBatch batch = newest.ranking_prompts(std::span<const RankingQuery>(&query, 1));
-  EXPECT_EQ(sorted(items_of(batch.token_ids)), (Tokens{1, 2, 7, 8}));
-}
-
 TEST(Sampler, SeedsStagesEpochsAndKindsDrawIndependently) {
   std::set<uint64_t> keys;
   size_t drawn = 0;
