@@ -27,7 +27,7 @@ int run(cllm::MpiSession& mpi, int argc, char** argv) {
 }
 
 void listen(int argc, char** argv, char** /*environment*/) {
-  if (argc > 1 && std::strcmp(argv[1], "train") == 0) cllm::StopSignal::listen();
+  if (argc > 1 && (std::strcmp(argv[1], "train") == 0 || std::strcmp(argv[1], "tune") == 0)) cllm::StopSignal::listen();
 }
 
 /// Called by the loader before the shared libraries set themselves up: those take 0.3 s, in which a signal would kill

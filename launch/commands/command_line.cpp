@@ -34,7 +34,7 @@ int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi) {
   app.set_version_flag("--version", CLLM_VERSION);
   for (const auto add :
        {add_prepare_command, add_retokenize_command, add_demo_data_command, add_pretrain_command, add_train_command,
-        add_evaluate_command, add_recommend_command, add_export_command, add_embed_command,
+        add_tune_command, add_evaluate_command, add_recommend_command, add_export_command, add_embed_command,
         add_convert_backbone_command, add_inspect_command, add_checkpoint_command}) {
     add(app, context);
   }

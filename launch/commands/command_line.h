@@ -36,6 +36,7 @@ int run_command_line(MpiSession& mpi, int argc, char** argv, bool may_end_mpi = 
 
 // One function per file of this folder: adds the subcommand and its options, and sets context.action when it is chosen.
 void add_train_command(CLI::App& app, CommandContext& context);
+void add_tune_command(CLI::App& app, CommandContext& context);
 void add_pretrain_command(CLI::App& app, CommandContext& context);
 void add_prepare_command(CLI::App& app, CommandContext& context);
 void add_retokenize_command(CLI::App& app, CommandContext& context);

@@ -74,16 +74,17 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, channels.of_step(), options, traffic, context.log);
   collectively(*channels.world, [&] {
-    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint());
+    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint(), workspace->other_run);
   });
   supervision.failpoints.at("start.opened");
-  Trainer trainer(*workspace, context.log, supervision);
+  Trainer trainer(*workspace, context.log, supervision, how.trial.value_or(TrialOptions()));
   const MemoryPlan memory = rehearse(*workspace->model, workspace->corpus, *channels.world,
                                      {config.evaluation.batch_users, workspace->device});
   if (mpi.rank() == 0) context.log.info(start_print(*workspace, memory, mpi.world_size()));
   TrainOutcome outcome = run(trainer, mpi.rank());
   if (!outcome.interrupted && how.when_done) how.when_done(*workspace, *channels.world);
   context.log.info(compare_with_peak(memory, *channels.world));
+  if (how.trial) return outcome;
   if (!outcome.interrupted) trainer.add_baselines(outcome);
   if (!outcome.interrupted && mpi.rank() == 0 && workspace->model->ranks())
     write_card(*workspace, outcome, mpi.world_size());
@@ -105,18 +106,37 @@ void enter(const RunConfig& config, bool fresh, std::optional<RunLock>& lock) {
   HeartbeatBoard(folder.heartbeats()).clear();
 }
 
-int train_in_folder(CommandContext& context, const RunConfig& config, Supervision& supervision,
-                    const TrainingOptions& how) {
+namespace {
+
+/// `last`: what follows it under the eyes of the watchdog.
+TrainOutcome train_watched(CommandContext& context, const RunConfig& config, Supervision& supervision,
+                           const TrainingOptions& how, const std::function<void()>& last) {
   MpiSession& mpi = context.mpi;
   context.log.attach_file(config.run.dir);
   supervision.failpoints.at("start.configured");
   supervision.main.begin("start-up", 0, config.run.startup_deadline_s);
   const Watchdog watchdog(HeartbeatBoard(RunFolder(config.run.dir).heartbeats()), mpi.rank(), mpi.world_size(),
                           context.log, {&supervision.main, &supervision.background});
-  const TrainOutcome outcome = train(context, config, supervision, how);
-  supervision.main.begin("end of MPI", 0, config.run.deadline_s);
-  if (context.may_end_mpi) mpi.finalize();
+  TrainOutcome outcome = train(context, config, supervision, how);
+  last();
   supervision.main.end();
+  return outcome;
+}
+
+}  // namespace
+
+TrainOutcome train_a_while(CommandContext& context, const RunConfig& config, Supervision& supervision,
+                           const TrainingOptions& how) {
+  return train_watched(context, config, supervision, how, [] {});
+}
+
+int train_in_folder(CommandContext& context, const RunConfig& config, Supervision& supervision,
+                    const TrainingOptions& how) {
+  MpiSession& mpi = context.mpi;
+  const TrainOutcome outcome = train_watched(context, config, supervision, how, [&] {
+    supervision.main.begin("end of MPI", 0, config.run.deadline_s);
+    if (context.may_end_mpi) mpi.finalize();
+  });
   if (outcome.interrupted) return kInterruptedAfterSaving;
   if (mpi.rank() != 0) return kDone;
   RestartGuard(config.run.dir).forgive();

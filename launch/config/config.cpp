@@ -7,6 +7,7 @@
 
 #include "launch/config/paths.h"
 #include "launch/config/text.h"
+#include "launch/config/tune_section.h"
 #include "launch/config/written.h"
 #include "launch/failures/errors.h"
 #include "model/recommenders/registry.h"
@@ -168,7 +169,9 @@ RunConfig load_config(const std::string& path, std::span<const std::string> over
   apply_key("run.device", settings);
   config.run.fetch_ahead = config.run.device == "cuda";
   config.options->apply_presets();
-  for (const Written& one : written.all()) apply(one, settings);
+  for (const Written& one : written.all()) {
+    if (!one.key.starts_with("tune.")) apply(one, settings);  // of `tune` (tune_section.h)
+  }
   check(config);
   return config;
 }
@@ -237,7 +240,7 @@ std::string config_help() {
     text += "\nmodel.name = \"" + std::string(model.name) + "\": " + std::string(model.summary) + "\n" +
             help_of(settings_of(*options));
   }
-  return text;
+  return text + tune_help();
 }
 
 }  // namespace cllm

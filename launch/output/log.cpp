@@ -39,6 +39,7 @@ struct Log::Impl {
   void open_file() {
     const std::string path = std::exchange(file, "");
     try {
+      if (logger.sinks().size() > 1) logger.sinks().pop_back();
       auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path);
       sink->set_pattern("%Y-%m-%d %H:%M:%S.%e %v");
       logger.sinks().push_back(sink);
@@ -55,6 +56,11 @@ void Log::attach_file(const std::string& dir) {
   const std::string name = impl_->rank == 0 ? "train.log" : "train.rank" + std::to_string(impl_->rank) + ".log";
   const std::lock_guard lock(impl_->mutex);
   impl_->file = std::filesystem::path(dir) / name;
+}
+
+void Log::be_quiet(bool quiet) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->logger.sinks().front()->set_level(quiet ? spdlog::level::warn : spdlog::level::trace);
 }
 
 void Log::info(const std::string& line) {

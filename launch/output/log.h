@@ -18,7 +18,10 @@ class Log {
 
   /// Rank 0 also appends to <dir>/train.log, another rank to <dir>/train.rank<r>.log from its first line on.
   /// A file that cannot be opened is a warning, not an error.
+  /// The file of another folder before it is closed.
   void attach_file(const std::string& dir);
+  /// From now on info() speaks in the file alone, or on standard error as well again.
+  void be_quiet(bool quiet);
 
   void info(const std::string& line);
   void warn(const std::string& line);

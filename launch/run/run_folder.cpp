@@ -54,12 +54,11 @@ RunConfig RunFolder::load_config() const {
   return cllm::load_config(config().string(), {});
 }
 
-std::string RunFolder::corpus_fingerprint() const {
+std::string RunFolder::input(const std::string& name) const {
   std::ifstream in(inputs());
   if (!in) return "";
   const auto json = nlohmann::json::parse(in, nullptr, false);
-  return json.is_object() && json.contains("corpus") && json["corpus"].is_string() ? json["corpus"].get<std::string>()
-                                                                                   : "";
+  return json.is_object() && json.contains(name) && json[name].is_string() ? json[name].get<std::string>() : "";
 }
 
 void RunFolder::check_corpus(const std::string& fingerprint, const std::string& path) const {
@@ -69,9 +68,16 @@ void RunFolder::check_corpus(const std::string& fingerprint, const std::string& 
                     ", of the run " + known + "): its rows are of other users and items; name that corpus");
 }
 
-void RunFolder::bind_corpus(const std::string& fingerprint) const {
-  if (!std::filesystem::is_empty(checkpoints())) check_corpus(fingerprint, "run.corpus");
-  write_whole_file(inputs(), nlohmann::json{{"corpus", fingerprint}}.dump() + "\n");
+void RunFolder::bind_corpus(const std::string& fingerprint, const std::string& other_run) const {
+  if (!std::filesystem::is_empty(checkpoints())) {
+    check_corpus(fingerprint, "run.corpus");
+    if (const std::string known = input("other_run"); known != other_run)
+      throw ConfigError(dir_.string() + " learned from another state of teacher.model (" + known + ", now " +
+                        other_run + "): put that back, or start over with --fresh");
+  }
+  nlohmann::json json{{"corpus", fingerprint}};
+  if (!other_run.empty()) json["other_run"] = other_run;
+  write_whole_file(inputs(), json.dump() + "\n");
 }
 
 void RunFolder::write_result(const std::map<std::string, double>& test, int64_t step) const {

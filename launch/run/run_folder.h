@@ -27,16 +27,20 @@ class RunFolder {
   /// The stored configuration; ConfigError if `dir` is no run folder.
   RunConfig load_config() const;
   /// Notes which corpus the run is trained on. ConfigError if checkpoints are there already, of another one: their rows
-  /// are of other users and items. Rank 0.
-  void bind_corpus(const std::string& fingerprint) const;
+  /// are of other users and items; or if `other_run`, the digest of the run that it learns from ("": none), was another
+  /// then. Rank 0.
+  void bind_corpus(const std::string& fingerprint, const std::string& other_run = "") const;
   /// Of the corpus that the run was trained on; "" if a version wrote it that did not note it.
-  std::string corpus_fingerprint() const;
+  std::string corpus_fingerprint() const { return input("corpus"); }
   /// ConfigError if the run is known to be of another corpus.
   void check_corpus(const std::string& fingerprint, const std::string& path) const;
   /// result.json: metrics of the best state.
   void write_result(const std::map<std::string, double>& test, int64_t step) const;
 
  private:
+  /// Of inputs.json; "" if it is not there.
+  std::string input(const std::string& name) const;
+
   std::filesystem::path dir_;
 };
 

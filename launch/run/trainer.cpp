@@ -25,10 +25,10 @@ int64_t num_bytes(const TrainState& state) {
 
 }  // namespace
 
-Trainer::Trainer(Workspace& workspace, Log& log, Supervision& supervision)
+Trainer::Trainer(Workspace& workspace, Log& log, Supervision& supervision, TrialOptions trial)
     : workspace_(workspace), model_(*workspace.model), config_(workspace.config), comm_(workspace.channels.world),
-      log_(log), supervision_(supervision), files_(supervision.failpoints), folder_(config_.run.dir),
-      program_(model_.program()), selection_(config_.select()),
+      log_(log), supervision_(supervision), trial_(std::move(trial)), files_(supervision.failpoints),
+      folder_(config_.run.dir), program_(model_.program()), selection_(config_.select()),
       control_(comm_, log, supervision, num_bytes(view_state(model_.store()))),
       replicas_(
           comm_, [this] { return view_replicas(model_.store()); }, config_.run.replica_check_steps),
@@ -38,13 +38,19 @@ TrainOutcome Trainer::run() {
   together(comm_, [&] { start_or_resume(); });
   supervision_.failpoints.at("start.before_first_step");
   const int64_t next = cursor_.finish_due ? cursor_.global_step - 1 : cursor_.global_step;
-  for (size_t n = program_.segment_of(next); n < program_.segments().size() && !cursor_.finished; ++n) {
+  const int64_t budget = trial_.pause_after ? trial_.pause_after(program_.epochs_of(program_.segments().size())) : 0;
+  const size_t end = budget > 0 ? program_.segments_for(budget) : program_.segments().size();
+  for (size_t n = program_.segment_of(next); n < end && !cursor_.finished; ++n) {
     if (!train(n)) return interrupt();
   }
   supervision_.failpoints.at("end.before_save");
   save();
   checkpoints_->finish();
-  return test_best();
+  TrainOutcome outcome{.tested = false};
+  const bool ended = cursor_.finished || cursor_.global_step == program_.num_steps();
+  if (ended && trial_.test) outcome = test_best();
+  tell_epochs(outcome);
+  return outcome;
 }
 
 /// One segment; false if the run must stop. Before every step the ranks meet.

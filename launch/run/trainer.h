@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,13 +37,24 @@ struct TrainOutcome {
   std::map<std::string, Interval> intervals = {};  // of the test
   std::string protocol = {};                       // how the test was done
   int64_t best_step = -1;                          // of the state that was tested
+  double best_score = 0;                           // of the validations so far; best_epoch 0: there was none
+  int64_t epochs = 0, best_epoch = 0, epochs_of_program = 0;  // done; of the best state; of the whole training
+  bool ended = false;                                         // nothing is left to train
+};
+
+/// A training that is part of a search.
+struct TrialOptions {
+  /// The training pauses at the first validation at which so many epochs are done, given those of the whole program;
+  /// null: never.
+  std::function<int64_t(int64_t epochs_of_program)> pause_after = {};
+  bool test = true;  // the best state, once nothing is left to train
 };
 
 /// Trains a workspace's model by its program in its run folder, from the newest checkpoint there or from the start.
 /// Members are collective.
 class Trainer {
  public:
-  Trainer(Workspace& workspace, Log& log, Supervision& supervision);
+  Trainer(Workspace& workspace, Log& log, Supervision& supervision, TrialOptions trial = {});
 
   TrainOutcome run();
   /// What run()'s outcome is compared with; interrupts it if the run must stop before that is measured.
@@ -68,6 +80,7 @@ class Trainer {
   void save(const std::string& pin = "");
   TrainOutcome interrupt();
   TrainOutcome test_best();
+  void tell_epochs(TrainOutcome& outcome) const;
   bool has(Part part) const;
   std::map<std::string, double> measure(Part part, const MetricList& metrics, EvaluationResult* whole = nullptr);
 
@@ -85,6 +98,7 @@ class Trainer {
   Communicator& comm_;
   Log& log_;
   Supervision& supervision_;
+  TrialOptions trial_;
   FailpointFiles files_;
   RunFolder folder_;
   const Program& program_;

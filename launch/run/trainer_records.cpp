@@ -46,6 +46,15 @@ TrainOutcome Trainer::test_best() {
   return outcome;
 }
 
+void Trainer::tell_epochs(TrainOutcome& outcome) const {
+  const auto until = [&](int64_t step) { return step > 0 ? program_.epochs_of(program_.segment_of(step - 1) + 1) : 0; };
+  outcome.best_score = cursor_.best_score;
+  outcome.best_epoch = until(cursor_.best_step);
+  outcome.epochs = until(cursor_.global_step);
+  outcome.epochs_of_program = program_.epochs_of(program_.segments().size());
+  outcome.ended = cursor_.finished || cursor_.global_step == program_.num_steps();
+}
+
 void Trainer::add_baselines(TrainOutcome& outcome) {
   if (!model_.ranks() || !outcome.tested) return;
   supervision_.main.begin("baselines", cursor_.global_step, config_.run.deadline_s);

@@ -7,6 +7,7 @@
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
+#include "launch/run/other_run.h"
 
 namespace cllm {
 namespace {
@@ -62,9 +63,15 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
                                                    *corpus,
                                                    mpi.host(config.run.deadline_s),
                                                    std::move(options.levels),
-                                                   nullptr});
+                                                   nullptr,
+                                                   {}});
   together(world, [&] {
-    out->model = open_model(*out, *find_model(config.model), *config.options, options.to_train);
+    out->model =
+        open_model(*out, *find_model(config.model), *config.options, options.to_train, [&](const std::string& folder) {
+          OtherRun other = open_other_run(*out, mpi, folder);
+          out->other_run = other.digest;
+          return other.model;
+        });
     if (out->model->program().num_steps() == 0) {
       throw ConfigError(
           "model.name = \"" + config.model + "\" would train nothing on " + config.run.corpus +
@@ -77,7 +84,8 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
 }
 
 std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model& model, const ModelOptions& options,
-                                        bool to_train) {
+                                        bool to_train,
+                                        std::function<std::shared_ptr<Recommender>(const std::string&)> open_run) {
   Communicator& world = workspace.channels.world;
   return model.open(options, {.corpus = workspace.corpus,
                               .channels = workspace.channels,
@@ -86,6 +94,7 @@ std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model&
                               .device = workspace.device,
                               .run = run_options(workspace.config),
                               .to_train = to_train,
+                              .open_run = std::move(open_run),
                               .agreed = [&](const std::function<void()>& work) { collectively(world, work); }});
 }
 

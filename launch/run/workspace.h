@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "data/corpus/corpus.h"
 #include "dist/communicator/mpi_session.h"
@@ -22,6 +24,7 @@ struct Workspace {
   std::unique_ptr<Communicator> host;  // of the ranks of this host
   std::unique_ptr<TwoLevels> levels;   // of training steps; null: one
   std::unique_ptr<Recommender> model;
+  std::string other_run = {};  // digest of the run that it asks; "": none
 
   const Vocabulary& vocabulary() const { return corpus.vocabulary(); }
 };
@@ -41,8 +44,10 @@ void use_threads(int64_t threads, const MpiSession& mpi);
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                           OpenOptions options);
 
-/// Opens a model on the workspace's corpus, device and channels. Collective. Throws as Model::open.
-std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model& model, const ModelOptions& options,
-                                        bool to_train);
+/// Opens a model on the workspace's corpus, device and channels. `open_run`: as in OpenArguments. Collective. Throws as
+/// Model::open.
+std::unique_ptr<Recommender> open_model(
+    const Workspace& workspace, const Model& model, const ModelOptions& options, bool to_train,
+    std::function<std::shared_ptr<Recommender>(const std::string& folder)> open_run = {});
 
 }  // namespace cllm

@@ -8,6 +8,14 @@
 
 namespace cllm {
 
+/// A key that a search may set: a range of numbers, or choices as they stand in a TOML file.
+struct SearchKey {
+  std::string key;
+  double min = 0, max = 0;
+  bool log = false;                       // even over the logarithm
+  std::vector<std::string> choices = {};  // not empty: these instead of the range
+};
+
 /// The options of one recommender: a struct with its defaults, and the keys that set them.
 class ModelOptions {
  public:
@@ -23,6 +31,8 @@ class ModelOptions {
   virtual std::string problem() const { return ""; }
   /// Whose validation sum chooses the best state, unless evaluation.select says: metrics joined by '+'.
   virtual std::string select() const { return "recall@20+recall@40+ndcg@100"; }
+  /// What `tune` varies unless it is told something else. A function of the values.
+  virtual std::vector<SearchKey> search_space() const { return {}; }
   /// Keys that must agree with those of another run whose state this one starts from (init.run).
   virtual std::vector<std::string> keys_of_state() const { return {}; }
   /// A copy with its own targets.

@@ -48,6 +48,23 @@ int64_t Program::steps_of_before(int stage, int64_t global_step) const {
   return steps;
 }
 
+int64_t Program::epochs_of(size_t segments) const {
+  int64_t epochs = 0;
+  for (size_t n = 0; n < segments; ++n) {
+    const bool same =
+        n > 0 && segments_[n].stage == segments_[n - 1].stage && segments_[n].epoch == segments_[n - 1].epoch;
+    if (!same) ++epochs;
+  }
+  return epochs;
+}
+
+size_t Program::segments_for(int64_t epochs) const {
+  for (size_t n = 0; n < segments_.size(); ++n) {
+    if (segments_[n].validate_after && epochs_of(n + 1) >= epochs) return n + 1;
+  }
+  return segments_.size();
+}
+
 StepRef Program::at(int64_t global_step) const {
   const size_t segment = segment_of(global_step);
   return segments_[segment].at(global_step - starts_[segment]);

@@ -55,6 +55,11 @@ class Program {
   int64_t steps_of(int stage) const { return steps_of_before(stage, num_steps()); }
   int64_t steps_of_before(int stage, int64_t global_step) const;
   StepRef at(int64_t global_step) const;
+  /// Epochs of all stages, one after the other, that the first `segments` segments begin.
+  int64_t epochs_of(size_t segments) const;
+  /// How many segments it takes until so many epochs are begun and the last of them has validated; all where there is
+  /// no such validation.
+  size_t segments_for(int64_t epochs) const;
 
  private:
   std::vector<std::string> stages_, tasks_;

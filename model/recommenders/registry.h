@@ -36,6 +36,9 @@ struct OpenArguments {
   at::Device device = at::kCPU;  // of this rank
   RunOptions run = {};
   bool to_train = false;  // not only to rank and export
+  /// The best state of a run of this corpus, to ask it for scores; throws on all ranks alike. Null: there are none.
+  /// Collective.
+  std::function<std::shared_ptr<Recommender>(const std::string& folder)> open_run = {};
   /// Runs local work; if it throws on a rank, all ranks throw, and one line is printed. Collective.
   std::function<void(const std::function<void()>& work)> agreed;
 };

@@ -156,6 +156,10 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.logits = logits();
   out.skip = options_.skip;
   out.objective = objective();
+  if (kind != StepKind::kContent && options_.objective.teacher.model != TeacherModel::kNone)
+    out.label_share =
+        options_.objective.teacher.alpha_at(settings.ref.epoch, options_of(options_, stage_of(settings.ref)).epochs);
+  out.contrast = options_.objective.contrast;
   out.negatives = options_.negatives;
   out.negative_key = stream_key(arguments_.run.seed, Purpose::kNegatives, static_cast<uint64_t>(settings.global_step));
   out.predicted_words = words_.num_predicted();
@@ -268,6 +272,7 @@ void Cllm4rec::rehearse() {
                      .logits = logits(),
                      .skip = options_.skip,
                      .objective = objective(),
+                     .contrast = options_.objective.contrast,
                      .negatives = options_.negatives,
                      .predicted_words = words_.num_predicted()},
                     dropped);

@@ -13,7 +13,8 @@ class Collator {
   Collator(StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary, const LossOptions& options,
            const ObjectiveOptions& objective)
       : totals_(totals), options_(options), soft_(objective.is_soft() && kind != StepKind::kContent),
-        set_(objective.target == LossTarget::kSet && kind == StepKind::kCollaborative) {
+        set_(objective.target == LossTarget::kSet && kind == StepKind::kCollaborative),
+        of_users_(objective.label_weight == LabelWeight::kUser) {
     batch_.kind = kind;
     batch_.vocabulary = vocabulary;
     batch_.num_groups = static_cast<int64_t>(totals.terms.size());
@@ -55,7 +56,8 @@ class Collator {
   void add_language(const Sequence& sequence) {
     const bool items = batch_.kind == StepKind::kCollaborative;
     const int32_t first_id = items ? batch_.vocabulary.item_token(0) : 0;
-    const double weight = weight_of(sequence.group, options_.lm_reduction == LmReduction::kTokenMean);
+    double weight = weight_of(sequence.group, options_.lm_reduction == LmReduction::kTokenMean);
+    if (items && of_users_) weight /= static_cast<double>(std::max<size_t>(num_positions(sequence), 1));
     const int32_t before_main = batch_.sequence_offsets.back() + static_cast<int32_t>(sequence.prompt.size()) - 1;
     for (const int32_t token : sequence.main) {
       const bool expected = items ? batch_.vocabulary.is_item(token) : batch_.vocabulary.is_word(token);
@@ -70,12 +72,20 @@ class Collator {
       if (soft_ && items) see(static_cast<int64_t>(k), set_ ? weight : 0);
     };
     if (sequence.positions.empty()) {
-      for (size_t k = options_.train_first_main_token ? 0 : 1; k < sequence.main.size(); ++k) train(k);
+      for (size_t k = first_main(); k < sequence.main.size(); ++k) train(k);
     }
     for (const int32_t k : sequence.positions) train(static_cast<size_t>(k));
     if (soft_ && items) add_history(sequence.main, sequence);
     cover(sequence.prompt, sequence.group);
     if (items) cover(sequence.main, sequence.group);
+  }
+
+  size_t first_main() const { return options_.train_first_main_token ? 0 : 1; }
+
+  /// That a main text is trained at.
+  size_t num_positions(const Sequence& sequence) const {
+    return sequence.positions.empty() ? std::max(sequence.main.size(), first_main()) - first_main()
+                                      : sequence.positions.size();
   }
 
   /// The last position of the prompt predicts all targets of the user.
@@ -155,7 +165,7 @@ class Collator {
 
   const GroupTotals& totals_;
   const LossOptions& options_;
-  bool soft_, set_;
+  bool soft_, set_, of_users_;
   RecBatch batch_;
 };
 
@@ -165,7 +175,9 @@ int64_t num_loss_terms(StepKind kind, const LossOptions& options, int64_t main_l
                        const ObjectiveOptions& objective) {
   if (kind == StepKind::kRecommendation) return 1;
   const int64_t all = std::max<int64_t>(main_length - (options.train_first_main_token ? 0 : 1), 0);
-  return kind == StepKind::kCollaborative && objective.positions > 0 ? std::min(all, objective.positions) : all;
+  if (kind != StepKind::kCollaborative) return all;
+  if (objective.label_weight == LabelWeight::kUser) return std::min<int64_t>(all, 1);
+  return objective.positions > 0 ? std::min(all, objective.positions) : all;
 }
 
 RecBatch collate(std::span<const Sequence> mine, StepKind kind, const GroupTotals& totals, const Vocabulary& vocabulary,

@@ -11,7 +11,8 @@
 
 namespace cllm {
 
-/// What a group's loss is divided by, over the WHOLE global batch: its active tokens (L, C) or its users (F). One entry
+/// What a group's loss is divided by, over the WHOLE global batch: its active tokens (L, C) or its users (F, and L with
+/// label_weight = user, where the positions of a user share a weight). One entry
 /// per group.
 struct GroupTotals {
   std::vector<int64_t> terms;

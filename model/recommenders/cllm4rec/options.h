@@ -140,6 +140,7 @@ struct Cllm4recOptions : ModelOptions {
             "backbone.adapters.layers",
             "content.vocabulary"};
   }
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 
   bool has_backbone() const { return backbone != "none"; }

@@ -35,6 +35,24 @@ std::pair<double, double> to_host(const at::Tensor& a, const at::Tensor& b) {
   return {both[0].item<double>(), both[1].item<double>()};
 }
 
+/// A position's item is its target, or where that is a set the one that the history shows next.
+ContrastPositions contrast_positions(const RecBatch& batch) {
+  ContrastPositions out;
+  size_t sequence = 0;
+  for (size_t a = 0; a < batch.active_rows.size(); ++a) {
+    while (batch.sequence_offsets[sequence + 1] <= batch.active_rows[a]) ++sequence;
+    out.owners_A.push_back(static_cast<int64_t>(batch.sequence_keys[sequence]));
+    const auto target = static_cast<size_t>(batch.target_offsets[a]);
+    if (batch.target_offsets[a + 1] > batch.target_offsets[a]) {
+      out.items_A.push_back(batch.targets[target]);
+    } else {
+      const auto next = static_cast<size_t>(batch.histories.offsets[sequence] + batch.histories.shown[a]);
+      out.items_A.push_back(static_cast<int32_t>(batch.histories.items[next]));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 /// What a step computes with, and the rows of the trained side that it reads: those of its tokens, then those of its
@@ -67,8 +85,11 @@ TrainStep::~TrainStep() = default;
 
 std::unique_ptr<HiddenTerm> TrainStep::item_prediction(const RecBatch& batch, const StepConfig& config) {
   const RowPartition items = trained(batch.kind).table().layout.items();
-  if (config.objective != nullptr)
-    return std::make_unique<SoftItemPrediction>(channels_.softmax, items, *config.objective, batch.histories);
+  if (config.objective != nullptr) {
+    SoftObjective objective = *config.objective;
+    objective.alpha = config.label_share.value_or(objective.alpha);
+    return std::make_unique<SoftItemPrediction>(channels_.softmax, items, objective, batch.histories);
+  }
   if (config.item_softmax == ItemSoftmax::kSampled) {
     return std::make_unique<SampledPrediction>(batch.vocabulary.num_items, batch.vocabulary.num_users, batch.targets,
                                                config.negatives, config.negative_key);
@@ -88,6 +109,15 @@ HiddenTerms TrainStep::terms_of(const RecBatch& batch, const StepConfig& config)
   std::unique_ptr<HiddenTerm> items = item_prediction(batch, config);
   if (config.logits != nullptr) items = std::make_unique<MappedPrediction>(std::move(items), *config.logits);
   out.add(1, std::move(items));
+  if (batch.kind != StepKind::kCollaborative || !config.contrast.active()) return out;
+  const ContrastPositions positions = contrast_positions(batch);
+  const auto add = [&](ContrastTerm::Kind kind, double weight) {
+    if (weight == 0) return;
+    out.add(weight, std::make_unique<ContrastTerm>(kind, channels_.softmax, batch.vocabulary.num_users, positions,
+                                                   config.contrast.temperature));
+  };
+  add(ContrastTerm::Kind::kUniformity, config.contrast.uniformity);
+  add(ContrastTerm::Kind::kContrastive, config.contrast.contrastive);
   return out;
 }
 

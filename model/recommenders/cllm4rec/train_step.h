@@ -2,10 +2,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dist/communicator/communicator.h"
 #include "model/backbones/backbone.h"
+#include "model/losses/contrast.h"
 #include "model/losses/item_logits.h"
 #include "model/losses/loss_term.h"
 #include "model/losses/softmax_head.h"
@@ -37,6 +39,8 @@ struct StepConfig {
   const ItemLogits* logits = nullptr;  // of L and F steps; null: products
   double skip = 0;  // of L and F steps: weight of the mean of the rows in a hidden state (model/step/encode.h)
   const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
+  std::optional<double> label_share = {};       // alpha of this step; unset: the objective's
+  ContrastOptions contrast = {};                // of L-steps
   int64_t negatives = 0;                        // of kSampled, drawn
   uint64_t negative_key = 0;                    // by this key, the same on all ranks
   int64_t predicted_words = 0;                  // of C-steps: the first so many of the backbone's; 0: all

@@ -21,6 +21,10 @@ void EaseOptions::describe(Settings& settings) {
                       false, false});
 }
 
+std::vector<SearchKey> EaseOptions::search_space() const {
+  return {{.key = "ease.lambda", .min = 1, .max = 2000, .log = true}};
+}
+
 at::Tensor inverse_gram(const Corpus& corpus, Communicator& comm, const RowPartition& items, double ridge,
                         const std::function<void(const std::function<void()>&)>& agreed) {
   std::optional<ItemUsers> users;

@@ -9,6 +9,7 @@ struct EaseOptions : ModelOptions {
   double memory_gib = 0;
 
   void describe(Settings& settings) override;
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<EaseOptions>(*this); }
 };
 

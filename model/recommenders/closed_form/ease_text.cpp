@@ -46,6 +46,12 @@ void EaseTextOptions::describe(Settings& settings) {
                       false, false});
 }
 
+std::vector<SearchKey> EaseTextOptions::search_space() const {
+  return {{.key = "ease_text.lambda_x", .min = 1, .max = 500, .log = true},
+          {.key = "ease_text.lambda_f", .min = 1, .max = 50, .log = true},
+          {.key = "ease_text.lambda_e", .min = 1, .max = 500, .log = true}};
+}
+
 EaseText::EaseText(const EaseTextOptions& options, const OpenArguments& arguments)
     : ClosedForm("ease_text", arguments), options_(options) {
   const int64_t J = num_items(), in_flight = 3 * 8 * std::min(kRowsInFlight, J) * J;

@@ -11,6 +11,7 @@ struct EaseTextOptions : ModelOptions {
   double memory_gib = 0;
 
   void describe(Settings& settings) override;
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<EaseTextOptions>(*this); }
 };
 

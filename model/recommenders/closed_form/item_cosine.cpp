@@ -44,6 +44,12 @@ void ItemCosineOptions::describe(Settings& settings) {
                       false, false});
 }
 
+std::vector<SearchKey> ItemCosineOptions::search_space() const {
+  return {{.key = "item_cosine.shrink", .choices = {"0.0", "5.0", "10.0", "20.0", "50.0", "100.0"}},
+          {.key = "item_cosine.neighbours", .choices = {"0", "20", "50", "100", "200", "500"}},
+          {.key = "item_cosine.recency", .choices = {"1.0", "0.9", "0.8", "0.7"}}};
+}
+
 ItemCosine::ItemCosine(const ItemCosineOptions& options, const OpenArguments& arguments)
     : ClosedForm("item_cosine", arguments), options_(options) {
   require_memory(arguments, ranks_.comm(),

@@ -52,6 +52,12 @@ void IalsOptions::describe(Settings& settings) {
       {"ials.std", &std, "deviation of a start row's length: values are N(0, std^2 / width)", at_least(1e-12)});
 }
 
+std::vector<SearchKey> IalsOptions::search_space() const {
+  return {{.key = "ials.lambda", .min = 5e-4, .max = 0.1, .log = true},
+          {.key = "ials.alpha0", .min = 0.003, .max = 1, .log = true},
+          {.key = "ials.width", .choices = {"32", "64", "128"}}};
+}
+
 Ials::Ials(const IalsOptions& options, const OpenArguments& arguments)
     : corpus_(arguments.corpus), options_(options), ranks_(arguments), agreed_(arguments.agreed),
       program_(program_of(options, arguments.run.validate_every_epochs)) {

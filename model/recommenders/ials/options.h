@@ -13,6 +13,7 @@ struct IalsOptions : ModelOptions {
   double alpha0 = 0.1, lambda = 0.01, nu = 1, std = 0.1;
 
   void describe(Settings& settings) override;
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<IalsOptions>(*this); }
 };
 

@@ -28,4 +28,12 @@ void MultiVaeOptions::describe(Settings& settings) {
         "validations without a better state after which training ends; 0: it runs to its end", at_least(0)}});
 }
 
+std::vector<SearchKey> MultiVaeOptions::search_space() const {
+  return {{.key = "multi_vae.learning_rate", .min = 3e-4, .max = 5e-3, .log = true},
+          {.key = "multi_vae.dropout", .min = 0.2, .max = 0.8},
+          {.key = "multi_vae.beta_cap", .min = 0.02, .max = 1, .log = true},
+          {.key = "multi_vae.latent", .choices = {"64", "128", "200"}},
+          {.key = "multi_vae.batch_users", .choices = {"50", "100", "200", "500"}}};
+}
+
 }  // namespace cllm

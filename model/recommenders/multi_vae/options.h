@@ -25,6 +25,7 @@ struct MultiVaeOptions : ModelOptions {
   double beta(int64_t step, int64_t num_steps) const;
 
   void describe(Settings& settings) override;
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<MultiVaeOptions>(*this); }
 };
 

@@ -39,6 +39,14 @@ void SasrecOptions::describe(Settings& settings) {
   settings.insert(settings.end(), keys.begin(), keys.end());
 }
 
+std::vector<SearchKey> SasrecOptions::search_space() const {
+  return {{.key = "sasrec.learning_rate", .min = 3e-4, .max = 5e-3, .log = true},
+          {.key = "sasrec.dropout", .min = 0.1, .max = 0.7},
+          {.key = "sasrec.width", .choices = {"64", "128"}},
+          {.key = "sasrec.blocks", .choices = {"1", "2", "3"}},
+          {.key = "sasrec.batch_users", .choices = {"64", "128", "256"}}};
+}
+
 std::string SasrecOptions::problem() const {
   if (width % heads == 0) return "";
   return "sasrec.width = " + std::to_string(width) + " is no multiple of sasrec.heads = " + std::to_string(heads) +

@@ -41,6 +41,7 @@ struct SasrecOptions : ModelOptions {
 
   void describe(Settings& settings) override;
   std::string problem() const override;
+  std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<SasrecOptions>(*this); }
 };
 

@@ -33,5 +33,25 @@ TEST(Program, SegmentsAndStreamsWithoutStepsAreLeftOut) {
   EXPECT_EQ(program.at(4).step, 2);
 }
 
+TEST(Program, EpochsAreCountedOverAllStagesAndPausesAreAtValidations) {
+  const auto segment = [](int stage, int64_t epoch, bool validates) {
+    return Segment{
+        .stage = stage, .epoch = epoch, .validate_after = validates, .streams = {{.task = 0, .num_steps = 2}}};
+  };
+  // A warm-up epoch, then two epochs of two segments each, of which the first validates.
+  const Program program(
+      {"a", "b"}, {"x"},
+      {segment(0, 0, false), segment(1, 0, true), segment(1, 0, false), segment(1, 1, true), segment(1, 1, false)});
+  EXPECT_EQ(program.epochs_of(0), 0);
+  EXPECT_EQ(program.epochs_of(1), 1);
+  EXPECT_EQ(program.epochs_of(2), 2);
+  EXPECT_EQ(program.epochs_of(3), 2);
+  EXPECT_EQ(program.epochs_of(5), 3);
+  EXPECT_EQ(program.segments_for(1), 2U);  // the warm-up has no validation
+  EXPECT_EQ(program.segments_for(2), 2U);
+  EXPECT_EQ(program.segments_for(3), 4U);
+  EXPECT_EQ(program.segments_for(9), 5U);
+}
+
 }  // namespace
 }  // namespace cllm

@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "model/errors.h"
+#include "model/recommenders/cllm4rec/objective/run_teacher.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
 #include "model/recommenders/closed_form/ease.h"
 #include "model/recommenders/closed_form/ease_text.h"
@@ -100,7 +101,7 @@ Sample validation_sample(const Corpus& corpus) {
 }
 
 /// Mean - ln q of the validation items of the sample, that of all ranks.
-double validation_loss(const LinearTeacher& teacher, Communicator& comm, const Sample& sample, Range mine) {
+double validation_loss(const SoftLabels& teacher, Communicator& comm, const Sample& sample, Range mine) {
   const int64_t A = std::ssize(sample.lists.users), K = std::ssize(sample.item);
   at::Tensor packed = at::full({A + K}, -INFINITY, at::kDouble);
   auto* const out = packed.mutable_data_ptr<double>();
@@ -130,8 +131,8 @@ double validation_loss(const LinearTeacher& teacher, Communicator& comm, const S
 }
 
 /// The temperature by which the teacher predicts validation items best, on a grid.
-double calibrated_beta(LinearTeacher& teacher, Communicator& comm, const Corpus& corpus, Range mine) {
-  constexpr double kFirst = 1e-3, kLast = 4, kStep = 1.41421356237;
+double calibrated_beta(TemperedLabels& teacher, Communicator& comm, const Corpus& corpus, Range mine) {
+  constexpr double kFirst = 1e-3, kLast = 16, kStep = 1.41421356237;
   const Sample sample = validation_sample(corpus);
   if (sample.item.empty())
     throw ModelError(
@@ -165,9 +166,14 @@ std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, 
                                                                         : 0;
     return std::make_unique<PopularityLabels>(counts_J.narrow(0, items.begin(rank), items.size(rank)), power, options);
   }
+  const Range mine{items.begin(rank), items.size(rank)};
+  if (teacher.model == TeacherModel::kRun) {
+    auto out = make_run_teacher(teacher, arguments, mine, counts_J, options);
+    if (teacher.beta == 0) out->set_beta(calibrated_beta(*out, comm, corpus, mine));
+    return out;
+  }
   HostRanks ranks(arguments);
   require_memory_of(teacher, arguments, ranks.comm(), items, static_cast<int64_t>(at::elementSize(dtype)));
-  const Range mine{items.begin(rank), items.size(rank)};
   auto out = std::make_unique<LinearTeacher>(
       corpus, ranks.comm(), mine.first,
       LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,

@@ -1,17 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "data/settings.h"
+#include "model/losses/contrast.h"
 #include "model/losses/soft_labels.h"
 
 namespace cllm {
 
 enum class LossTarget { kNext, kSet };
 enum class SmoothingKind { kNone, kUniform, kPopularity };
-enum class TeacherModel { kNone, kPopularity, kEase, kEaseText, kItemCosine };
+/// kRun: a run of any recommender on the same corpus.
+enum class TeacherModel { kNone, kPopularity, kEase, kEaseText, kItemCosine, kRun };
 enum class TeacherHoldout { kLeaveOneOut, kNone };
+
+/// What weighs alike in an L-step: every position, or every user, whose positions share its weight.
+enum class LabelWeight { kPosition, kUser };
 
 /// Targets of an item step softened by a distribution that knows no user: q proportional to (n_j + 1/2)^power.
 struct SmoothingOptions {
@@ -20,16 +26,21 @@ struct SmoothingOptions {
   double power = 0.6;
 };
 
-/// Targets softened by a linear model of the shown items: q proportional to e^(z_j / beta) (n_j + 1/2)^popularity.
+/// Targets softened by a model of the shown items: q proportional to e^(z_j / beta) (n_j + 1/2)^popularity.
 struct TeacherOptions {
   TeacherModel model = TeacherModel::kNone;
+  std::string run = {};  // its folder, absolute
   SoftForm form = SoftForm::kCrossEntropy;
   double alpha = 0.6;
+  std::optional<double> alpha_end = {};  // in the last epoch of a stage, from alpha on a line; unset: alpha
   double beta = 0;
   double popularity = 0.6;
   TeacherHoldout holdout = TeacherHoldout::kLeaveOneOut;
   double ridge = 200;                      // of ease_text lambda_x + lambda_e
   double text_ridge = 5, text_pull = 150;  // lambda_f and lambda_e of ease_text
+
+  /// In epoch `epoch` of `epochs`.
+  double alpha_at(int64_t epoch, int64_t epochs) const;
 };
 
 /// What L- and finetuning steps predict beyond METHOD.md §5; the defaults are the paper's next item.
@@ -39,6 +50,8 @@ struct ObjectiveOptions {
   int64_t positions = 0;  // of a history in an L-step; 0: all
   SmoothingOptions smoothing;
   TeacherOptions teacher;
+  LabelWeight label_weight = LabelWeight::kPosition;
+  ContrastOptions contrast;  // of L-steps
 
   /// A dense distribution is mixed in.
   bool has_labels() const { return smoothing.kind != SmoothingKind::kNone || teacher.model != TeacherModel::kNone; }

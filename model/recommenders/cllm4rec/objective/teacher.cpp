@@ -17,10 +17,6 @@
 namespace cllm {
 namespace {
 
-at::Tensor log_popularity(const at::Tensor& counts, double power, const at::TensorOptions& options) {
-  return ((counts.to(at::kDouble) + 0.5).log() * power).to(options);
-}
-
 at::Tensor indices(std::span<const int32_t> items) {
   const std::vector<int64_t> wide(items.begin(), items.end());
   return at::tensor(wide, at::kLong);
@@ -29,6 +25,10 @@ at::Tensor indices(std::span<const int32_t> items) {
 const int64_t* values(const at::Tensor& tensor) { return tensor.const_data_ptr<int64_t>(); }
 
 }  // namespace
+
+at::Tensor log_popularity(const at::Tensor& counts, double power, const at::TensorOptions& options) {
+  return ((counts.to(at::kDouble) + 0.5).log() * power).to(options);
+}
 
 at::Tensor item_counts(const Corpus& corpus) {
   at::Tensor out = at::zeros({corpus.vocabulary().num_items}, at::kDouble);

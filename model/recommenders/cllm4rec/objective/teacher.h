@@ -16,6 +16,9 @@
 
 namespace cllm {
 
+/// power ln(n + 1/2), in the form of `options`.
+at::Tensor log_popularity(const at::Tensor& counts, double power, const at::TensorOptions& options);
+
 /// Users of the training part that have each item: fp64 [J] on the host. Local.
 at::Tensor item_counts(const Corpus& corpus);
 
@@ -31,6 +34,13 @@ class PopularityLabels : public SoftLabels {
   at::Tensor base_v_;
 };
 
+/// A distribution with a temperature that can be found.
+class TemperedLabels : public SoftLabels {
+ public:
+  /// Another one than the options', found for this corpus.
+  virtual void set_beta(double beta) = 0;
+};
+
 /// ln q = z / beta + popularity ln(n + 1/2), z the scores of an item-item model given the items S that a position has
 /// shown, which are training items of its user. With x the user's row of X [I, J]:
 ///   ease         P = (X^T X + lambda)^-1, z_j = - sum_S P_ij / P_jj. Without x, P is P + (P x^T)(x P) / (1 - x P x^T)
@@ -39,7 +49,7 @@ class PopularityLabels : public SoftLabels {
 ///                z_j = lambda_e sum_S M_ij - (1 + lambda_e M_jj) / P_jj sum_S P_ij. Without x, M is
 ///                M + (P x^T)(x M) / (1 - x P x^T), since no user is in C.
 ///   item_cosine  G = X^T X, z_j = sum_S G_ij / sqrt(G_ii G_jj). Without x: of G_ij - x_i x_j.
-class LinearTeacher : public SoftLabels {
+class LinearTeacher : public TemperedLabels {
  public:
   struct Setup {
     TeacherModel model;
@@ -61,8 +71,7 @@ class LinearTeacher : public SoftLabels {
   std::string describe() const override;
   /// z [b, v], sums of rows in the order in which they are shown.
   at::Tensor scores(Range positions, Range rows) const;
-  /// Another one than the setup's, found for this corpus.
-  void set_beta(double beta) { setup_.beta = beta, chosen_ = true; }
+  void set_beta(double beta) override { setup_.beta = beta, chosen_ = true; }
 
  private:
   /// Sums of rows of P or G, and of M (ease_text).

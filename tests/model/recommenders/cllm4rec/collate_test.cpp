@@ -195,6 +195,26 @@ TEST(Collate, PacksSequencesAfterEachOther) {
   EXPECT_THAT(batch.target_offsets, ElementsAre(0, 1, 2, 3));
 }
 
+TEST(Collate, WeightsPerUserAreSharedByTheUsersPositions) {
+  const Vocabulary vocabulary{10, 2, 3};
+  const std::vector<Sequence> sequences = {{.prompt = {10, 5}, .main = {12, 14}, .key = 7},
+                                           {.prompt = {11, 5}, .main = {13}, .key = 8}};
+  ObjectiveOptions objective;
+  objective.label_weight = LabelWeight::kUser;
+  int64_t users = 0;
+  for (const Sequence& sequence : sequences)
+    users += num_loss_terms(StepKind::kCollaborative, LossOptions::paper(), std::ssize(sequence.main), objective);
+  EXPECT_EQ(users, 2);
+  const RecBatch batch =
+      collate(sequences, StepKind::kCollaborative, {{users}}, vocabulary, LossOptions::paper(), objective);
+  EXPECT_THAT(batch.target_weights, ElementsAre(0.25, 0.25, 0.5));
+  // Without the first position (release) the second user has none, and the first has one.
+  LossOptions later = LossOptions::paper();
+  later.train_first_main_token = false;
+  const RecBatch fewer = collate(sequences, StepKind::kCollaborative, {{1}}, vocabulary, later, objective);
+  EXPECT_THAT(fewer.target_weights, ElementsAre(1.0));
+}
+
 TEST(Collate, ARankWithoutSequencesGetsAnEmptyBatch) {
   const RecBatch batch = collate({}, StepKind::kContent, {{5, 5}}, {10, 2, 3}, LossOptions::paper());
   EXPECT_EQ(batch.num_sequences(), 0);
