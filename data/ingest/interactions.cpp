@@ -6,6 +6,7 @@
 #include "data/errors.h"
 #include "data/ingest/extend.h"
 #include "data/ingest/reading/parse.h"
+#include "data/ingest/times/time_units.h"
 
 namespace cllm {
 namespace {
@@ -26,13 +27,15 @@ bool same_pair(const Pair& a, const Pair& b) { return a.user == b.user && a.item
 
 bool is_good_id(std::string_view id) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
-  return !id.empty() && id.size() <= IdMap::kMaxLength && std::none_of(id.begin(), id.end(), is_control);
+  return !is_no_value(id) && id.size() <= IdMap::kMaxLength && std::none_of(id.begin(), id.end(), is_control);
 }
 
 /// Numbers ids and fills the sorter.
 class Collector : public RowSink {
  public:
   Collector(IngestFolder& work, PairSorter& pairs) : work_(work), pairs_(pairs) {}
+
+  TimeUnits units;
 
   void declare_user(std::string_view id, Origin origin) override {
     work_.users_declared = true;
@@ -62,6 +65,7 @@ class Collector : public RowSink {
     pair.line = row.origin.line & 0xFFFFFFFFFFF;
     pair.file = row.origin.file;
     if (row.rating) pair.rating = static_cast<float>(*row.rating);
+    if (row.time) units.add(row.time->time, row.origin);
     pairs_.add(pair);
     ++work_.rows;
     work_.timed_rows += row.time ? 1 : 0;
@@ -71,8 +75,8 @@ class Collector : public RowSink {
  private:
   void declare(IdMap& ids, std::string_view id, Origin origin) {
     if (!is_good_id(id)) return work_.log.add(Problem::kId, origin, quoted(id));
-    const size_t number = ids.intern(id), old = (&ids == &work_.users ? work_.old_users : work_.old_items).size();
-    if (number >= old && number + 1 != ids.size())
+    const size_t before = ids.size(), old = (&ids == &work_.users ? work_.old_users : work_.old_items).size();
+    if (ids.intern(id) >= old && ids.size() == before)
       work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
     check_memory();
   }
@@ -213,7 +217,12 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
   const PrepareOptions& options = work.options;
   PairSorter sorter(work.folder, options.memory_bytes / kSortShare);
   Collector collector(work, sorter);
-  if (work.before != nullptr) for_each_old_pair(work, [&](const Pair& pair) { sorter.add(pair); });
+  if (work.before != nullptr) {
+    for_each_old_pair(work, [&](const Pair& pair) {
+      if (pair.time != 0) collector.units.add_old(pair.time);
+      sorter.add(pair);
+    });
+  }
   uint64_t total = 0;
   for (const auto& file : source.interaction_files()) total += input_bytes(file);
   uint64_t done = 0;
@@ -237,6 +246,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
     while (pairs.next(pair)) distinct.add(pair);
   }
   work.log.check(options.error_limit);
+  collector.units.check(options.error_limit, work.log);
   return distinct;
 }
 

@@ -10,7 +10,7 @@
 namespace cllm {
 namespace {
 
-constexpr int32_t kAmbiguous = -1;
+constexpr int32_t kAmbiguous = -1, kNobody = -1;
 constexpr size_t kLongestTitle = 12, kShortestTitle = 2;  // words; of one word titles are words of any text
 constexpr size_t kShingle = 4;                            // words that follow each other
 constexpr uint64_t kKeepOneOf = 4;                        // shingles, the same ones everywhere
@@ -111,12 +111,29 @@ bool LeakAudit::is_held_out(int32_t user, int32_t item) const {
   return contains(Part::kValidation) || contains(Part::kTest);
 }
 
+void LeakAudit::Alike::add(int32_t user, const std::unordered_set<uint64_t>& of_text, size_t most) {
+  if (of_text.size() < kFewestShingles || shingles.size() + of_text.size() > most) return;
+  for (const uint64_t shingle : of_text) shingles.emplace(shingle, static_cast<uint32_t>(sizes.size()));
+  sizes.push_back(static_cast<uint32_t>(of_text.size()));
+  users.push_back(user);
+}
+
+uint32_t LeakAudit::Alike::count(int32_t user, const std::unordered_set<uint64_t>& of_text) const {
+  std::unordered_map<uint32_t, uint32_t> shared;
+  for (const uint64_t shingle : of_text) {
+    constexpr int kMost = 100;  // texts that share one: a phrase of the form, no copy
+    const auto [first, last] = shingles.equal_range(shingle);
+    int seen = 0;
+    for (auto at = first; at != last && ++seen <= kMost; ++at) shared[at->second] += users[at->second] != user;
+  }
+  uint32_t alike = 0;
+  for (const auto& [text, count] : shared)
+    alike += count * 2 >= std::max<uint32_t>(sizes[text], 2 * kFewestShingles) ? 1 : 0;
+  return alike;
+}
+
 void LeakAudit::held_out_text(std::string_view text) {
-  if (shingles_.size() >= most_shingles_) return;
-  const auto shingles = shingles_of(text);
-  if (shingles.size() < kFewestShingles || shingles_.size() + shingles.size() > most_shingles_) return;
-  for (const uint64_t shingle : shingles) shingles_.emplace(shingle, static_cast<uint32_t>(shingles_of_.size()));
-  shingles_of_.push_back(static_cast<uint32_t>(shingles.size()));
+  held_out_texts_.add(kNobody, shingles_of(text), most_shingles_);
 }
 
 uint64_t LeakAudit::learn_titles(TextSpool& spool, const std::vector<std::string>& kinds) {
@@ -124,6 +141,8 @@ uint64_t LeakAudit::learn_titles(TextSpool& spool, const std::vector<std::string
   uint64_t bytes = 0;
   for (spool.rewind(); spool.next(entry);) {
     bytes += entry.text.size();
+    if (!held_out_texts_.sizes.empty() && entry.user >= 0 && entry.item >= 0)
+      trained_texts_.add(entry.user, shingles_of(entry.text), most_shingles_);
     if (titles_.size() >= most_shingles_) continue;
     const std::string& kind = kinds[static_cast<size_t>(entry.kind)];
     const bool named = kind.find("title") != std::string::npos || kind.find("name") != std::string::npos;
@@ -197,22 +216,17 @@ void LeakAudit::check_titles(const TextEntry& entry) {
   add(titles_found_, which >= 0, by_chance, which < 0 ? "" : example_of(entry.user, which, entry.text));
 }
 
-/// Does it share half of a held-out text's shingles?
+/// Does it share half of a held-out text's shingles? What at least three other users wrote alike is a form: as many
+/// held-out texts are like it as their share of all says.
 void LeakAudit::check_repeated(const TextEntry& entry) {
-  std::unordered_map<uint32_t, uint32_t> shared;
-  bool found = false;
-  for (const uint64_t shingle : shingles_of(entry.text)) {
-    constexpr int kMost = 100;  // texts that share one: a phrase of the form, no copy
-    const auto [first, last] = shingles_.equal_range(shingle);
-    int seen = 0;
-    for (auto at = first; at != last && ++seen <= kMost; ++at) {
-      const uint32_t text = at->second;
-      found = found || ++shared[text] * 2 >= std::max<uint32_t>(shingles_of_[text], 2 * kFewestShingles);
-    }
-  }
-  if (!found) return add(repeated_, false, 0, "");
-  const bool of_pair = entry.user >= 0 && entry.item >= 0;
-  add(repeated_, true, 0, of_pair ? example_of(entry.user, entry.item, entry.text) : cllm::quoted(entry.text));
+  const auto shingles = shingles_of(entry.text);
+  const bool found = held_out_texts_.count(kNobody - 1, shingles) > 0, of_pair = entry.user >= 0 && entry.item >= 0;
+  if (!of_pair) return add(repeated_alone_, found, 0, cllm::quoted(entry.text));
+  constexpr uint32_t kForm = 3;
+  const uint32_t alike = trained_texts_.count(entry.user, shingles);
+  const double share = static_cast<double>(held_out_texts_.sizes.size()) /
+                       static_cast<double>(std::max<size_t>(1, trained_texts_.sizes.size()));
+  add(repeated_, found, alike >= kForm ? alike * share : 0, example_of(entry.user, entry.item, entry.text));
 }
 
 std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::string>& kinds) {
@@ -227,7 +241,7 @@ std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::s
                                      : held_of_item_[static_cast<size_t>(entry.item)] > 0;
     if (any) check_ids(entry);
     if (any && entry.user >= 0 && !titles_.empty()) check_titles(entry);
-    if (!shingles_.empty()) check_repeated(entry);
+    if (!held_out_texts_.sizes.empty()) check_repeated(entry);
   }
   const auto report = [&](const char* what, Tally& tally) {
     if (is_unusual(tally.found, tally.by_chance))
@@ -237,6 +251,7 @@ std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::s
   report("texts of an item with the id of a user from whom it is held out", user_ids_);
   report("texts of a user with the title of an item held out from him", titles_found_);
   report("texts that repeat the text of a held-out pair", repeated_);
+  report("texts of a user or an item that repeat that of a held-out pair", repeated_alone_);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "data/ingest/filter.h"
@@ -15,8 +16,9 @@ namespace cllm {
 
 /// Looks for held-out data in the texts that are trained on: ids and titles of the items held out from the user that a
 /// text is of, users from whom the item of a text is held out, and held-out texts that are there again under another
-/// pair. Counts are compared with what other users (items) would give by chance. At most kMostBytes of the texts are
-/// looked at, spread evenly; memory is bounded by a sixteenth of memory_bytes.
+/// pair. Counts are compared with what other users (items) would give by chance: of repeated texts, how many texts that
+/// are trained on repeat each other from user to user, as those do that a form or a program wrote. At most kMostBytes
+/// of the texts are looked at, spread evenly; memory is bounded by an eighth of memory_bytes.
 class LeakAudit {
  public:
   /// `held_out`: ascending.
@@ -35,6 +37,15 @@ class LeakAudit {
     double by_chance = 0;
     std::vector<std::string> examples;
   };
+  /// Texts by sequences of words, some of them, so that texts that are alike are found.
+  struct Alike {
+    std::unordered_multimap<uint64_t, uint32_t> shingles;  // -> which text
+    std::vector<uint32_t> sizes;                           // how many shingles, by text
+    std::vector<int32_t> users;
+    void add(int32_t user, const std::unordered_set<uint64_t>& of_text, size_t most);
+    /// So many texts share half of their shingles with this one; of `user` none counts.
+    uint32_t count(int32_t user, const std::unordered_set<uint64_t>& of_text) const;
+  };
   bool is_held_out(int32_t user, int32_t item) const;
   uint64_t learn_titles(TextSpool& spool, const std::vector<std::string>& kinds);  // bytes of all texts
   void check_ids(const TextEntry& entry);
@@ -50,10 +61,9 @@ class LeakAudit {
   std::vector<uint32_t> raw_users_, raw_items_;        // numbers of raw ids, by internal id
   std::unordered_map<uint64_t, int32_t> titles_;       // of the words -> item; of several items: kAmbiguous
   size_t longest_title_ = 0;
-  std::unordered_multimap<uint64_t, uint32_t> shingles_;  // of held-out texts -> which
-  std::vector<uint32_t> shingles_of_;                     // how many, by held-out text
+  Alike held_out_texts_, trained_texts_;  // of pairs
   size_t most_shingles_ = 0;
-  Tally item_ids_, user_ids_, titles_found_, repeated_;
+  Tally item_ids_, user_ids_, titles_found_, repeated_, repeated_alone_;
 };
 
 }  // namespace cllm

@@ -152,8 +152,26 @@ void refuse_leaks(const PrepareReport& report) {
                            "; take these texts out, or leave --strict out and the corpus is written");
 }
 
+/// Files that could be read and are not.
+std::string unread_files(const PrepareOptions& options, const Source& source) {
+  std::vector<fs::path> read = source.interaction_files(), unread;
+  for (const auto& file : source.text_files()) read.push_back(file);
+  if (!options.split_file.empty()) read.push_back(options.split_file);
+  for (const fs::path& file : input_files(options.input)) {
+    const std::string name = lower_case(bare_name(file).string());
+    const bool about = name.starts_with("readme") || name.starts_with("license");
+    const bool used = std::any_of(read.begin(), read.end(), [&](const fs::path& one) {
+      std::error_code ignored;
+      return one == file || fs::equivalent(one, file, ignored);
+    });
+    if (!about && !used && kind_of_file(file) != nullptr) unread.push_back(file);
+  }
+  return unread.empty() ? "" : "not read: " + list_of_names(unread);
+}
+
 void add_notices(const PrepareOptions& options, Source& source, PrepareReport& report) {
   if (!source.notice().empty()) report.notices.push_back(source.notice());
+  if (const std::string unread = unread_files(options, source); !unread.empty()) report.notices.push_back(unread);
   const fs::path parent = options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
   const std::string prefix = options.output.filename().string() + ".tmp-";
   for (const auto& entry : fs::directory_iterator(parent)) {

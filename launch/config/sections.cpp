@@ -40,8 +40,8 @@ void describe(RunSection& run, Settings& settings) {
         "where rows of users are on a GPU run; host: in memory of the host, which the GPU reads and updates over its "
         "bus",
         one_of({"device", "host"}), false, false},
-       {"run.threads", &run.threads, "compute threads of a rank; 0: cores / ranks of the host", between(0, 4096), false,
-        false},
+       {"run.threads", &run.threads, "compute threads of a rank; 0: OMP_NUM_THREADS, else cores / ranks of the host",
+        between(0, 4096), false, false},
        {"run.deadline_s", &run.deadline_s,
         "seconds after which a step, or a block of a validation, counts as hung; 0: never", at_least(0), false, false},
        {"run.startup_deadline_s", &run.startup_deadline_s, "the same for opening corpus and backbone", at_least(0),

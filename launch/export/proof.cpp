@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -154,6 +155,12 @@ void write_questions(const Workspace& workspace, const Asked& asked, const fs::p
   if (!out.flush()) throw ConfigError("cannot write " + (dir / "proof.json").string() + ": make room");
 }
 
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
 std::string quoted_for_shell(const std::string& text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -198,8 +205,8 @@ std::vector<std::string> prove(const Workspace& workspace, const Asked& asked, c
   if (flat) out.emplace_back("Faiss IndexFlatIP: the same lists");
   if (hnsw) {
     const double found = found_of(asked, lists_of_index(dir / kHnswIndex, asked, corpus.vocabulary().num_items));
-    if (found < kLeastOfHnsw) differ(dir / kHnswIndex, "only " + std::to_string(100 * found) + " % of the items");
-    out.push_back("Faiss IndexHNSWFlat: " + std::to_string(100 * found) + " % of the items");
+    if (found < kLeastOfHnsw) differ(dir / kHnswIndex, "only " + percent(found) + " of the items");
+    out.push_back("Faiss IndexHNSWFlat: " + percent(found) + " of the items");
   }
   if (!workspace.model->prompts_of(asked.queries).empty()) out.push_back(prove_by_transformers(dir));
   return out;

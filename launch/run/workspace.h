@@ -36,7 +36,7 @@ struct OpenOptions {
   bool to_train = false;
 };
 
-/// Compute threads of this rank; 0: its share of the host's cores.
+/// Compute threads of this rank; 0: what OMP_NUM_THREADS says, else its share of the host's cores.
 void use_threads(int64_t threads, const MpiSession& mpi);
 
 /// Opens the corpus and the model that the configuration names. The channels outlive the workspace. Collective. Throws

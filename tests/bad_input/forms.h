@@ -33,6 +33,8 @@ Forms forms_of_texts();
 Forms forms_of_backbones();
 Forms forms_of_choices();
 Forms forms_of_paths();
+Forms forms_of_other_tables();  // of the first, third and fourth kind
+Forms forms_of_other_texts();
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();
@@ -43,6 +45,18 @@ std::string readme_table_of_forms();
 std::function<void()> raw_files(std::vector<std::pair<std::string, std::string>> files);
 /// Rows "user,item,time" by the separator, times with `before` and `behind` around 1, 2 and 3.
 std::string rows_in_order(const std::string& separator, const std::string& before, const std::string& behind);
+using Files = std::vector<std::pair<std::string, std::string>>;
+inline const std::string kEpoch = "130000000";
+/// A form of raw/ that is read whole.
+Form read_form(FaultKind kind, const std::string& name, const std::string& form, const std::string& right, Files files,
+               std::vector<std::string> says = {}, const std::string& options = "");
+Form refused_form(FaultKind kind, const std::string& name, const std::string& form, const std::string& right,
+                  Files files, std::vector<std::string> says, const std::string& options = "");
+Form shown(Form form);  // in the README, too
+/// Interactions as a file that all understand, for forms of texts.
+std::pair<std::string, std::string> plain();
+/// One row per interaction: @ is the user, # the item, % the time, & its last digit.
+std::string with_each_row(const std::string& row, const std::string& times_before);
 inline const std::string kPrepareForm =
     "prepare --input raw --output new --tokenizer corpus/tokenizer --split leave-last-out ";
 inline const std::string kTrainForm =

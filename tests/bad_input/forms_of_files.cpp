@@ -4,23 +4,16 @@
 #include "tests/bad_input/forms.h"
 
 namespace cllm::testing {
-namespace {
 
-const std::string kAllInteractions = "2 users, 3 items, 6 interactions (2 train, 2 validation, 2 test)";
-const std::string kLast = "u c, v c";
-const std::string kEpoch = "130000000";
-
-using Files = std::vector<std::pair<std::string, std::string>>;
-
-/// A form of raw/ that is read whole.
 Form read_form(FaultKind kind, const std::string& name, const std::string& form, const std::string& right, Files files,
-               std::vector<std::string> says = {}, const std::string& options = "") {
-  says.push_back(kAllInteractions);
-  return {kind, name, form, right, raw_files(std::move(files)), {kPrepareForm + options}, 0, std::move(says), kLast};
+               std::vector<std::string> says, const std::string& options) {
+  says.emplace_back("2 users, 3 items, 6 interactions (2 train, 2 validation, 2 test)");
+  return {kind,      name, form, right, raw_files(std::move(files)), {kPrepareForm + options}, 0, std::move(says),
+          "u c, v c"};
 }
 
 Form refused_form(FaultKind kind, const std::string& name, const std::string& form, const std::string& right,
-                  Files files, std::vector<std::string> says, const std::string& options = "") {
+                  Files files, std::vector<std::string> says, const std::string& options) {
   return {kind, name, form, right, raw_files(std::move(files)), {kPrepareForm + options}, 65, std::move(says)};
 }
 
@@ -29,12 +22,10 @@ Form shown(Form form) {
   return form;
 }
 
-/// Interactions as a file that all understand, for forms of texts.
 std::pair<std::string, std::string> plain() {
   return {"interactions.tsv", "user\titem\ttime\n" + rows_in_order("\t", kEpoch, "")};
 }
 
-/// One row per interaction: @ is the user, # the item, % the time, & its last digit.
 std::string with_each_row(const std::string& row, const std::string& times_before) {
   std::string out;
   for (const char user : {'u', 'v'}) {
@@ -48,8 +39,6 @@ std::string with_each_row(const std::string& row, const std::string& times_befor
   }
   return out;
 }
-
-}  // namespace
 
 Forms forms_of_columns() {
   constexpr auto kKind = FaultKind::kColumns;

@@ -69,13 +69,23 @@ class Inflated : public ByteStream {
       const int result = inflate(&state_, Z_NO_FLUSH);  // without input it hands out what it holds back
       if (result == Z_BUF_ERROR) throw DataError(name_ + ": cannot read: the file is truncated");
       if (result != Z_OK && result != Z_STREAM_END) throw DataError(name_ + ": cannot read: damaged gzip data");
-      done_ = result == Z_STREAM_END;
+      done_ = result == Z_STREAM_END && !begins_another();
     }
     return wanted - state_.avail_out;
   }
   uint64_t consumed() const override { return bytes_->consumed(); }
 
  private:
+  /// gzip files may be several, one behind the other.
+  bool begins_another() {
+    if (state_.avail_in == 0) {
+      state_.next_in = reinterpret_cast<Bytef*>(buffer_.data());
+      state_.avail_in = static_cast<uInt>(bytes_->read(buffer_.data(), buffer_.size()));
+    }
+    constexpr Bytef kFirstByte = 0x1F;
+    return state_.avail_in > 0 && *state_.next_in == kFirstByte && inflateReset(&state_) == Z_OK;
+  }
+
   std::unique_ptr<ByteStream> bytes_;
   std::string name_, buffer_ = std::string(kBlock / 16, '\0');
   z_stream state_{};
@@ -104,7 +114,7 @@ class Rejoined : public ByteStream {
 std::unique_ptr<ByteStream> decompressed(const std::filesystem::path& path) {
   const std::filesystem::path archive = zip_of(path);
   const std::string name = path.string();
-  const std::string extension = path.extension().string();
+  const std::string extension = lower_case(path.extension().string());
   if (archive.empty()) {
     auto file = std::make_unique<GzStream>(path);  // reads plain files as they are
     if (extension == ".zst") return open_zstd(std::move(file), name);

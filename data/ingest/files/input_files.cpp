@@ -9,7 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_zip(const fs::path& path) { return path.extension() == ".zip" && fs::is_regular_file(path); }
+bool is_zip(const fs::path& path) {
+  return lower_case(path.extension().string()) == ".zip" && fs::is_regular_file(path);
+}
 
 void add_members(const fs::path& archive, std::vector<fs::path>& files) {
   for (const ZipMember& member : zip_members(archive)) {
@@ -25,9 +27,20 @@ fs::path zip_of(const fs::path& path) {
   fs::path place;
   for (const fs::path& part : path) {
     place /= part;
-    if (part.extension() == ".zip" && place != path && is_zip(place)) return place;
+    if (lower_case(part.extension().string()) == ".zip" && place != path && is_zip(place)) return place;
   }
   return {};
+}
+
+std::vector<fs::path> folders_in(const fs::path& place) {
+  std::vector<fs::path> folders;
+  if (!fs::is_directory(place)) return folders;
+  for (const auto& entry : fs::directory_iterator(place)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && !name.starts_with('.') && name != "__MACOSX") folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
 }
 
 std::vector<fs::path> input_files(const fs::path& place) {
@@ -53,7 +66,8 @@ std::vector<fs::path> input_files(const fs::path& place) {
     throw DataError(place.string() + ": no such folder; give the folder that holds the raw files");
   }
   std::sort(files.begin(), files.end());
-  return files;
+  const auto folders = files.empty() ? folders_in(place) : std::vector<fs::path>();
+  return folders.size() == 1 ? input_files(folders[0]) : files;
 }
 
 bool input_exists(const fs::path& path) {
@@ -87,14 +101,20 @@ fs::path bare_name(const fs::path& path) {
   if (name.extension() == ".parquet" && name.stem().has_extension()) {  // .snappy.parquet
     return name.stem().stem().string() + ".parquet";
   }
-  return name.extension() == ".gz" || name.extension() == ".zst" ? name.stem() : name;
+  const std::string extension = lower_case(name.extension().string());
+  return extension == ".gz" || extension == ".zst" ? name.stem() : name;
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return text;
 }
 
 std::vector<fs::path> files_named(const std::vector<fs::path>& files, const std::vector<std::string>& extensions,
                                   bool (*wanted)(std::string_view stem)) {
   std::vector<fs::path> found;
   for (const fs::path& file : files) {
-    const fs::path name = bare_name(file);
+    const fs::path name = lower_case(bare_name(file).string());
     const bool fits = std::find(extensions.begin(), extensions.end(), name.extension().string()) != extensions.end();
     if (fits && wanted(name.stem().string())) found.push_back(file);
   }
@@ -104,7 +124,7 @@ std::vector<fs::path> files_named(const std::vector<fs::path>& files, const std:
 fs::path file_named(const std::vector<fs::path>& files, const std::string& name) {
   fs::path found;
   for (const fs::path& file : files) {
-    if (bare_name(file) != name) continue;
+    if (lower_case(bare_name(file).string()) != name) continue;
     if (!found.empty()) {
       throw DataError(found.parent_path().string() + ": both " + found.filename().string() + " and " +
                       file.filename().string() + "; remove one");

@@ -13,9 +13,13 @@ namespace cllm {
 /// The archive that the path goes through; empty: none.
 std::filesystem::path zip_of(const std::filesystem::path& path);
 
-/// Files of a folder (not of the folders in it) and members of its zip archives, sorted by name; of an archive itself
-/// or of a single file: what it holds. DataError if it does not exist, or an archive is damaged.
+/// Files of a folder (not of the folders in it, unless one folder is all that it holds) and members of its zip
+/// archives, sorted by name; of an archive itself or of a single file: what it holds. DataError if it does not exist,
+/// or an archive is damaged.
 std::vector<std::filesystem::path> input_files(const std::filesystem::path& place);
+
+/// Those that people see, sorted.
+std::vector<std::filesystem::path> folders_in(const std::filesystem::path& place);
 
 bool input_exists(const std::filesystem::path& path);
 /// Of the file as it is on disk, compressed. DataError if there is none.
@@ -31,12 +35,15 @@ bool is_parquet_folder(const std::filesystem::path& path);
 /// "ratings.csv" of x/ratings.csv.gz and x/ratings.csv.zst, "a.parquet" of a.snappy.parquet.
 std::filesystem::path bare_name(const std::filesystem::path& path);
 
-/// Those whose bare name has one of the extensions and a stem that satisfies `wanted`.
+std::string lower_case(std::string text);  // of ASCII
+
+/// Those whose bare name, in lower case, has one of the extensions and a stem that satisfies `wanted`.
 std::vector<std::filesystem::path> files_named(const std::vector<std::filesystem::path>& files,
                                                const std::vector<std::string>& extensions,
                                                bool (*wanted)(std::string_view stem));
 
-/// The one of that bare name; empty: none. DataError if there are two.
+/// The one of that bare name, which is in lower case; those of files need not be; empty: none. DataError if there are
+/// two.
 std::filesystem::path file_named(const std::vector<std::filesystem::path>& files, const std::string& name);
 
 /// "ratings.dat, movies.dat and 3 more".

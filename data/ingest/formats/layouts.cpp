@@ -26,6 +26,22 @@ const std::vector<Layout>& layouts() {
   return all;
 }
 
+namespace {
+
+/// A hint, where there is an archive or a workbook that nothing here reads.
+std::string what_to_unpack(const std::vector<std::filesystem::path>& files) {
+  for (const auto& file : files) {
+    const std::string name = lower_case(file.filename().string());
+    for (const char* const kind : {".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip.gz", ".bz2", ".xz", ".7z", ".rar"}) {
+      if (name.ends_with(kind)) return "; unpack " + file.filename().string();
+    }
+    if (name.ends_with(".xlsx") || name.ends_with(".xls")) return "; save " + file.filename().string() + " as CSV";
+  }
+  return "";
+}
+
+}  // namespace
+
 std::unique_ptr<Source> open_source(const std::filesystem::path& place, const SourceOptions& options) {
   const InputFolder input{place, input_files(place)};
   const bool any = options.format == "auto";
@@ -37,8 +53,12 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& place, const So
   }
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
-  throw DataError(place.string() + ": no input found; it holds " + list_of_names(input.files) + "; expected " +
-                  looked_for + (any ? "" : " (only the format given was looked for)"));
+  const auto folders = folders_in(place);
+  throw DataError(
+      place.string() + ": no input found; it holds " + list_of_names(input.files) +
+      (folders.empty() ? "" : " and the folders " + list_of_names(folders) + ", of which one may be given") +
+      "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") +
+      what_to_unpack(input.files));
 }
 
 }  // namespace cllm

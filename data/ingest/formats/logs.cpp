@@ -67,7 +67,7 @@ class Mind : public Tables {
   void read_interactions(RowSink& sink, Intake& intake) override {
     TableSpec spec;
     for (const char* name : {"impression", "user", "time", "history", "impressions"})
-      spec.columns.push_back(column_named(name, {}));
+      spec.columns.push_back(column_named(name, {name, std::string(name) + "_id"}));
     TableReader rows(behaviors, spec, intake);
     while (rows.next()) {
       const auto time = parse_moment(rows.field(2));

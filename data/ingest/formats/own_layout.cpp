@@ -24,7 +24,7 @@ Column plain_text() { return column_named("text", {"text"}, false); }
 fs::path find_one(const InputFolder& input, const std::string& stem, const std::string& format) {
   std::vector<fs::path> found;
   for (const fs::path& file : input.files) {
-    const fs::path name = bare_name(file);
+    const fs::path name = lower_case(bare_name(file).string());
     const std::string extension = name.extension();
     const bool json = format == "jsonl" && (extension == ".json" || extension == ".ndjson");
     const bool wanted = format == "auto" || format == "own" || extension == "." + format || json;

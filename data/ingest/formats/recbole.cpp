@@ -1,8 +1,6 @@
 // RecBole's atomic files: NAME.inter, NAME.item, NAME.user, TSV whose header has the types (user_id:token). And any
 // single table of interactions.
 
-#include <algorithm>
-
 #include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
@@ -39,9 +37,7 @@ std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptio
 std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions&) {
   fs::path table;
   for (const fs::path& file : input.files) {
-    std::string name = bare_name(file).string();
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    const std::string name = lower_case(bare_name(file).string());
     if (kind_of_file(file) == nullptr || name.starts_with("readme") || name.starts_with("license")) continue;
     if (!table.empty()) return nullptr;  // two candidates
     table = file;

@@ -33,6 +33,12 @@ std::unique_ptr<Tables> tables(const std::vector<fs::path>& reviews, const Table
   return source;
 }
 
+/// Reviewed again: updates, variants of a product under one id, copies (Amazon 2018).
+std::unique_ptr<Tables> with_repeats(std::unique_ptr<Tables> source) {
+  if (source) source->event_log = true;
+  return source;
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions&) {
@@ -45,15 +51,15 @@ std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOption
   auto reviews = files_named(input.files, kJson, is_amazon_review);
   const auto ratings = files_named(input.files, {".csv"}, is_amazon_ratings);
   if (reviews.empty()) reviews = ratings;
-  return tables(reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content);
+  return with_repeats(tables(reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content));
 }
 
 std::unique_ptr<Source> open_yelp(const InputFolder& input, const SourceOptions&) {
   const TextTable content{{},
                           column(Role::kItem),
                           {column_named("title", {"name"}, false), column_named("categories", {"categories"}, false)}};
-  return tables(files_named(input.files, kJson, is_yelp_review), interaction_table(),
-                files_named(input.files, kJson, is_yelp_business), content);
+  return with_repeats(tables(files_named(input.files, kJson, is_yelp_review), interaction_table(),
+                             files_named(input.files, kJson, is_yelp_business), content));
 }
 
 /// user_id is there for some users only, username for all.
@@ -65,10 +71,8 @@ std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions
                           column_named("item", {"id", "product_id", "app_id"}),
                           {column_named("title", {"app_name", "title"}, false), optional("genres"), optional("tags"),
                            optional("specs"), optional("developer")}};
-  auto source = tables(files_named(input.files, kJson, is_steam_review), review,
-                       files_named(input.files, kJson, is_steam_game), content);
-  if (source) source->event_log = true;  // a game reviewed again
-  return source;
+  return with_repeats(tables(files_named(input.files, kJson, is_steam_review), review,
+                             files_named(input.files, kJson, is_steam_game), content));
 }
 
 /// Interactions if they are there, since reviews are of a part of them; the reviews' texts in any case.

@@ -85,6 +85,40 @@ bool heads_a_column_of_numbers(const Sample& sample) {
   return false;
 }
 
+/// Is there a column of ids that all have digits, but for a word in the first row?
+bool heads_a_column_of_ids(const Sample& sample, const TableSpec& spec) {
+  const auto has_digit = [](const std::string& cell) {
+    return std::any_of(cell.begin(), cell.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  constexpr size_t kEnough = 2;
+  for (size_t n = 0; n < std::min(spec.columns.size(), sample[0].size()); ++n) {
+    const bool ids = spec.columns[n].what == "user" || spec.columns[n].what == "item";
+    if (!ids || sample[0][n].empty() || has_digit(sample[0][n])) continue;
+    size_t with_digits = 0, without = 0;
+    for (size_t row = 1; row < sample.size(); ++row) {
+      if (n < sample[row].size() && !sample[row][n].empty()) ++(has_digit(sample[row][n]) ? with_digits : without);
+    }
+    if (with_digits >= kEnough && without == 0) return true;
+  }
+  return false;
+}
+
+/// Two columns of one name: which of them is meant nobody knows.
+void refuse_twins(const Row& names, const TableSpec& spec, const ColumnChoices& choices, const Header& header,
+                  const std::string& where) {
+  for (size_t n = 0; n < spec.columns.size(); ++n) {
+    if (!header.places[n] || choices.contains(spec.columns[n].what)) continue;
+    const size_t place = *header.places[n];
+    for (size_t other = place + 1; other < names.size(); ++other) {
+      if (folded(names[other]) != folded(names[place])) continue;
+      throw DataError(where + ":1: the header names " + quoted(names[place]) + " twice, columns " +
+                      std::to_string(place + 1) + " and " + std::to_string(other + 1) +
+                      "; take one out, or say which it is: --columns " + spec.columns[n].what + "=" +
+                      std::to_string(place + 1));
+    }
+  }
+}
+
 void add_others(const Sample& sample, const Header& header, Placement& placement) {
   for (size_t place = 0; place < sample[0].size(); ++place) {
     if (header.is_claimed(place)) continue;
@@ -92,7 +126,8 @@ void add_others(const Sample& sample, const Header& header, Placement& placement
     for (size_t row = 1; row < sample.size(); ++row) {
       if (place < sample[row].size()) values.push_back(sample[row][place]);
     }
-    const std::string name(plain_name(sample[0][place]));
+    std::string name(plain_name(sample[0][place]));
+    if (name.empty()) name = "column " + std::to_string(place + 1) + " (no name)";
     if (looks_like_texts(values)) {
       placement.others.push_back({name, place});
     } else {
@@ -107,12 +142,19 @@ void place_by_position(const Sample& sample, const TableSpec& spec, const std::s
       std::count_if(spec.columns.begin(), spec.columns.end(), [](const Column& c) { return c.required; });
   if (static_cast<size_t>(required) > width || width > spec.columns.size()) {
     throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names '" +
-                    spec.columns[0].what + "'; write one as the first line, or see data/README.md for the columns");
+                    spec.columns[0].what + "' (" + first_of(sample) +
+                    "); write one as the first line, or see data/README.md for the columns");
   }
   for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
 }
 
 }  // namespace
+
+std::string first_of(const Sample& sample) {
+  std::string row;
+  for (const std::string& cell : sample[0]) row += (row.empty() ? "" : " ") + cell;
+  return quoted(row);
+}
 
 std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there) {
   std::string out = "without a column ";
@@ -157,12 +199,14 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
   if ((header.known > 0 || has_names) && header.missing.empty() && named) {
     placement.has_header = true;
     placement.places = header.places;
+    refuse_twins(sample[0], spec, choices, header, where);
     add_others(sample, header, placement);
     return placement;
   }
   const size_t enough = spec.by_values ? 1 : 2;
-  const bool words = !has_numbers(sample[0]) && (header.known >= enough || header.familiar >= enough ||
-                                                 (spec.by_values && heads_a_column_of_numbers(sample)));
+  const bool words = !has_numbers(sample[0]) &&
+                     (header.known >= enough || header.familiar >= enough ||
+                      (spec.by_values ? heads_a_column_of_numbers(sample) : heads_a_column_of_ids(sample, spec)));
   if (has_names || words) {
     throw DataError(where + ":1: header " + missing_column(header.missing, sample[0]));
   }

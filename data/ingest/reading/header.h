@@ -48,6 +48,9 @@ bool looks_like_texts(const std::vector<std::string_view>& values);
 /// "header without a column 'item' (it has user_id, sku); ..."
 std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there);
 
+/// The first row, for a message.
+std::string first_of(const Sample& sample);
+
 /// Tables without a header whose rows are interactions. `places` as in Placement; `reading` is set.
 void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
                      const std::string& where, Placement& placement);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "data/errors.h"
 #include "data/ingest/reading/header.h"
@@ -156,6 +157,20 @@ std::string option_for(const TableSpec& spec, size_t column) {
                   problem + "; write a header (user, item, time, rating), or say " + option_for(spec, column));
 }
 
+/// A line per user with all of his items, as LightGCN and others write it.
+void refuse_lists(const Sample& sample, const std::string& where) {
+  std::set<std::string_view> firsts;
+  size_t other_widths = 0;
+  for (const auto& row : sample) {
+    firsts.insert(row[0]);
+    other_widths += row.size() != sample[0].size() ? 1 : 0;
+  }
+  if (firsts.size() != sample.size() || other_widths * 4 < sample.size()) return;
+  throw DataError(
+      where + ": lines of different widths and none begins as another does; lists 'user item item ...'? " +
+      "Write a line per pair: awk '{for (n = 2; n <= NF; ++n) print $1 \"\\t\" $n}' OLD > interactions.tsv");
+}
+
 /// The first columns are a user and an item, and no times.
 void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, const std::string& where) {
   for (size_t column = 0; column < columns; ++column) {
@@ -170,10 +185,12 @@ void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, c
 void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
                      const std::string& where, Placement& placement) {
   const size_t width = sample[0].size();
+  refuse_lists(sample, where);
   if (place_as_chosen(spec, choices, width, where, placement)) return;
   constexpr size_t kLeast = 2, kMost = 4;
   if (width < kLeast || width > kMost) {
-    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item'" +
+    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
+                    first_of(sample) + ")" +
                     (width < kLeast ? "" : "; write one, or say --columns user=1,item=2,time=..."));
   }
   placement.places.assign(spec.columns.size(), std::nullopt);

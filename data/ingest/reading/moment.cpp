@@ -6,69 +6,10 @@
 #include <cmath>
 
 #include "data/ingest/reading/parse.h"
+#include "data/ingest/reading/scanner.h"
 
 namespace cllm {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
-/// Walks over a text; every take_* leaves the place as it was if what it wants is not there.
-class Scanner {
- public:
-  explicit Scanner(std::string_view text) : text_(text) {}
-
-  bool at_end() const { return text_.empty(); }
-  char peek() const { return text_.empty() ? '\0' : text_[0]; }
-  bool take(char wanted) {
-    if (peek() != wanted || text_.empty()) return false;
-    text_.remove_prefix(1);
-    return true;
-  }
-  bool take_one_of(std::string_view wanted) {
-    if (text_.empty() || wanted.find(text_[0]) == std::string_view::npos) return false;
-    text_.remove_prefix(1);
-    return true;
-  }
-  bool take_blanks() {
-    const bool any = peek() == ' ';
-    while (take(' ')) {
-    }
-    return any;
-  }
-  /// Between `least` and `most` digits as a number within the bounds.
-  std::optional<int> number(size_t least, size_t most, int low, int high) {
-    size_t length = 0;
-    while (length < text_.size() && length < most && is_digit(text_[length])) ++length;
-    int value = 0;
-    if (length < least || std::from_chars(text_.data(), text_.data() + length, value).ec != std::errc()) return {};
-    if (value < low || value > high) return {};
-    text_.remove_prefix(length);
-    return value;
-  }
-  /// Digits as a fraction of 1 in units of 1e-9.
-  std::optional<uint32_t> fraction() {
-    uint32_t value = 0;
-    size_t length = 0;
-    for (; length < text_.size() && is_digit(text_[length]); ++length) {
-      if (length < 9) value = value * 10 + static_cast<uint32_t>(text_[length] - '0');
-    }
-    if (length == 0) return {};
-    for (size_t n = length; n < 9; ++n) value *= 10;
-    text_.remove_prefix(length);
-    return value;
-  }
-  std::string_view word() {
-    size_t length = 0;
-    while (length < text_.size() && is_letter(text_[length])) ++length;
-    const std::string_view found = text_.substr(0, length);
-    text_.remove_prefix(length);
-    return found;
-  }
-
- private:
-  std::string_view text_;
-};
 
 /// English names, at least three letters of them; 1 .. 12.
 std::optional<int> month_of(std::string_view word) {
@@ -121,10 +62,37 @@ bool take_time(Scanner& scan, Date& date) {
   return true;
 }
 
-/// +hh[[:]mm[:ss]], Z, UTC, GMT, a blank before; true if there is none, too.
-bool take_offset(Scanner& scan, Date& date) {
+enum class Zones { kUtc, kRfc };  // RFC 2822 says what EST is; elsewhere CST may be China's
+
+/// Hours east of UTC: of no name, UTC, and perhaps the zones of RFC 2822.
+std::optional<int> hours_of_zone(std::string_view name, Zones zones) {
+  static constexpr std::array<std::pair<std::string_view, int>, 14> kZones = {{{"", 0},
+                                                                               {"Z", 0},
+                                                                               {"z", 0},
+                                                                               {"UTC", 0},
+                                                                               {"GMT", 0},
+                                                                               {"UT", 0},
+                                                                               {"EST", -5},
+                                                                               {"EDT", -4},
+                                                                               {"CST", -6},
+                                                                               {"CDT", -5},
+                                                                               {"MST", -7},
+                                                                               {"MDT", -6},
+                                                                               {"PST", -8},
+                                                                               {"PDT", -7}}};
+  for (const auto& [zone, hours] : kZones) {
+    if (zone == name && (hours == 0 || zones == Zones::kRfc)) return hours;
+  }
+  return {};
+}
+
+/// [UTC][+hh[[:]mm]] [UTC] [(a comment)], or the name of a zone, a blank before; true if there is none, too.
+bool take_offset(Scanner& scan, Date& date, Zones zones = Zones::kUtc) {
   scan.take_blanks();
-  if (scan.peek() == '+' || scan.peek() == '-') {
+  const auto zone = hours_of_zone(scan.word(), zones);
+  if (!zone) return false;
+  date.offset = *zone * 3600;
+  if (*zone == 0 && (scan.peek() == '+' || scan.peek() == '-')) {
     const int sign = scan.take('-') ? -1 : 1;
     if (sign > 0) scan.take('+');
     const auto hours = scan.number(2, 2, 0, 15);
@@ -134,9 +102,10 @@ bool take_offset(Scanner& scan, Date& date) {
     if (colon && !minutes) return false;
     date.offset = sign * (*hours * 3600 + minutes.value_or(0) * 60);
     scan.take_blanks();
+    if (hours_of_zone(scan.word(), zones) != 0) return false;
   }
-  const std::string_view zone = scan.word();
-  return zone.empty() || zone == "Z" || zone == "z" || zone == "UTC" || zone == "GMT" || zone == "UT";
+  scan.take_blanks();
+  return scan.peek() != '(' || scan.take_comment();
 }
 
 /// yyyy-mm-dd[ T]time offset; / may stand for -.
@@ -160,6 +129,36 @@ std::optional<Moment> iso_date(Scanner scan) {
   return date.moment();
 }
 
+/// yyyymmddThh[mm[ss]] offset: ISO 8601 without separators.
+std::optional<Moment> basic_iso_date(Scanner scan) {
+  Date date;
+  const auto year = scan.number(4, 4, 1, 9999), month = scan.number(2, 2, 1, 12), day = scan.number(2, 2, 1, 31);
+  if (!year || !month || !day || !scan.take_one_of("Tt")) return {};
+  const auto hour = scan.number(2, 2, 0, 23);
+  if (!hour) return {};
+  const int minute = scan.number(2, 2, 0, 59).value_or(0), second = scan.number(2, 2, 0, 60).value_or(0);
+  if (scan.take_one_of(".,")) {
+    const auto fraction = scan.fraction();
+    if (!fraction) return {};
+    date.fraction = *fraction;
+  }
+  date.year = *year;
+  date.month = *month;
+  date.day = *day;
+  date.seconds_of_day = *hour * 3600 + minute * 60 + second;
+  if (!take_offset(scan, date) || !scan.at_end()) return {};
+  return date.moment();
+}
+
+/// Of four digits, or of two, which are 1950 to 2049 (RFC 2822).
+std::optional<int> take_year(Scanner& scan) {
+  if (const auto year = scan.number(4, 4, 1, 9999)) return year;
+  const auto year = scan.number(2, 2, 0, 99);
+  if (!year || is_digit(scan.peek())) return {};
+  constexpr int kFirst = 50;
+  return *year + (*year < kFirst ? 2000 : 1900);
+}
+
 /// [Sat, ]07 Jul 2018[ time offset]
 std::optional<Moment> rfc_date(Scanner scan) {
   Date date;
@@ -171,14 +170,15 @@ std::optional<Moment> rfc_date(Scanner scan) {
   if (!day || !scan.take_one_of(" -")) return {};
   const auto month = month_of(scan.word());
   if (!month || !scan.take_one_of(" -")) return {};
-  const auto year = scan.number(4, 4, 1, 9999);
+  const auto year = take_year(scan);
   if (!year) return {};
   date.year = *year;
   date.month = *month;
   date.day = *day;
   if (scan.at_end()) return date.moment();
   scan.take(',');
-  if (!scan.take_blanks() || !take_time(scan, date) || !take_offset(scan, date) || !scan.at_end()) return {};
+  if (!scan.take_blanks() || !take_time(scan, date) || !take_offset(scan, date, Zones::kRfc) || !scan.at_end())
+    return {};
   return date.moment();
 }
 
@@ -266,7 +266,7 @@ std::optional<Moment> parse_date(std::string_view text) {
   text = trimmed(text);
   constexpr size_t kShortest = 8, kLongest = 64;
   if (text.size() < kShortest || text.size() > kLongest) return {};
-  for (const auto form : {iso_date, rfc_date, month_first_date, american_date}) {
+  for (const auto form : {iso_date, basic_iso_date, rfc_date, month_first_date, american_date}) {
     if (const auto moment = form(Scanner(text))) return moment;
   }
   return {};

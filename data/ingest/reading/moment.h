@@ -15,7 +15,8 @@ struct Moment {
   auto operator<=>(const Moment&) const = default;
 };
 
-/// A number; ISO 8601 (2018-07-07, 2018-07-07[ T]22:09[:11[.438]][Z|+02:00|-0700| UTC], with / for -); RFC 2822 and
+/// A number; ISO 8601 (2018-07-07, 2018-07-07[ T]22:09[:11[.438]][Z|+02:00|-0700| UTC], with / for -;
+/// 20180707T220911Z); RFC 2822 with its zones (EST, PDT, ...), comments and years of two digits, and
 /// what asctime and Twitter write (Sat, 07 Jul 2018 22:09:11 +0000; Sat Jul 07 22:09:11 -0700 2018); July 7, 2018; 07
 /// 07, 2018 (Amazon 2014); 7/7/2018 10:09:11 PM (month first: AM or PM must be there). Without an offset: UTC. Blanks
 /// at the ends are skipped. nullopt: none of these.

@@ -6,6 +6,8 @@
 
 #include "data/errors.h"
 #include "data/ingest/files/input_files.h"
+#include "data/ingest/reading/columns.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 namespace {
@@ -26,6 +28,19 @@ std::string without_quoted(std::string_view line) {
     if (!inside && c != '"') out += c;
   }
   return out;
+}
+
+/// Only where nothing else separates: names of columns, or a number among the fields.
+bool is_row_of_blanks(std::string_view line, size_t min_columns) {
+  size_t fields = 0, names = 0, numbers = 0;
+  for (line = trimmed(line); !line.empty(); line = trimmed(line)) {
+    const std::string_view field = line.substr(0, line.find(' '));
+    line.remove_prefix(field.size());
+    ++fields;
+    names += is_known_name(folded(field)) ? 1 : 0;
+    numbers += parse_number(field) ? 1 : 0;
+  }
+  return min_columns > 1 && fields >= min_columns && (names > 1 || numbers > 0);
 }
 
 /// Does every field stand in quotes, as R and pandas write a header?
@@ -60,8 +75,7 @@ const std::vector<FileKind>& file_kinds() {
 }
 
 const FileKind* kind_of_file(const std::filesystem::path& path) {
-  std::string extension = bare_name(path).extension();
-  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  std::string extension = lower_case(bare_name(path).extension().string());
   if (extension.empty() && is_parquet_folder(path)) extension = ".parquet";
   const auto& kinds = file_kinds();
   const auto at =
@@ -102,6 +116,7 @@ void RecordReader::choose_separator(size_t min_columns) {
     separator_ = other;
     most = count;
   }
+  if (most == 0 && is_row_of_blanks(first, min_columns)) separator_ = " ";
   unusual_separator_ = separator_ != usual;
   quoting_ = (quoting_ && separator_ != "::") || is_all_quoted(line_, separator_) || separator_ == ",";
   waiting_.push_back({std::string(line_), line_line_});
@@ -159,12 +174,20 @@ bool RecordReader::next() {
 
 void RecordReader::split_plain() {
   cells_.clear();
+  if (separator_ == " ") return split_words();
   size_t begin = 0;
   for (size_t at = line_.find(separator_); at != std::string_view::npos; at = line_.find(separator_, begin)) {
     cells_.push_back(line_.substr(begin, at - begin));
     begin = at + separator_.size();
   }
   cells_.push_back(line_.substr(begin));
+}
+
+void RecordReader::split_words() {
+  for (std::string_view rest = trimmed(line_); !rest.empty(); rest = trimmed(rest)) {
+    cells_.push_back(rest.substr(0, rest.find(' ')));
+    rest.remove_prefix(cells_.back().size());
+  }
 }
 
 void RecordReader::split_quoted() {

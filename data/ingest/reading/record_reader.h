@@ -65,6 +65,7 @@ class RecordReader {
   void choose_separator(size_t min_columns);
   bool next_columnar();
   void split_plain();
+  void split_words();
   void split_quoted();
   /// Goes on cutting record_ at `from`, into unquoted_ and starts_. False if it cannot be cut.
   bool cut_more(size_t from, Field& field);

@@ -25,6 +25,31 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
+namespace {
+
+/// Files of one folder may differ: what is UTF-8 as it is, and not only ASCII, is not recoded.
+bool is_utf8_already(const std::filesystem::path& path) {
+  LineReader lines(path);
+  std::string_view line;
+  bool beyond_ascii = false;
+  for (size_t rows = 0; rows < kSampleRows && lines.next(line); ++rows) {
+    if (!is_utf8(line)) return false;
+    beyond_ascii = beyond_ascii || std::any_of(line.begin(), line.end(), [](char c) { return (c & 0x80) != 0; });
+  }
+  return beyond_ascii;
+}
+
+ReadingOptions reading_of(const std::filesystem::path& path, Intake& intake) {
+  ReadingOptions reading = intake.reading;
+  const FileKind* const kind = kind_of_file(path);
+  if (reading.encoding.empty() || kind == nullptr || kind->columnar || !is_utf8_already(path)) return reading;
+  intake.log.note(path.filename().string() + ": is UTF-8, and read as such, not as " + reading.encoding);
+  reading.encoding.clear();
+  return reading;
+}
+
+}  // namespace
+
 Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns) {
   RecordReader records(path, options, min_columns);
   constexpr size_t kMaxBytes = size_t{8} << 20;
@@ -42,7 +67,8 @@ Sample read_sample(const std::filesystem::path& path, const ReadingOptions& opti
 }
 
 TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
-    : spec_(std::move(spec)), intake_(intake), records_(path, intake.reading, num_required(spec_)) {
+    : spec_(std::move(spec)), intake_(intake), reading_(reading_of(path, intake)),
+      records_(path, reading_, num_required(spec_)) {
   bool first_time = true;
   origin_.file = intake.log.open(path, &first_time) & 0xFFFF;
   silent_ = !first_time;
@@ -51,7 +77,7 @@ TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Inta
 }
 
 void TableReader::understand() {
-  const Sample sample = read_sample(records_.path(), intake_.reading, num_required(spec_));
+  const Sample sample = read_sample(records_.path(), reading_, num_required(spec_));
   if (records_.is_json()) {
     std::vector<std::string> lines;
     for (const auto& row : sample) lines.push_back(row[0]);
@@ -131,7 +157,10 @@ void TableReader::understand_keys(const std::vector<std::string>& lines) {
 void TableReader::tell_about(const std::string& file) const {
   if (records_.unusual_separator() && !records_.is_json())
     intake_.log.note(file + ": fields are separated by '" +
-                     (records_.separator() == "\t" ? "tab" : records_.separator()) + "'");
+                     (records_.separator() == "\t"  ? "tab"
+                      : records_.separator() == " " ? "blanks"
+                                                    : records_.separator()) +
+                     "'");
   if (!placement_.reading.empty()) intake_.log.note(file + " has no header: read as " + placement_.reading);
   if (!placement_.others.empty()) {
     std::vector<std::string> names;
@@ -232,7 +261,8 @@ bool TableReader::parse_json() {
     return false;
   }
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
-    if (!spec_.columns[n].required || !values_[n].empty()) continue;
+    const bool may_be_empty = !spec_.columns[n].required || spec_.columns[n].what == "text";
+    if (may_be_empty || !values_[n].empty()) continue;
     report(Problem::kColumns, "no '" + spec_.columns[n].what + "' in the object");
     return false;
   }
@@ -243,7 +273,7 @@ std::string_view TableReader::field(size_t column) const {
   if (records_.is_json()) return column < values_.size() ? std::string_view(values_[column]) : std::string_view{};
   const auto place = placement_.places[column];
   const auto& cells = records_.cells();
-  return place && *place < cells.size() ? cells[*place] : std::string_view{};
+  return place && *place < cells.size() ? trimmed(cells[*place]) : std::string_view{};
 }
 
 std::string_view TableReader::other(size_t n) const {

@@ -55,6 +55,7 @@ class TableReader {
 
   TableSpec spec_;
   Intake& intake_;
+  ReadingOptions reading_;
   RecordReader records_;
   Placement placement_;
   bool silent_ = false;  // the file was read before: its problems are known

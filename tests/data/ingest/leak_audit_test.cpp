@@ -131,6 +131,40 @@ TEST(LeakAudit, finds_held_out_reviews_that_stand_under_another_pair_too) {
   EXPECT_EQ(report.leaks[0].found, 3u);
 }
 
+/// What a form writes: everybody's reviews of the same kind are alike.
+std::string form(int user, int k) {
+  return "I applied as a clerk of kind " + std::to_string((user + k) % 3) +
+         " because I like to count things and to write lists of them, and it is close to where I live";
+}
+
+TEST(LeakAudit, texts_that_a_form_wrote_are_no_repetition_but_in_a_biography_they_are) {
+  const Scratch scratch;
+  const auto forms = [](const std::string& what, int user, int k) {
+    return what == "review" ? form(user, k) : std::string();
+  };
+  EXPECT_THAT(audit(scratch, forms, true).leaks, IsEmpty());
+  const auto plant = [](const std::string& what, int user, int k) {
+    return what == "review" || (what == "biography" && user == 7) ? form(user, what == "review" ? k : 5)
+                                                                  : std::string();
+  };
+  const PrepareReport report = audit(scratch, plant);
+  ASSERT_EQ(report.leaks.size(), 1u);
+  EXPECT_EQ(report.leaks[0].what, "texts of a user or an item that repeat that of a held-out pair");
+  EXPECT_EQ(report.leaks[0].found, 1u);
+}
+
+TEST(LeakAudit, one_copy_among_texts_of_their_own_is_found_whoever_has_it) {
+  for (const bool own : {true, false}) {
+    const Scratch scratch;
+    const auto plant = [&](const std::string& what, int user, int k) {
+      return what == "review" && k == 1 && user == 4 ? own_words(own ? 4 : 9, 5) : std::string();
+    };
+    const PrepareReport report = audit(scratch, plant);
+    ASSERT_EQ(report.leaks.size(), 1u) << own;
+    EXPECT_EQ(report.leaks[0].found, 1u);
+  }
+}
+
 TEST(LeakAudit, short_texts_that_many_write_are_no_repetition) {
   const Scratch scratch;
   const auto plant = [](const std::string& what, int, int) {

@@ -1,0 +1,68 @@
+#include "data/ingest/times/time_units.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "data/errors.h"
+
+namespace cllm {
+namespace {
+namespace time_units {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::ThrowsMessage;
+
+/// The notes of a file with these times.
+std::vector<std::string> notes_on(const std::vector<int64_t>& times, double limit, int64_t old = 0) {
+  ProblemLog log;
+  Origin origin;
+  origin.file = log.open("a.csv", nullptr) & 0xFFFF;
+  origin.line = 2;
+  TimeUnits units;
+  if (old != 0) units.add_old(old);
+  for (const int64_t time : times) {
+    units.add(time, origin);
+    ++origin.line;
+  }
+  units.check(limit, log);
+  return log.notes();
+}
+
+TEST(TimeUnits, SecondsAndMillisecondsInOneColumnAreRefusedWithTheirPlaces) {
+  EXPECT_THAT(
+      [] {
+        notes_on({1300000000, 1300000001, 1300000002000}, 0.01);
+      },
+      ThrowsMessage<DataError>(HasSubstr("1 of 3 times are in milliseconds (a.csv:4: 1300000002000), the others "
+                                         "in seconds (a.csv:2: 1300000000)")));
+}
+
+TEST(TimeUnits, AFewWithinTheErrorLimitAreANote) {
+  EXPECT_THAT(notes_on({1300000000000000, 1300000000000001, 1300000002000}, 0.4),
+              ElementsAre(HasSubstr("1 of 3 times are in milliseconds")));
+}
+
+TEST(TimeUnits, TheCorpusThatIsExtendedCountsToo) {
+  EXPECT_THAT(
+      [] {
+        notes_on({1300000000000, 1300000001000}, 0.01, 1200000000);
+      },
+      ThrowsMessage<DataError>(HasSubstr("in seconds (the corpus that is extended: 1200000000)")));
+}
+
+TEST(TimeUnits, OrdersNegativeTimesAndFarDatesAreNoOtherUnit) {
+  constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31
+  EXPECT_THAT(notes_on({-1300000000, 0, 1, 20110313, 1300000000, kEndOfTime}, 0), IsEmpty());
+  EXPECT_THAT(notes_on({1, 2, 3}, 0), IsEmpty());
+}
+
+TEST(TimeUnits, OneTimeForAllIsNoted) {
+  EXPECT_THAT(notes_on({5, 5}, 0), ElementsAre(HasSubstr("all times are 5")));
+  EXPECT_THAT(notes_on({5}, 0), IsEmpty());
+}
+
+}  // namespace time_units
+}  // namespace
+}  // namespace cllm
