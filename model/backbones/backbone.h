@@ -17,8 +17,7 @@
 namespace cllm {
 
 /// How a backbone is held: `parameters` fp32 or fp64; `compute` the same, or bf16 (matrix products; the residual
-/// stream, norms and softmax stay fp32). From files, matrices of layers and of words are then held in bf16 alone:
-/// nothing trains them.
+/// stream, norms and softmax stay fp32).
 struct BackboneOptions {
   at::ScalarType parameters = at::kFloat;
   at::ScalarType compute = at::kFloat;
@@ -79,15 +78,14 @@ class Backbone {
     return false;
   }
 
-  /// Word embedding [N, D] in the parameter dtype, or of files in bf16 where that is the compute dtype.
+  /// Word embedding [N, D] in the parameter dtype.
   virtual const at::Tensor& word_embedding() const = 0;
   /// The text head [N, D] in the compute dtype.
   virtual const at::Tensor& text_head() const = 0;
   /// The parameter that it is; the word embedding, unless the head is untied.
   virtual const at::Tensor& text_head_parameter() const { return word_embedding(); }
 
-  /// Parameters by their Hugging Face names (without their family's prefix), for LLM-FtAll, LLM-Scratch and export;
-  /// each in the dtype that it is held in.
+  /// Parameters by their Hugging Face names (without their family's prefix), for LLM-FtAll, LLM-Scratch and export.
   virtual std::vector<std::pair<std::string, at::Tensor>> parameters() const = 0;
   /// Makes parameters leaves that require gradients (fp32/fp64 compute follows the parameters).
   virtual void set_trainable(bool trainable) = 0;
