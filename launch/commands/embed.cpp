@@ -75,7 +75,7 @@ void add_embed_command(CLI::App& app, CommandContext& context) {
   command->add_option("--output,-o", arguments->output, "NAME.safetensors, of the items")->required();
   command
       ->add_option("--layer", arguments->how.layer, "States behind this block; 0: word embeddings; default: the last")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 10'000));
   command->add_option("--pool", arguments->pool, "mean: of the text's tokens; last: the last token's")
       ->check(CLI::IsMember({"mean", "last"}))
       ->capture_default_str();

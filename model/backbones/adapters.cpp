@@ -91,8 +91,8 @@ at::Tensor Adapters::merged(const std::string& name, const at::Tensor& weight) c
   const at::NoGradGuard no_grad;
   const auto found = std::ranges::find(made_, name, &std::pair<std::string, Adapter>::first);
   if (found == made_.end()) return weight;
-  const at::Tensor delta_OI = found->second.delta_OI().to(weight.scalar_type());
-  return weight.detach() + (family_.keeps_inputs_first ? delta_OI.t() : delta_OI);
+  const at::Tensor delta_OI = found->second.delta_OI();
+  return weight.detach().to(delta_OI.scalar_type()) + (family_.keeps_inputs_first ? delta_OI.t() : delta_OI);
 }
 
 void Adapters::save(const std::string& dir, const std::string& base) const {

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/softmax.h>
 
 #include "model/kernels/compute_dtype.h"
@@ -20,11 +19,6 @@ Projection::Projection(at::Tensor weight, at::Tensor bias, Adapter adapter, at::
 at::Tensor Projection::operator()(const at::Tensor& x, const at::Tensor& keys, double rate) const {
   const at::Tensor y = weight_.defined() ? at::mm(x, weight_.t()) : of_compute_(x);
   return adapter_.added_to(bias_.defined() ? y + bias_.to(y.scalar_type()) : y, x, keys, rate);
-}
-
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, bool offset) {
-  const at::Tensor normed = x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon);
-  return normed * (offset ? weight.to(x.scalar_type()) + 1 : weight);
 }
 
 at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias,

@@ -25,9 +25,6 @@ class Projection {
   Linear of_compute_;
 };
 
-/// RMS norm (Zhang & Sennrich 2019) over the last dimension, in the dtype of x; `offset`: times 1 + w.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon, bool offset = false);
-
 /// softmax(q k^T scale + bias) v of some heads, [heads, n, h], for keys and values [heads, m, h]. `bias`: broadcast to
 /// [heads, n, m], in the dtype of the softmax; undefined: none.
 at::Tensor biased_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias,

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 
 #include "model/backbones/other_formats.h"
@@ -159,14 +160,22 @@ at::Tensor take_weight(const Weights& weights, const std::string& name, const st
   return tensor.to(dtype);
 }
 
+at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions) {
+  static const std::regex of_layer(R"(.*\.\d+\..*)"),
+      of_words(R"((embed_tokens|wte|shared|lm_head|embeddings\.word_embeddings)\.weight)");
+  if (held.compute != at::kBFloat16 || dimensions != 2 || name.find("relative_attention_bias") != std::string::npos)
+    return held.parameters;
+  return std::regex_match(name, of_layer) || std::regex_match(name, of_words) ? held.compute : held.parameters;
+}
+
 std::vector<std::pair<std::string, at::Tensor>> take_weights(
-    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes,
-    at::ScalarType dtype, const std::string& dir,
-    const std::function<bool(const std::string& name, const Weight& found)>& ignored, const std::string& model) {
+    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes, const HeldIn& held,
+    const std::string& dir, const std::function<bool(const std::string& name, const Weight& found)>& ignored,
+    const std::string& model) {
   std::vector<std::pair<std::string, at::Tensor>> out;
   std::set<std::string> known;
   for (const auto& [name, shape] : shapes) {
-    out.emplace_back(name, take_weight(weights, name, shape, dtype, dir));
+    out.emplace_back(name, take_weight(weights, name, shape, held_dtype(held, name, shape.size()), dir));
     known.insert(name);
   }
   for (const auto& [name, found] : weights) {

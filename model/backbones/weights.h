@@ -33,12 +33,22 @@ void pick_rows(Weights& weights, const std::string& name, const std::vector<int3
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir);
 
+/// Dtypes of parameters. Where `compute` is bf16 nothing is trained, and the matrices of layers and of words are held
+/// in it alone.
+struct HeldIn {
+  at::ScalarType parameters, compute;
+};
+
+/// Of a tensor: `compute` for a layer's matrix in bf16, else `parameters`. Embeddings, norms, biases and what is added
+/// to scores stay precise.
+at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions);
+
 /// All tensors of these names and shapes, in their order. Every other tensor of the folder must be `ignored`, else it
 /// is a ModelError that says it is no part of `model`.
 std::vector<std::pair<std::string, at::Tensor>> take_weights(
-    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes,
-    at::ScalarType dtype, const std::string& dir,
-    const std::function<bool(const std::string& name, const Weight& found)>& ignored, const std::string& model);
+    const Weights& weights, const std::vector<std::pair<std::string, std::vector<int64_t>>>& shapes, const HeldIn& held,
+    const std::string& dir, const std::function<bool(const std::string& name, const Weight& found)>& ignored,
+    const std::string& model);
 
 /// Whether a head holds the values of the word embedding that config.json ties it to. Where it does not: a ModelError.
 bool is_tied_head(const Weight& head, const at::Tensor& words);

@@ -1,5 +1,6 @@
 #include "model/nn/few_sizes.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 namespace cllm {
 namespace {
@@ -29,7 +31,24 @@ int64_t few_sizes(int64_t n, int64_t least) {
   return (n + step - 1) / step * step;
 }
 
-bool is_compiled_for_size(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kBFloat16; }
+bool cpu_has_bf16() {
+  static const bool has = [] {
+    using Signature = at::Tensor(const at::Tensor&, std::optional<int64_t>);
+    const auto layout =
+        c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "").typed<Signature>();
+    try {
+      layout.call(at::zeros({2, 2}, at::kBFloat16), std::nullopt);
+      return true;
+    } catch (const c10::Error&) {
+      return false;
+    }
+  }();
+  return has;
+}
+
+bool is_compiled_for_size(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && cpu_has_bf16();
+}
 
 at::Tensor filled_rows(const at::Tensor& x_TD) {
   const int64_t T = x_TD.size(0), filled = few_sizes(T);

@@ -16,6 +16,11 @@ namespace cllm {
 /// tile). 0 stays 0.
 int64_t few_sizes(int64_t n, int64_t least = 16);
 
+/// Whether this CPU multiplies bf16 (AVX512-BF16, AMX, AVX-NE-CONVERT). oneDNN refuses it elsewhere, and libtorch's own
+/// loops are 10 to 500 times slower than fp32: there products are made of values that are converted block by block
+/// (products.h).
+bool cpu_has_bf16();
+
 /// Whether products of this tensor are compiled for their size.
 bool is_compiled_for_size(const at::Tensor& x);
 

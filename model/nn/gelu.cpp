@@ -4,39 +4,14 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
 
-#include <numbers>
-
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
 #include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
+#include "model/nn/fused/activation_functions.h"
 
 namespace cllm {
 namespace {
-
-// gelu_new: 0.5 x (1 + tanh u) = x * sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel 2016).
-constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715;
-
-template <class R>
-struct TanhGelu {
-  [[gnu::always_inline]] static R sigmoid(R x) {
-    return R(1) / (R(1) + cpu::fast_exp(-R(kTwoRoot) * (x + R(kCubic) * x * x * x)));
-  }
-  [[gnu::always_inline]] static R value(R x) { return x * sigmoid(x); }
-  [[gnu::always_inline]] static R slope(R x) {
-    const R s = sigmoid(x);
-    return s + x * s * (R(1) - s) * R(kTwoRoot) * (R(1) + R(3 * kCubic) * x * x);
-  }
-};
-
-template <class R>
-struct ErfGelu {
-  static R value(R x) { return R(0.5) * x * (R(1) + std::erf(x * R(std::numbers::sqrt2 / 2))); }
-  static R slope(R x) {
-    constexpr R kDensity = static_cast<R>(std::numbers::inv_sqrtpi / std::numbers::sqrt2);
-    return R(0.5) * (R(1) + std::erf(x * R(std::numbers::sqrt2 / 2))) + x * kDensity * cpu::fast_exp(R(-0.5) * x * x);
-  }
-};
 
 struct Rows {
   int64_t begin, end, width;

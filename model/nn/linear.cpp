@@ -3,11 +3,12 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
 
 #include <optional>
 
 #include "model/nn/differentiable.h"
+#include "model/nn/few_sizes.h"
+#include "model/nn/products.h"
 
 namespace cllm {
 namespace {
@@ -29,20 +30,6 @@ at::Tensor packed_product(const at::Tensor& x, const at::Tensor& packed) {
   return op.call(x, packed, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
-/// oneDNN refuses bf16 on CPUs without AVX512 or AVX-NE-CONVERT; libtorch's own product, which is slower, does not.
-bool can_pack(at::ScalarType dtype) {
-  const auto accepts = [](at::ScalarType type) {
-    try {
-      prepack(at::zeros({2, 2}, type));
-      return true;
-    } catch (const c10::Error&) {
-      return false;
-    }
-  };
-  static const bool bf16 = accepts(at::kBFloat16);
-  return dtype != at::kBFloat16 || bf16;
-}
-
 /// The packed weights are no inputs of the graph: they need no gradient.
 struct PackedProduct : Differentiable {
   at::Tensor to_output, to_input;
@@ -55,10 +42,22 @@ struct PackedProduct : Differentiable {
   }
 };
 
+/// A frozen bf16 weight [in, out] on a CPU that does not multiply bf16.
+struct WideProduct : Differentiable {
+  at::Tensor weight;
+  explicit WideProduct(at::Tensor of) : weight(std::move(of)) {}
+
+  Tensors forward(const Tensors& x, Tensors&) const override { return {wide_product(x[0], weight)}; }
+  Tensors backward(const Saved&, const Tensors& gradients) const override {
+    return {wide_product(gradients[0], weight.t())};
+  }
+};
+
 }  // namespace
 
-Linear::Linear(const at::Tensor& weight, bool packed) {
-  if (packed && can_pack(weight.scalar_type())) {
+Linear::Linear(const at::Tensor& weight, bool packed)
+    : wide_(packed && weight.scalar_type() == at::kBFloat16 && !cpu_has_bf16()) {
+  if (packed && !wide_) {
     forward_ = prepack(weight.t());
     backward_ = prepack(weight);
   } else {
@@ -71,7 +70,8 @@ at::Tensor Linear::plus(const at::Tensor& x, const at::Tensor& bias) const {
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return weight_.defined() ? at::mm(x, weight_) : apply(PackedProduct(forward_, backward_), {x})[0];
+  if (!weight_.defined()) return cllm::apply(PackedProduct(forward_, backward_), {x})[0];
+  return wide_ ? cllm::apply(WideProduct(weight_), {x})[0] : at::mm(x, weight_);
 }
 
 }  // namespace cllm

@@ -6,7 +6,7 @@ namespace cllm {
 
 /// x -> x W for a weight [in, out]. Products of a frozen bf16 weight on the CPU run on copies that oneDNN has laid out
 /// once for the forward and once for the backward product (AMX tiles need that layout; otherwise every product would
-/// reorder the weight).
+/// reorder the weight); on a CPU that does not multiply bf16 on the weight itself, values converted block by block.
 class Linear {
  public:
   Linear() = default;
@@ -19,7 +19,8 @@ class Linear {
   at::Tensor plus(const at::Tensor& x, const at::Tensor& bias) const;
 
  private:
-  at::Tensor weight_;              // [in, out]; undefined if packed
+  at::Tensor weight_;              // [in, out]; undefined if packed by oneDNN
+  bool wide_ = false;              // products in fp32 of a bf16 weight
   at::Tensor forward_, backward_;  // opaque oneDNN layouts of W^T and W
 };
 

@@ -14,6 +14,10 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b);
 /// a b in the dtype of a and b.
 at::Tensor rounded_product(const at::Tensor& a, const at::Tensor& b);
 
+/// a b [n, m] of bf16 in bf16, computed and summed in fp32: values of b are converted block by block, so of it some 16
+/// MB exist in fp32. On the CPU; no autograd.
+at::Tensor wide_product(const at::Tensor& a, const at::Tensor& b);
+
 /// sum += a b; sum in residual_dtype (compute_dtype.h) of a and b.
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);
 

@@ -28,6 +28,7 @@ Rows bad_interactions();
 Rows bad_corpora();
 Rows bad_tokenizers();
 Rows bad_backbones();
+Rows bad_embeddings();
 Rows bad_runs();
 
 /// Makes the good folders once, with the program's own commands, and a copy of them per row; enters the copy.

@@ -50,7 +50,7 @@ namespace {
 Rows all_rows() {
   Rows all;
   for (const Rows& rows : {bad_command_lines(), bad_configurations(), bad_interactions(), bad_corpora(),
-                           bad_tokenizers(), bad_backbones(), bad_runs()}) {
+                           bad_tokenizers(), bad_backbones(), bad_embeddings(), bad_runs()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;

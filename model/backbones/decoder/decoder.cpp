@@ -3,14 +3,8 @@
 // Letters: T tokens, D width, H query heads, K key heads, h head width, n tokens of a sequence.
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/repeat_interleave.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
@@ -22,6 +16,9 @@
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
 #include "model/nn/few_sizes.h"
+#include "model/nn/fused/gated.h"
+#include "model/nn/fused/rotary.h"
+#include "model/nn/heads/grouped_attention.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {
@@ -34,25 +31,11 @@ DropoutSite site(const at::Tensor& keys, double rate, int64_t layer, Place place
   return {keys, rate, static_cast<uint64_t>(layer) * 8 + place};
 }
 
-/// x [T, heads, h] rotated by the angles of its positions: cos and sin [T, 1, h / 2].
-at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const int64_t half = x.size(2) / 2;
-  const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
-  return at::cat({first * cos - second * sin, second * cos + first * sin}, 2);
-}
-
-/// Which keys each query sees, bool [n, n].
-at::Tensor window_mask(int64_t n, int64_t window, at::Device device) {
-  const at::Tensor place = at::arange(n, at::TensorOptions().dtype(at::kLong).device(device));
-  const at::Tensor behind = place.unsqueeze(1) - place.unsqueeze(0);
-  return behind.ge(0).logical_and(behind.lt(window));
-}
-
 }  // namespace
 
 struct Decoder::Block {
-  at::Tensor input_norm, attention_norm, mlp_norm, output_norm;  // attention_norm, output_norm: of post_norms
-  at::Tensor query_norm, key_norm;                               // of qk_norm
+  RmsNorm input_norm, attention_norm, mlp_norm, output_norm;  // attention_norm, output_norm: of post_norms
+  RmsNorm query_norm, key_norm;                               // of qk_norm
   Projection query, key, value, attention_out, gate, up, down;
 };
 
@@ -60,7 +43,7 @@ struct Decoder::Block {
 struct Decoder::Pass {
   PackedLayout layout;
   Dropout dropout;
-  std::vector<std::pair<at::Tensor, at::Tensor>> angles;  // cos and sin [T, 1, h / 2] of every rotation
+  std::vector<Angles> angles;  // of every rotation
 };
 
 Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions options)
@@ -75,6 +58,9 @@ Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions op
     const auto found = by_name.find(name);
     return found == by_name.end() ? at::Tensor() : found->second;
   };
+  const auto norm = [&](const std::string& name) {
+    return RmsNorm{find(name + ".weight"), config_.epsilon, config_.norm_offset};
+  };
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     const std::string of = "layers." + std::to_string(layer) + ".", attention = of + "self_attn.";
     const auto projection = [&](const std::string& name) {
@@ -82,13 +68,13 @@ Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions op
       Adapter adapter = adapters_.of(name + ".weight", layer, weight.size(1), weight.size(0));
       return Projection(weight, find(name + ".bias"), std::move(adapter), options.compute);
     };
-    const at::Tensor after_attention = find(of + "post_attention_layernorm.weight");
-    blocks_.push_back({.input_norm = find(of + "input_layernorm.weight"),
-                       .attention_norm = config_.post_norms ? after_attention : at::Tensor(),
-                       .mlp_norm = config_.post_norms ? find(of + "pre_feedforward_layernorm.weight") : after_attention,
-                       .output_norm = find(of + "post_feedforward_layernorm.weight"),
-                       .query_norm = find(attention + "q_norm.weight"),
-                       .key_norm = find(attention + "k_norm.weight"),
+    const RmsNorm after_attention = norm(of + "post_attention_layernorm");
+    blocks_.push_back({.input_norm = norm(of + "input_layernorm"),
+                       .attention_norm = config_.post_norms ? after_attention : RmsNorm{},
+                       .mlp_norm = config_.post_norms ? norm(of + "pre_feedforward_layernorm") : after_attention,
+                       .output_norm = norm(of + "post_feedforward_layernorm"),
+                       .query_norm = norm(attention + "q_norm"),
+                       .key_norm = norm(attention + "k_norm"),
                        .query = projection(attention + "q_proj"),
                        .key = projection(attention + "k_proj"),
                        .value = projection(attention + "v_proj"),
@@ -98,7 +84,7 @@ Decoder::Decoder(DecoderConfig config, Parameters parameters, BackboneOptions op
                        .down = projection(of + "mlp.down_proj")});
   }
   adapters_.check();
-  final_norm_ = find("norm.weight");
+  final_norm_ = norm("norm");
   text_head_ = text_head_parameter().to(options.compute);
 }
 
@@ -106,34 +92,14 @@ Decoder::~Decoder() = default;
 
 at::Tensor Decoder::attention(int64_t layer, const at::Tensor& n, const Pass& pass) const {
   const Block& block = blocks_[static_cast<size_t>(layer)];
-  const int64_t T = n.size(0), h = config_.head_width, window = config_.windows[static_cast<size_t>(layer)];
-  const auto& angles = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
-  const at::ScalarType sums = residual_dtype(options_.compute);
-  const at::Tensor& keys = pass.layout.dropout_keys_T;
-  const double rate = pass.dropout.adapters;
-  const auto heads = [&](const Projection& projection, int64_t count, const at::Tensor& norm) {
-    at::Tensor x = projection(n, keys, rate).view({T, count, h}).to(sums);
-    if (norm.defined()) x = rms_norm(x, norm, config_.epsilon, config_.norm_offset);
-    return rotated(x, angles.first, angles.second).to(options_.compute);
+  const Angles& angles = pass.angles[config_.rotation[static_cast<size_t>(layer)]];
+  const auto of = [&](const Projection& projection) {
+    return projection(n, pass.layout.dropout_keys_T, pass.dropout.adapters);
   };
-  const at::Tensor q_THh = heads(block.query, config_.num_heads, block.query_norm);
-  const int64_t group = config_.num_heads / config_.num_kv_heads;  // query heads of a key head
-  const auto of_queries = [&](const at::Tensor& x) { return group == 1 ? x : at::repeat_interleave(x, group, 1); };
-  const at::Tensor k_THh = of_queries(heads(block.key, config_.num_kv_heads, block.key_norm)),
-                   v_THh = of_queries(block.value(n, keys, rate).view({T, config_.num_kv_heads, h}));
-  std::vector<at::Tensor> parts;
-  for (int64_t b = 0; b < pass.layout.num_sequences(); ++b) {
-    const int64_t first = pass.layout.offsets[static_cast<size_t>(b)],
-                  count = pass.layout.offsets[static_cast<size_t>(b) + 1] - first;
-    const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count).transpose(0, 1).unsqueeze(0); };
-    const bool narrow = window > 0 && window < count;
-    const std::optional<at::Tensor> mask =
-        narrow ? std::optional(window_mask(count, window, n.device())) : std::optional<at::Tensor>();
-    const at::Tensor out = at::scaled_dot_product_attention(part(q_THh), part(k_THh), part(v_THh), mask, 0.0, !narrow,
-                                                            config_.attention_scale);
-    parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, config_.inner_heads()}));
-  }
-  return at::cat(parts);
+  return grouped_attention(norm_and_rotate(of(block.query), block.query_norm, angles),
+                           norm_and_rotate(of(block.key), block.key_norm, angles), of(block.value), pass.layout,
+                           {config_.num_heads, config_.num_kv_heads, config_.head_width, config_.attention_scale,
+                            config_.windows[static_cast<size_t>(layer)]});
 }
 
 /// x: residual stream before the block; n: x behind its first norm. Returns both for the next block, or behind the
@@ -142,15 +108,6 @@ std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Te
                                                      const Pass& pass) const {
   const Block& block = blocks_[static_cast<size_t>(layer)];
   const bool last = layer + 1 == config_.num_layers;
-  const at::ScalarType sums = residual_dtype(options_.compute);
-  const auto norm = [&](const at::Tensor& of, const at::Tensor& weight) {
-    return rms_norm(of, weight, config_.epsilon, config_.norm_offset);
-  };
-  const auto add = [&](const at::Tensor& to, const at::Tensor& out, const at::Tensor& post, const at::Tensor& keys,
-                       Place place) {
-    const at::Tensor part = out.to(sums);
-    return to + dropout(post.defined() ? norm(part, post) : part, site(keys, pass.dropout.residual, layer, place));
-  };
   const double rate = pass.dropout.adapters;
   at::Tensor attended = attention(layer, n, pass), before = x, keys = pass.layout.dropout_keys_T;
   if (last && pass.layout.output_rows_A.defined()) {  // nothing mixes tokens from here on
@@ -158,14 +115,12 @@ std::pair<at::Tensor, at::Tensor> Decoder::run_block(int64_t layer, const at::Te
     before = pick_rows(before, pass.layout.output_rows_A);
     if (keys.defined()) keys = keys.index_select(0, pass.layout.output_rows_A);
   }
-  const at::Tensor y =
-      add(before, block.attention_out(attended, keys, rate), block.attention_norm, keys, kAfterAttention);
-  const at::Tensor m = norm(y, block.mlp_norm).to(options_.compute), gate = block.gate(m, keys, rate);
-  const at::Tensor inner =
-      (config_.gate == Gate::kSilu ? at::silu(gate) : at::gelu(gate, "tanh")) * block.up(m, keys, rate);
-  const at::Tensor out = add(y, block.down(inner, keys, rate), block.output_norm, keys, kAfterMlp);
-  const at::Tensor& next = last ? final_norm_ : blocks_[static_cast<size_t>(layer) + 1].input_norm;
-  return {out, norm(out, next).to(options_.compute)};
+  const auto [y, m] = add_and_rms_norm(before, block.attention_out(attended, keys, rate), block.attention_norm,
+                                       block.mlp_norm, site(keys, pass.dropout.residual, layer, kAfterAttention));
+  const at::Tensor inner = gated(block.gate(m, keys, rate), block.up(m, keys, rate), config_.gate);
+  return add_and_rms_norm(y, block.down(inner, keys, rate), block.output_norm,
+                          last ? final_norm_ : blocks_[static_cast<size_t>(layer) + 1].input_norm,
+                          site(keys, pass.dropout.residual, layer, kAfterMlp));
 }
 
 at::Tensor Decoder::forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const {
@@ -186,7 +141,8 @@ at::Tensor Decoder::through(int64_t layers, const at::Tensor& x_TD, const Packed
     throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
-  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu()) return run_blocks(layers, x_TD, layout, dropout);
+  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu() || !cpu_has_bf16())
+    return run_blocks(layers, x_TD, layout, dropout);
   const FilledBatch filled(x_TD, layout);
   return filled.own(run_blocks(layers, filled.x_TD, filled.layout, dropout));
 }
@@ -197,8 +153,8 @@ at::Tensor Decoder::run_blocks(int64_t layers, const at::Tensor& x_TD, const Pac
   auto pass = std::make_shared<Pass>(Pass{layout, dropout, {}});  // backward may need it again
   for (const Rotation& rotation : config_.rotations) {
     const at::Tensor frequencies = at::tensor(rotation.frequencies(config_.head_width), at::kDouble).to(x_TD.device());
-    const at::Tensor angles = (layout.positions_T.to(at::kDouble).unsqueeze(1) * frequencies).unsqueeze(1);
-    pass->angles.emplace_back(angles.cos().to(sums), angles.sin().to(sums));
+    const at::Tensor angles = layout.positions_T.to(at::kDouble).unsqueeze(1) * frequencies;
+    pass->angles.push_back({angles.cos().to(sums), angles.sin().to(sums)});
   }
   at::Tensor x = x_TD.to(sums);
   if (config_.scaled_input) {  // the factor is rounded as the weights are (BACKBONES.md §7)
@@ -206,7 +162,7 @@ at::Tensor Decoder::run_blocks(int64_t layers, const at::Tensor& x_TD, const Pac
     x = x * factor.to(options_.compute).to(sums).item<double>();
   }
   x = cllm::dropout(x, site(layout.dropout_keys_T, dropout.embedding, 0, kEmbedding));
-  at::Tensor n = rms_norm(x, blocks_.front().input_norm, config_.epsilon, config_.norm_offset).to(options_.compute);
+  at::Tensor n = rms_norm(x, blocks_.front().input_norm, options_.compute);
   for (int64_t layer = 0; layer < layers; ++layer) {
     const auto block = [this, layer, pass](const at::Tensor& in, const at::Tensor& normed) {
       return run_block(layer, in, normed, *pass);

@@ -7,6 +7,7 @@
 
 #include "model/backbones/backbone.h"
 #include "model/backbones/decoder/decoder_config.h"
+#include "model/nn/fused/rms_norm.h"
 
 namespace cllm {
 
@@ -62,7 +63,8 @@ class Decoder : public Backbone {
   Parameters parameters_;
   Adapters adapters_;
   std::vector<Block> blocks_;
-  at::Tensor text_head_, final_norm_;
+  at::Tensor text_head_;
+  RmsNorm final_norm_;
 };
 
 /// A model with random weights: matrices N(0, 0.02^2), norms as if they were not there. The same for any number of

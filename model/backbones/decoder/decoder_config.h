@@ -7,6 +7,7 @@
 
 #include "model/backbones/backbone.h"
 #include "model/backbones/config_json.h"
+#include "model/nn/fused/gated.h"
 
 namespace cllm {
 
@@ -21,8 +22,6 @@ struct Rotation {
   /// Radians per position of each pair of a head of `width` columns: [width / 2].
   std::vector<double> frequencies(int64_t width) const;
 };
-
-enum class Gate { kSilu, kGeluTanh };
 
 /// Sizes and switches of a decoder of the Llama kind: what of Hugging Face's config.json changes the mathematics.
 struct DecoderConfig {

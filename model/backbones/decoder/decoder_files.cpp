@@ -23,7 +23,7 @@ bool may_be_ignored(const DecoderConfig& config, const std::string& name, const 
 std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& weights, const BackboneOptions& options) {
   const DecoderConfig config = decoder_config(file);
   auto parameters = take_weights(
-      weights, decoder_parameter_shapes(config), options.parameters, file.dir(),
+      weights, decoder_parameter_shapes(config), {options.parameters, options.compute}, file.dir(),
       [&](const std::string& name, const Weight& found) {
         return may_be_ignored(config, name, found, weights.at("embed_tokens.weight").tensor);
       },

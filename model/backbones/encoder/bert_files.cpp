@@ -42,7 +42,7 @@ std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& found, con
   if (!weights.contains("pooler.dense.weight"))
     std::erase_if(shapes, [](const auto& entry) { return entry.first.starts_with("pooler."); });
   auto parameters = take_weights(
-      weights, shapes, options.parameters, file.dir(),
+      weights, shapes, {options.parameters, options.compute}, file.dir(),
       [](const std::string& name, const Weight&) { return may_be_ignored(name); },
       "bert of " + std::to_string(config.num_layers) + " layers; check num_hidden_layers");
   return std::make_shared<Bert>(config, std::move(parameters), options);

@@ -5,7 +5,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/tensor.h>
@@ -19,6 +18,8 @@
 #include "model/errors.h"
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/dropout.h"
+#include "model/nn/fused/gated.h"
+#include "model/nn/fused/rms_norm.h"
 #include "model/nn/recompute.h"
 
 namespace cllm {
@@ -134,7 +135,7 @@ at::Tensor T5::run_block(const Stack& stack, int64_t layer, const at::Tensor& x,
   const at::Tensor& keys = pass.layout.dropout_keys_T;
   const double rate = pass.dropout.adapters;
   const auto normed = [&](const at::Tensor& of, const at::Tensor& norm) {
-    return rms_norm(of, norm, config_.epsilon).to(options_.compute);
+    return rms_norm(of, {norm, config_.epsilon}, options_.compute);
   };
   const auto add = [&](const at::Tensor& to, const at::Tensor& out, Place place) {
     return to + dropout(out.to(sums), site(keys, pass.dropout.residual, stack.first_layer + layer, place));
@@ -143,7 +144,7 @@ at::Tensor T5::run_block(const Stack& stack, int64_t layer, const at::Tensor& x,
   if (stack.decodes)
     y = add(y, attend(block.cross, normed(y, block.cross.norm), memory, pass, {}), kAfterCrossAttention);
   const at::Tensor m = normed(y, block.mlp_norm);
-  const at::Tensor inner = config_.gated ? at::gelu(block.gate(m, keys, rate), "tanh") * block.in(m, keys, rate)
+  const at::Tensor inner = config_.gated ? gated(block.gate(m, keys, rate), block.in(m, keys, rate), Gate::kGeluTanh)
                                          : at::relu(block.in(m, keys, rate));
   return add(y, block.out(inner, keys, rate), kAfterMlp);
 }
@@ -175,7 +176,7 @@ at::Tensor T5::run_stack(const Stack& stack, int64_t layers, const at::Tensor& x
     std::tie(x, beside) = options_.recompute ? recomputed(block, x, beside) : block(x, beside);
   }
   if (layers < std::ssize(stack.blocks)) return x;
-  const at::Tensor n = rms_norm(x, stack.final_norm, config_.epsilon);
+  const at::Tensor n = rms_norm(x, {stack.final_norm, config_.epsilon}, sums);
   const int64_t last = stack.first_layer + layers - 1;
   return dropout(n, site(pass->layout.dropout_keys_T, pass->dropout.embedding, last, kEnd)).to(options_.compute);
 }
@@ -208,7 +209,7 @@ at::Tensor T5::forward(const at::Tensor& x_TD, const PackedLayout& layout, const
   const at::Tensor x_dD = at::cat({x_TD, start_1D}).index_select(0, split.decoder_rows_d);
   const at::Tensor states_dD = decode(x_dD, split.decoder, memory, split.encoder, dropout);
   const at::Tensor out_AD = states_dD.index_select(0, split.outputs_A);
-  return config_.tied ? out_AD * (1 / std::sqrt(static_cast<double>(config_.width))) : out_AD;
+  return config_.scaled ? out_AD * (1 / std::sqrt(static_cast<double>(config_.width))) : out_AD;
 }
 
 void T5::set_trainable(bool trainable) {

@@ -70,7 +70,8 @@ T5Config t5_config(const ConfigJson& file) {
   out.epsilon = file.number("layer_norm_epsilon", 0, 1, 1e-6);
   out.dropout = file.number("dropout_rate", 0, 1, 0.1);
   out.tied = !file.given("tie_word_embeddings") || file.json()["tie_word_embeddings"] == true;
-  file.expect_flag("scale_decoder_outputs", out.tied);
+  // transformers 5 writes tie_word_embeddings true for every T5, and this for what it meant.
+  out.scaled = file.given("scale_decoder_outputs") ? file.json()["scale_decoder_outputs"] == true : out.tied;
   read_feed_forward(file, out);
   out.source = file.json();
   return out;

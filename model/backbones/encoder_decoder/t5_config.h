@@ -19,7 +19,8 @@ struct T5Config {
   int64_t start_word = 0;                    // what a decoder reads first
   double epsilon = 1e-6, dropout = 0;
   bool gated = false;     // 1.1 and FLAN: GELU of one product times another; 1.0: ReLU
-  bool tied = true;       // the text head is the word embedding, and states are divided by sqrt(D)
+  bool tied = true;       // the text head is the word embedding
+  bool scaled = true;     // states are divided by sqrt(D) before the head; of 1.0
   nlohmann::json source;  // config.json as it was read
 
   int64_t inner_heads() const { return num_heads * head_width; }

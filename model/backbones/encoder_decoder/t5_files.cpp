@@ -1,5 +1,6 @@
 #include "model/backbones/encoder_decoder/t5_files.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 
 #include "model/backbones/encoder_decoder/t5.h"
@@ -18,10 +19,17 @@ bool is_copy(const T5Config& config, const std::string& name, const Weight& foun
   return config.tied && name == kHead && is_tied_head(found, words);
 }
 
+/// Whether there is a head beside the word embedding that differs from it: transformers keeps both then.
+bool has_own_head(const Weights& weights) {
+  const auto head = weights.find(kHead), words = weights.find(kWords);
+  return head != weights.end() && words != weights.end() && !at::equal(head->second.tensor, words->second.tensor);
+}
+
 std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& weights, const BackboneOptions& options) {
-  const T5Config config = t5_config(file);
+  T5Config config = t5_config(file);
+  if (config.tied && !config.scaled) config.tied = !has_own_head(weights);
   auto parameters = take_weights(
-      weights, t5_parameter_shapes(config), options.parameters, file.dir(),
+      weights, t5_parameter_shapes(config), {options.parameters, options.compute}, file.dir(),
       [&](const std::string& name, const Weight& found) {
         return is_copy(config, name, found, weights.at(kWords).tensor);
       },

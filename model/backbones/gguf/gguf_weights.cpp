@@ -123,7 +123,7 @@ at::Tensor as_hugging_face(const GgufFile& file, const std::string& architecture
   file.refuse("tensor '" + name + "' is not known in a model of architecture " + architecture);
 }
 
-Weights weights_of(const GgufFile& file, const std::vector<int32_t>& words) {
+Weights weights_of(const GgufFile& file, const std::vector<int32_t>& words, const HeldIn& held) {
   const std::string architecture = file.text("general.architecture", "");
   Weights weights;
   for (const auto& [name, info] : file.tensors()) {
@@ -132,16 +132,18 @@ Weights weights_of(const GgufFile& file, const std::vector<int32_t>& words) {
     if (!plain) refuse_tensor(file, name, architecture);
     const bool of_words = name == "token_embd.weight" || name == "output.weight";
     at::Tensor tensor = unpacked(file, name, info, of_words ? words : std::vector<int32_t>{});
-    weights[*plain] = {as_hugging_face(file, architecture, name, std::move(tensor)), file.path(), name};
+    tensor = as_hugging_face(file, architecture, name, std::move(tensor));
+    if (held_dtype(held, *plain, info.shape.size()) == at::kBFloat16) tensor = tensor.to(at::kBFloat16);
+    weights[*plain] = {std::move(tensor), file.path(), name};
   }
   return weights;
 }
 
 }  // namespace
 
-Weights gguf_weights(const std::string& path, const std::vector<int32_t>& words) {
+Weights gguf_weights(const std::string& path, const std::vector<int32_t>& words, const HeldIn& held) {
   try {
-    return weights_of(GgufFile(path), words);
+    return weights_of(GgufFile(path), words, held);
   } catch (const DataError& error) {
     throw ModelError(error.what());
   }

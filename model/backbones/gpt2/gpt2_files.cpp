@@ -18,7 +18,7 @@ bool may_be_ignored(const std::string& name, const Weight& found, const at::Tens
 std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& weights, const BackboneOptions& options) {
   const Gpt2Config config = gpt2_config(file);
   auto parameters = take_weights(
-      weights, gpt2_parameter_shapes(config), options.parameters, file.dir(),
+      weights, gpt2_parameter_shapes(config), {options.parameters, options.compute}, file.dir(),
       [&](const std::string& name, const Weight& found) {
         return may_be_ignored(name, found, weights.at("wte.weight").tensor);
       },

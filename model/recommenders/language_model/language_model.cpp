@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "model/backbones/load_backbone.h"
+#include "model/kernels/compute_dtype.h"
 #include "model/losses/softmax_head.h"
 #include "model/step/backbone_gradients.h"
 #include "model/step/batch_tensors.h"
@@ -58,10 +59,11 @@ double LanguageModel::loss_and_gradients(const Batch& batch) {
   const at::NoGradGuard no_grad;
   const at::Device device = arguments_.device;
   const BatchTensors tensors = upload(make_tensors(batch, /*dropout=*/false, device), device);
-  const at::Tensor none_0D =
-      at::empty({0, backbone_->width()}, backbone_->word_embedding().options().requires_grad(false));
+  const at::Tensor& words_ND = backbone_->word_embedding();
+  const at::Tensor none_0D = at::empty(
+      {0, backbone_->width()}, words_ND.options().dtype(residual_dtype(words_ND.scalar_type())).requires_grad(false));
   const at::Tensor no_rows = at::empty({0}, none_0D.options().dtype(at::kLong));
-  const at::Tensor x_TD = embed(tensors.tokens, backbone_->word_embedding(), none_0D, no_rows);
+  const at::Tensor x_TD = embed(tensors.tokens, words_ND, none_0D, no_rows);
   at::Tensor hidden_AD;
   {
     const at::AutoGradMode with_graph(true);

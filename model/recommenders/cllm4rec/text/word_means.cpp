@@ -3,6 +3,8 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include "model/kernels/compute_dtype.h"
+
 namespace cllm {
 
 at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const at::Tensor& words_ND,
@@ -18,7 +20,9 @@ at::Tensor centred_text_means(const Corpus& corpus, const WordSet& words, const 
     if (layout.owner(row) != layout.rank()) continue;
     const at::Tensor ids = at::tensor(words.own(text.tokens), at::kInt);
     const auto tokens = static_cast<double>(text.tokens.size());
-    sums[layout.local(row)].add_(words_ND.index_select(0, ids).sum(0).to(at::kFloat)).sub_(mean_D, tokens);
+    sums[layout.local(row)]
+        .add_(words_ND.index_select(0, ids).to(residual_dtype(words_ND.scalar_type())).sum(0).to(at::kFloat))
+        .sub_(mean_D, tokens);
     counts[layout.local(row)].add_(tokens);
   }
   return sums.div_(counts.clamp_min_(1));

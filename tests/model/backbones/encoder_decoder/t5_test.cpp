@@ -6,6 +6,9 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
 #include "tests/data/text/shared_files.h"
@@ -94,6 +97,20 @@ TEST(T5, WhatIsSavedIsLoadedAgainWithFurtherRows) {
     const at::Tensor x_TD = testing::normal({7, backbone->width()}, 1).to(at::kFloat);
     EXPECT_TRUE(at::equal(loaded->forward(x_TD, two_sequences(), {}), backbone->forward(x_TD, two_sequences(), {})));
   }
+}
+
+TEST(T5, AFolderOfTransformers5SaysByAnotherKeyWhetherTheHeadIsTied) {
+  const auto known = load_backbone(folder("t5_gated_gelu"), {});
+  const testing::TemporaryFolder to;
+  known->save(to.path().string());
+  auto config = nlohmann::json::parse(std::ifstream(folder("t5_gated_gelu") + "/config.json"));
+  config["tie_word_embeddings"] = true;
+  config["scale_decoder_outputs"] = false;
+  std::ofstream(to.path() / "config.json") << config;
+  const auto loaded = load_backbone(to.path().string(), {});
+  const at::Tensor x_TD = testing::normal({7, known->width()}, 1).to(at::kFloat);
+  EXPECT_TRUE(at::equal(loaded->text_head(), known->text_head()));
+  EXPECT_TRUE(at::equal(loaded->forward(x_TD, two_sequences(), {}), known->forward(x_TD, two_sequences(), {})));
 }
 
 TEST(T5, AForwardWithoutPromptsIsRefused) {
