@@ -217,7 +217,8 @@ void LeakAudit::check_titles(const TextEntry& entry) {
 }
 
 /// Does it share half of a held-out text's shingles? What at least three other users wrote alike is a form: as many
-/// held-out texts are like it as their share of all says.
+/// held-out texts are like it as their share of all says. What one or two wrote alike may be copies, unless forms are
+/// what there is (run()).
 void LeakAudit::check_repeated(const TextEntry& entry) {
   const auto shingles = shingles_of(entry.text);
   const bool found = held_out_texts_.count(kNobody - 1, shingles) > 0, of_pair = entry.user >= 0 && entry.item >= 0;
@@ -227,6 +228,7 @@ void LeakAudit::check_repeated(const TextEntry& entry) {
   const double share = static_cast<double>(held_out_texts_.sizes.size()) /
                        static_cast<double>(std::max<size_t>(1, trained_texts_.sizes.size()));
   add(repeated_, found, alike >= kForm ? alike * share : 0, example_of(entry.user, entry.item, entry.text));
+  (alike >= kForm ? forms_ : by_chance_of_few_) += alike >= kForm ? 1 : std::min(1.0, alike * share);
 }
 
 std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::string>& kinds) {
@@ -243,6 +245,8 @@ std::vector<LeakCheck> LeakAudit::run(TextSpool& spool, const std::vector<std::s
     if (any && entry.user >= 0 && !titles_.empty()) check_titles(entry);
     if (!held_out_texts_.sizes.empty()) check_repeated(entry);
   }
+  constexpr double kMany = 0.2;
+  if (forms_ > kMany * static_cast<double>(repeated_.looked_at)) repeated_.by_chance += by_chance_of_few_;
   const auto report = [&](const char* what, Tally& tally) {
     if (is_unusual(tally.found, tally.by_chance))
       out.push_back({what, tally.found, tally.looked_at, tally.by_chance, std::move(tally.examples)});

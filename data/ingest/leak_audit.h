@@ -63,6 +63,7 @@ class LeakAudit {
   size_t longest_title_ = 0;
   Alike held_out_texts_, trained_texts_;  // of pairs
   size_t most_shingles_ = 0;
+  double forms_ = 0, by_chance_of_few_ = 0;  // texts that are forms; of the others, by Tally::by_chance
   Tally item_ids_, user_ids_, titles_found_, repeated_, repeated_alone_;
 };
 

@@ -4,7 +4,7 @@
 
 #include "data/ingest/filter.h"
 #include "data/ingest/interactions.h"
-#include "data/ingest/times/time_cut.h"
+#include "data/ingest/time_cut.h"
 
 namespace cllm {
 

@@ -1,14 +1,13 @@
 #include "launch/run/workspace.h"
 
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/run/other_run.h"
+#include "launch/plan/threads.h"
 
 namespace cllm {
 namespace {
@@ -33,10 +32,7 @@ RunOptions run_options(const RunConfig& config) {
 }  // namespace
 
 void use_threads(int64_t threads, const MpiSession& mpi) {
-  const char* const given = std::getenv("OMP_NUM_THREADS");
-  if (threads == 0 && given != nullptr) threads = std::clamp<int64_t>(std::atoll(given), 0, 4096);
-  const int64_t cores = std::max<int64_t>(1, sysconf(_SC_NPROCESSORS_ONLN));
-  at::set_num_threads(static_cast<int>(threads > 0 ? threads : std::max<int64_t>(1, cores / mpi.local_size())));
+  at::set_num_threads(static_cast<int>(threads_of_rank(threads, mpi.local_size())));
 }
 
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,

@@ -50,11 +50,10 @@ TEST(ByteStream, reads_members_of_zip_archives_stored_deflated_and_packed_again)
   std::string rows;
   for (int n = 0; n < 50000; ++n) rows += std::to_string(n) + ",item\n";
   const auto packed = read_small_file(scratch.write("x.csv.gz", rows), 1 << 24);
-  write_zip(scratch.in() / "a.zip",
-            {{"set/plain.csv", "u,i\n", false},
-             {"set/rows.csv", rows, true},
-             {"rows.csv.gz", packed, false},
-             {"twice.csv.gz", packed + packed, false}});
+  write_zip(scratch.in() / "a.zip", {{"set/plain.csv", "u,i\n", false},
+                                     {"set/rows.csv", rows, true},
+                                     {"rows.csv.gz", packed, false},
+                                     {"twice.csv.gz", packed + packed, false}});
   const auto archive = scratch.in() / "a.zip";
   EXPECT_EQ(bytes_of(archive / "set/plain.csv"), "u,i\n");
   EXPECT_EQ(bytes_of(archive / "set/rows.csv"), rows);

@@ -1,4 +1,4 @@
-#include "data/ingest/times/time_cut.h"
+#include "data/ingest/time_cut.h"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
