@@ -221,8 +221,8 @@ bool Search::try_all() {
     const TrialRecord* const best = state_.best();
     const std::string score = record->score ? std::to_string(*record->score) : "failed: " + record->failure;
     log_.info(
-        "trial " + std::to_string(record->trial) + ", rung " + std::to_string(record->rung) + ", " +
-        std::to_string(record->epochs) + " epochs: " + score +
+        "trial " + std::to_string(record->trial) + ", rung " + std::to_string(record->rung) + ", epoch " +
+        std::to_string(record->epochs) + ": " + score +
         (best != nullptr ? "; best: trial " + std::to_string(best->trial) + ", " + std::to_string(*best->score) : ""));
   }
 }
