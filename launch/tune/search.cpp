@@ -164,6 +164,16 @@ TrialRecord Search::train_trial(TrialRecord record, const RunConfig& config, boo
   return record;
 }
 
+/// Of trial 0 those that the file has, for people: they change nothing.
+DrawnValues Search::values_of(int64_t trial) const {
+  if (trial > 0) return draw(tune_.space, static_cast<uint64_t>(tune_.seed), trial, base_);
+  DrawnValues out;
+  for (const SearchKey& key : tune_.space) {
+    if (std::string value = value_of(base_, key.key); !value.empty()) out.emplace_back(key.key, std::move(value));
+  }
+  return out;
+}
+
 /// None: the search must stop before the rung is done.
 std::optional<TrialRecord> Search::go_on(const Move& move) {
   const TrialRecord* const before = state_.last_of(move.trial);
@@ -174,7 +184,7 @@ std::optional<TrialRecord> Search::go_on(const Move& move) {
     record.seconds = 0;
     return record;
   }
-  record.values = draw(tune_.space, static_cast<uint64_t>(tune_.seed), move.trial, base_);
+  record.values = values_of(move.trial);
   RunConfig config;
   std::string problem;
   collectively(*world_, [&] {

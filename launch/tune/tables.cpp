@@ -52,7 +52,7 @@ std::vector<std::string> cells(const SearchState& state, const TrialRecord& reco
                                format("%.1f", seconds_of(state, record.trial))};
   for (const std::string& key : keys) {
     const auto found = std::ranges::find(record.values, key, &std::pair<std::string, std::string>::first);
-    out.push_back(found == record.values.end() ? "the file's" : found->second);
+    out.push_back(found == record.values.end() ? "-" : found->second);
   }
   return out;
 }
