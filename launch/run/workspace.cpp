@@ -7,7 +7,7 @@
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
-#include "launch/run/other_run.h"
+#include "launch/run/restore.h"
 
 namespace cllm {
 namespace {

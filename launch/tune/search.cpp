@@ -102,7 +102,7 @@ void Search::read_state() {
 
 RunConfig Search::config_with(const DrawnValues& values, const fs::path& run_dir, int64_t seed) const {
   std::vector<std::string> overrides = overrides_;
-  for (const auto& [key, value] : values) overrides.push_back("--" + key + "=" + value);
+  for (const auto& [key, value] : values) overrides.push_back(std::string("--").append(key).append("=").append(value));
   RunConfig config = load_config(file_, overrides);
   config.run.dir = run_dir.string();
   config.run.seed = seed;
