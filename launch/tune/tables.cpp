@@ -29,6 +29,7 @@ std::vector<const TrialRecord*> rows_of(const SearchState& state) {
   std::set<int64_t> trials;
   for (const TrialRecord& record : state.trials) trials.insert(record.trial);
   std::vector<const TrialRecord*> out;
+  out.reserve(trials.size());
   for (const int64_t trial : trials) out.push_back(state.last_of(trial));
   return out;
 }
