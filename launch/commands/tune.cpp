@@ -66,12 +66,9 @@ void add_tune_command(CLI::App& app, CommandContext& context) {
       "tune", "Search hyperparameters by successive halving on validation, or go on with a search: tune run.toml");
   command->add_option("config", arguments->search.file,
                       "TOML file as of train; [tune] and [tune.space] say what is searched");
-  command->add_option("--trials", arguments->trials, "Configurations that are tried: tune.trials")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--minutes", arguments->minutes, "That all trials may take together: tune.minutes")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--seeds", arguments->seeds, "Runs of the best configuration with other seeds: tune.seeds")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--trials", arguments->trials, "Configurations that are tried: tune.trials");
+  command->add_option("--minutes", arguments->minutes, "That all trials may take together: tune.minutes");
+  command->add_option("--seeds", arguments->seeds, "Runs of the best configuration with other seeds: tune.seeds");
   command->add_flag("--fresh", arguments->search.fresh, "Start over: remove the search's trials");
   command
       ->add_option("--max-seconds", arguments->search.max_seconds, "As of train: save and stop in time (exit code 75)")

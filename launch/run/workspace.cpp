@@ -6,8 +6,8 @@
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
-#include "launch/run/other_run.h"
 #include "launch/plan/threads.h"
+#include "launch/run/restore.h"
 
 namespace cllm {
 namespace {

@@ -102,7 +102,7 @@ void Search::read_state() {
 
 RunConfig Search::config_with(const DrawnValues& values, const fs::path& run_dir, int64_t seed) const {
   std::vector<std::string> overrides = overrides_;
-  for (const auto& [key, value] : values) overrides.push_back("--" + key + "=" + value);
+  for (const auto& [key, value] : values) overrides.push_back(std::string("--").append(key).append("=").append(value));
   RunConfig config = load_config(file_, overrides);
   config.run.dir = run_dir.string();
   config.run.seed = seed;
@@ -164,6 +164,16 @@ TrialRecord Search::train_trial(TrialRecord record, const RunConfig& config, boo
   return record;
 }
 
+/// Of trial 0 those that the file has, for people: they change nothing.
+DrawnValues Search::values_of(int64_t trial) const {
+  if (trial > 0) return draw(tune_.space, static_cast<uint64_t>(tune_.seed), trial, base_);
+  DrawnValues out;
+  for (const SearchKey& key : tune_.space) {
+    if (std::string value = value_of(base_, key.key); !value.empty()) out.emplace_back(key.key, std::move(value));
+  }
+  return out;
+}
+
 /// None: the search must stop before the rung is done.
 std::optional<TrialRecord> Search::go_on(const Move& move) {
   const TrialRecord* const before = state_.last_of(move.trial);
@@ -174,7 +184,7 @@ std::optional<TrialRecord> Search::go_on(const Move& move) {
     record.seconds = 0;
     return record;
   }
-  record.values = draw(tune_.space, static_cast<uint64_t>(tune_.seed), move.trial, base_);
+  record.values = values_of(move.trial);
   RunConfig config;
   std::string problem;
   collectively(*world_, [&] {
@@ -221,8 +231,8 @@ bool Search::try_all() {
     const TrialRecord* const best = state_.best();
     const std::string score = record->score ? std::to_string(*record->score) : "failed: " + record->failure;
     log_.info(
-        "trial " + std::to_string(record->trial) + ", rung " + std::to_string(record->rung) + ", " +
-        std::to_string(record->epochs) + " epochs: " + score +
+        "trial " + std::to_string(record->trial) + ", rung " + std::to_string(record->rung) + ", epoch " +
+        std::to_string(record->epochs) + ": " + score +
         (best != nullptr ? "; best: trial " + std::to_string(best->trial) + ", " + std::to_string(*best->score) : ""));
   }
 }

@@ -51,6 +51,7 @@ class Search {
   void read_state();
   std::string identity() const;
   RunConfig config_with(const DrawnValues& values, const std::filesystem::path& run_dir, int64_t seed) const;
+  DrawnValues values_of(int64_t trial) const;
   bool try_all();
   std::optional<TrialRecord> go_on(const Move& move);
   TrialRecord train_trial(TrialRecord record, const RunConfig& config, bool& stopped);

@@ -46,7 +46,10 @@ void Search::tell() {
     const TrialRecord* const best = state_.best();
     if (best == nullptr) return;
     write_whole_file((dir() / "best.toml").string(),
-                     to_toml(config_with(best->values, dir() / "best", base_.run.seed)));
+                     "# Trial " + std::to_string(best->trial) + " of a search (" + dir().string() +
+                         "): " + base_.select() + " on validation " + std::to_string(*best->score) + " after epoch " +
+                         std::to_string(best->best_epoch) + "\n" +
+                         to_toml(config_with(best->values, dir() / "best", base_.run.seed)));
   });
 }
 

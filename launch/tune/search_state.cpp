@@ -72,6 +72,7 @@ void add(SearchState& state, const Json& line) {
 
 std::vector<RungScore> SearchState::scores() const {
   std::vector<RungScore> out;
+  out.reserve(trials.size());
   for (const TrialRecord& record : trials) out.push_back({record.trial, record.rung, record.score});
   return out;
 }

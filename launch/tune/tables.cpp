@@ -29,6 +29,7 @@ std::vector<const TrialRecord*> rows_of(const SearchState& state) {
   std::set<int64_t> trials;
   for (const TrialRecord& record : state.trials) trials.insert(record.trial);
   std::vector<const TrialRecord*> out;
+  out.reserve(trials.size());
   for (const int64_t trial : trials) out.push_back(state.last_of(trial));
   return out;
 }
@@ -52,7 +53,7 @@ std::vector<std::string> cells(const SearchState& state, const TrialRecord& reco
                                format("%.1f", seconds_of(state, record.trial))};
   for (const std::string& key : keys) {
     const auto found = std::ranges::find(record.values, key, &std::pair<std::string, std::string>::first);
-    out.push_back(found == record.values.end() ? "the file's" : found->second);
+    out.push_back(found == record.values.end() ? "-" : found->second);
   }
   return out;
 }

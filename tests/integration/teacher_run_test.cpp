@@ -54,9 +54,19 @@ TEST(TeacherRun, TeachesOnAnyNumberOfRanksAndIsKnownWhenTheRunGoesOn) {
 TEST(TeacherRun, WhatCannotTeachIsRefusedInOneLine) {
   const fs::path folder = fresh_dir("no_teacher"), dir = fresh_dir("untaught");
   fs::create_directories(folder);
+  const fs::path data = folder / "data", corpus = folder / "corpus", stranger = folder / "stranger";
+  for (const std::string& arguments :
+       {"demo-data " + data.string() + " --users 30 --items 40",
+        "prepare --input " + data.string() + " --output " + corpus.string() + " --tokenizer " +
+            (small_world().corpus / "tokenizer").string(),
+        "train --model.name=popularity --run.dir=" + stranger.string() + " --run.corpus=" + corpus.string()}) {
+    const Finished finished = run(cllm4rec(1, arguments));
+    ASSERT_EQ(finished.code, 0) << finished.output;
+  }
   for (const auto& [arguments, line] : std::vector<std::pair<std::string, std::string>>{
            {taught_arguments(dir, "eaes"), "nor the folder of a run"},
            {taught_arguments(dir, folder), "is no run folder"},
+           {taught_arguments(dir, stranger), "was trained on another corpus than"},
            {taught_arguments(dir, folder, "--teacher.holdout=leave_one_out"), "set teacher.holdout = \"none\""}}) {
     const Finished finished = run(cllm4rec(1, arguments));
     EXPECT_EQ(finished.code, 64) << finished.output;

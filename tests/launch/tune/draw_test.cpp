@@ -36,7 +36,8 @@ TEST(Draw, ValuesAreInTheirRangeOfTheirTypeAndTheSameEveryTime) {
     EXPECT_EQ(values["sasrec.negatives"].find('.'), std::string::npos);  // a whole number
     widths.insert(values["sasrec.width"]);
     std::vector<std::string> overrides{"--model.name=sasrec", "--run.corpus=c"};
-    for (const auto& [key, value] : values) overrides.push_back("--" + key + "=" + value);
+    for (const auto& [key, value] : values)
+      overrides.push_back(std::string("--").append(key).append("=").append(value));
     EXPECT_NO_THROW(load_config("", overrides));
   }
   EXPECT_EQ(widths.size(), 3u);
@@ -63,7 +64,8 @@ TEST(Draw, EveryModelsOwnSpaceGivesConfigurationsThatLoad) {
     for (int64_t trial = 1; trial <= 20; ++trial) {
       std::vector<std::string> overrides{"--model.name=" + std::string(model.name), "--run.corpus=c"};
       if (model.name == "cllm4rec") overrides.push_back("--run.backbone=b");
-      for (const auto& [key, value] : draw(space, 0, trial, config)) overrides.push_back("--" + key + "=" + value);
+      for (const auto& [key, value] : draw(space, 0, trial, config))
+        overrides.push_back(std::string("--").append(key).append("=").append(value));
       EXPECT_NO_THROW(load_config("", overrides)) << model.name;
     }
   }

@@ -80,6 +80,7 @@ void RunTeacher::start(Communicator& comm, const HistoryTensors& all) {
   const std::vector<RankingQuery> queries = queries_of(all, {first, first + shares.size(comm.rank())});
   const at::Tensor mine_nX = rows_vD_.defined() ? run_->query_rows(queries).to(options_) : lists_of(queries);
   std::vector<int64_t> counts;
+  counts.reserve(static_cast<size_t>(comm.world_size()));
   for (int rank = 0; rank < comm.world_size(); ++rank) counts.push_back(shares.size(rank));
   at::Tensor all_nX = at::empty({std::ssize(asked), mine_nX.size(1)}, options_);
   comm.all_gather(all_nX, mine_nX.contiguous(), counts);
