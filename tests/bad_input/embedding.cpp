@@ -1,3 +1,6 @@
+#include <filesystem>
+#include <stdexcept>
+
 #include "tests/bad_input/bad_input.h"
 
 namespace cllm::testing {
@@ -5,14 +8,20 @@ namespace {
 
 const std::string kEmbed = "embed corpus --backbone backbone --output out.safetensors ";
 
+/// A home-made backbone has its tokenizer in the corpus.
+void put_tokenizer_into_backbone() {
+  std::filesystem::copy("corpus/tokenizer", "backbone", std::filesystem::copy_options::recursive);
+}
+
 /// A corpus of interactions alone.
 void prepare_without_texts() {
+  put_tokenizer_into_backbone();
   std::string rows = "user\titem\n";
   for (int user = 0; user < 4; ++user) {
     for (int item = 0; item < 4; ++item) rows += "u" + std::to_string(user) + "\ti" + std::to_string(item) + "\n";
   }
   write("bare/interactions.tsv", rows);
-  if (run_here("prepare --input bare --output textless --tokenizer backbone").code != 0)
+  if (run_here("prepare --input bare --output textless --tokenizer corpus/tokenizer").code != 0)
     throw std::runtime_error("a corpus without texts cannot be made");
 }
 
@@ -31,7 +40,11 @@ Rows bad_embeddings() {
        "embed textless --backbone backbone --output out.safetensors",
        65,
        {"textless: no user or item has texts", "items.csv"}},
-      {"embed_layer_beyond_the_last", nothing, kEmbed + "--layer 9", 65, {"--layer 9", "the backbone has 1"}},
+      {"embed_layer_beyond_the_last",
+       put_tokenizer_into_backbone,
+       kEmbed + "--layer 9",
+       65,
+       {"--layer 9", "the backbone has 1"}},
       {"embed_negative_layer", nothing, kEmbed + "--layer -2", 64, {"--layer"}},
       {"embed_unknown_pool", nothing, kEmbed + "--pool max", 64, {"--pool", "max", "{mean,last}"}},
       {"embed_unknown_precision", nothing, kEmbed + "--precision fp8", 64, {"--precision", "fp8"}},
@@ -46,7 +59,10 @@ Rows bad_embeddings() {
        64,
        {"out.safetensors exists already", "--overwrite"}},
       {"embed_weights_cut",
-       [] { truncate("backbone/model.safetensors", 2000); },
+       [] {
+         put_tokenizer_into_backbone();
+         truncate("backbone/model.safetensors", 2000);
+       },
        kEmbed,
        65,
        {"backbone/model.safetensors"}},

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/backbones/gpt2/gpt2.h"
+#include "model/kernels/compute_dtype.h"
 #include "model/nn/packed_layout.h"
 #include "tests/golden/families.h"
 #include "tests/golden/local_parts.h"
@@ -31,8 +32,8 @@ Gpt2 truncated(const Gpt2& whole, int64_t blocks) {
     if (name == "ln_f.bias") parameter.zero_();
     kept.emplace_back(name, parameter);
   }
-  return Gpt2(config, std::move(kept),
-              {whole.word_embedding().scalar_type(), whole.text_head().scalar_type(), whole.word_embedding().device()});
+  const at::ScalarType compute = whole.text_head().scalar_type();
+  return Gpt2(config, std::move(kept), {residual_dtype(compute), compute, whole.word_embedding().device()});
 }
 
 at::Tensor normalised(const at::Tensor& x_TD, double epsilon) {

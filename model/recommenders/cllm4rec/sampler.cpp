@@ -83,7 +83,10 @@ std::string Sampler::describe_long_histories() const {
   const bool ascending = options_.loss.item_order == ItemOrder::kAscending;
   return "histories  " + std::to_string(longer) + " of " + std::to_string(users) + " are longer than the " +
          std::to_string(room) + " items that fit after the prompt: " +
-         (newest ? "the newest are used (history.keep = newest, or loss.item_order = time)\n"
+         (newest ? "the newest are used (" +
+                       std::string(options_.keep == HistoryKeep::kNewest ? "history.keep = newest"
+                                                                         : "loss.item_order = time") +
+                       ")\n"
           : ascending
               ? "the lowest ids are used (loss.item_order = ascending; history.keep = newest: the newest)\n"
               : "a random choice of them is used, a new one in every epoch (history.keep = random; or newest)\n");
