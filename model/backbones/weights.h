@@ -39,8 +39,8 @@ struct HeldIn {
   at::ScalarType parameters, compute;
 };
 
-/// Of a tensor: `compute` for a layer's matrix in bf16, else `parameters`. Embeddings, norms, biases and what is added
-/// to scores stay precise.
+/// Of a tensor: in bf16 `compute` for a layer's matrix and a table of words, else `parameters`: norms, biases, what is
+/// added to scores, and T5's words, whose rounding its unscaled attention blows up.
 at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions);
 
 /// All tensors of these names and shapes, in their order. Every other tensor of the folder must be `ignored`, else it
