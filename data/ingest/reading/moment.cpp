@@ -91,7 +91,7 @@ bool take_offset(Scanner& scan, Date& date, Zones zones = Zones::kUtc) {
   scan.take_blanks();
   const auto zone = hours_of_zone(scan.word(), zones);
   if (!zone) return false;
-  date.offset = *zone * 3600;
+  date.offset = int64_t{*zone} * 3600;
   if (*zone == 0 && (scan.peek() == '+' || scan.peek() == '-')) {
     const int sign = scan.take('-') ? -1 : 1;
     if (sign > 0) scan.take('+');
@@ -100,7 +100,7 @@ bool take_offset(Scanner& scan, Date& date, Zones zones = Zones::kUtc) {
     const bool colon = scan.take(':');
     const auto minutes = scan.number(2, 2, 0, 59);
     if (colon && !minutes) return false;
-    date.offset = sign * (*hours * 3600 + minutes.value_or(0) * 60);
+    date.offset = sign * (int64_t{*hours} * 3600 + int64_t{minutes.value_or(0)} * 60);
     scan.take_blanks();
     if (hours_of_zone(scan.word(), zones) != 0) return false;
   }

@@ -49,8 +49,7 @@ struct GroupedAttention : Differentiable {
   }
 
   Tensors backward(const Saved& saved, const Tensors& gradients) const override {
-    const Tensors to{at::empty_like(saved.tensors[0]), at::empty_like(saved.tensors[1]),
-                     at::empty_like(saved.tensors[2])};
+    Tensors to{at::empty_like(saved.tensors[0]), at::empty_like(saved.tensors[1]), at::empty_like(saved.tensors[2])};
     heads::backward(call(saved.tensors, saved.tensors[3]), gradients[0].contiguous(), to[0], to[1], to[2]);
     return to;
   }
