@@ -46,8 +46,8 @@ bool cpu_has_bf16() {
   return has;
 }
 
-bool is_compiled_for_size(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && cpu_has_bf16();
+bool is_compiled_for_size(const at::Tensor& x, at::ScalarType dtype) {
+  return x.is_cpu() && dtype == at::kBFloat16 && cpu_has_bf16();
 }
 
 at::Tensor filled_rows(const at::Tensor& x_TD) {

@@ -21,8 +21,9 @@ int64_t few_sizes(int64_t n, int64_t least = 16);
 /// (products.h).
 bool cpu_has_bf16();
 
-/// Whether products of this tensor are compiled for their size.
-bool is_compiled_for_size(const at::Tensor& x);
+/// Whether products in `dtype` on the device of x are compiled for their size.
+bool is_compiled_for_size(const at::Tensor& x, at::ScalarType dtype);
+inline bool is_compiled_for_size(const at::Tensor& x) { return is_compiled_for_size(x, x.scalar_type()); }
 
 /// x with rows of zeros behind it, [few_sizes(rows), D]; x itself if it has such a size. Not differentiable.
 at::Tensor filled_rows(const at::Tensor& x_TD);

@@ -161,8 +161,7 @@ at::Tensor Gpt2::through(int64_t layers, const at::Tensor& x_TD, const PackedLay
     throw ModelError("a sequence has " + std::to_string(layout.longest) + " tokens, the backbone has " +
                      std::to_string(config_.max_positions) + " positions; cap histories and texts");
   }
-  if (options_.compute != at::kBFloat16 || !x_TD.is_cpu() || !cpu_has_bf16())
-    return run_blocks(layers, x_TD, layout, dropout);
+  if (!is_compiled_for_size(x_TD, options_.compute)) return run_blocks(layers, x_TD, layout, dropout);
   const FilledBatch filled(x_TD, layout);
   return filled.own(run_blocks(layers, filled.x_TD, filled.layout, dropout));
 }
