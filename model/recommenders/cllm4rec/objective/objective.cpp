@@ -106,9 +106,12 @@ std::string ObjectiveOptions::problem() const {
            "(teacher.popularity mixes popularity into a teacher)";
   }
   if (teacher.model == TeacherModel::kRun && teacher.holdout != TeacherHoldout::kNone) {
-    return "teacher.model = \"" + teacher.run +
-           "\" is a run, which cannot be fitted without each user: set teacher.holdout = \"none\", with which the "
-           "teacher has seen the histories that it teaches";
+    std::string names;
+    for (const auto& [name, model] : kTeachers) names += (names.empty() ? "" : " | ") + name;
+    return "teacher.model = \"" + teacher.run + "\" is none of " + names +
+           ", so it is taken for the folder of a run, which cannot be fitted without each user: correct the name, or "
+           "set "
+           "teacher.holdout = \"none\", with which the teacher has seen the histories that it teaches";
   }
   if (teacher.alpha_end && teacher.model == TeacherModel::kNone) {
     return "teacher.alpha_end is the last share of a teacher, but teacher.model is \"none\": set the one or leave out "
