@@ -11,6 +11,7 @@
 #include "model/recommenders/ials/ials.h"
 #include "model/recommenders/multi_vae/multi_vae.h"
 #include "tests/model/recommenders/cllm4rec/l_stage.h"
+#include "tests/model/recommenders/cllm4rec/objective/shuffled_histories.h"
 #include "tests/model/recommenders/training.h"
 
 namespace cllm {
@@ -27,25 +28,6 @@ std::shared_ptr<Recommender> trained(const Model& model, const Channels& channel
   std::shared_ptr<Recommender> out = testing::open_in_fp64(model, *options, channels);
   testing::train(*out, 0, std::min<int64_t>(3, out->program().num_steps()));
   out->flush([] {});
-  return out;
-}
-
-/// All positions of two users' histories, in an order that is not the corpus'.
-HistoryLists two_users() {
-  HistoryLists out;
-  out.offsets = {0};
-  for (const int64_t user : {3, 10}) {
-    const auto items = training_corpus().items(user, Part::kTrain);
-    std::vector<int64_t> order(items.rbegin(), items.rend());
-    for (int64_t k = 0; k < std::ssize(order); ++k) {
-      out.sequence.push_back(std::ssize(out.users));
-      out.shown.push_back(k);
-      out.rest_weight.push_back(1);
-    }
-    out.users.push_back(user);
-    out.items.insert(out.items.end(), order.begin(), order.end());
-    out.offsets.push_back(std::ssize(out.items));
-  }
   return out;
 }
 
@@ -67,7 +49,7 @@ at::Tensor asked_one_by_one(Recommender& run, const HistoryLists& lists) {
 }
 
 TEST(RunTeacher, ScoresOfEveryPrefixAreThoseOfTheRunsOwnListsOnAnyNumberOfRanks) {
-  const HistoryLists lists = two_users();
+  const HistoryLists lists = testing::shuffled_histories(std::vector<int64_t>{3, 10});
   const int64_t A = std::ssize(lists.shown), J = training_corpus().vocabulary().num_items;
   for (const Model& model : {multi_vae_model(), ials_model(), ease_model()}) {
     at::Tensor expected;

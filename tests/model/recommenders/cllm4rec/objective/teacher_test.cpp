@@ -15,6 +15,7 @@
 #include "model/recommenders/cllm4rec/cllm4rec.h"
 #include "model/recommenders/closed_form/ease_text.h"
 #include "tests/model/recommenders/cllm4rec/l_stage.h"
+#include "tests/model/recommenders/cllm4rec/objective/shuffled_histories.h"
 #include "tests/model/recommenders/fitted.h"
 #include "tests/model/recommenders/training.h"
 
@@ -43,26 +44,6 @@ at::Tensor fitted_scores(TeacherModel model, const at::Tensor& X) {
   return G / root / root.unsqueeze(1);
 }
 
-/// HistoryTensors of some users in an order that is not that of the corpus, with all their positions.
-HistoryLists shuffled_histories(std::span<const int64_t> users) {
-  HistoryLists out;
-  out.offsets = {0};
-  for (const int64_t user : users) {
-    const auto items = testing::training_corpus().items(user, Part::kTrain);
-    std::vector<int64_t> order(items.begin(), items.end());
-    CounterRng(static_cast<uint64_t>(user)).shuffle(std::span(order));
-    for (int64_t k = 0; k < std::ssize(order); ++k) {
-      out.sequence.push_back(std::ssize(out.users));
-      out.shown.push_back(k);
-      out.rest_weight.push_back(1);
-    }
-    out.users.push_back(user);
-    out.items.insert(out.items.end(), order.begin(), order.end());
-    out.offsets.push_back(std::ssize(out.items));
-  }
-  return out;
-}
-
 /// The columns of P or G, and of P C, of some items.
 LinearTeacher::Columns teacher_columns(TeacherModel model, const at::Tensor& X, Range mine) {
   const auto of_mine = [&](const at::Tensor& all) { return all.narrow(1, mine.first, mine.count).contiguous(); };
@@ -77,7 +58,7 @@ TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
   const Corpus& corpus = testing::training_corpus();
   const at::Tensor X = testing::training_matrix(corpus), counts = item_counts(corpus);
   const std::vector<int64_t> users{3, 10, 22, 35, 40};
-  const HistoryLists lists = shuffled_histories(users);
+  const HistoryLists lists = testing::shuffled_histories(users);
   const int64_t A = std::ssize(lists.shown), J = X.size(1);
   for (const TeacherModel model : {TeacherModel::kEase, TeacherModel::kEaseText, TeacherModel::kItemCosine}) {
     for (const bool leave_one_out : {true, false}) {
@@ -120,7 +101,7 @@ TEST(LinearTeacher, ScoresOfEveryPrefixAreThoseOfAModelFittedWithoutTheUser) {
 TEST(LinearTeacher, ScoresDoNotDependOnWhereABlockBeginsBitByBit) {
   const Corpus& corpus = testing::training_corpus();
   const at::Tensor X = testing::training_matrix(corpus);
-  const HistoryLists lists = shuffled_histories(std::vector<int64_t>{3, 10, 22});
+  const HistoryLists lists = testing::shuffled_histories(std::vector<int64_t>{3, 10, 22});
   const int64_t A = std::ssize(lists.shown), J = X.size(1);
   testing::run_ranks(1, [&](Communicator& comm) {
     const LinearTeacher::Columns columns = teacher_columns(TeacherModel::kEaseText, X, {0, J});
@@ -161,7 +142,7 @@ TEST(TaughtCllm4rec, ATeacherOfTextsIsTheModelEaseTextAndTheSameForAnyNumberOfRa
   Cllm4recOptions options = taught_options(TeacherModel::kEaseText, SoftForm::kCrossEntropy);
   options.objective.teacher.holdout = TeacherHoldout::kNone;
   options.objective.teacher.popularity = 0;
-  const HistoryLists lists = shuffled_histories(std::vector<int64_t>{3, 10, 22});
+  const HistoryLists lists = testing::shuffled_histories(std::vector<int64_t>{3, 10, 22});
   const Range all{0, std::ssize(lists.shown)};
   testing::run_ranks(1, [&](Communicator& comm) {
     const Channels channels(comm);
