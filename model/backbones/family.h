@@ -14,6 +14,7 @@ struct Family {
   const char* model_type;  // of config.json
   const char* prefix;      // that names of tensors may have
   const char* words;       // name of the word embedding
+  PreciseNames precise;
   BackboneShape (*shape)(const ConfigJson& file);
   std::shared_ptr<Backbone> (*open)(const ConfigJson& file, const Weights& weights, const BackboneOptions& options);
   /// Random weights, the same for any number of ranks and threads.

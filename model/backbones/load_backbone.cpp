@@ -75,16 +75,16 @@ std::shared_ptr<Backbone> random_backbone(const ConfigJson& file, uint64_t seed,
 
 std::shared_ptr<Backbone> load_backbone(const std::string& dir, BackboneOptions options) {
   return load(dir, options, [&](const Family& family) {
-    return is_gguf(dir) ? gguf_weights(dir, options.words, {options.parameters, options.compute})
+    return is_gguf(dir) ? gguf_weights(dir, options.words, {options.parameters, options.compute, family.precise})
                         : picked_weights(dir, family, options, /*sequential=*/true);
   });
 }
 
 std::shared_ptr<Backbone> load_backbone(Communicator& host, const std::string& dir, BackboneOptions options) {
   if (is_gguf(dir)) {  // a defect of the metadata is every rank's, and is found before the ranks meet
-    return load(dir, options, [&](const Family&) {
+    return load(dir, options, [&](const Family& family) {
       return shared_weights(host, [&] {
-        return gguf_weights(dir, options.words, {options.parameters, options.compute});
+        return gguf_weights(dir, options.words, {options.parameters, options.compute, family.precise});
       });
     });
   }

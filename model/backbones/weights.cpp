@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 
 #include "model/backbones/other_formats.h"
@@ -161,11 +160,9 @@ at::Tensor take_weight(const Weights& weights, const std::string& name, const st
 }
 
 at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions) {
-  static const std::regex of_layer(R"(.*\.\d+\..*)"),
-      of_words(R"((embed_tokens|wte|lm_head|embeddings\.word_embeddings)\.weight)");
-  if (held.compute != at::kBFloat16 || dimensions != 2 || name.find("relative_attention_bias") != std::string::npos)
-    return held.parameters;
-  return std::regex_match(name, of_layer) || std::regex_match(name, of_words) ? held.compute : held.parameters;
+  const bool precise = std::ranges::any_of(
+      held.precise, [&](const char* part) { return part != nullptr && name.find(part) != std::string::npos; });
+  return held.compute == at::kBFloat16 && dimensions == 2 && !precise ? held.compute : held.parameters;
 }
 
 std::vector<std::pair<std::string, at::Tensor>> take_weights(

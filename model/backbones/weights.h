@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -33,14 +34,16 @@ void pick_rows(Weights& weights, const std::string& name, const std::vector<int3
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir);
 
-/// Dtypes of parameters. Where `compute` is bf16 nothing is trained, and the matrices of layers and of words are held
-/// in it alone.
+/// Parts of the names of a family's matrices that no product reads, or whose rounding costs too much; nullptr: no more.
+using PreciseNames = std::array<const char*, 2>;
+
+/// Dtypes of parameters. Where `compute` is bf16 nothing is trained, and matrices are held in it alone.
 struct HeldIn {
   at::ScalarType parameters, compute;
+  PreciseNames precise = {};
 };
 
-/// Of a tensor: in bf16 `compute` for a layer's matrix and a table of words, else `parameters`: norms, biases, what is
-/// added to scores, and T5's words, whose rounding its unscaled attention blows up.
+/// Of a tensor: in bf16 `compute` for a matrix that is not precise, else `parameters`.
 at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions);
 
 /// All tensors of these names and shapes, in their order. Every other tensor of the folder must be `ignored`, else it

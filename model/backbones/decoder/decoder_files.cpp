@@ -39,11 +39,11 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(decoder_config(fil
 
 }  // namespace
 
-const Family kLlamaFamily = {"llama", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
-const Family kMistralFamily = {"mistral", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
-const Family kQwen2Family = {"qwen2", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
-const Family kQwen3Family = {"qwen3", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
-const Family kGemma3Family = {"gemma3_text", kDecoderPrefix, "embed_tokens.weight", shape, open, make};
+const Family kLlamaFamily = {"llama", kDecoderPrefix, "embed_tokens.weight", {}, shape, open, make};
+const Family kMistralFamily = {"mistral", kDecoderPrefix, "embed_tokens.weight", {}, shape, open, make};
+const Family kQwen2Family = {"qwen2", kDecoderPrefix, "embed_tokens.weight", {}, shape, open, make};
+const Family kQwen3Family = {"qwen3", kDecoderPrefix, "embed_tokens.weight", {}, shape, open, make};
+const Family kGemma3Family = {"gemma3_text", kDecoderPrefix, "embed_tokens.weight", {}, shape, open, make};
 
 void Decoder::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   nlohmann::json config = config_.source;

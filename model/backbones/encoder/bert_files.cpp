@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kPrefix = "bert.";
 constexpr const char* kWords = "embeddings.word_embeddings.weight";
+constexpr PreciseNames kPrecise = {"position_embeddings", "token_type_embeddings"};
 
 /// Files of old versions name gains and biases of norms gamma and beta.
 Weights with_new_names(const Weights& weights) {
@@ -42,7 +43,7 @@ std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& found, con
   if (!weights.contains("pooler.dense.weight"))
     std::erase_if(shapes, [](const auto& entry) { return entry.first.starts_with("pooler."); });
   auto parameters = take_weights(
-      weights, shapes, {options.parameters, options.compute}, file.dir(),
+      weights, shapes, {options.parameters, options.compute, kPrecise}, file.dir(),
       [](const std::string& name, const Weight&) { return may_be_ignored(name); },
       "bert of " + std::to_string(config.num_layers) + " layers; check num_hidden_layers");
   return std::make_shared<Bert>(config, std::move(parameters), options);
@@ -66,7 +67,7 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(bert_config(file))
 
 }  // namespace
 
-const Family kBertFamily = {"bert", kPrefix, kWords, shape, open, make};
+const Family kBertFamily = {"bert", kPrefix, kWords, kPrecise, shape, open, make};
 
 void Bert::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   if (!extra_rows.empty()) throw ModelError("a bert has no rows of users and items");

@@ -12,6 +12,7 @@ namespace cllm {
 namespace {
 
 constexpr const char *kWords = "shared.weight", *kHead = "lm_head.weight";
+constexpr PreciseNames kPrecise = {kWords, "relative_attention_bias"};  // unscaled attention blows up rounding
 
 /// Both stacks' copies of the word embedding, which transformers ties to it whatever they hold, and a tied head.
 bool is_copy(const T5Config& config, const std::string& name, const Weight& found, const at::Tensor& words) {
@@ -29,7 +30,7 @@ std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& weights, c
   T5Config config = t5_config(file);
   if (config.tied && !config.scaled) config.tied = !has_own_head(weights);
   auto parameters = take_weights(
-      weights, t5_parameter_shapes(config), {options.parameters, options.compute}, file.dir(),
+      weights, t5_parameter_shapes(config), {options.parameters, options.compute, kPrecise}, file.dir(),
       [&](const std::string& name, const Weight& found) {
         return is_copy(config, name, found, weights.at(kWords).tensor);
       },
@@ -46,7 +47,7 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(t5_config(file)); 
 
 }  // namespace
 
-const Family kT5Family = {"t5", "", kWords, shape, open, make};
+const Family kT5Family = {"t5", "", kWords, kPrecise, shape, open, make};
 
 std::shared_ptr<T5> make_t5(const T5Config& config, uint64_t seed, BackboneOptions options) {
   T5::Parameters parameters;

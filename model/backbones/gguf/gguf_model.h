@@ -16,10 +16,10 @@ bool is_gguf(const std::string& path);
 /// qwen3 and gemma3. ModelError (file, key, value) for others.
 nlohmann::json gguf_config(const std::string& path);
 
-/// All tensors by their Hugging Face names without prefix, in fp32 (layers' matrices by `held`, one after the other, if
-/// that is bf16): blocks are unpacked, Llama's rows of q and k put
-/// back into order, Gemma's 1 + w made w, GPT-2's matrices transposed. `words`: only these rows of the word tables, in
-/// this order, are unpacked; empty: all. ModelError for a name or type that is not known, or a row that is not there.
+/// All tensors by their Hugging Face names without prefix, in fp32 (matrices by `held`, one after the other, if that is
+/// bf16): blocks are unpacked, Llama's rows of q and k put back into order, Gemma's 1 + w made w, GPT-2's matrices
+/// transposed. `words`: only these rows of the word tables, in this order, are unpacked; empty: all. ModelError for a
+/// name or type that is not known, or a row that is not there.
 Weights gguf_weights(const std::string& path, const std::vector<int32_t>& words = {},
                      const HeldIn& held = {at::kFloat, at::kFloat});
 

@@ -8,6 +8,8 @@
 namespace cllm {
 namespace {
 
+constexpr PreciseNames kPrecise = {"wpe"};  // is added to what is read
+
 /// Leftovers that published files carry: causal-mask buffers, and the tied output head if it equals the word embedding.
 bool may_be_ignored(const std::string& name, const Weight& found, const at::Tensor& words) {
   static const std::regex buffer(R"(h\.\d+\.attn\.(bias|masked_bias))");
@@ -18,7 +20,7 @@ bool may_be_ignored(const std::string& name, const Weight& found, const at::Tens
 std::shared_ptr<Backbone> open(const ConfigJson& file, const Weights& weights, const BackboneOptions& options) {
   const Gpt2Config config = gpt2_config(file);
   auto parameters = take_weights(
-      weights, gpt2_parameter_shapes(config), {options.parameters, options.compute}, file.dir(),
+      weights, gpt2_parameter_shapes(config), {options.parameters, options.compute, kPrecise}, file.dir(),
       [&](const std::string& name, const Weight& found) {
         return may_be_ignored(name, found, weights.at("wte.weight").tensor);
       },
@@ -34,7 +36,7 @@ BackboneShape shape(const ConfigJson& file) { return shape_of(gpt2_config(file))
 
 }  // namespace
 
-const Family kGpt2Family = {"gpt2", kGpt2Prefix, "wte.weight", shape, open, make};
+const Family kGpt2Family = {"gpt2", kGpt2Prefix, "wte.weight", kPrecise, shape, open, make};
 
 void Gpt2::save(const std::string& dir, const std::vector<at::Tensor>& extra_rows) const {
   Gpt2Config config = config_;
