@@ -1,7 +1,5 @@
 #include "launch/config/config.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <set>
 
@@ -203,10 +201,7 @@ std::string config_digest(const RunConfig& config) {
     if (fields[n].shapes_result && (named || value != printed(unchanged[n])))
       text += fields[n].key + " = " + value + "\n";
   }
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
-  return digits;
+  return digest_of_text(text);
 }
 
 namespace {

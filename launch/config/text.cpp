@@ -1,5 +1,7 @@
 #include "launch/config/text.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -55,6 +57,10 @@ std::string nearest(const std::string& name, const std::vector<std::string>& can
   const auto best =
       std::ranges::min_element(candidates, {}, [&](const auto& candidate) { return edit_distance(name, candidate); });
   return best == candidates.end() ? "" : *best;
+}
+
+std::string digest_of_text(const std::string& text) {
+  return print("%016llx", static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
 }
 
 std::string format_number(double value) { return print("%.6g", value); }

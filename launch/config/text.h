@@ -14,6 +14,9 @@ std::vector<std::string> split(const std::string& text, char separator);
 /// The candidate with the smallest edit distance to `name`; "" if there is none.
 std::string nearest(const std::string& name, const std::vector<std::string>& candidates);
 
+/// 16 hexadecimal digits (XXH3) that tell texts apart.
+std::string digest_of_text(const std::string& text);
+
 /// Six significant digits without trailing zeros: 0.05, 1e-08, 4096.
 std::string format_number(double value);
 

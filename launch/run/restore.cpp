@@ -1,12 +1,9 @@
 #include "launch/run/restore.h"
 
-#include <xxhash.h>
-
-#include <cstdio>
-
 #include "checkpoints/directory.h"
 #include "checkpoints/row_reader.h"
 #include "launch/config/paths.h"
+#include "launch/config/text.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/output/append_file.h"
@@ -56,12 +53,8 @@ struct Opened {
 };
 
 std::string digest_of(const RunConfig& config, const RunFolder& folder, int64_t step) {
-  const std::string text =
-      config_digest(config) + read_whole_file((folder.checkpoints() / step_name(step) / "manifest.json").string());
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
-  return digits;
+  return digest_of_text(config_digest(config) +
+                        read_whole_file((folder.checkpoints() / step_name(step) / "manifest.json").string()));
 }
 
 }  // namespace

@@ -43,8 +43,6 @@ fs::path Search::trial_dir(int64_t trial) const {
   return dir() / "trials" / name;
 }
 
-std::string Search::of_first(const std::string& text) { return all_gather_strings(*world_, text)[0]; }
-
 void Search::open(const SearchOptions& options) {
   base_ = load_config(file_, overrides_);
   tune_ = load_tune(file_, overrides_, base_);
@@ -81,7 +79,8 @@ std::string Search::identity() const {
 }
 
 void Search::read_state() {
-  const std::string text = of_first(world_->rank() == 0 ? read_whole_file(state_file().string()) : "");
+  const std::string text =
+      broadcast_string(*world_, world_->rank() == 0 ? read_whole_file(state_file().string()) : "", 0);
   collectively(*world_, [&] {
     state_ = parse_search(text, state_file().string());
     const std::string mine = identity();
@@ -160,7 +159,7 @@ TrialRecord Search::train_trial(TrialRecord record, const RunConfig& config, boo
   const bool of_its_values = record.trial > 0 && (code == kBadConfiguration || code == kBadData);
   if (code != kDone && !of_its_values) throw AgreedFailure(code, failure);
   if (code != kDone) record.ended = true;
-  record.seconds = std::stod(of_first(std::to_string(Activity::now_s() - begin_s)));
+  record.seconds = std::stod(broadcast_string(*world_, std::to_string(Activity::now_s() - begin_s), 0));
   return record;
 }
 
@@ -256,7 +255,7 @@ bool Search::run_seeds() {
     const TrainOutcome outcome = train_(config, limit_.left_s(), {});
     log_.attach_file(base_.run.dir);
     if (outcome.interrupted) return false;
-    const double took_s = std::stod(of_first(std::to_string(Activity::now_s() - begin_s)));
+    const double took_s = std::stod(broadcast_string(*world_, std::to_string(Activity::now_s() - begin_s), 0));
     state_.seeds.push_back({seed, best->trial, outcome.best_score, took_s, outcome.test});
     save();
     log_.info("seed " + std::to_string(seed) + ": validation " + std::to_string(outcome.best_score));

@@ -62,7 +62,6 @@ class Search {
   void drop_checkpoints();
   void tell();
   void present() const;
-  std::string of_first(const std::string& text);
 
   std::unique_ptr<Communicator> world_;
   Log& log_;
