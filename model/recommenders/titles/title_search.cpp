@@ -1,0 +1,154 @@
+#include "model/recommenders/titles/title_search.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "model/recommenders/titles/word_inputs.h"
+#include "model/step/batch_tensors.h"
+#include "model/step/encode.h"
+
+namespace cllm {
+namespace {
+
+constexpr int64_t kTokensAtATime = 1 << 14;  // of a pass of the backbone: bounds its memory
+
+/// The best W of both.
+template <typename Beam>
+void keep_best(std::vector<Beam>& live, std::vector<ScoredTitle>& done, const TitleTrie& trie, int64_t beams) {
+  struct Place {
+    ScoredTitle of;  // of a beam: its first title
+    size_t index;
+    bool is_done;
+  };
+  std::vector<Place> all;
+  for (size_t n = 0; n < live.size(); ++n)
+    all.push_back({{trie.node(live[n].node).first_leaf, live[n].score}, n, false});
+  for (size_t n = 0; n < done.size(); ++n) all.push_back({done[n], n, true});
+  const auto kept = static_cast<int64_t>(std::min(all.size(), static_cast<size_t>(beams)));
+  std::partial_sort(all.begin(), all.begin() + kept, all.end(),
+                    [](const Place& a, const Place& b) { return a.of < b.of; });
+  std::vector<Beam> best_live;
+  std::vector<ScoredTitle> best_done;
+  for (int64_t n = 0; n < kept; ++n) {
+    const Place& place = all[static_cast<size_t>(n)];
+    if (place.is_done) {
+      best_done.push_back(done[place.index]);
+    } else {
+      best_live.push_back(live[place.index]);
+    }
+  }
+  live = std::move(best_live);
+  done = std::move(best_done);
+}
+
+}  // namespace
+
+/// The tokens of the beginning.
+std::span<const int32_t> TitleSearch::path(const TitleTrie::Node& node) const {
+  return trie_.tokens(node.first_leaf).first(static_cast<size_t>(node.depth));
+}
+
+bool TitleSearch::is_alive(const TitleQuestion& question, const TitleTrie::Node& node) const {
+  const auto first = std::ranges::lower_bound(question.dead_leaves, node.first_leaf),
+             last = std::ranges::lower_bound(question.dead_leaves, node.last_leaf);
+  return last - first < node.num_titles();
+}
+
+/// Scores the tokens of the beams that are not yet, and finds ln P of the children.
+void TitleSearch::score(std::span<Asked> asked, const ListedSoftmax& softmax) const {
+  Batch batch;
+  batch.vocabulary.num_words = backbone_.num_words();
+  batch.sequence_offsets = {0};
+  batch.target_offsets = {0};
+  ListedWords words;
+  const auto close = [&](int64_t row) {
+    words.offsets.push_back(std::ssize(words.ids));
+    batch.active_rows.push_back(static_cast<int32_t>(row));
+    batch.target_offsets.push_back(0);
+  };
+  for (const Asked& each : asked) {
+    const TitleTrie::Node& node = trie_.node(each.beam->node);
+    const std::vector<int32_t>& prompt = each.question->prompt;
+    const auto tokens = path(node);
+    batch.token_ids.insert(batch.token_ids.end(), prompt.begin(), prompt.end());
+    const int64_t last = std::ssize(batch.token_ids) - 1;  // predicts the first token
+    batch.token_ids.insert(batch.token_ids.end(), tokens.begin(), tokens.end() - (node.is_title() ? 1 : 0));
+    batch.sequence_offsets.push_back(static_cast<int32_t>(batch.token_ids.size()));
+    for (int32_t k = each.beam->scored; k < node.depth; ++k) {
+      words.ids.push_back(tokens[static_cast<size_t>(k)]);  // the only way on
+      close(last + k);
+    }
+    if (node.is_title()) continue;
+    for (const TitleTrie::Node& child : trie_.children(node)) words.ids.push_back(child.token);
+    close(last + node.depth);
+  }
+  const BatchTensors tensors = upload(make_tensors(batch, /*dropout=*/false, device_), device_);
+  const at::Tensor hidden_AD = hidden_states(backbone_, tensors.layout, word_inputs(backbone_, tensors.tokens), {});
+  const std::vector<double> found = listed_log_probabilities(hidden_AD, backbone_.text_head().detach(), words, softmax);
+  auto next = found.begin();
+  for (Asked& each : asked) {
+    const TitleTrie::Node& node = trie_.node(each.beam->node);
+    for (; each.beam->scored < node.depth; ++each.beam->scored) each.beam->score += *next++;
+    each.children.assign(next, next + node.num_children);
+    next += node.num_children;
+  }
+}
+
+void TitleSearch::expand(const Asked& asked, bool restricted, State& next) const {
+  const TitleTrie::Node& node = trie_.node(asked.beam->node);
+  if (node.is_title()) return next.done.push_back({node.first_leaf, asked.beam->score});
+  for (int32_t n = 0; n < node.num_children; ++n) {
+    Beam child{node.first_child + n, node.depth + 1, asked.beam->score + asked.children[static_cast<size_t>(n)]};
+    if (!is_alive(*asked.question, trie_.node(child.node))) continue;
+    while (trie_.node(child.node).num_children == 1) child.node = trie_.node(child.node).first_child;
+    const TitleTrie::Node& to = trie_.node(child.node);
+    // What is left of a title costs nothing where no other word has a probability.
+    if (to.is_title() && (restricted || child.scored == to.depth)) {
+      next.done.push_back({to.first_leaf, child.score});
+    } else {
+      next.live.push_back(child);
+    }
+  }
+}
+
+std::vector<std::vector<ScoredTitle>> TitleSearch::best(std::span<const TitleQuestion> questions,
+                                                        const Setup& setup) const {
+  const at::NoGradGuard no_grad;
+  std::vector<State> states(questions.size());
+  for (size_t n = 0; n < questions.size(); ++n) {
+    if (is_alive(questions[n], trie_.node(TitleTrie::kRoot))) states[n].live.emplace_back();
+  }
+  for (;;) {
+    std::vector<Asked> asked;
+    std::vector<size_t> of_question;
+    for (size_t n = 0; n < questions.size(); ++n) {
+      for (Beam& beam : states[n].live) {
+        asked.push_back({&questions[n], &beam, {}});
+        of_question.push_back(n);
+      }
+    }
+    if (asked.empty()) break;
+    for (size_t first = 0; first < asked.size();) {
+      size_t last = first;
+      for (int64_t tokens = 0; last < asked.size() && (last == first || tokens < kTokensAtATime); ++last)
+        tokens += std::ssize(asked[last].question->prompt) + trie_.node(asked[last].beam->node).depth;
+      score(std::span(asked).subspan(first, last - first), setup.softmax);
+      first = last;
+    }
+    std::vector<State> next(questions.size());
+    for (size_t n = 0; n < questions.size(); ++n) next[n].done = std::move(states[n].done);
+    for (size_t n = 0; n < asked.size(); ++n) expand(asked[n], setup.softmax.restricted, next[of_question[n]]);
+    for (State& state : next) keep_best(state.live, state.done, trie_, setup.beams);
+    states = std::move(next);
+  }
+  std::vector<std::vector<ScoredTitle>> out;
+  for (State& state : states) {
+    std::sort(state.done.begin(), state.done.end());
+    out.push_back(std::move(state.done));
+  }
+  return out;
+}
+
+}  // namespace cllm
