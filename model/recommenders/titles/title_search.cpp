@@ -12,7 +12,7 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kTokensAtATime = 1 << 14;  // of a pass of the backbone: bounds its memory
+constexpr int64_t kTokensAtATime = 1 << 12;  // of a pass of the backbone: bounds its memory
 
 /// The best W of both.
 template <typename Beam>
@@ -56,37 +56,78 @@ bool TitleSearch::is_alive(const TitleQuestion& question, const TitleTrie::Node&
   return last - first < node.num_titles();
 }
 
-/// Scores the tokens of the beams that are not yet, and finds ln P of the children.
-void TitleSearch::score(std::span<Asked> asked, const ListedSoftmax& softmax) const {
-  Batch batch;
-  batch.vocabulary.num_words = backbone_.num_words();
-  batch.sequence_offsets = {0};
-  batch.target_offsets = {0};
-  ListedWords words;
-  const auto close = [&](int64_t row) {
-    words.offsets.push_back(std::ssize(words.ids));
-    batch.active_rows.push_back(static_cast<int32_t>(row));
-    batch.target_offsets.push_back(0);
-  };
-  for (const Asked& each : asked) {
-    const TitleTrie::Node& node = trie_.node(each.beam->node);
-    const std::vector<int32_t>& prompt = each.question->prompt;
-    const auto tokens = path(node);
-    batch.token_ids.insert(batch.token_ids.end(), prompt.begin(), prompt.end());
-    const int64_t last = std::ssize(batch.token_ids) - 1;  // predicts the first token
-    batch.token_ids.insert(batch.token_ids.end(), tokens.begin(), tokens.end() - (node.is_title() ? 1 : 0));
-    batch.sequence_offsets.push_back(static_cast<int32_t>(batch.token_ids.size()));
-    for (int32_t k = each.beam->scored; k < node.depth; ++k) {
-      words.ids.push_back(tokens[static_cast<size_t>(k)]);  // the only way on
+/// A question's prompt stands once before the beginnings that go on from it, where the backbone knows how.
+class TitleSearch::Pass {
+ public:
+  explicit Pass(const Backbone& backbone) : shares_(backbone.can_stand_behind()) {
+    batch_.vocabulary.num_words = backbone.num_words();
+    batch_.sequence_offsets = {0};
+    batch_.target_offsets = {0};
+  }
+
+  void add(const Asked& asked, const TitleTrie& trie, std::span<const int32_t> path) {
+    const TitleTrie::Node& node = trie.node(asked.beam->node);
+    if (!shares_ || question_ != asked.question) open(*asked.question);
+    if (node.is_title()) path = path.first(path.size() - 1);  // its end predicts nothing
+    if (shares_ && !path.empty()) append(path, prompt_);
+    if (!shares_) lengthen(path);
+    const int64_t last = std::ssize(batch_.token_ids) - 1 - std::ssize(path);  // before the first token of the path
+    for (int32_t k = asked.beam->scored; k < node.depth; ++k) {
+      words_.ids.push_back(trie.tokens(node.first_leaf)[static_cast<size_t>(k)]);  // the only way on
       close(last + k);
     }
-    if (node.is_title()) continue;
-    for (const TitleTrie::Node& child : trie_.children(node)) words.ids.push_back(child.token);
+    if (node.is_title()) return;
+    for (const TitleTrie::Node& child : trie.children(node)) words_.ids.push_back(child.token);
     close(last + node.depth);
   }
-  const BatchTensors tensors = upload(make_tensors(batch, /*dropout=*/false, device_), device_);
-  const at::Tensor hidden_AD = hidden_states(backbone_, tensors.layout, word_inputs(backbone_, tensors.tokens), {});
-  const std::vector<double> found = listed_log_probabilities(hidden_AD, backbone_.text_head().detach(), words, softmax);
+
+  /// ln P of the listed words, in the order in which they were added.
+  std::vector<double> run(const Backbone& backbone, const ListedSoftmax& softmax, at::Device device) const {
+    BatchTensors tensors = make_tensors(batch_, /*dropout=*/false, device);
+    if (shares_) {
+      const at::Tensor rows_A = tensors.layout.output_rows_A;
+      tensors.layout = make_layout(batch_, behind_);
+      tensors.layout.output_rows_A = rows_A;
+    }
+    tensors = upload(tensors, device);
+    const at::Tensor hidden_AD = hidden_states(backbone, tensors.layout, word_inputs(backbone, tensors.tokens), {});
+    return listed_log_probabilities(hidden_AD, backbone.text_head().detach(), words_, softmax);
+  }
+
+ private:
+  void open(const TitleQuestion& question) {
+    question_ = &question;
+    prompt_ = batch_.num_sequences();
+    append(question.prompt, -1);
+  }
+  void append(std::span<const int32_t> tokens, int64_t behind) {
+    batch_.token_ids.insert(batch_.token_ids.end(), tokens.begin(), tokens.end());
+    batch_.sequence_offsets.push_back(static_cast<int32_t>(batch_.token_ids.size()));
+    behind_.push_back(behind);
+  }
+  void lengthen(std::span<const int32_t> tokens) {
+    batch_.token_ids.insert(batch_.token_ids.end(), tokens.begin(), tokens.end());
+    batch_.sequence_offsets.back() = static_cast<int32_t>(batch_.token_ids.size());
+  }
+  void close(int64_t row) {
+    words_.offsets.push_back(std::ssize(words_.ids));
+    batch_.active_rows.push_back(static_cast<int32_t>(row));
+    batch_.target_offsets.push_back(0);
+  }
+
+  bool shares_;
+  Batch batch_;
+  std::vector<int64_t> behind_;
+  ListedWords words_;
+  const TitleQuestion* question_ = nullptr;  // whose prompt was appended last
+  int64_t prompt_ = 0;                       // which sequence it is
+};
+
+/// Scores the tokens of the beams that are not yet, and finds ln P of the children.
+void TitleSearch::score(std::span<Asked> asked, const ListedSoftmax& softmax) const {
+  Pass pass(backbone_);
+  for (const Asked& each : asked) pass.add(each, trie_, path(trie_.node(each.beam->node)));
+  const std::vector<double> found = pass.run(backbone_, softmax, device_);
   auto next = found.begin();
   for (Asked& each : asked) {
     const TitleTrie::Node& node = trie_.node(each.beam->node);
@@ -132,8 +173,11 @@ std::vector<std::vector<ScoredTitle>> TitleSearch::best(std::span<const TitleQue
     if (asked.empty()) break;
     for (size_t first = 0; first < asked.size();) {
       size_t last = first;
-      for (int64_t tokens = 0; last < asked.size() && (last == first || tokens < kTokensAtATime); ++last)
-        tokens += std::ssize(asked[last].question->prompt) + trie_.node(asked[last].beam->node).depth;
+      for (int64_t tokens = 0; last < asked.size() && (last == first || tokens < kTokensAtATime); ++last) {
+        const bool again = last > first && asked[last].question == asked[last - 1].question;
+        tokens += (again && backbone_.can_stand_behind() ? 0 : std::ssize(asked[last].question->prompt)) +
+                  trie_.node(asked[last].beam->node).depth;
+      }
       score(std::span(asked).subspan(first, last - first), setup.softmax);
       first = last;
     }

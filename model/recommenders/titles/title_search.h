@@ -59,6 +59,8 @@ class TitleSearch {
     std::vector<double> children;  // ln P of the node's children, found
   };
 
+  class Pass;
+
   void score(std::span<Asked> asked, const ListedSoftmax& softmax) const;
   void expand(const Asked& asked, bool restricted, State& next) const;
   bool is_alive(const TitleQuestion& question, const TitleTrie::Node& node) const;
