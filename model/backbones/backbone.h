@@ -71,8 +71,6 @@ class Backbone {
   /// A token sees those before it only; false: all of its text.
   virtual bool is_causal() const { return true; }
 
-  /// Whether forward() without a graph lets sequences stand behind others (PackedLayout::behind).
-  virtual bool can_stand_behind() const { return false; }
   /// Whether the two passes with these rates only start kernels and read all that differs between batches of one shape
   /// from the layout's tensors, so that they can be recorded (dist/device/graph_recorder.h).
   virtual bool can_be_recorded(const Dropout& dropout) const {

@@ -70,7 +70,6 @@ FilledBatch::FilledBatch(const at::Tensor& x, const PackedLayout& batch) : layou
   if (filled > T) {
     while (layout.offsets.back() < filled) layout.offsets.push_back(std::min(layout.offsets.back() + longest, filled));
     layout.longest = std::max(batch.longest, longest);
-    if (!layout.behind.empty()) layout.behind.resize(static_cast<size_t>(layout.num_sequences()), -1);
     layout.offsets_B1 = at::tensor(std::vector<int32_t>(layout.offsets.begin(), layout.offsets.end()), at::kInt);
     layout.positions_T =
         at::cat({batch.positions_T, at::arange(filled - T, batch.positions_T.options()).remainder(longest)});

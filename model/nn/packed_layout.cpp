@@ -4,7 +4,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "data/random.h"
 #include "dist/device/device.h"
@@ -71,20 +70,6 @@ PackedLayout make_layout(const std::vector<int64_t>& lengths, at::Device device)
   std::vector<int64_t> offsets{0};
   for (const int64_t length : lengths) offsets.push_back(offsets.back() + length);
   return layout_of(std::move(offsets), device);
-}
-
-PackedLayout make_layout(const Batch& batch, std::vector<int64_t> behind) {
-  PackedLayout layout = make_layout(batch, at::kCPU, /*dropout=*/false);
-  layout.behind = std::move(behind);
-  auto* const position = layout.positions_T.mutable_data_ptr<int64_t>();
-  const auto length = [&](int64_t b) { return layout.offsets[b + 1] - layout.offsets[b]; };
-  for (int64_t b = 0; b < layout.num_sequences(); ++b) {
-    if (layout.behind[b] < 0) continue;
-    const int64_t before = length(layout.behind[b]);
-    for (int64_t t = layout.offsets[b]; t < layout.offsets[b + 1]; ++t) position[t] += before;
-    layout.longest = std::max(layout.longest, before + length(b));
-  }
-  return layout;
 }
 
 at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A) {

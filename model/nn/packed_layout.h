@@ -16,11 +16,9 @@ struct PackedLayout {
   std::vector<int64_t> offsets;  // [B+1]
   std::vector<int64_t> prompts;  // [B] tokens of the sequence that a decoder beside an encoder does not read, at least
                                  // 1; the rest it reads. Empty: all
-  std::vector<int64_t> behind;   // [B] the earlier sequence whose tokens all stand before those of this one, which has
-                                 // none before it; -1: it begins by itself. Empty: all do. On the CPU, forward only
-  int64_t longest = 0;           // tokens, with those that it stands behind
-  at::Tensor positions_T;        // int64 [T], on the compute device
-  at::Tensor offsets_B1;         // int32 [B+1], on the compute device
+  int64_t longest = 0;
+  at::Tensor positions_T;     // int64 [T], on the compute device
+  at::Tensor offsets_B1;      // int32 [B+1], on the compute device
   at::Tensor dropout_keys_T;  // int64 [T] random key of each token (sequence key and position); undefined: dropout off
   uint64_t dropout_seed = 0;  // of all sequences together, for a library's kernel that knows no keys
   at::Tensor output_rows_A;   // int64 [A] distinct tokens whose hidden state is wanted; undefined: all. Spares the last
@@ -41,9 +39,6 @@ PackedLayout make_layout(const Batch& batch, at::Device device, bool dropout);
 
 /// Layout of sequences of the given lengths, without dropout keys.
 PackedLayout make_layout(const std::vector<int64_t>& lengths, at::Device device);
-
-/// The same where sequence b stands behind sequence `behind[b]` (PackedLayout::behind).
-PackedLayout make_layout(const Batch& batch, std::vector<int64_t> behind);
 
 /// x_TD[rows_A] for distinct rows (output_rows_A), [A, D]; differentiable in x.
 at::Tensor pick_rows(const at::Tensor& x_TD, const at::Tensor& rows_A);

@@ -37,7 +37,6 @@ class Decoder : public Backbone {
   int64_t max_positions() const override { return config_.max_positions; }
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;
   at::Tensor states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const override;
-  bool can_stand_behind() const override { return options_.device.is_cpu(); }
   const at::Tensor& word_embedding() const override { return parameters_.front().second; }
   const at::Tensor& text_head() const override { return text_head_; }
   const at::Tensor& text_head_parameter() const override {

@@ -31,7 +31,6 @@ class Gpt2 : public Backbone {
   at::Tensor forward(const at::Tensor& x_TD, const PackedLayout& layout, const Dropout& dropout) const override;
   at::Tensor states_after(int64_t layer, const at::Tensor& x_TD, const PackedLayout& layout) const override;
   bool can_be_recorded(const Dropout& dropout) const override;
-  bool can_stand_behind() const override { return options_.device.is_cpu(); }
   const at::Tensor& word_embedding() const override { return parameters_.front().second; }
   const at::Tensor& text_head() const override { return text_head_; }
   Parameters parameters() const override { return parameters_; }

@@ -10,6 +10,7 @@
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
 #include "model/nn/heads/multiply.h"
+#include "model/nn/heads/stand_behind.h"
 
 namespace cllm::heads {
 namespace {
@@ -114,6 +115,7 @@ struct Shared {
   R scale;                                  // of q k
   int64_t window;                           // keys that a query sees, itself included; 0: all before it
   DropoutMask mask;
+  const StandBehind* behind;  // null: no sequence stands behind another
 };
 
 template <class C>
@@ -201,7 +203,7 @@ class Head {
     n_ = shared_.layout.offsets[sequence + 1] - first_;
     const int64_t num_blocks = (n_ + tokens_of_block() - 1) / tokens_of_block();
     block_ = n_ == 0 ? 1 : (n_ + num_blocks - 1) / num_blocks;
-    const int64_t other = shared_.layout.behind.empty() ? -1 : shared_.layout.behind[sequence];
+    const int64_t other = shared_.behind == nullptr ? -1 : shared_.behind->of(sequence);
     const int64_t first_before = other < 0 ? 0 : shared_.layout.offsets[other];
     before_ = other < 0 ? 0 : shared_.layout.offsets[other + 1] - first_before;
     const auto rows = [&](R* to, Tokens<const C> from, const R* bias, std::array<int64_t, 2> shape, int64_t first,
@@ -279,7 +281,8 @@ void for_each_head(const PackedHeads& of, Function f) {
                             d,
                             static_cast<R>(of.scale),
                             of.window,
-                            DropoutMask(of.site)};
+                            DropoutMask(of.site),
+                            StandBehind::now()};
   const int64_t sequences = of.layout.num_sequences();
   at::parallel_for(0, of.num_kv_heads * sequences, 1, [&](int64_t begin, int64_t end) {
     Head<R, C> head(shared);

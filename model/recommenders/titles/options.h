@@ -54,7 +54,6 @@ struct TitlesOptions : ModelOptions {
   TitlesOptions();
   void describe(Settings& settings) override;
   std::string problem() const override;
-  std::string select() const override { return "hit@10+ndcg@10"; }
   std::vector<SearchKey> search_space() const override;
   std::vector<std::string> keys_of_state() const override {
     return {"run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules", "backbone.adapters.layers"};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/nn/heads/stand_behind.h"
 #include "model/recommenders/titles/word_inputs.h"
 #include "model/step/batch_tensors.h"
 #include "model/step/encode.h"
@@ -56,10 +57,10 @@ bool TitleSearch::is_alive(const TitleQuestion& question, const TitleTrie::Node&
   return last - first < node.num_titles();
 }
 
-/// A question's prompt stands once before the beginnings that go on from it, where the backbone knows how.
+/// On the CPU a question's prompt is computed once before all beginnings that go on from it; elsewhere with each.
 class TitleSearch::Pass {
  public:
-  explicit Pass(const Backbone& backbone) : shares_(backbone.can_stand_behind()) {
+  Pass(const Backbone& backbone, bool shares) : shares_(shares) {
     batch_.vocabulary.num_words = backbone.num_words();
     batch_.sequence_offsets = {0};
     batch_.target_offsets = {0};
@@ -83,12 +84,9 @@ class TitleSearch::Pass {
 
   /// ln P of the listed words, in the order in which they were added.
   std::vector<double> run(const Backbone& backbone, const ListedSoftmax& softmax, at::Device device) const {
+    const heads::StandBehind behind(behind_);
     BatchTensors tensors = make_tensors(batch_, /*dropout=*/false, device);
-    if (shares_) {
-      const at::Tensor rows_A = tensors.layout.output_rows_A;
-      tensors.layout = make_layout(batch_, behind_);
-      tensors.layout.output_rows_A = rows_A;
-    }
+    if (shares_) count_tokens_before(tensors.layout);
     tensors = upload(tensors, device);
     const at::Tensor hidden_AD = hidden_states(backbone, tensors.layout, word_inputs(backbone, tensors.tokens), {});
     return listed_log_probabilities(hidden_AD, backbone.text_head().detach(), words_, softmax);
@@ -115,6 +113,16 @@ class TitleSearch::Pass {
     batch_.target_offsets.push_back(0);
   }
 
+  void count_tokens_before(PackedLayout& layout) const {
+    auto* const position = layout.positions_T.mutable_data_ptr<int64_t>();
+    const auto length = [&](int64_t b) { return layout.offsets[b + 1] - layout.offsets[b]; };
+    for (int64_t b = 0; b < layout.num_sequences(); ++b) {
+      const int64_t before = behind_[b] < 0 ? 0 : length(behind_[b]);
+      for (int64_t t = layout.offsets[b]; t < layout.offsets[b + 1]; ++t) position[t] += before;
+      layout.longest = std::max(layout.longest, before + length(b));
+    }
+  }
+
   bool shares_;
   Batch batch_;
   std::vector<int64_t> behind_;
@@ -125,7 +133,7 @@ class TitleSearch::Pass {
 
 /// Scores the tokens of the beams that are not yet, and finds ln P of the children.
 void TitleSearch::score(std::span<Asked> asked, const ListedSoftmax& softmax) const {
-  Pass pass(backbone_);
+  Pass pass(backbone_, device_.is_cpu());
   for (const Asked& each : asked) pass.add(each, trie_, path(trie_.node(each.beam->node)));
   const std::vector<double> found = pass.run(backbone_, softmax, device_);
   auto next = found.begin();
@@ -175,7 +183,7 @@ std::vector<std::vector<ScoredTitle>> TitleSearch::best(std::span<const TitleQue
       size_t last = first;
       for (int64_t tokens = 0; last < asked.size() && (last == first || tokens < kTokensAtATime); ++last) {
         const bool again = last > first && asked[last].question == asked[last - 1].question;
-        tokens += (again && backbone_.can_stand_behind() ? 0 : std::ssize(asked[last].question->prompt)) +
+        tokens += (again && device_.is_cpu() ? 0 : std::ssize(asked[last].question->prompt)) +
                   trie_.node(asked[last].beam->node).depth;
       }
       score(std::span(asked).subspan(first, last - first), setup.softmax);

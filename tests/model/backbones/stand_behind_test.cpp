@@ -1,4 +1,4 @@
-// Sequences that stand behind another one (PackedLayout::behind).
+// Backbones whose attention has sequences that stand behind another one.
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/backbones/load_backbone.h"
+#include "model/nn/heads/stand_behind.h"
 #include "tests/data/text/shared_files.h"
 #include "tests/model/tensors.h"
 
@@ -24,13 +25,18 @@ std::shared_ptr<Backbone> random_model(const std::string& config) {
 /// Three sequences behind the first of 7 tokens, one of them long, beside one of its own.
 void expect_states_of_whole_sequences(const std::string& config) {
   const auto model = random_model(config);
-  ASSERT_TRUE(model->can_stand_behind());
   const std::vector<int32_t> offsets{0, 7, 8, 13, 17, 77};
   const std::vector<int64_t> behind{-1, 0, 0, -1, 0};
-  Batch batch;
-  batch.sequence_offsets = offsets;
+  PackedLayout layout = make_layout({7, 1, 5, 4, 60}, at::kCPU);
+  layout.longest = 67;
+  for (size_t b = 0; b < behind.size(); ++b) {
+    if (behind[b] == 0) layout.positions_T.narrow(0, offsets[b], offsets[b + 1] - offsets[b]).add_(7);
+  }
   const at::Tensor x_TD = testing::normal({77, kWidth}, 1);
-  const at::Tensor states = model->forward(x_TD, make_layout(batch, behind), {});
+  const at::Tensor states = [&] {
+    const heads::StandBehind scope(behind);
+    return model->forward(x_TD, layout, {});
+  }();
   for (size_t b = 0; b < behind.size(); ++b) {
     const int64_t length = offsets[b + 1] - offsets[b], before = behind[b] < 0 ? 0 : 7;
     const at::Tensor whole = at::cat({x_TD.narrow(0, 0, before), x_TD.narrow(0, offsets[b], length)});
