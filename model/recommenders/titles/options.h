@@ -24,7 +24,7 @@ struct TitleTexts {
   std::string kind;         // of its text; "": its first
   std::string until;        // the title ends before this; "": nowhere
   std::string lead = " ";   // tokenised before a title, as a word within a text
-  std::string end;          // one token that ends a title; "": eos_token_id of the backbone
+  std::string end;          // one token that ends a title; "": that of the backbone
   int64_t max_tokens = 16;  // without the end
 };
 

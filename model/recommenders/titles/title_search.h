@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/backbones/backbone.h"
-#include "model/losses/listed_softmax.h"
+#include "model/losses/words/listed_softmax.h"
 #include "model/recommenders/titles/trie.h"
 
 namespace cllm {

@@ -63,9 +63,12 @@ int32_t end_of_titles(const TitleTexts& texts, const Tokenizer& tokenizer, const
   if (texts.end.empty()) {
     const std::optional<int32_t> eos = read_eos(backbone);
     if (eos && *eos >= 0 && *eos < tokenizer.size()) return *eos;
-    throw OptionError("titles.end is not set, and " + backbone +
-                      " has no eos_token_id among its words: name the token that ends a title, e.g. titles.end = "
-                      "\"<|endoftext|>\"");
+    const std::vector<int32_t> usual = tokenizer.encode("<|endoftext|>", {.special_words = true});
+    if (usual.size() == 1) return usual[0];
+    throw OptionError(
+        "titles.end is not set, and " + backbone +
+        " has no eos_token_id among its words, nor the tokenizer <|endoftext|>: name the token that ends a title, "
+        "e.g. titles.end = \"</s>\"");
   }
   const std::vector<int32_t> tokens = tokenizer.encode(texts.end, {.special_words = true});
   if (tokens.size() == 1) return tokens[0];

@@ -15,7 +15,8 @@ namespace cllm {
 std::vector<std::vector<int32_t>> title_tokens(const Corpus& corpus, const Tokenizer& tokenizer,
                                                const TitleTexts& texts, int32_t end);
 
-/// The token that ends a title. OptionError: the text is not one token, or the backbone names none.
+/// The token that ends a title: TitleTexts::end; else eos_token_id of the backbone, else <|endoftext|>. OptionError:
+/// the text is not one token, or there is none.
 int32_t end_of_titles(const TitleTexts& texts, const Tokenizer& tokenizer, const std::string& backbone);
 
 }  // namespace cllm

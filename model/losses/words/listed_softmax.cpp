@@ -1,4 +1,4 @@
-#include "model/losses/listed_softmax.h"
+#include "model/losses/words/listed_softmax.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
