@@ -23,6 +23,8 @@ const std::string& small_backbone() {
   return dir;
 }
 
+constexpr int32_t kEnd = 8191;  // of that backbone
+
 TitlesOptions small(TeacherModel teacher = TeacherModel::kNone, double alpha = 0.3) {
   TitlesOptions options = testing::small_titles_options(small_backbone());
   options.objective.teacher.model = teacher;
@@ -91,7 +93,7 @@ TEST(Titles, ListsHoldUnmaskedItemsOnceAndThoseOfOneTitleByPopularity) {
         const int32_t item = lists[n][at].item;
         EXPECT_TRUE(place.emplace(item, at).second);
         EXPECT_FALSE(std::ranges::binary_search(queries[n].masked, item));
-        if (at > 0) EXPECT_LE(lists[n][at].score, lists[n][at - 1].score);
+        EXPECT_LE(lists[n][at].score, lists[n][at > 0 ? at - 1 : 0].score);
       }
       for (int32_t leaf = 0; leaf < trie.num_leaves(); ++leaf) {
         std::vector<size_t> places;
@@ -130,8 +132,7 @@ TEST(Titles, PredictedTokensAreThoseOfTheTitlesAndTheirWeightsAddToOne) {
           EXPECT_EQ(batch.targets[a], title[k]);
           EXPECT_EQ(model.trie().node(titles.nodes[a]).depth, static_cast<int32_t>(k));
           const auto row = static_cast<size_t>(batch.active_rows[a]);
-          if (k > 0) EXPECT_EQ(batch.token_ids[row], title[k - 1]);
-          if (k == 0) EXPECT_EQ(batch.token_ids[row], 8191);  // an end
+          EXPECT_EQ(batch.token_ids[row], k > 0 ? title[k - 1] : kEnd);
         }
       }
       EXPECT_EQ(a, batch.active_rows.size());
