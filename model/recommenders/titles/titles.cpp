@@ -173,8 +173,9 @@ std::vector<std::vector<ScoredItem>> Titles::top_items(std::span<const RankingQu
       const int32_t leaf = trie.leaf_of(item);
       if (std::ranges::all_of(trie.items(leaf), is_masked)) question.dead_leaves.push_back(leaf);
     }
-    std::ranges::sort(question.dead_leaves);
-    question.dead_leaves.erase(std::ranges::unique(question.dead_leaves).begin(), question.dead_leaves.end());
+    std::vector<int32_t>& dead = question.dead_leaves;
+    std::ranges::sort(dead);
+    dead.erase(std::unique(dead.begin(), dead.end()), dead.end());  // clang 14 cannot compile that of ranges
     questions.push_back(std::move(question));
   }
   const TitleSearch search(*parts_.backbone, trie, arguments_.device);
