@@ -3,11 +3,14 @@
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/randint.h>
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "model/nn/fused/gated.h"
 #include "model/nn/fused/rms_norm.h"
 #include "model/nn/fused/rotary.h"
+#include "model/nn/heads/grouped_attention.h"
 #include "tests/gpu/twins.h"
 
 // The device's parts of a decoder's block against the CPU's, values and gradients: without rows, one row, rows that are
@@ -100,6 +103,32 @@ TEST(DecoderBlocksOnDevice, GatedIsTheCpuTwins) {
       }
     }
   }
+}
+
+/// In bf16 flash attention may round probabilities too.
+void expect_attention_twins(const std::vector<int64_t>& lengths, const GroupedHeads& heads) {
+  const int64_t T = make_layout(lengths, at::kCPU).num_tokens();
+  for (const auto& precision : kPrecisions) {
+    SCOPED_TRACE(::testing::Message() << precision.compute << " " << T << " tokens, " << heads.num_heads << " heads to "
+                                      << heads.num_kv_heads << " of " << heads.head_width << ", window "
+                                      << heads.window);
+    const auto of = [&](int64_t count) { return random({T, count * heads.head_width}, precision.compute); };
+    const auto attend = [&](const Inputs& in) {
+      return grouped_attention(in[0], in[1], in[2], make_layout(lengths, in[0].device()), heads);
+    };
+    expect_twins({of(heads.num_heads), of(heads.num_kv_heads), of(heads.num_kv_heads)},
+                 precision.compute == at::kBFloat16 ? 2e-2 : precision.tolerance, attend, attend);
+  }
+}
+
+TEST(DecoderBlocksOnDevice, GroupedAttentionIsTheCpuTwinsForEveryGroupingWidthAndWindow) {
+  for (const auto& [heads, kv_heads, width] : {std::array<int64_t, 3>{4, 1, 8}, {4, 2, 16}, {3, 3, 12}, {2, 1, 256}}) {
+    for (const int64_t window : {0, 1, 5, 500}) {
+      expect_attention_twins({1, 7, 40, 3}, {heads, kv_heads, width, 0.3, window});
+    }
+  }
+  expect_attention_twins({1}, {4, 2, 16, 0.3});
+  expect_attention_twins({}, {4, 2, 16, 0.3});
 }
 
 TEST(DecoderBlocksOnDevice, RowsThatBeginInTheMiddleOfAWordAreRead) {

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include "model/nn/attention.h"
-#include "model/nn/device_attention.h"
 #include "model/nn/gelu.h"
 #include "tests/gpu/twins.h"
 
@@ -40,14 +39,13 @@ TEST(DeviceBlocks, AttentionIsTheCpuTwinsWithAndWithoutDropout) {
 }
 
 TEST(DeviceBlocks, FlashAttentionIsTheExactOneUpToBfloat16) {
-  if (!kOnGpu) GTEST_SKIP() << "needs a GPU: libtorch has flash attention for packed sequences on GPUs only";
   const at::Tensor qkv = random({16, 3 * 128}).to(at::kBFloat16), bias = random({3 * 128}) * 0.1;
   const auto exact = [&](const auto& in) {
-    return device::causal_attention(in[0].to(at::kFloat), in[1], layout_on(kDevice), 2, {});
+    return causal_attention(in[0].to(at::kFloat), in[1], layout_on(kDevice), 2, {});
   };
   at::Tensor a = leaf(qkv, kDevice), b = leaf(qkv, kDevice), bias_on_device = bias.to(kDevice);
   const at::Tensor want = exact(std::vector<at::Tensor>{a, bias_on_device});
-  const at::Tensor got = device::causal_attention(b, bias_on_device, layout_on(kDevice), 2, {});
+  const at::Tensor got = causal_attention(b, bias_on_device, layout_on(kDevice), 2, {});
   EXPECT_LT(relative_error(got.detach(), want.detach()), 1e-2);
   const at::Tensor gradient = random({16, 128}).to(kDevice);
   want.backward(gradient);
