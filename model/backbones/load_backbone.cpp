@@ -62,6 +62,15 @@ std::optional<int32_t> read_bos(const std::string& dir) {
   return found->get<int32_t>();
 }
 
+std::optional<int32_t> read_eos(const std::string& dir) {
+  const ConfigJson file = read_config(dir);
+  if (!file.json().contains("eos_token_id")) return {};
+  const nlohmann::json& given = file.json()["eos_token_id"];
+  const nlohmann::json& token = given.is_array() && !given.empty() ? given[0] : given;
+  if (!token.is_number_integer()) return {};
+  return token.get<int32_t>();
+}
+
 std::shared_ptr<Backbone> random_backbone(const std::string& dir, uint64_t seed, BackboneOptions options) {
   return random_backbone(read_config(dir), seed, std::move(options));
 }

@@ -17,6 +17,8 @@ BackboneShape read_shape(const std::string& dir);
 
 /// bos_token_id of its config.json, if it names one.
 std::optional<int32_t> read_bos(const std::string& dir);
+/// eos_token_id likewise; of a list the first.
+std::optional<int32_t> read_eos(const std::string& dir);
 
 /// A backbone of the sizes in `<dir>/config.json`, or in `file`, with random weights, the same for any number of ranks
 /// and threads.

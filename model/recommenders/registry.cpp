@@ -12,13 +12,14 @@
 #include "model/recommenders/language_model/language_model.h"
 #include "model/recommenders/multi_vae/multi_vae.h"
 #include "model/recommenders/sasrec/sasrec.h"
+#include "model/recommenders/titles/titles.h"
 
 namespace cllm {
 
 std::span<const Model> models() {
-  static const std::vector<Model> kModels{cllm4rec_model(),    language_model(),  popularity_model(),
-                                          item_cosine_model(), ease_model(),      ease_text_model(),
-                                          ials_model(),        multi_vae_model(), sasrec_model()};
+  static const std::vector<Model> kModels{cllm4rec_model(), language_model(),  popularity_model(), item_cosine_model(),
+                                          ease_model(),     ease_text_model(), ials_model(),       multi_vae_model(),
+                                          sasrec_model(),   titles_model()};
   return kModels;
 }
 

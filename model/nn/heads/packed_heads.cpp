@@ -10,6 +10,7 @@
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
 #include "model/nn/heads/multiply.h"
+#include "model/nn/heads/stand_behind.h"
 
 namespace cllm::heads {
 namespace {
@@ -114,6 +115,7 @@ struct Shared {
   R scale;                                  // of q k
   int64_t window;                           // keys that a query sees, itself included; 0: all before it
   DropoutMask mask;
+  const StandBehind* behind;  // null: no sequence stands behind another
 };
 
 template <class C>
@@ -152,6 +154,7 @@ class Head {
 
   void backward(int64_t sequence, int64_t head, Tokens<const C> grad_out, HeadGradients<C> to) {
     load(sequence, head);
+    TORCH_CHECK(before_ == 0, "gradients of a sequence that stands behind another");
     const std::vector<R> no_bias(G_ * d_, 0);
     load_rows<R, C>(o_.data(), grad_out.data + first_ * grad_out.stride + head_ * G_ * d_, grad_out.stride,
                     {n_, G_ * d_}, no_bias.data(), R(1));
@@ -166,7 +169,8 @@ class Head {
   }
 
  private:
-  /// Some tokens' queries, and the keys that one of them sees.
+  /// Some tokens' queries, and the keys that one of them sees. Keys count from the first that any token of the sequence
+  /// sees: before_ of another sequence may stand before its own.
   struct Block {
     int64_t begin, rows, first_key, keys;
   };
@@ -174,14 +178,14 @@ class Head {
   int64_t tokens_of_block() const { return std::max<int64_t>(1, kQueryBlock / G_); }
   Block block_from(int64_t begin) const {
     const int64_t end = std::min(begin + block_, n_), first = first_visible(begin);
-    return {begin, (end - begin) * G_, first, end - first};
+    return {begin, (end - begin) * G_, first, before_ + end - first};
   }
   int64_t first_visible(int64_t token) const {
-    return shared_.window > 0 ? std::max<int64_t>(0, token - shared_.window + 1) : 0;
+    return shared_.window > 0 ? std::max<int64_t>(0, before_ + token - shared_.window + 1) : 0;
   }
   Visible visible(const Block& b, int64_t r) const {
     const int64_t token = b.begin + r / G_;
-    return {first_visible(token) - b.first_key, token + 1 - b.first_key, b.keys};
+    return {first_visible(token) - b.first_key, before_ + token + 1 - b.first_key, b.keys};
   }
   int64_t query_head(int64_t r) const { return head_ * G_ + r % G_; }
   R& lse(const Block& b, int64_t r) {
@@ -199,13 +203,21 @@ class Head {
     n_ = shared_.layout.offsets[sequence + 1] - first_;
     const int64_t num_blocks = (n_ + tokens_of_block() - 1) / tokens_of_block();
     block_ = n_ == 0 ? 1 : (n_ + num_blocks - 1) / num_blocks;
-    const auto rows = [&](std::vector<R>& to, Tokens<const C> from, const R* bias, int64_t width, R scale) {
-      load_rows<R, C>(to.data(), from.data + first_ * from.stride + head_ * width, from.stride, {n_, width},
-                      bias + head_ * width, scale);
+    const int64_t other = shared_.behind == nullptr ? -1 : shared_.behind->of(sequence);
+    const int64_t first_before = other < 0 ? 0 : shared_.layout.offsets[other];
+    before_ = other < 0 ? 0 : shared_.layout.offsets[other + 1] - first_before;
+    const auto rows = [&](R* to, Tokens<const C> from, const R* bias, std::array<int64_t, 2> shape, int64_t first,
+                          R scale) {
+      load_rows<R, C>(to, from.data + first * from.stride + head_ * shape[1], from.stride, shape,
+                      bias + head_ * shape[1], scale);
     };
-    rows(q_, shared_.q, shared_.bias_q, G_ * d_, shared_.scale);
-    rows(k_, shared_.k, shared_.bias_k, d_, R(1));
-    rows(v_, shared_.v, shared_.bias_v, d_, R(1));
+    rows(q_.data(), shared_.q, shared_.bias_q, {n_, G_ * d_}, first_, shared_.scale);
+    const auto keys = [&](std::vector<R>& to, Tokens<const C> from, const R* bias) {
+      if (before_ > 0) rows(to.data(), from, bias, {before_, d_}, first_before, R(1));
+      rows(to.data() + before_ * d_, from, bias, {n_, d_}, first_, R(1));
+    };
+    keys(k_, shared_.k, shared_.bias_k);
+    keys(v_, shared_.v, shared_.bias_v);
   }
   void store(Tokens<C> to, const std::vector<R>& from, int64_t width, R scale) const {
     store_rows<R, C>(to.data + first_ * to.stride + head_ * width, to.stride, from.data(), {n_, width}, scale);
@@ -235,7 +247,7 @@ class Head {
   }
 
   const Shared<R, C>& shared_;
-  int64_t d_, G_, head_ = 0, first_ = 0, n_ = 0, block_ = 1;
+  int64_t d_, G_, head_ = 0, first_ = 0, n_ = 0, before_ = 0, block_ = 1;
   std::vector<R> q_, k_, v_, o_, scores_, grad_q_, grad_k_, grad_v_, grad_scores_, dropped_;
 };
 
@@ -269,7 +281,8 @@ void for_each_head(const PackedHeads& of, Function f) {
                             d,
                             static_cast<R>(of.scale),
                             of.window,
-                            DropoutMask(of.site)};
+                            DropoutMask(of.site),
+                            StandBehind::now()};
   const int64_t sequences = of.layout.num_sequences();
   at::parallel_for(0, of.num_kv_heads * sequences, 1, [&](int64_t begin, int64_t end) {
     Head<R, C> head(shared);

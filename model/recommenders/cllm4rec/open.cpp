@@ -1,6 +1,5 @@
 #include <cstdio>
 
-#include "data/errors.h"
 #include "data/text/tokenizer.h"
 #include "model/backbones/graphed_backbone.h"
 #include "model/backbones/load_backbone.h"
@@ -10,6 +9,7 @@
 #include "model/recommenders/cllm4rec/initial_rows.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
 #include "model/recommenders/cllm4rec/text/make_text_rows.h"
+#include "model/recommenders/word_check.h"
 
 namespace cllm {
 namespace {
@@ -85,35 +85,6 @@ SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions&
       .masking = options.masking,
       .item_dropout = options.item_dropout,
       .words = words};
-}
-
-/// The tokenizer in the backbone's folder, if there is one of a kind that is known.
-std::optional<Tokenizer> tokenizer_of(const std::string& backbone) {
-  try {
-    return Tokenizer::load(backbone);
-  } catch (const DataError&) {
-    return {};
-  }
-}
-
-/// Word tables may have more rows than the tokenizer has words (padded to a multiple of 64 to 1,024), and the rows
-/// beyond are of no use; of a corpus of other words all would be in disorder.
-void check_words(int64_t rows, const std::string& backbone, const Corpus& corpus, const Tokenizer& used) {
-  constexpr int64_t kMostPadding = 1024;
-  const int64_t words = corpus.vocabulary().num_words;
-  const std::optional<Tokenizer> own = tokenizer_of(backbone);
-  const std::string both = "the backbone " + backbone + " has " + std::to_string(rows) + " words, the corpus " +
-                           corpus.dir().string() + " was tokenized with " + std::to_string(words);
-  if (own && own->fingerprint() != used.fingerprint()) {
-    throw OptionError(both + ", and not with the tokenizer of the backbone's folder: `cllm4rec retokenize " +
-                      corpus.dir().string() + " --tokenizer " + backbone + "`, or remove the tokenizer there");
-  }
-  if (rows < words) {
-    throw OptionError(both + ": add the rows that are missing (transformers: model.resize_token_embeddings(" +
-                      std::to_string(words) + ")), or prepare the corpus with the backbone's tokenizer (--tokenizer)");
-  }
-  if (!own && rows - words > kMostPadding)
-    throw OptionError(both + ": prepare the corpus with the backbone's tokenizer (--tokenizer)");
 }
 
 /// Before anything large is read. Local.

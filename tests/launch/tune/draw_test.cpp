@@ -63,7 +63,7 @@ TEST(Draw, EveryModelsOwnSpaceGivesConfigurationsThatLoad) {
     const std::vector<SearchKey> space = config.options->search_space();
     for (int64_t trial = 1; trial <= 20; ++trial) {
       std::vector<std::string> overrides{"--model.name=" + std::string(model.name), "--run.corpus=c"};
-      if (model.name == "cllm4rec") overrides.push_back("--run.backbone=b");
+      if (model.name == "cllm4rec" || model.name == "titles") overrides.push_back("--run.backbone=b");
       for (const auto& [key, value] : draw(space, 0, trial, config))
         overrides.push_back(std::string("--").append(key).append("=").append(value));
       EXPECT_NO_THROW(load_config("", overrides)) << model.name;
