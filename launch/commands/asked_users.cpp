@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <tuple>
 #include <unordered_set>
 
@@ -67,34 +69,62 @@ std::vector<std::string> notes_of(const ProblemLog& log) {
   return out;
 }
 
-}  // namespace
+/// Ids of the corpus by their lines in a file.
+struct Listed {
+  std::vector<int64_t> ids;
+  int64_t unknown = 0;
+  std::string first_unknown;
+};
 
-AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict) {
+/// `option` and `what`: as a person calls the file and a line of it.
+Listed read_ids(const std::string& option, const std::string& what, const std::string& path, bool strict,
+                const std::function<std::optional<int64_t>(const std::string&)>& find) {
   std::ifstream in(path);
-  if (!in)
-    throw ConfigError("--users " + path + ": cannot be read; name a file with one raw user id per line, or 'all'");
-  AskedUsers asked;
+  if (!in) {
+    throw ConfigError(option + " " + path + ": cannot be read; name a file with one raw " + what + " id per line" +
+                      (what == "user" ? ", or 'all'" : ""));
+  }
+  Listed out;
   int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
     if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
-    const auto user = corpus.find_user(line);
-    if (user) {
-      asked.users.push_back(*user);
+    if (const auto id = find(line)) {
+      out.ids.push_back(*id);
       continue;
     }
     std::string where = path;
-    where.append(":").append(std::to_string(number)).append(": user \"").append(line).append("\"");
+    where.append(":").append(std::to_string(number)).append(": ").append(what).append(" \"").append(line).append("\"");
     if (strict) throw ConfigError(where + " is not in the corpus; remove the line, or leave --strict away");
-    if (asked.unknown++ == 0) asked.first_unknown = where;
+    if (out.unknown++ == 0) out.first_unknown = where;
   }
-  if (asked.users.empty() && asked.unknown > 0) {
-    throw ConfigError(asked.first_unknown + " and all others are not in the corpus: " + std::to_string(asked.unknown) +
-                      " unknown users; --users wants raw ids, as the input of prepare has them");
+  if (out.ids.empty() && out.unknown > 0) {
+    throw ConfigError(out.first_unknown + " and all others are not in the corpus: " + std::to_string(out.unknown) +
+                      " unknown " + what + "s; " + option + " wants raw ids, as the input of prepare has them");
   }
-  return asked;
+  return out;
+}
+
+}  // namespace
+
+AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict) {
+  const Listed found =
+      read_ids("--users", "user", path, strict, [&](const std::string& id) { return corpus.find_user(id); });
+  return {found.ids, found.unknown, found.first_unknown};
+}
+
+std::vector<int32_t> all_items_but(const std::string& path, const Corpus& corpus, bool strict) {
+  std::vector<bool> kept(static_cast<size_t>(corpus.vocabulary().num_items), false);
+  const auto find = [&](const std::string& id) { return corpus.find_item(id); };
+  for (const int64_t item : read_ids("--only-items", "item", path, strict, find).ids)
+    kept[static_cast<size_t>(item)] = true;
+  std::vector<int32_t> out;
+  for (size_t item = 0; item < kept.size(); ++item) {
+    if (!kept[item]) out.push_back(static_cast<int32_t>(item));
+  }
+  return out;
 }
 
 std::vector<int64_t> users_in_input_order(const Corpus& corpus) {

@@ -22,6 +22,10 @@ AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict
 /// All users in the order of the input of prepare.
 std::vector<int64_t> users_in_input_order(const Corpus& corpus);
 
+/// The items of the corpus, ascending, that are not among those of a file, one raw id per line. Unknown ones are left
+/// out; ConfigError if no other is there, or, with `strict`, at the first.
+std::vector<int32_t> all_items_but(const std::string& path, const Corpus& corpus, bool strict);
+
 /// Users that the corpus need not have, by their histories: any key, and items of the corpus.
 struct AskedHistories {
   std::vector<std::string> keys;      // in the order of the file

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "launch/commands/added_items.h"
 #include "launch/commands/asked_users.h"
 #include "launch/commands/run_use.h"
 #include "launch/failures/agree.h"
@@ -16,7 +17,7 @@ namespace {
 
 struct RecommendArguments {
   RunArguments run;
-  std::string users = "all", histories, columns, output = "recommendations.jsonl";
+  std::string users = "all", histories, columns, added_items, only_items, output = "recommendations.jsonl";
   int64_t k = 20;
   bool overwrite = false, strict = false;
 
@@ -102,14 +103,57 @@ Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, 
   return out;
 }
 
+/// The run's corpus with --add-items, beside the output while the lists are made.
+class GrownCorpus {
+ public:
+  GrownCorpus(CommandContext& context, const RecommendArguments& arguments)
+      : dir_(arguments.file() + ".corpus"), is_first_(context.mpi.rank() == 0) {
+    std::string line;
+    collectively(*context.mpi.world(), [&] {
+      const RunFolder folder(arguments.run.dir);
+      RunConfig config = folder.load_config();
+      if (!find_model(config.model)->takes_new) {
+        throw ConfigError("--add-items: " + arguments.run.dir + " holds " + config.model +
+                          ", to which items without interactions are nothing; add them to the corpus and train anew");
+      }
+      find_paths(config, arguments.run.dir, arguments.run.moved);
+      if (!is_first_) return;
+      line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_);
+    });
+    context.log.info(line);
+  }
+  ~GrownCorpus() {
+    std::error_code ignored;
+    if (is_first_) std::filesystem::remove_all(dir_, ignored);
+  }
+  GrownCorpus(const GrownCorpus&) = delete;
+  GrownCorpus& operator=(const GrownCorpus&) = delete;
+
+  const std::string& dir() const { return dir_; }
+
+ private:
+  std::string dir_;
+  bool is_first_;
+};
+
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
-  const OpenRun run = open_run(context, arguments.run);
+  std::optional<GrownCorpus> grown;
+  RunArguments opened = arguments.run;
+  if (!arguments.added_items.empty()) opened.grown = grown.emplace(context, arguments).dir();
+  const OpenRun run = open_run(context, opened);
   const Workspace& workspace = *run.workspace;
   require_ranking(workspace);
-  collectively(*run.world, [&] { require_new(arguments.file(), arguments.overwrite || arguments.output == "-"); });
+  if (!run.best.line.empty()) context.log.info(run.best.line);
+  std::vector<int32_t> left_out;
+  collectively(*run.world, [&] {
+    require_new(arguments.file(), arguments.overwrite || arguments.output == "-");
+    if (!arguments.only_items.empty())
+      left_out = all_items_but(arguments.only_items, workspace.corpus, arguments.strict);
+  });
   const RankingOptions options{.k = arguments.k,
                                .history = workspace.config.evaluation.history_at_test,
                                .mask = Mask::kEverything,
+                               .left_out = left_out,
                                .batch_users = workspace.config.evaluation.batch_users};
   const Served served =
       arguments.histories.empty() ? serve_users(run, arguments, options) : serve_histories(run, arguments, options);
@@ -137,10 +181,15 @@ void add_recommend_command(CLI::App& app, CommandContext& context) {
                                                   "Instead: a table of user, item[, time] in any form that prepare "
                                                   "reads, of users that need not be in the corpus")
                                      ->excludes(users);
+  command->add_option("--add-items", arguments->added_items,
+                      "A table of item and text, as items.csv of prepare: items that the corpus has not take part, by "
+                      "their texts (rows.text)");
+  command->add_option("--only-items", arguments->only_items,
+                      "File with one raw item id per line: lists hold no others");
   command->add_option("--columns", arguments->columns, "What its columns are called, as of prepare")->needs(histories);
   command->add_option("--k,-k", arguments->k, "Items per user")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_flag("--strict", arguments->strict,
-                    "Refuse users, and items of histories, that are not in the corpus, instead of leaving them out");
+                    "Refuse users and items that are not in the corpus, instead of leaving them out");
   command->add_option("--output,-o", arguments->output, "JSONL file; -: standard output")->capture_default_str();
   command->add_flag("--overwrite", arguments->overwrite, "Replace the file if it exists");
   command->callback([=, &context] { context.action = [=, &context] { return recommend(context, *arguments); }; });

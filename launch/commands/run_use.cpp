@@ -21,14 +21,24 @@ OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads) {
     find_paths(config, arguments.dir, arguments.moved);
   });
   config.run.dir = arguments.dir;
+  const bool grown = !arguments.grown.empty();
+  if (grown) {
+    config.run.corpus = arguments.grown;
+    config.init = {.run = arguments.dir};
+  }
   if (threads > 0) config.run.threads = threads;
   if (!arguments.device.empty()) config.run.device = arguments.device;
   const ConnectOptions options{.device = config.run.device};
   if (config.run.device != "cpu") run.world = connect(mpi, options);
   run.channels = std::make_unique<Channels>(*run.world);
-  run.workspace = open_workspace(config, mpi, *run.channels, {.device = open_device(mpi, options), .levels = {}});
-  collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
-  together(*run.world, [&] { run.best = load_best(*run.workspace, *run.world, run.folder); });
+  run.workspace = open_workspace(config, mpi, *run.channels,
+                                 {.device = open_device(mpi, options), .levels = {}, .to_start = grown});
+  if (!grown)
+    collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
+  together(*run.world, [&] {
+    run.best =
+        grown ? start_from(*run.workspace, *run.world, run.folder) : load_best(*run.workspace, *run.world, run.folder);
+  });
   return run;
 }
 

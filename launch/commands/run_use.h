@@ -15,6 +15,7 @@ namespace cllm {
 struct RunArguments {
   std::string dir, device;  // device "": where the run was trained
   MovedPaths moved;
+  std::string grown = {};  // a corpus that extends the run's, to be used in its place; "": none
 };
 /// The run folder, --corpus, --backbone and --device.
 void add_run_arguments(CLI::App& command, RunArguments& arguments);
@@ -27,6 +28,7 @@ struct OpenRun {
   std::unique_ptr<Workspace> workspace;
   BestState best;
 };
+/// Rows of users and items that the run has not, of arguments.grown, start as launch/run/grown_state.h says.
 OpenRun open_run(CommandContext& context, const RunArguments& arguments);
 /// `threads`: of the computation; 0: as the run was trained with.
 OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads = 0);

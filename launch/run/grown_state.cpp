@@ -1,9 +1,11 @@
 #include "launch/run/grown_state.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -112,27 +114,30 @@ const TensorEntry* stored_as(const Workspace& workspace, const CheckpointInfo& c
   return found;
 }
 
-/// Vectors of texts are turned for their corpus, and those of another one would say something else.
-void require_trained_tables(const Store& store) {
-  for (const NamedTable& named : store.tables) {
-    if (!named.is_given) continue;
-    throw ConfigError("init.run: table " + named.name +
-                      " has vectors that were found for the run's own corpus (rows.text); a run with another corpus "
-                      "finds its own: leave init.run out, or set rows.text.source = \"none\"");
-  }
+/// Which rows have a vector of their text (rows.text), of all local rows of the table; undefined: none.
+at::Tensor with_text(const Store& store, const Table& table) {
+  if (!table.composed.defined()) return {};
+  const auto given = std::ranges::find_if(store.tables, &NamedTable::is_given);
+  return given->table->weight.abs().sum(1) > 0;
 }
 
-/// The mean of the found rows becomes the value of the missing ones. Collective.
-void start_at_mean(Communicator& comm, const at::Tensor& weight, const Rows& rows) {
+/// The mean of what is read of the found rows becomes the value of the missing ones, but for those with a text.
+/// Collective.
+void start_at_mean(Communicator& comm, Table& table, const RowGroup& group, const Rows& rows,
+                   const at::Tensor& with_text) {
+  const at::Tensor read = Table::rows_of(table.rows(), group), weight = Table::rows_of(table.weight, group);
   at::Tensor sums = at::zeros({weight.size(1) + 1}, at::kDouble);
   const at::Tensor of_rows = sums.narrow(0, 0, weight.size(1));
-  for (const Move& move : rows.found) of_rows.add_(weight.select(0, move.here).to(at::kCPU, at::kDouble));
+  for (const Move& move : rows.found) of_rows.add_(read.select(0, move.here).to(at::kCPU, at::kDouble));
   sums.narrow(0, weight.size(1), 1).fill_(static_cast<double>(rows.found.size()));
   comm.all_reduce(sums, ReduceOp::kSum);
   const double count = sums.const_data_ptr<double>()[weight.size(1)];
   if (count == 0) return;
   const at::Tensor mean = of_rows.div_(count);
-  for (const int64_t row : rows.missing) weight.select(0, row).copy_(mean);
+  for (const int64_t row : rows.missing) {
+    if (with_text.defined() && with_text[group.first_local + row].item<bool>()) continue;
+    weight.select(0, row).copy_(mean);
+  }
 }
 
 /// A found row keeps its optimiser's state, so that a flush pays what it is owed; a missing one is owed nothing.
@@ -158,10 +163,7 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   Recommender& model = *workspace.model;
   const Store store = model.store();
   std::optional<Origins> origins;
-  collectively(comm, [&] {
-    require_trained_tables(store);
-    origins.emplace(workspace, other);
-  });
+  collectively(comm, [&] { origins.emplace(workspace, other); });
   TrainState dense{.tensors = {}, .replicated = view_state(store).replicated};
   load(comm, checkpoint, dense);
   const auto num_stages = static_cast<int>(model.program().stages().size());
@@ -170,6 +172,7 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   collectively(comm, [&] {
     for (const NamedTable& named : store.tables) {
       rows.emplace_back();
+      if (named.is_given) continue;  // found for this corpus
       for (const RowGroup& group : named.table->layout.groups()) {
         rows.back().push_back(group.partition.num_rows() == 0 ? Rows{} : origins->rows_of(group, comm.rank()));
         if (group.partition.num_rows() > 0) load_rows(workspace, checkpoint, named, group, rows.back().back());
@@ -181,22 +184,46 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   });
   model.flush([] {});
   const bool mean = workspace.config.init.new_rows == "mean";
+  bool texts = false;
   at::Tensor counts = at::zeros({4}, at::kLong);  // of the first table with such rows: users, items, found and all
   for (size_t t = 0; t < store.tables.size(); ++t) {
-    const Table& table = *store.tables[t].table;
+    Table& table = *store.tables[t].table;
+    const at::Tensor has_text = with_text(store, table);
+    texts = texts || has_text.defined();
     for (size_t g = 0; g < rows[t].size(); ++g) {
       const RowGroup& group = table.layout.groups()[g];
-      if (mean && group.partition.num_rows() > 0) start_at_mean(comm, Table::rows_of(table.weight, group), rows[t][g]);
+      if (mean && group.partition.num_rows() > 0) start_at_mean(comm, table, group, rows[t][g], has_text);
       auto* const count = counts.mutable_data_ptr<int64_t>() + (group.name == "user" ? 0 : 2);
       count[0] = std::ssize(rows[t][g].found), count[1] = group.num_local;
     }
   }
+  model.flush([] {});  // rows of texts are composed of what they are now
   comm.all_reduce(counts, ReduceOp::kSum);
   const auto* const count = counts.const_data_ptr<int64_t>();
   const auto share = [&](int64_t n) { return std::to_string(count[n]) + " of " + std::to_string(count[n + 1]); };
   out.line = "started from " + other.dir().string() + ", of another corpus: it has rows of " +
              (count[1] > 0 ? share(0) + " users and " : "") + share(2) + " items; the others start " +
-             (mean ? "from their mean" : "as those of a new run");
+             (!mean   ? "as those of a new run"
+              : texts ? "from their texts, or where they have none from the mean"
+                      : "from their mean");
+  return out;
+}
+
+std::optional<Corpus> start_corpus(const RunConfig& config, const std::string& fingerprint) {
+  std::optional<Corpus> out;
+  std::string here = fingerprint;
+  RunConfig started = config;
+  while (!started.init.run.empty()) {
+    const RunFolder other(started.init.run);
+    if (!std::filesystem::exists(other.config())) break;
+    started = other.load_config();
+    const std::string there = other.corpus_fingerprint();
+    if (there.empty() || there == here) continue;
+    find_paths(started, other.dir(), {});
+    out = Corpus::open(started.run.corpus);
+    other.check_corpus(out->fingerprint(), started.run.corpus);
+    here = there;
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/plan/threads.h"
+#include "launch/run/grown_state.h"
 #include "launch/run/restore.h"
 
 namespace cllm {
@@ -65,12 +66,15 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
                                                    nullptr,
                                                    {}});
   together(world, [&] {
-    out->model =
-        open_model(*out, *find_model(config.model), *config.options, options.to_train, [&](const std::string& folder) {
-          OtherRun other = open_other_run(*out, mpi, folder);
-          out->other_run = other.digest;
-          return other.model;
-        });
+    const auto open_run = [&](const std::string& folder) {
+      OtherRun other = open_other_run(*out, mpi, folder);
+      out->other_run = other.digest;
+      return other.model;
+    };
+    std::function<std::optional<Corpus>()> first_corpus;
+    if (!config.init.run.empty() && (options.to_train || options.to_start))
+      first_corpus = [&] { return start_corpus(config, out->corpus.fingerprint()); };
+    out->model = open_model(*out, *find_model(config.model), *config.options, options.to_train, open_run, first_corpus);
     if (out->model->program().num_steps() == 0) {
       throw ConfigError(
           "model.name = \"" + config.model + "\" would train nothing on " + config.run.corpus +
@@ -84,7 +88,8 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
 
 std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model& model, const ModelOptions& options,
                                         bool to_train,
-                                        std::function<std::shared_ptr<Recommender>(const std::string&)> open_run) {
+                                        std::function<std::shared_ptr<Recommender>(const std::string&)> open_run,
+                                        std::function<std::optional<Corpus>()> start_corpus) {
   Communicator& world = workspace.channels.world;
   return model.open(options, {.corpus = workspace.corpus,
                               .channels = workspace.channels,
@@ -94,6 +99,7 @@ std::unique_ptr<Recommender> open_model(const Workspace& workspace, const Model&
                               .run = run_options(workspace.config),
                               .to_train = to_train,
                               .open_run = std::move(open_run),
+                              .start_corpus = std::move(start_corpus),
                               .agreed = [&](const std::function<void()>& work) { collectively(world, work); }});
 }
 

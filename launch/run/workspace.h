@@ -34,6 +34,7 @@ struct OpenOptions {
   at::Device device = at::kCPU;  // of this rank
   std::unique_ptr<TwoLevels> levels = {};
   bool to_train = false;
+  bool to_start = false;  // from init.run, for use: no rows of its own are in a checkpoint
 };
 
 /// Compute threads of this rank; 0: what OMP_NUM_THREADS says, else its share of the host's cores.
@@ -44,10 +45,11 @@ void use_threads(int64_t threads, const MpiSession& mpi);
 std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                           OpenOptions options);
 
-/// Opens a model on the workspace's corpus, device and channels. `open_run`: as in OpenArguments. Collective. Throws as
-/// Model::open.
+/// Opens a model on the workspace's corpus, device and channels. `open_run`, `start_corpus`: as in OpenArguments.
+/// Collective. Throws as Model::open.
 std::unique_ptr<Recommender> open_model(
     const Workspace& workspace, const Model& model, const ModelOptions& options, bool to_train,
-    std::function<std::shared_ptr<Recommender>(const std::string& folder)> open_run = {});
+    std::function<std::shared_ptr<Recommender>(const std::string& folder)> open_run = {},
+    std::function<std::optional<Corpus>()> start_corpus = {});
 
 }  // namespace cllm

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
+#include <utility>
 
 namespace cllm {
 namespace {
@@ -15,6 +17,13 @@ std::vector<int32_t> items_of(const Corpus& corpus, int64_t user, std::initializ
     out.insert(out.end(), items.begin(), items.end());
   }
   return out;
+}
+
+void leave_out(RankingQuery& query, const std::vector<int32_t>& items) {
+  if (items.empty()) return;
+  std::vector<int32_t> all;
+  std::ranges::set_union(query.masked, items, std::back_inserter(all));
+  query.masked = std::move(all);
 }
 
 /// Every rank must take part in as many blocks as the busiest has.
@@ -65,6 +74,7 @@ bool rank_users(Scorer& scorer, const Corpus& corpus, Communicator& comm, std::s
     const auto mine = users.subspan(first, std::min(users.size() - first, static_cast<size_t>(options.batch_users)));
     std::vector<RankingQuery> queries;
     for (const int64_t user : mine) queries.push_back(make_query(corpus, user, options.history, options.mask));
+    for (RankingQuery& query : queries) leave_out(query, options.left_out);
     const auto ranked = scorer.top_items(queries, options.k);
     for (size_t u = 0; u < queries.size(); ++u) sink(queries[u], ranked.at(u));
   }
@@ -77,7 +87,10 @@ void rank_queries(Scorer& scorer, Communicator& comm, std::span<const RankingQue
   for (int64_t n = 0; n < blocks; ++n) {
     const size_t first = std::min(queries.size(), static_cast<size_t>(n * options.batch_users));
     const size_t count = std::min(queries.size() - first, static_cast<size_t>(options.batch_users));
-    const auto ranked = scorer.top_items(queries.subspan(first, count), options.k);
+    const auto block = queries.subspan(first, count);
+    std::vector<RankingQuery> asked(block.begin(), block.end());
+    for (RankingQuery& query : asked) leave_out(query, options.left_out);
+    const auto ranked = scorer.top_items(asked, options.k);
     for (size_t q = 0; q < count; ++q) sink(first + q, ranked.at(q));
   }
 }

@@ -36,8 +36,9 @@ struct RankingOptions {
   int64_t k = 100;  // list length
   HistoryMode history = HistoryMode::kTrain;
   Mask mask = Mask::kHistory;
-  int64_t batch_users = 64;          // ranked at a time by a rank
-  std::function<bool()> leave = {};  // asked before every block; must say the same on all ranks. true ends early
+  std::vector<int32_t> left_out = {};  // of every list, ascending
+  int64_t batch_users = 64;            // ranked at a time by a rank
+  std::function<bool()> leave = {};    // asked before every block; must say the same on all ranks. true ends early
 };
 
 /// The query of a user and its best items, best first.

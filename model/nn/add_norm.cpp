@@ -163,7 +163,7 @@ void backward_on_cpu(const at::Tensor& grad_x, const at::Tensor& grad_y, const k
 }
 
 kernels::cuda::NormCall device_call(const Norm& norm, const DropoutSite& site) {
-  return {norm.gamma, norm.beta, norm.epsilon, site.keys_T, site.active() ? site.rate : 0, site.salt};
+  return {norm.gamma, norm.beta, norm.epsilon, {site.keys_T, site.active() ? site.rate : 0, site.salt}};
 }
 
 /// x' = x + dropout(y + bias); n = layer_norm(x'). Inputs x, y, bias, gamma, beta; outputs x', n.

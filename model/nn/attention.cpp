@@ -1,13 +1,14 @@
 #include "model/nn/attention.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
 
 #include <cmath>
 
-#include "model/nn/device_attention.h"
 #include "model/nn/differentiable.h"
+#include "model/nn/heads/device_attention.h"
 #include "model/nn/heads/packed_heads.h"
 
 namespace cllm {
@@ -56,11 +57,20 @@ struct Attention : Differentiable {
   }
 };
 
+at::Tensor on_device(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout,
+                     int64_t num_heads, const DropoutSite& site) {
+  const int64_t T = qkv_T3D.size(0), D = qkv_T3D.size(1) / 3, E = D / num_heads;
+  const at::Tensor qkv = bias_3D.defined() ? qkv_T3D + bias_3D.to(qkv_T3D.scalar_type()) : qkv_T3D;
+  const std::vector<at::Tensor> parts = qkv.view({T, 3 * num_heads, E}).split(num_heads, 1);
+  const GroupedHeads heads{num_heads, num_heads, E, 1 / std::sqrt(static_cast<double>(E))};
+  return device::attention({parts[0], parts[1], parts[2]}, layout, heads, site).reshape({T, D});
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& qkv_T3D, const at::Tensor& bias_3D, const PackedLayout& layout,
                             int64_t num_heads, const DropoutSite& site) {
-  if (!qkv_T3D.is_cpu()) return device::causal_attention(qkv_T3D, bias_3D, layout, num_heads, site);
+  if (!qkv_T3D.is_cpu()) return on_device(qkv_T3D, bias_3D, layout, num_heads, site);
   return apply(Attention(layout, num_heads, site), {qkv_T3D.contiguous(), bias_3D})[0];
 }
 

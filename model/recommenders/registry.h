@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,9 @@ struct OpenArguments {
   /// The best state of a run of this corpus, to ask it for scores; throws on all ranks alike. Null: there are none.
   /// Collective.
   std::function<std::shared_ptr<Recommender>(const std::string& folder)> open_run = {};
+  /// The corpus on which vectors of texts were turned, of the run that this one starts from; none: this one's. Null:
+  /// the run has no start on another corpus, and to rank it reads them from its checkpoint. Throws if it is not found.
+  std::function<std::optional<Corpus>()> start_corpus = {};
   /// Runs local work; if it throws on a rank, all ranks throw, and one line is printed. Collective.
   std::function<void(const std::function<void()>& work)> agreed;
 };

@@ -118,9 +118,9 @@ TEST_F(OffsetsBeyondTwoToThe31, ResidualStreamAndNorm) {
                    keys = to_device(at::tensor({11, 22, 33}, at::kLong));
   const at::Tensor bias = to_device(random({kLargeWidth})), gamma = to_device(random({kLargeWidth})),
                    beta = to_device(random({kLargeWidth}));
-  const device::NormCall call{gamma, beta, 1e-5, keys, 0.3, 7};
+  const device::NormCall call{gamma, beta, 1e-5, {keys, 0.3, 7}};
   device::NormCall of_large = call;
-  of_large.keys_T = large(keys);
+  of_large.mask.keys_T = large(keys);
   const auto outputs = [&](int64_t T) {
     return device::NormTensors{at::empty({T, kLargeWidth}, of(at::kFloat)),
                                at::empty({T, kLargeWidth}, of(at::kBFloat16)), at::empty({T}, of(at::kFloat)),

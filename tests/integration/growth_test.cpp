@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -45,6 +47,40 @@ const fs::path& grown_corpus() {
     return out;
   }();
   return made;
+}
+
+/// What a run with rows of texts is trained with besides.
+const std::string kOfTexts =
+    " --optimizer.name=lazy_adam --loss.lambda=0 --rows.text.source=tf-idf --rows.text.dims=4 --finetune.epochs=0"
+    " --mutual.content_epochs=false";
+
+/// Two items that no corpus has: with the text of the first item of the small world, and without any.
+const fs::path& new_items() {
+  static const fs::path made = [] {
+    const fs::path out = small_world().root / "arrivals.tsv";
+    std::ifstream items(small_world().root / "data" / "items.tsv");
+    std::string first;
+    std::getline(items, first);  // the header
+    std::getline(items, first);
+    std::ofstream(out) << "item\ttext\narrival-1\t" << first.substr(first.find('\t') + 1) << "\narrival-2\t\n";
+    return out;
+  }();
+  return made;
+}
+
+/// Every user's scores by raw item ids.
+std::map<std::string, std::map<std::string, double>> scores(const std::string& arguments, int ranks) {
+  const Finished finished = run(cllm4rec(ranks, "recommend " + arguments + " -o -"));
+  EXPECT_EQ(finished.code, 0) << finished.output;
+  std::map<std::string, std::map<std::string, double>> out;
+  std::istringstream in(finished.output);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with("{")) continue;
+    const auto list = nlohmann::json::parse(line);
+    auto& of_user = out[list.at("user")];
+    for (const auto& item : list.at("items")) of_user[item.at("item")] = item.at("score");
+  }
+  return out;
 }
 
 const fs::path& old_run() {
@@ -113,15 +149,68 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   refused("train --model.name=ease --run.dir=" + fresh_dir("ease_news").string() + " --run.corpus=" + grown +
               " --data.only=new",
           "ease learns from all of the corpus");
-  const std::string of_texts =
-      " --optimizer.name=lazy_adam --loss.lambda=0 --rows.text.source=tf-idf --rows.text.dims=4 --finetune.epochs=0"
-      " --mutual.content_epochs=false";
-  const fs::path texts = fresh_dir("rows_of_texts");
-  const Finished trained = run(cllm4rec(1, train_arguments(texts, old, of_texts)));
+  const fs::path dealt = fresh_dir("dealt_texts");
+  const std::string shuffled = kOfTexts + " --rows.text.shuffle=true";
+  const Finished trained = run(cllm4rec(1, train_arguments(dealt, old, shuffled)));
   ASSERT_EQ(trained.code, 0) << trained.output;
-  refused(train_arguments(fresh_dir("grown_texts"), grown, of_texts + " --init.run=" + texts.string()),
-          "init.run: table t has vectors");
+  refused(train_arguments(fresh_dir("grown_texts"), grown, shuffled + " --init.run=" + dealt.string()),
+          "rows.text.shuffle = true: texts were dealt");
+  const fs::path popularity = fresh_dir("popularity_run");
+  const Finished counted = run(cllm4rec(1, "train --model.name=popularity --run.dir=" + popularity.string() +
+                                               " --run.corpus=" + old + " --log.report=false --log.tensorboard=false"));
+  ASSERT_EQ(counted.code, 0) << counted.output;
+  refused("recommend " + popularity.string() + " -o - --add-items " + new_items().string(),
+          "to which items without interactions are nothing");
+  refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
+}
+
+TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
+  const fs::path dir = fresh_dir("rows_of_texts"), input = fresh_dir("arrivals"), grown = fresh_dir("with_arrivals"),
+                 on = fresh_dir("on_arrivals");
+  const Finished trained = run(cllm4rec(1, train_arguments(dir, small_world().corpus, kOfTexts)));
+  ASSERT_EQ(trained.code, 0) << trained.output;
+  fs::create_directories(input);
+  fs::copy_file(new_items(), input / "items.tsv");
+  std::ofstream(input / "interactions.tsv") << "user\titem\n";
+  const Finished prepared = run(cllm4rec(1, "prepare --extend " + small_world().corpus.string() + " --input " +
+                                                input.string() + " --output " + grown.string()));
+  ASSERT_EQ(prepared.code, 0) << prepared.output;
+  // So small a rate that rows stay where they start.
+  const Finished went_on = run(
+      cllm4rec(2, train_arguments(on, grown, kOfTexts + " --mutual.learning_rate=1e-12 --init.run=" + dir.string())));
+  ASSERT_EQ(went_on.code, 0) << went_on.output;
+
+  const std::string added = dir.string() + " --k 52 --add-items " + new_items().string();
+  const auto here = scores(added, 2), there = scores(on.string() + " --k 52", 1), before = scores(dir.string(), 1);
+  ASSERT_EQ(here.size(), 120u);
+  const Corpus corpus = Corpus::open(small_world().corpus);
+  std::ifstream items(small_world().root / "data" / "items.tsv");
+  std::string twin;
+  std::getline(items, twin);  // the header
+  std::getline(items, twin, '\t');
+  int twins = 0;
+  for (const auto& [user, of_user] : here) {
+    const auto& other = there.at(user);
+    ASSERT_EQ(of_user.size(), other.size());
+    ASSERT_TRUE(of_user.contains("arrival-1") && of_user.contains("arrival-2"));
+    for (const auto& [item, score] : of_user) EXPECT_NEAR(score, other.at(item), 1e-5) << user << " " << item;
+    for (const auto& [item, score] : before.at(user)) EXPECT_NEAR(score, of_user.at(item), 1e-5) << user << " " << item;
+    if (!of_user.contains(twin)) continue;
+    ++twins;
+    EXPECT_LT(std::abs(of_user.at("arrival-1") - of_user.at(twin)),
+              0.5 * std::abs(of_user.at("arrival-2") - of_user.at(twin)) + 0.05)
+        << "the same text, but for the other's bounded part of its own";
+  }
+  EXPECT_GT(twins, 10);
+  EXPECT_FALSE(fs::exists(dir / "-.corpus")) << "left behind";
+
+  const fs::path only = small_world().root / "only.txt";
+  std::ofstream(only) << "arrival-1\n" << twin << "\nno such item\n";
+  for (const auto& [user, of_user] : scores(added + " --only-items " + only.string(), 1)) {
+    EXPECT_LE(of_user.size(), 2u);
+    for (const auto& [item, score] : of_user) EXPECT_NEAR(score, here.at(user).at(item), 1e-5);
+  }
 }
 
 TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {

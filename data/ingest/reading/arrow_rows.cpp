@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
 #include <utility>
 
 #include "data/errors.h"
@@ -53,15 +54,16 @@ class Part {
     total_rows_ = reader_->parquet_reader()->metadata()->num_rows();
     batches_ = value_of(path, reader_->GetRecordBatchReader());
     for (const auto& field : batches_->schema()->fields()) names_.push_back(field->name());
+    read_ahead();
   }
 
   const std::vector<std::string>& names() const { return names_; }
 
   bool next() {
     while (batch_ == nullptr || row_ + 1 == batch_->num_rows()) {
-      check(path_, batches_->ReadNext(&batch_));
+      if (ahead_.valid()) batch_ = ahead_.get();
       if (batch_ == nullptr) return false;
-      check(path_, batch_->ValidateFull());
+      read_ahead();
       look_at_columns();
       row_ = -1;
     }
@@ -103,6 +105,15 @@ class Part {
     const arrow::Array* array;
     const int64_t* numbers;  // what nearly all cells are: whole numbers, none missing; null: others
   };
+  /// The next batch is decoded while the rows of this one are taken.
+  void read_ahead() {
+    ahead_ = std::async(std::launch::async, [this] {
+      std::shared_ptr<arrow::RecordBatch> batch;
+      check(path_, batches_->ReadNext(&batch));
+      if (batch != nullptr) check(path_, batch->ValidateFull());
+      return batch;
+    });
+  }
   void look_at_columns() {
     columns_.clear();
     numbers_only_ = true;
@@ -122,6 +133,7 @@ class Part {
   bool numbers_only_ = false;
   std::vector<std::string> names_;
   int64_t row_ = -1, rows_ = 0, total_rows_ = 0;
+  std::future<std::shared_ptr<arrow::RecordBatch>> ahead_;  // last: it is waited for before the reader is gone
 };
 
 /// Parquet's own exceptions, of damaged files, as DataError.

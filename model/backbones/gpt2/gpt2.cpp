@@ -11,9 +11,9 @@
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/add_norm.h"
 #include "model/nn/attention.h"
-#include "model/nn/device_attention.h"
 #include "model/nn/few_sizes.h"
 #include "model/nn/gelu.h"
+#include "model/nn/heads/device_attention.h"
 #include "model/nn/linear.h"
 #include "model/nn/recompute.h"
 

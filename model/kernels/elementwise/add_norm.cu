@@ -151,8 +151,8 @@ void add_norm(const NormTensors& out, const at::Tensor& x_TD, const at::Tensor& 
                              pointer<const R>(call.gamma_D),
                              pointer<const R>(call.beta_D),
                              static_cast<R>(call.epsilon),
-                             static_cast<R>(1.0 / (1.0 - call.rate)),
-                             make_draw(call.keys_T, call.rate, call.salt, 0, x_TD.size(0)),
+                             scale_of<R>(call.mask),
+                             make_draw(call.mask, x_TD.size(0)),
                              x_TD.size(0),
                              x_TD.size(1)};
     launch(forward_kernel<R, C>, row_grid(x_TD.size(0), x_TD.size(1) / kLanes<C>), args);
@@ -177,8 +177,8 @@ void add_norm_backward(const at::Tensor& grad_x_TD, const at::Tensor& grad_y_TD,
                               pointer<const R>(saved.mean_T),
                               pointer<const R>(saved.inverse_T),
                               pointer<const R>(call.gamma_D),
-                              static_cast<R>(1.0 / (1.0 - call.rate)),
-                              make_draw(call.keys_T, call.rate, call.salt, 0, grad_x_TD.size(0)),
+                              scale_of<R>(call.mask),
+                              make_draw(call.mask, grad_x_TD.size(0)),
                               grad_x_TD.size(0),
                               grad_x_TD.size(1)};
     launch(backward_kernel<R, C>, row_grid(grad_x_TD.size(0), grad_x_TD.size(1) / kLanes<C>), args);

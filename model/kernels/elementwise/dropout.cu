@@ -28,7 +28,7 @@ at::Tensor dropout(const at::Tensor& x_TD, const at::Tensor& keys_T, double rate
   const DeviceGuard guard(x_TD.device());
   at::Tensor out_TD = at::empty_like(x_TD);
   if (x_TD.numel() == 0) return out_TD;
-  const Draw draw = make_draw(keys_T, rate, salt, group, x_TD.size(0));
+  const Draw draw = make_draw({keys_T, rate, salt}, x_TD.size(0), group);
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_TD.scalar_type(), "dropout", [&] {
     using A = Accumulator<scalar_t>;
     launch(dropout_kernel<scalar_t>, row_grid(x_TD.size(0), x_TD.size(1) / kLanes<scalar_t>), pointer<scalar_t>(out_TD),

@@ -7,6 +7,7 @@
 
 #include "model/kernels/device/check.cuh"
 #include "model/kernels/device/pack.cuh"
+#include "model/kernels/elementwise/cuda.h"
 
 namespace cllm::kernels::cuda {
 
@@ -17,13 +18,20 @@ struct Draw {
   uint32_t threshold;
 };
 
-/// The arguments of a call; `keys_T` undefined or rate 0: off. Checks that there is one key per row.
-inline Draw make_draw(const at::Tensor& keys_T, double rate, uint64_t salt, int64_t group, int64_t num_rows) {
-  if (!keys_T.defined() || rate == 0) return {nullptr, 0, 0, 0};
-  check_index(keys_T, "dropout keys");
-  TORCH_CHECK(keys_T.size(0) == num_rows && rate > 0 && rate < 1, "dropout needs one key per row and a rate in [0, 1)");
-  return {pointer<const int64_t>(keys_T), mix64(salt), static_cast<uint64_t>(group),
-          static_cast<uint32_t>(ldexp(rate, 32))};
+/// The arguments of a call. Checks that there is one key per row.
+inline Draw make_draw(const Mask& mask, int64_t num_rows, int64_t group = 0) {
+  if (!mask.keys_T.defined() || mask.rate == 0) return {nullptr, 0, 0, 0};
+  check_index(mask.keys_T, "dropout keys");
+  TORCH_CHECK(mask.keys_T.size(0) == num_rows && mask.rate > 0 && mask.rate < 1,
+              "dropout needs one key per row and a rate in [0, 1)");
+  return {pointer<const int64_t>(mask.keys_T), mix64(mask.salt), static_cast<uint64_t>(group),
+          static_cast<uint32_t>(ldexp(mask.rate, 32))};
+}
+
+/// What a kept element is multiplied by.
+template <typename R>
+R scale_of(const Mask& mask) {
+  return static_cast<R>(1.0 / (1.0 - mask.rate));
 }
 
 /// DropoutMask::Row of model/nn/dropout.h, draw for draw.

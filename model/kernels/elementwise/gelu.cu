@@ -4,42 +4,11 @@
 
 #include "model/kernels/device/check.cuh"
 #include "model/kernels/device/pack.cuh"
+#include "model/kernels/elementwise/activations.cuh"
 #include "model/kernels/elementwise/cuda.h"
 
 namespace cllm::kernels::cuda {
 namespace {
-
-// As model/nn/gelu.cpp: 0.5 x (1 + tanh u) = x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks & Gimpel
-// 2016).
-constexpr double kTwoRoot = 2 * 0.79788456080286535588, kCubic = 0.044715, kRootHalf = 0.70710678118654752440,
-                 kDensity = 0.39894228040143267794;  // 1 / sqrt(2 pi)
-
-struct TanhGelu {
-  template <typename R>
-  __device__ __forceinline__ static R sigmoid(R x) {
-    return R(1) / (R(1) + exp(-R(kTwoRoot) * (x + R(kCubic) * x * x * x)));
-  }
-  template <typename R>
-  __device__ __forceinline__ static R value(R x) {
-    return x * sigmoid(x);
-  }
-  template <typename R>
-  __device__ __forceinline__ static R slope(R x) {
-    const R s = sigmoid(x);
-    return s + x * s * (R(1) - s) * R(kTwoRoot) * (R(1) + R(3 * kCubic) * x * x);
-  }
-};
-
-struct ErfGelu {
-  template <typename R>
-  __device__ __forceinline__ static R value(R x) {
-    return R(0.5) * x * (R(1) + erf(x * R(kRootHalf)));
-  }
-  template <typename R>
-  __device__ __forceinline__ static R slope(R x) {
-    return R(0.5) * (R(1) + erf(x * R(kRootHalf))) + x * R(kDensity) * exp(R(-0.5) * x * x);
-  }
-};
 
 /// out = gelu(h + bias), or with a gradient its product with the slope there. One thread per 16-byte word.
 template <typename Gelu, typename C, typename R>
@@ -75,9 +44,8 @@ at::Tensor bias_gelu(const at::Tensor& h_TF, const at::Tensor& bias_F, bool tanh
                 "gelu's bias does not fit");
     const int64_t num_words = h_TF.numel() / kLanes<scalar_t>;
     const auto kernel = tanh_form ? gelu_kernel<TanhGelu, scalar_t, R> : gelu_kernel<ErfGelu, scalar_t, R>;
-    launch(kernel, Grid{divide_up(num_words, kBlock), kBlock, 1}, pointer<scalar_t>(out_TF),
-           pointer<const scalar_t>(h_TF), pointer<const R>(bias_F), pointer<const scalar_t>(gradient_TF), num_words,
-           h_TF.size(1));
+    launch(kernel, flat_grid(num_words), pointer<scalar_t>(out_TF), pointer<const scalar_t>(h_TF),
+           pointer<const R>(bias_F), pointer<const scalar_t>(gradient_TF), num_words, h_TF.size(1));
   });
   return out_TF;
 }

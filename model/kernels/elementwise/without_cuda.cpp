@@ -12,5 +12,17 @@ void add_norm(const NormTensors&, const at::Tensor&, const at::Tensor&, const at
 void add_norm_backward(const at::Tensor&, const at::Tensor&, const NormTensors&, const at::Tensor&, const NormCall&) {
   refuse();
 }
+at::Tensor gated(const at::Tensor&, const at::Tensor&, bool) { refuse(); }
+std::pair<at::Tensor, at::Tensor> gated_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&, bool) {
+  refuse();
+}
+void add_rms_norm(const RmsNormTensors&, const at::Tensor&, const at::Tensor&, const RmsNormCall&) { refuse(); }
+void add_rms_norm_backward(const at::Tensor&, const at::Tensor&, const RmsNormTensors&, const at::Tensor&,
+                           const at::Tensor&, const RmsNormCall&) {
+  refuse();
+}
+at::Tensor rms_weight_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&, const Mask&) { refuse(); }
+at::Tensor norm_and_rotate(const at::Tensor&, const RotaryCall&) { refuse(); }
+at::Tensor norm_and_rotate_backward(const at::Tensor&, const at::Tensor&, const RotaryCall&) { refuse(); }
 
 }  // namespace cllm::kernels::cuda

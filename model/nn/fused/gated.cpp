@@ -1,13 +1,11 @@
 #include "model/nn/fused/gated.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/silu.h>
 
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 #include "model/nn/fused/activation_functions.h"
 
@@ -56,6 +54,8 @@ struct Gated : Differentiable {
 
   Tensors forward(const Tensors& inputs, Tensors& saved) const override {
     const at::Tensor x = inputs[0].contiguous(), up = inputs[1].contiguous();
+    saved = {x, up};
+    if (!x.is_cpu()) return {kernels::cuda::gated(x, up, gate == Gate::kSilu)};
     at::Tensor out = at::empty_like(x);
     dispatch_compute(x.scalar_type(), [&]<class R, class C>(R, C) {
       with_gate<R>(gate, [&]<class Function>(Function) {
@@ -65,12 +65,15 @@ struct Gated : Differentiable {
         });
       });
     });
-    saved = {x, up};
     return {out};
   }
 
   Tensors backward(const Saved& saved, const Tensors& gradients) const override {
     const at::Tensor &x = saved.tensors[0], &up = saved.tensors[1], gradient = gradients[0].contiguous();
+    if (!x.is_cpu()) {
+      const auto [of_gate, of_up] = kernels::cuda::gated_backward(gradient, x, up, gate == Gate::kSilu);
+      return {of_gate, of_up};
+    }
     at::Tensor grad_x = at::empty_like(x), grad_up = at::empty_like(up);
     dispatch_compute(x.scalar_type(), [&]<class R, class C>(R, C) {
       with_gate<R>(gate, [&]<class Function>(Function) {
@@ -88,8 +91,7 @@ struct Gated : Differentiable {
 }  // namespace
 
 at::Tensor gated(const at::Tensor& gate_TF, const at::Tensor& up_TF, Gate gate) {
-  if (gate_TF.is_cpu()) return apply(Gated(gate), {gate_TF, up_TF})[0];
-  return (gate == Gate::kSilu ? at::silu(gate_TF) : at::gelu(gate_TF, "tanh")) * up_TF;
+  return apply(Gated(gate), {gate_TF, up_TF})[0];
 }
 
 }  // namespace cllm

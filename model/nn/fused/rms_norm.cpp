@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sum.h>
 
 #include <cmath>
@@ -12,6 +11,7 @@
 
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 namespace cllm {
@@ -155,20 +155,76 @@ const F* pointer_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<F>() : nullptr;
 }
 
-/// x / root mean square of x, in the dtype of x.
-at::Tensor without_weight(const at::Tensor& x, double epsilon) {
-  return x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon);
+/// The sums, the normed rows and the numbers of a row that forward makes and backward is given; in backward the place
+/// of the normed rows is taken by their gradient.
+using kernels::cuda::RmsNormTensors;
+
+/// What both passes are called with.
+struct Norms {
+  const RmsNorm &post, &next;
+  const DropoutSite& site;
+};
+
+void forward_on_cpu(const RmsNormTensors& out, const at::Tensor& x, const at::Tensor& y, const Norms& norms) {
+  dispatch_compute(out.normed_TD.scalar_type(), [&]<class R, class C>(R, C) {
+    const ForwardCall<R, C> call{y.defined() ? out.sum_TD.mutable_data_ptr<R>() : const_cast<R*>(x.const_data_ptr<R>()),
+                                 out.normed_TD.mutable_data_ptr<C>(),
+                                 out.inverse_y_T.mutable_data_ptr<R>(),
+                                 out.inverse_T.mutable_data_ptr<R>(),
+                                 x.const_data_ptr<R>(),
+                                 pointer_or_null<C>(y),
+                                 Weights<R>(norms.post),
+                                 Weights<R>(norms.next),
+                                 DropoutMask(norms.site)};
+    at::parallel_for(0, x.size(0), kGrain, [&](int64_t begin, int64_t end) {
+      forward_rows(call, {begin, end, x.size(1)});
+    });
+  });
 }
 
-at::Tensor of_operators(const at::Tensor& x, const RmsNorm& norm) {
-  const at::Tensor& w = norm.weight_D;
-  return without_weight(x, norm.epsilon) * (norm.offset ? w.to(x.scalar_type()) + 1 : w);
+/// The gradients of x and y.
+struct Gradients {
+  at::Tensor x, y;  // y undefined: not wanted, or the same as x
+};
+
+void backward_on_cpu(const Gradients& to, const RmsNormTensors& saved, const at::Tensor& y, const at::Tensor& grad_sum,
+                     const Norms& norms, at::ScalarType compute) {
+  dispatch_compute(compute, [&]<class R, class C>(R, C) {
+    const BackwardCall<R, C> call{to.x.mutable_data_ptr<R>(),
+                                  to.y.defined() ? to.y.mutable_data_ptr<C>() : nullptr,
+                                  pointer_or_null<C>(saved.normed_TD),
+                                  pointer_or_null<R>(grad_sum),
+                                  saved.sum_TD.const_data_ptr<R>(),
+                                  saved.inverse_T.const_data_ptr<R>(),
+                                  saved.inverse_y_T.const_data_ptr<R>(),
+                                  pointer_or_null<C>(y),
+                                  Weights<R>(norms.post),
+                                  Weights<R>(norms.next),
+                                  DropoutMask(norms.site)};
+    at::parallel_for(0, to.x.size(0), kGrain, [&](int64_t begin, int64_t end) {
+      std::vector<R> row(static_cast<size_t>(to.x.size(1)));
+      backward_rows(call, {begin, end, to.x.size(1)}, row.data());
+    });
+  });
 }
 
-/// Sum over the tokens of gradient * x / root mean square of x.
-at::Tensor gradient_of_weight(const at::Tensor& gradient, const at::Tensor& x, double epsilon) {
-  const at::ScalarType sums = residual_dtype(x.scalar_type());
-  return at::sum(gradient.to(sums) * without_weight(x.to(sums), epsilon), 0);
+kernels::cuda::Mask device_mask(const DropoutSite& site) {
+  return {site.keys_T, site.active() ? site.rate : 0, site.salt};
+}
+
+kernels::cuda::RmsNormCall device_call(const Norms& norms) {
+  const auto weight = [](const RmsNorm& norm) {
+    return kernels::cuda::RmsWeight{norm.weight_D, norm.epsilon, norm.offset};
+  };
+  return {weight(norms.post), weight(norms.next), device_mask(norms.site)};
+}
+
+/// Sum over the tokens of dropout(gradient) * x * inverse.
+at::Tensor gradient_of_weight(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& inverse_T,
+                              const DropoutSite& site) {
+  if (!x.is_cpu()) return kernels::cuda::rms_weight_gradient(gradient, x, inverse_T, device_mask(site));
+  const at::ScalarType sums = inverse_T.scalar_type();
+  return at::sum(dropout(gradient.to(sums), site) * x.to(sums) * inverse_T.unsqueeze(1), 0);
 }
 
 /// Inputs x, weight of next, and unless it is a norm alone y, weight of post (may be undefined); outputs x', n.
@@ -187,56 +243,36 @@ struct AddAndRmsNorm : Differentiable {
     const at::Tensor y = inputs.size() > 2 ? inputs[2].contiguous() : at::Tensor();
     const at::Tensor weight_y = inputs.size() > 3 ? inputs[3] : at::Tensor();
     at::Tensor sum = y.defined() ? at::empty_like(x) : x, out = at::empty_like(x, x.options().dtype(compute));
-    at::Tensor inverse = at::empty({x.size(0)}, x.options()), inverse_y = at::empty_like(inverse);
-    dispatch_compute(compute, [&]<class R, class C>(R, C) {
-      const ForwardCall<R, C> call{y.defined() ? sum.mutable_data_ptr<R>() : const_cast<R*>(x.const_data_ptr<R>()),
-                                   out.mutable_data_ptr<C>(),
-                                   inverse_y.mutable_data_ptr<R>(),
-                                   inverse.mutable_data_ptr<R>(),
-                                   x.const_data_ptr<R>(),
-                                   pointer_or_null<C>(y),
-                                   Weights<R>(with(post, weight_y)),
-                                   Weights<R>(with(next, inputs[1])),
-                                   DropoutMask(site)};
-      at::parallel_for(0, x.size(0), kGrain, [&](int64_t begin, int64_t end) {
-        forward_rows(call, {begin, end, x.size(1)});
-      });
-    });
+    const at::Tensor inverse = at::empty({x.size(0)}, x.options()), inverse_y = at::empty_like(inverse);
+    const RmsNormTensors made{sum, out, inverse, inverse_y};
+    const RmsNorm before = with(post, weight_y), after = with(next, inputs[1]);
+    const Norms norms{before, after, site};
+    x.is_cpu() ? forward_on_cpu(made, x, y, norms) : kernels::cuda::add_rms_norm(made, x, y, device_call(norms));
     saved = {sum, inverse, inputs[1], weight_y.defined() ? y : at::Tensor(), inverse_y, weight_y};
     if (!y.defined()) return {out};
     return {sum, out};
   }
 
   Tensors backward(const Saved& saved, const Tensors& gradients) const override {
-    const at::Tensor &sum = saved.tensors[0], &y = saved.tensors[3], &weight_y = saved.tensors[5];
+    const at::Tensor &sum = saved.tensors[0], &inverse = saved.tensors[1], &y = saved.tensors[3],
+                     &inverse_y = saved.tensors[4], &weight_y = saved.tensors[5];
     const bool adds = gradients.size() > 1;
     const auto own = [](const at::Tensor& g) { return g.defined() ? g.contiguous() : g; };
     const at::Tensor grad_sum = adds ? own(gradients[0]) : at::Tensor(), grad_out = own(gradients.back());
     at::Tensor grad_x = at::empty_like(sum), grad_y;
     const bool same = compute == sum.scalar_type() && !site.active() && !weight_y.defined();
     if (adds) grad_y = same ? grad_x : at::empty_like(sum, sum.options().dtype(compute));
-    dispatch_compute(compute, [&]<class R, class C>(R, C) {
-      const BackwardCall<R, C> call{grad_x.mutable_data_ptr<R>(),
-                                    adds && !same ? grad_y.mutable_data_ptr<C>() : nullptr,
-                                    pointer_or_null<C>(grad_out),
-                                    pointer_or_null<R>(grad_sum),
-                                    sum.const_data_ptr<R>(),
-                                    saved.tensors[1].const_data_ptr<R>(),
-                                    saved.tensors[4].const_data_ptr<R>(),
-                                    pointer_or_null<C>(y),
-                                    Weights<R>(with(post, weight_y)),
-                                    Weights<R>(with(next, saved.tensors[2])),
-                                    DropoutMask(site)};
-      at::parallel_for(0, sum.size(0), kGrain, [&](int64_t begin, int64_t end) {
-        std::vector<R> row(static_cast<size_t>(sum.size(1)));
-        backward_rows(call, {begin, end, sum.size(1)}, row.data());
-      });
-    });
+    const Gradients to{grad_x, same ? at::Tensor() : grad_y};
+    const RmsNormTensors given{sum, grad_out, inverse, inverse_y};
+    const RmsNorm before = with(post, weight_y), after = with(next, saved.tensors[2]);
+    const Norms norms{before, after, site};
+    sum.is_cpu() ? backward_on_cpu(to, given, y, grad_sum, norms, compute)
+                 : kernels::cuda::add_rms_norm_backward(to.x, to.y, given, y, grad_sum, device_call(norms));
     Tensors out{grad_x, at::Tensor()};
-    if (saved.wanted[1] && grad_out.defined()) out[1] = gradient_of_weight(grad_out, sum, next.epsilon);
+    if (saved.wanted[1] && grad_out.defined()) out[1] = gradient_of_weight(grad_out, sum, inverse, {});
     if (adds) out.push_back(grad_y);
     if (weight_y.defined())
-      out.push_back(saved.wanted[3] ? gradient_of_weight(dropout(grad_x, site), y, post.epsilon) : at::Tensor());
+      out.push_back(saved.wanted[3] ? gradient_of_weight(grad_x, y, inverse_y, site) : at::Tensor());
     return out;
   }
 };
@@ -246,11 +282,6 @@ struct AddAndRmsNorm : Differentiable {
 std::pair<at::Tensor, at::Tensor> add_and_rms_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const RmsNorm& post,
                                                    const RmsNorm& next, const DropoutSite& site) {
   const at::ScalarType compute = y_TD.scalar_type();
-  if (!x_TD.is_cpu()) {
-    const at::Tensor y = y_TD.to(x_TD.scalar_type());
-    const at::Tensor sum = x_TD + dropout(post.defined() ? of_operators(y, post) : y, site);
-    return {sum, of_operators(sum, next).to(compute)};
-  }
   Differentiable::Tensors inputs{x_TD, next.weight_D, y_TD};
   if (post.defined()) inputs.push_back(post.weight_D);
   const Differentiable::Tensors out = cllm::apply(AddAndRmsNorm(post, next, site, compute), inputs);
@@ -258,7 +289,6 @@ std::pair<at::Tensor, at::Tensor> add_and_rms_norm(const at::Tensor& x_TD, const
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const RmsNorm& norm, at::ScalarType compute) {
-  if (!x.is_cpu()) return of_operators(x, norm).to(compute);
   const at::Tensor rows = x.reshape({-1, x.size(-1)});
   return cllm::apply(AddAndRmsNorm({}, norm, {}, compute), {rows, norm.weight_D})[0].view(x.sizes());
 }

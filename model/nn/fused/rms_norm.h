@@ -21,8 +21,8 @@ struct RmsNorm {
 };
 
 /// (x', n): x' = x + dropout(post(y)) in R and n = next(x') in C. `x_TD` in R, `y_TD` in C; `post` may be no norm.
-/// Differentiable in x, y and the weights; saves x', y where it is normed, and a number or two per token. On the CPU
-/// one pass over a row; on a GPU of libtorch's operators.
+/// Differentiable in x, y and the weights; saves x', y where it is normed, and a number or two per token. One pass over
+/// a row.
 std::pair<at::Tensor, at::Tensor> add_and_rms_norm(const at::Tensor& x_TD, const at::Tensor& y_TD, const RmsNorm& post,
                                                    const RmsNorm& next, const DropoutSite& site);
 

@@ -11,6 +11,7 @@
 
 #include "model/kernels/compute_dtype.h"
 #include "model/kernels/cpu/cpu_math.h"
+#include "model/kernels/elementwise/cuda.h"
 #include "model/nn/differentiable.h"
 
 namespace cllm {
@@ -98,12 +99,12 @@ CLLM_SIMD_CLONES void backward_tokens(const Call<R, C>& a, int64_t begin, int64_
   }
 }
 
-/// x [T, heads, h] rotated; the angles the other way for `back`.
-at::Tensor rotated(const at::Tensor& x, const Angles& angles, bool back = false) {
+/// x [T, heads, h] rotated back.
+at::Tensor rotated_back(const at::Tensor& x, const Angles& angles) {
   const int64_t half = x.size(2) / 2;
   const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
-  const at::Tensor cos = angles.cos.unsqueeze(1), sin = back ? -angles.sin.unsqueeze(1) : angles.sin.unsqueeze(1);
-  return at::cat({first * cos - second * sin, second * cos + first * sin}, 2);
+  const at::Tensor cos = angles.cos.unsqueeze(1), sin = angles.sin.unsqueeze(1);
+  return at::cat({first * cos + second * sin, second * cos - first * sin}, 2);
 }
 
 /// Inputs x, and the norm's weight if there is a norm.
@@ -116,6 +117,11 @@ struct NormAndRotate : Differentiable {
   /// `gradient` undefined: forward.
   at::Tensor run(const at::Tensor& x, const at::Tensor& weight, at::Tensor& inverse, const at::Tensor& gradient) const {
     const bool forward = !gradient.defined();
+    if (!angles.cos.is_cpu()) {
+      const kernels::cuda::RotaryCall call{angles.cos, angles.sin, {weight, epsilon, offset}, inverse};
+      return forward ? kernels::cuda::norm_and_rotate(x, call)
+                     : kernels::cuda::norm_and_rotate_backward(gradient, x, call);
+    }
     at::Tensor out = at::empty_like(forward ? x : gradient);
     dispatch_compute(out.scalar_type(), [&]<class R, class C>(R, C) {
       const int64_t half = angles.cos.size(1);
@@ -155,24 +161,27 @@ struct NormAndRotate : Differentiable {
     if (saved.tensors.empty()) return {run({}, {}, none, gradient)};
     const at::Tensor &x = saved.tensors[0], &weight = saved.tensors[1];
     at::Tensor inverse = saved.tensors[2], grad_weight;
-    if (saved.wanted[1]) {
-      const at::ScalarType sums = inverse.scalar_type();
-      const auto heads = [&](const at::Tensor& of) { return of.to(sums).view({x.size(0), -1, weight.size(0)}); };
-      grad_weight = at::sum(rotated(heads(gradient), angles, /*back=*/true) * heads(x) * inverse.unsqueeze(2),
-                            at::IntArrayRef{0, 1});
-    }
+    if (saved.wanted[1]) grad_weight = gradient_of_weight(gradient, x, inverse);
     return {run(x, weight, inverse, gradient), grad_weight};
+  }
+
+ private:
+  /// Sum over tokens and heads of the gradient, rotated back, times x / root mean square of x.
+  at::Tensor gradient_of_weight(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& inverse) const {
+    const at::ScalarType sums = inverse.scalar_type();
+    const int64_t h = 2 * angles.cos.size(1);
+    if (x.is_cpu()) {
+      const auto heads = [&](const at::Tensor& of) { return of.to(sums).view({x.size(0), x.size(1) / h, h}); };
+      return at::sum(rotated_back(heads(gradient), angles) * heads(x) * inverse.unsqueeze(2), at::IntArrayRef{0, 1});
+    }
+    const at::Tensor back = kernels::cuda::norm_and_rotate_backward(gradient.to(sums), {}, {angles.cos, angles.sin});
+    return kernels::cuda::rms_weight_gradient(back.view({-1, h}), x.view({-1, h}), inverse.view({-1}));
   }
 };
 
 }  // namespace
 
 at::Tensor norm_and_rotate(const at::Tensor& x, const RmsNorm& norm, const Angles& angles) {
-  if (!x.is_cpu()) {
-    at::Tensor heads = x.view({x.size(0), -1, 2 * angles.cos.size(1)}).to(residual_dtype(x.scalar_type()));
-    if (norm.defined()) heads = rms_norm(heads, norm, heads.scalar_type());
-    return rotated(heads, angles).to(x.scalar_type()).view(x.sizes());
-  }
   Differentiable::Tensors inputs{x};
   if (norm.defined()) inputs.push_back(norm.weight_D);
   return cllm::apply(NormAndRotate(norm, angles), inputs)[0];

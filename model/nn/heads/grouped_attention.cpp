@@ -1,17 +1,11 @@
 #include "model/nn/heads/grouped_attention.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/repeat_interleave.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
-
-#include <optional>
 
 #include "model/kernels/compute_dtype.h"
 #include "model/nn/differentiable.h"
+#include "model/nn/heads/device_attention.h"
 #include "model/nn/heads/packed_heads.h"
 
 namespace cllm {
@@ -55,42 +49,20 @@ struct GroupedAttention : Differentiable {
   }
 };
 
-/// Which keys each query sees, bool [n, n].
-at::Tensor window_mask(int64_t n, int64_t window, at::Device device) {
-  const at::Tensor place = at::arange(n, at::TensorOptions().dtype(at::kLong).device(device));
-  const at::Tensor behind = place.unsqueeze(1) - place.unsqueeze(0);
-  return behind.ge(0).logical_and(behind.lt(window));
-}
-
-at::Tensor of_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedLayout& layout,
-                        const GroupedHeads& of) {
-  const int64_t T = q.size(0), group = of.num_heads / of.num_kv_heads;
-  const auto heads_of = [&](const at::Tensor& x, int64_t count) { return x.view({T, count, of.head_width}); };
-  const auto of_queries = [&](const at::Tensor& x) {
-    const at::Tensor own = heads_of(x, of.num_kv_heads);
-    return group == 1 ? own : at::repeat_interleave(own, group, 1);
+at::Tensor on_device(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedLayout& layout,
+                     const GroupedHeads& of) {
+  const auto heads = [&](const at::Tensor& x, int64_t count) {
+    return x.contiguous().view({x.size(0), count, of.head_width});
   };
-  const at::Tensor q_THh = heads_of(q, of.num_heads), k_THh = of_queries(k), v_THh = of_queries(v);
-  std::vector<at::Tensor> parts;
-  for (int64_t b = 0; b < layout.num_sequences(); ++b) {
-    const int64_t first = layout.offsets[static_cast<size_t>(b)],
-                  count = layout.offsets[static_cast<size_t>(b) + 1] - first;
-    const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count).transpose(0, 1).unsqueeze(0); };
-    const bool narrow = of.window > 0 && of.window < count;
-    const std::optional<at::Tensor> mask =
-        narrow ? std::optional(window_mask(count, of.window, q.device())) : std::optional<at::Tensor>();
-    const at::Tensor out =
-        at::scaled_dot_product_attention(part(q_THh), part(k_THh), part(v_THh), mask, 0.0, !narrow, of.scale);
-    parts.push_back(out.squeeze(0).transpose(0, 1).reshape({count, q.size(1)}));
-  }
-  return at::cat(parts);
+  return device::attention({heads(q, of.num_heads), heads(k, of.num_kv_heads), heads(v, of.num_kv_heads)}, layout, of)
+      .reshape(q.sizes());
 }
 
 }  // namespace
 
 at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedLayout& layout,
                              const GroupedHeads& heads) {
-  if (!q.is_cpu()) return of_operators(q, k, v, layout, heads);
+  if (!q.is_cpu()) return on_device(q, k, v, layout, heads);
   return apply(GroupedAttention(layout, heads), {q, k, v})[0];
 }
 

@@ -17,7 +17,7 @@ struct GroupedHeads {
 /// Causal softmax attention inside each packed sequence, H / K query heads to a key head (Ainslie et al. 2023). q [T, H
 /// h], k and v [T, K h] in the compute dtype; result [T, H h]; softmax in fp32 (fp64 for fp64). Keys and values are not
 /// repeated and nothing is padded. Differentiable in all; saves them and a log-sum-exp per token and query head. On a
-/// GPU of libtorch's operators, sequence by sequence.
+/// GPU as device_attention.h says.
 at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const PackedLayout& layout,
                              const GroupedHeads& heads);
 

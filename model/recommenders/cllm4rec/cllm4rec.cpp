@@ -155,6 +155,7 @@ StepConfig Cllm4rec::config_of(const StepInput& input, const StepSettings& setti
   out.item_softmax = head_of(kind).form;
   out.logits = logits();
   out.skip = options_.skip;
+  if (kind != StepKind::kContent) out.input_gradient = options_.input_gradient;
   out.objective = objective();
   if (kind != StepKind::kContent && options_.objective.teacher.model != TeacherModel::kNone)
     out.label_share =

@@ -42,6 +42,10 @@ Settings adapter_settings(Cllm4recOptions& o) {
           {"backbone.skip", &o.skip,
            "weight of the mean of the rows before a position, which is added to the hidden state that predicts items",
            at_least(0)},
+          {"backbone.input_gradient", &o.input_gradient,
+           "share of the gradient of the backbone's inputs that rows get, beside their own as outputs; a deep backbone "
+           "that scales its inputs drowns the one in the other",
+           between(0, 1)},
           {"backbone.adapters.rank", &o.adapters.rank,
            "of low-rank adapters beside the frozen backbone (LoRA); 0: none", between(0, 4096)},
           {"backbone.adapters.alpha", &o.adapters.alpha, "what they add is multiplied by alpha / rank", at_least(0)},

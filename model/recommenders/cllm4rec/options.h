@@ -80,6 +80,7 @@ struct Cllm4recOptions : ModelOptions {
   std::string backbone;          // Hugging Face folder, or "none": a bag of rows (bag/bag_backbone.h)
   int64_t bag_width = 256;       // of none
   double skip = 0;               // weight of the mean of the rows beside what the backbone makes of them
+  double input_gradient = 1;     // what of the gradient of a backbone's inputs the rows get
   bool train_backbone = false;   // LLM-FtAll, LLM-Scratch
   bool random_backbone = false;  // LLM-Scratch: only config.json of the backbone is read
   bool recompute = false;

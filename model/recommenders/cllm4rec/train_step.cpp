@@ -178,8 +178,9 @@ StepLosses TrainStep::compute(const RecBatch& batch, const StepConfig& config, c
 
   timer.enter(&PhaseSeconds::give_back);
   at::Tensor gradients_UD = at::zeros_like(taken.rows_UD);
-  kernels::add_rows(gradients_UD, now.rows_of_tokens(taken.route),
-                    gradients.x_TD.index_select(0, now.tensors.tokens.row_positions));
+  at::Tensor inputs_MD = gradients.x_TD.index_select(0, now.tensors.tokens.row_positions);
+  if (config.input_gradient != 1) inputs_MD.mul_(config.input_gradient);
+  kernels::add_rows(gradients_UD, now.rows_of_tokens(taken.route), inputs_MD);
   if (terms.sum.asked_gradient_KD.defined())
     kernels::add_rows(gradients_UD, now.rows_of_terms(taken.route), terms.sum.asked_gradient_KD);
   own.give_back(std::move(taken), gradients_UD, terms.sum.item_gradient_JD);

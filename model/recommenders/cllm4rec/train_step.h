@@ -38,6 +38,7 @@ struct StepConfig {
   ItemSoftmax item_softmax = ItemSoftmax::kSharded;
   const ItemLogits* logits = nullptr;  // of L and F steps; null: products
   double skip = 0;  // of L and F steps: weight of the mean of the rows in a hidden state (model/step/encode.h)
+  double input_gradient = 1;                    // what of the gradient of the tokens' rows as inputs they get
   const SoftObjective* objective = nullptr;     // of L and F steps; null: the listed targets alone
   std::optional<double> label_share = {};       // alpha of this step; unset: the objective's
   ContrastOptions contrast = {};                // of L-steps

@@ -3,6 +3,7 @@
 // to it and back, an operator refuses tensors of two devices, and backward passes run on a thread of their own. So a
 // whole training step proves without a GPU that nothing of it reads the wrong memory.
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/TensorOperators.h>
@@ -82,6 +83,10 @@ struct FakeHooks : at::PrivateUse1HooksInterface {
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
+    static const at::Generator generator = at::make_generator<at::CPUGeneratorImpl>();
+    return generator;
+  }
 };
 
 const bool registered = [] {

@@ -7,6 +7,8 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "data/random.h"
@@ -22,23 +24,36 @@ namespace {
 
 enum TextStart : uint64_t { kMap = 100, kShuffle };  // beside the sides of the tables
 
-/// Mean word embeddings of all rows, [users + items, D].
-at::Tensor word_means(const OpenArguments& arguments, const Backbone& backbone, const WordSet& words) {
-  const Vocabulary& vocabulary = arguments.corpus.vocabulary();
+/// Mean word embeddings of all rows of a corpus, [users + items, D].
+at::Tensor word_means(const Corpus& corpus, const Backbone& backbone, const WordSet& words) {
+  const Vocabulary& vocabulary = corpus.vocabulary();
   const RowLayout whole(vocabulary.num_users, vocabulary.num_items, 0, 1);
-  return centred_text_means(arguments.corpus, words, backbone.word_embedding().detach().cpu(), whole).to(at::kDouble);
+  return centred_text_means(corpus, words, backbone.word_embedding().detach().cpu(), whole).to(at::kDouble);
 }
 
+/// Vectors of all rows, weighed and turned as for the corpus of the run that is the start.
 at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& arguments, const Backbone& backbone,
                         const WordSet& words) {
   const Corpus& corpus = arguments.corpus;
   const Vocabulary& vocabulary = corpus.vocabulary();
-  const at::Tensor raw_Vk = text.source == "tf-idf"     ? tf_idf_vectors(corpus, text.dims)
-                            : text.source == "backbone" ? word_means(arguments, backbone, words)
-                                                        : vectors_of_file(corpus, text.source);
-  at::Tensor vectors_Vd = whitened(raw_Vk, text.dims);
+  const std::optional<Corpus> started_on = arguments.start_corpus ? arguments.start_corpus() : std::nullopt;
+  const Corpus& first = started_on ? *started_on : corpus;
+  if (started_on && text.shuffle) {
+    throw OptionError(
+        "rows.text.shuffle = true: texts were dealt among the rows of another corpus, and a run that "
+        "starts from it cannot deal them again: leave init.run out");
+  }
+  std::function<at::Tensor(const Corpus&)> raw_vectors_of;
+  if (text.source == "tf-idf") {
+    raw_vectors_of = [tf_idf = TfIdf::of(first, text.dims)](const Corpus& of) { return tf_idf.vectors(of); };
+  } else if (text.source == "backbone") {
+    raw_vectors_of = [&](const Corpus& of) { return word_means(of, backbone, words); };
+  } else {
+    raw_vectors_of = [&](const Corpus& of) { return vectors_of_file(of, text.source); };
+  }
+  at::Tensor vectors_Vd = Whitening::of(raw_vectors_of(first), text.dims).apply(raw_vectors_of(corpus));
   if (vectors_Vd.abs().sum().item<double>() == 0)
-    throw OptionError("rows.text.source = \"" + text.source + "\": no two users or items of " + corpus.dir().string() +
+    throw OptionError("rows.text.source = \"" + text.source + "\": no two users or items of " + first.dir().string() +
                       " have different texts: prepare it with texts, or set rows.text.source = \"none\"");
   if (!text.shuffle) return vectors_Vd;
   return shuffled_rows(vectors_Vd, vocabulary.num_users, vocabulary.num_users + vocabulary.num_items,
@@ -56,7 +71,7 @@ at::Tensor fitted_map(const at::Tensor& vectors_Vd, const at::Tensor& means_VD) 
 
 at::Tensor start_of_map(const MapStart& start, const OpenArguments& arguments, const Backbone& backbone,
                         const WordSet& words, const at::Tensor& vectors_Vd) {
-  if (start.fit_word_means) return fitted_map(vectors_Vd, word_means(arguments, backbone, words));
+  if (start.fit_word_means) return fitted_map(vectors_Vd, word_means(arguments.corpus, backbone, words));
   const double std = start.std;
   return drawn_rows(vectors_Vd.size(1), backbone.width(), at::kDouble,
                     stream_key(arguments.run.seed, Purpose::kTableInit, kMap),
@@ -86,7 +101,7 @@ std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& text, const MapS
                         "\": rows of texts are kept in fp32, where the rank "
                         "computes: set run.table_precision = \"fp32\" and leave users where it does");
     }
-    if (!arguments.to_train) return;
+    if (!arguments.to_train && !arguments.start_corpus) return;
     const at::Tensor vectors_Vd = text_vectors(text, arguments, backbone, words);
     covered = rows_with_vectors(vectors_Vd, arguments.corpus.vocabulary());
     map_dD = start_of_map(start, arguments, backbone, words, vectors_Vd);

@@ -18,9 +18,9 @@ struct MapStart {
 };
 
 /// The text rows of a run, on its device; null: none. Vectors are those of [rows.text], found by every rank for all
-/// rows, so that they are the same for any number of ranks; a run that does not train leaves them 0, to be read from
-/// its checkpoint. The own parts of `table`, which has its start values, become 0 for rows with a text. Collective;
-/// throws on all ranks alike.
+/// rows, so that they are the same for any number of ranks, and turned as those of the run that is the start; a run
+/// that does not train leaves them 0, to be read from its checkpoint. The own parts of `table`, which has its start
+/// values, become 0 for rows with a text. Collective; throws on all ranks alike.
 std::shared_ptr<TextRows> make_text_rows(const TextRowsOptions& options, const MapStart& start,
                                          const OpenArguments& arguments, const Backbone& backbone, const WordSet& words,
                                          Table& table);

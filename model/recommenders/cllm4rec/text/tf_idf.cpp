@@ -44,20 +44,26 @@ Rows count_words(const Corpus& corpus) {
   return out;
 }
 
-void weigh(Rows& rows, int64_t num_words) {
+std::vector<double> weights_of(const Rows& rows, int64_t num_words) {
   std::vector<double> df(static_cast<size_t>(num_words), 0);
   double V = 0;
   for (const auto& row : rows) {
     V += row.empty() ? 0 : 1;
     for (const Entry& entry : row) ++df[static_cast<size_t>(entry.word)];
   }
+  for (double& weight : df) weight = weight == 0 ? 0 : 1 + std::log((1 + V) / (1 + weight));
+  return df;
+}
+
+/// Counts become TF-IDF, of length 1.
+void weigh(Rows& rows, const std::vector<double>& weight_N) {
   for (auto& row : rows) {
     double squares = 0;
     for (Entry& entry : row) {
-      entry.value = (1 + std::log(entry.value)) * (1 + std::log((1 + V) / (1 + df[static_cast<size_t>(entry.word)])));
+      entry.value = (1 + std::log(entry.value)) * weight_N[static_cast<size_t>(entry.word)];
       squares += entry.value * entry.value;
     }
-    for (Entry& entry : row) entry.value /= std::sqrt(squares);
+    for (Entry& entry : row) entry.value /= std::sqrt(std::max(squares, 1e-300));
   }
 }
 
@@ -95,17 +101,24 @@ at::Tensor orthonormal(const at::Tensor& columns) { return std::get<0>(at::linal
 
 }  // namespace
 
-at::Tensor tf_idf_vectors(const Corpus& corpus, int64_t dims) {
+TfIdf TfIdf::of(const Corpus& corpus, int64_t dims) {
   constexpr int64_t kSpare = 16;
   constexpr uint64_t kKey = 0x7F1DF;
   const int64_t N = corpus.vocabulary().num_words;
   Rows rows = count_words(corpus);
-  weigh(rows, N);
+  TfIdf out{weights_of(rows, N), {}};
+  weigh(rows, out.weight_N);
   const int64_t k = std::min({dims + kSpare, N, static_cast<int64_t>(rows.size())});
   const Draw normal = [](CounterRng& random, int64_t) { return random.normal(); };
-  at::Tensor basis_Nk = drawn_rows(N, k, at::kDouble, kKey, normal);
+  out.basis_Nk = drawn_rows(N, k, at::kDouble, kKey, normal);
   for (int iteration = 0; iteration < 3; ++iteration)
-    basis_Nk = orthonormal(transposed_times(rows, orthonormal(times(rows, basis_Nk)), N));
+    out.basis_Nk = orthonormal(transposed_times(rows, orthonormal(times(rows, out.basis_Nk)), N));
+  return out;
+}
+
+at::Tensor TfIdf::vectors(const Corpus& corpus) const {
+  Rows rows = count_words(corpus);
+  weigh(rows, weight_N);
   return times(rows, basis_Nk);
 }
 

@@ -1,5 +1,6 @@
 #include "model/recommenders/cllm4rec/train_step.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
@@ -137,6 +138,20 @@ TEST(TrainStep, GradientsEqualFiniteDifferences) {
       }
     });
   }
+}
+
+TEST(TrainStep, RowsGetAShareOfTheirGradientAsInputsAndAllOfThatAsOutputs) {
+  with_step([](TrainStep& step, RecModel& model) {
+    const RecBatch batch = batch_of(StepKind::kCollaborative, 0, 1);
+    const auto with_share = [&](double share) {
+      kernels::RowGradient gradients;
+      step.gradients(batch, {.lambda = 0, .input_gradient = share}, gradients);
+      return testing::gradient_sum(gradients, model.collaborative.weight);
+    };
+    const at::Tensor none = with_share(0), all = with_share(1);
+    EXPECT_FALSE(at::allclose(none, all, 0, 1e-3));
+    EXPECT_TRUE(at::allclose(with_share(0.25), none + (all - none) * 0.25, 0, 1e-12));
+  });
 }
 
 TEST(TrainStep, ATrainableBackboneGetsTheSumOverRanks) {

@@ -34,16 +34,16 @@ at::Tensor slow(const Corpus& corpus) {
 
 TEST(TfIdf, WithEnoughDirectionsCosinesAreThoseOfTheFormula) {
   const Corpus& corpus = testing::training_corpus();
-  const at::Tensor x = slow(corpus), low = tf_idf_vectors(corpus, 70);  // 73 rows
+  const at::Tensor x = slow(corpus), low = TfIdf::of(corpus, 70).vectors(corpus);  // 73 rows
   EXPECT_LT(testing::gap(at::mm(low, low.t()), at::mm(x, x.t())), 1e-9);
 }
 
 TEST(TfIdf, FewDirectionsKeepMoreThanAnyOthersCould) {
   const Corpus& corpus = testing::training_corpus();
-  const at::Tensor x = slow(corpus), low = tf_idf_vectors(corpus, 1);  // and 16 to spare
+  const at::Tensor x = slow(corpus), low = TfIdf::of(corpus, 1).vectors(corpus);  // and 16 to spare
   const at::Tensor gram = at::mm(x, x.t());
   EXPECT_GT(low.square().sum().item<double>(), 0.75 * gram.diagonal().sum().item<double>());
-  EXPECT_EQ(testing::gap(low, tf_idf_vectors(corpus, 1)), 0);
+  EXPECT_EQ(testing::gap(low, TfIdf::of(corpus, 1).vectors(corpus)), 0);
 }
 
 }  // namespace tf_idf_rows

@@ -26,7 +26,7 @@ at::Tensor some_vectors() {
 
 TEST(Whiten, VariancesAreAlikeDirectionsApartAndRowsWithoutTextStayZero) {
   for (const int64_t dims : {3, 9}) {  // 9: more than there are
-    const at::Tensor white = whitened(some_vectors(), dims);
+    const at::Tensor white = Whitening::of(some_vectors(), dims).apply(some_vectors());
     EXPECT_EQ(white.sizes(), (at::IntArrayRef{40, dims}));
     EXPECT_EQ(white[7].abs().sum().item<double>() + white[20].abs().sum().item<double>(), 0);
     const int64_t real = std::min<int64_t>(dims, 4);
@@ -39,7 +39,8 @@ TEST(Whiten, VariancesAreAlikeDirectionsApartAndRowsWithoutTextStayZero) {
 }
 
 TEST(Whiten, ShufflingDealsTheSameVectorsToOtherRowsOfTheRange) {
-  const at::Tensor white = whitened(some_vectors(), 3), dealt = shuffled_rows(white, 10, 40, 5);
+  const at::Tensor white = Whitening::of(some_vectors(), 3).apply(some_vectors()),
+                   dealt = shuffled_rows(white, 10, 40, 5);
   EXPECT_LT(gap(dealt.narrow(0, 0, 10), white.narrow(0, 0, 10)), 1e-15);
   EXPECT_EQ(dealt[20].abs().sum().item<double>(), 0);
   const auto sorted = [](const at::Tensor& x) { return std::get<0>(at::sort(x.narrow(0, 10, 30).select(1, 0))); };

@@ -1,0 +1,75 @@
+#include "launch/commands/added_items.h"
+
+#include <fstream>
+
+#include "data/errors.h"
+#include "data/ingest/files/input_files.h"
+#include "data/ingest/prepare.h"
+#include "launch/failures/errors.h"
+
+namespace cllm {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// An input of prepare: the table as its items file, under the kind that it has, and no interaction. Gone at the end.
+class ItemsFolder {
+ public:
+  ItemsFolder(fs::path dir, const fs::path& items) : dir_(std::move(dir)) {
+    fs::remove_all(dir_);
+    fs::create_directories(dir_);
+    const std::string name = items.filename().string(), stem = bare_name(items).stem().string();
+    file_ = dir_ / ("items" + name.substr(stem.size()));
+    fs::create_symlink(fs::absolute(items), file_);
+    std::ofstream(dir_ / "interactions.tsv") << "user\titem\n";
+  }
+  ~ItemsFolder() {
+    std::error_code ignored;
+    fs::remove_all(dir_, ignored);
+  }
+  ItemsFolder(const ItemsFolder&) = delete;
+  ItemsFolder& operator=(const ItemsFolder&) = delete;
+
+  const fs::path& dir() const { return dir_; }
+  const fs::path& file() const { return file_; }
+
+ private:
+  fs::path dir_, file_;
+};
+
+/// The person's own file in the place of the one that was read.
+std::string with_name(std::string text, const fs::path& read, const fs::path& given) {
+  for (size_t at = 0; (at = text.find(read.string(), at)) != std::string::npos; at += given.string().size())
+    text.replace(at, read.string().size(), given.string());
+  return text;
+}
+
+}  // namespace
+
+std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, const fs::path& output) {
+  if (!input_exists(items) || fs::is_directory(items))
+    throw ConfigError("--add-items " + items.string() + ": no such file; name a table with the columns item and text");
+  const ItemsFolder folder(output.string() + ".items", items);
+  PrepareOptions options;
+  options.input = folder.dir();
+  options.output = output;
+  options.overwrite = true;
+  options.extend = corpus;
+  PrepareReport report;
+  try {
+    report = prepare(options);
+  } catch (const DataError& error) {
+    throw DataError("--add-items: " + with_name(error.what(), folder.file(), items));
+  }
+  const int64_t added = report.vocabulary.num_items - report.old_items;
+  if (added == 0)
+    throw ConfigError("--add-items " + items.string() + ": the corpus has all of its items: leave it out");
+  std::string out = "added " + std::to_string(added) + " items of " + items.string();
+  for (const PrepareReport::Bad& bad : report.bad_rows) {
+    out += "; " + std::to_string(bad.count) + " bad rows left out, " + bad.problem +
+           (bad.examples.empty() ? "" : ": " + bad.examples[0]);
+  }
+  return with_name(out, folder.file(), items);
+}
+
+}  // namespace cllm
