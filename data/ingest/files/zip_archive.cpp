@@ -166,6 +166,9 @@ std::vector<ZipMember> zip_members(const fs::path& archive) {
                comment_bytes = fields.at<uint16_t>(at + 32);
     ZipMember member{std::string(fields.bytes(at + kEntry, name_bytes)), fields.at<uint32_t>(at + 42),
                      fields.at<uint32_t>(at + 20), fields.at<uint32_t>(at + 24), fields.at<uint16_t>(at + 10)};
+    for (char& c : member.name) {
+      if (c != '\0' && static_cast<unsigned char>(c) < 0x20) c = '?';  // nothing that is read has such a name
+    }
     read_zip64(fields.bytes(at + kEntry + name_bytes, extra_bytes), member, archive);
     if (!member.name.empty() && member.name.find('\0') == std::string::npos) members.push_back(std::move(member));
     at += kEntry + size_t{name_bytes} + extra_bytes + comment_bytes;

@@ -76,7 +76,7 @@ std::optional<int32_t> unknown_of(const JsonPart& model, const TokenIds& ids) {
   if (is_unset(model.json, "unk_token")) return std::nullopt;
   const std::string name = model.json["unk_token"].get<std::string>();
   const auto found = ids.find(name);
-  model.require(found != ids.end(), "unk_token '" + name + "' is not in the vocabulary");
+  model.require(found != ids.end(), "unk_token " + shown(name) + " is not in the vocabulary");
   return found->second;
 }
 
@@ -136,7 +136,7 @@ json vocabulary_of(const JsonPart& model) {
   json ids = json::object();
   for (size_t n = 0; n < vocabulary.size(); ++n) {
     const std::string piece = vocabulary[n].at(0).get<std::string>();
-    model.require(ids.emplace(piece, n).second, "token '" + piece + "' occurs twice");
+    model.require(ids.emplace(piece, n).second, "token " + shown(piece) + " occurs twice");
   }
   return ids;
 }

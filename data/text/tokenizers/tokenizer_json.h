@@ -43,6 +43,9 @@ Json bpe_model_json(Json vocabulary, Json merges) {
           {"merges", std::move(merges)}};
 }
 
+/// A token as an error names it, in quotes and on one line.
+std::string shown(std::string token);
+
 /// "left right".
 std::pair<std::string, std::string> merge_of(std::string_view line, const std::string& where);
 

@@ -18,7 +18,7 @@ constexpr size_t kMaxTokens = 1 << 24;
 /// Puts one entry of {"token": id} into its place.
 void place_token(std::vector<std::string>& tokens, const std::string& name, const std::string& text, const json& id,
                  const std::string& where) {
-  const std::string entry = where + ": token '" + name + "'";
+  const std::string entry = where + ": token " + shown(name);
   if (text.empty()) throw DataError(where + ": an empty token");
   if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens.size())
     throw DataError(entry + " has id " + id.dump() + "; ids must be 0 .. " + std::to_string(tokens.size() - 1));
@@ -28,6 +28,13 @@ void place_token(std::vector<std::string>& tokens, const std::string& name, cons
 }
 
 }  // namespace
+
+std::string shown(std::string token) {
+  for (char& c : token) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return "'" + token + "'";
+}
 
 std::vector<std::string> tokens_of(const json& vocabulary, const json& added, bool bytes, const std::string& where) {
   if (!vocabulary.is_object()) throw DataError(where + ": the vocabulary is not an object of token: id");
