@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -15,6 +16,13 @@
 
 namespace cllm {
 namespace {
+
+/// Names in a file may have anything in them.
+std::string on_one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return text;
+}
 
 using nlohmann::json;
 
@@ -62,7 +70,7 @@ class Cursor {
   }
 
   [[noreturn]] void refuse(const std::string& what) const {
-    throw DataError(path_ + ": " + what + "; download the file again");
+    throw DataError(path_ + ": " + on_one_line(what) + "; download the file again");
   }
 
  private:
@@ -152,7 +160,7 @@ GgufFile::GgufFile(const std::string& path) : path_(path), mapping_(map_file(pat
   }
 }
 
-void GgufFile::refuse(const std::string& what) const { throw DataError(path_ + ": " + what); }
+void GgufFile::refuse(const std::string& what) const { throw DataError(path_ + ": " + on_one_line(what)); }
 
 int64_t GgufFile::count(const std::string& key, int64_t otherwise) const {
   if (!has(key)) return otherwise;

@@ -228,12 +228,24 @@ std::string help_of(const Settings& settings) {
 std::string config_help() {
   std::string text = "Keys of the TOML file; on the command line --section.key=value. Default in brackets.\n";
   RunConfig defaults = default_config(RunConfig().model);
-  text += help_of(settings_of(defaults));
+  const Settings first = settings_of(defaults);
+  text += help_of(first);
   for (const Model& model : models()) {
     if (model.name == defaults.model) continue;
     const auto options = model.options();
-    text += "\nmodel.name = \"" + std::string(model.name) + "\": " + std::string(model.summary) + "\n" +
-            help_of(settings_of(*options));
+    Settings own;
+    std::string shared;  // keys that the default model has, too
+    for (const Setting& setting : settings_of(*options)) {
+      const auto same = std::ranges::find(first, setting.key, &Setting::key);
+      if (same == first.end()) {
+        own.push_back(setting);
+        continue;
+      }
+      shared += (shared.empty() ? "" : ", ") + setting.key;
+      if (const std::string value = printed(setting); value != printed(*same)) shared += " [" + value + "]";
+    }
+    text += "\nmodel.name = \"" + std::string(model.name) + "\": " + std::string(model.summary) + "\n" + help_of(own);
+    if (!shared.empty()) text += "As above, but for the defaults in brackets: " + shared + "\n";
   }
   return text + tune_help();
 }
