@@ -115,14 +115,17 @@ AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict
   return {found.ids, found.unknown, found.first_unknown};
 }
 
-std::vector<int32_t> all_items_but(const std::string& path, const Corpus& corpus, bool strict) {
+KeptItems keep_items(const std::string& path, const Corpus& corpus, bool strict) {
   std::vector<bool> kept(static_cast<size_t>(corpus.vocabulary().num_items), false);
   const auto find = [&](const std::string& id) { return corpus.find_item(id); };
-  for (const int64_t item : read_ids("--only-items", "item", path, strict, find).ids)
-    kept[static_cast<size_t>(item)] = true;
-  std::vector<int32_t> out;
+  const Listed listed = read_ids("--only-items", "item", path, strict, find);
+  if (listed.ids.empty())
+    throw ConfigError("--only-items " + path +
+                      ": it names no item, and lists would be empty; one raw item id per line");
+  for (const int64_t item : listed.ids) kept[static_cast<size_t>(item)] = true;
+  KeptItems out{{}, listed.unknown, listed.first_unknown};
   for (size_t item = 0; item < kept.size(); ++item) {
-    if (!kept[item]) out.push_back(static_cast<int32_t>(item));
+    if (!kept[item]) out.left_out.push_back(static_cast<int32_t>(item));
   }
   return out;
 }

@@ -22,9 +22,15 @@ AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict
 /// All users in the order of the input of prepare.
 std::vector<int64_t> users_in_input_order(const Corpus& corpus);
 
-/// The items of the corpus, ascending, that are not among those of a file, one raw id per line. Unknown ones are left
-/// out; ConfigError if no other is there, or, with `strict`, at the first.
-std::vector<int32_t> all_items_but(const std::string& path, const Corpus& corpus, bool strict);
+/// What a file of items leaves of the corpus.
+struct KeptItems {
+  std::vector<int32_t> left_out;  // items of the corpus that it does not name, ascending
+  int64_t unknown = 0;            // lines
+  std::string first_unknown;
+};
+/// One raw id per line. ConfigError if the file cannot be read or names no item of the corpus; with `strict` the first
+/// unknown one is refused with its line.
+KeptItems keep_items(const std::string& path, const Corpus& corpus, bool strict);
 
 /// Users that the corpus need not have, by their histories: any key, and items of the corpus.
 struct AskedHistories {

@@ -107,15 +107,13 @@ Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, 
 class GrownCorpus {
  public:
   GrownCorpus(CommandContext& context, const RecommendArguments& arguments)
-      : dir_(arguments.file() + ".corpus"), is_first_(context.mpi.rank() == 0) {
+      : dir_(arguments.file() + ".tmp-added-items"), is_first_(context.mpi.rank() == 0) {
     std::string line;
     collectively(*context.mpi.world(), [&] {
       const RunFolder folder(arguments.run.dir);
       RunConfig config = folder.load_config();
-      if (!find_model(config.model)->takes_new) {
-        throw ConfigError("--add-items: " + arguments.run.dir + " holds " + config.model +
-                          ", to which items without interactions are nothing; add them to the corpus and train anew");
-      }
+      const std::string refusal = config.options->why_no_new_items();
+      if (!refusal.empty()) throw ConfigError("--add-items: " + arguments.run.dir + " is a run of " + refusal);
       find_paths(config, arguments.run.dir, arguments.run.moved);
       if (!is_first_) return;
       line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_);
@@ -144,19 +142,22 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   const Workspace& workspace = *run.workspace;
   require_ranking(workspace);
   if (!run.best.line.empty()) context.log.info(run.best.line);
-  std::vector<int32_t> left_out;
+  KeptItems kept;
   collectively(*run.world, [&] {
     require_new(arguments.file(), arguments.overwrite || arguments.output == "-");
     if (!arguments.only_items.empty())
-      left_out = all_items_but(arguments.only_items, workspace.corpus, arguments.strict);
+      kept = keep_items(arguments.only_items, workspace.corpus, arguments.strict);
   });
   const RankingOptions options{.k = arguments.k,
                                .history = workspace.config.evaluation.history_at_test,
                                .mask = Mask::kEverything,
-                               .left_out = left_out,
+                               .left_out = kept.left_out,
                                .batch_users = workspace.config.evaluation.batch_users};
-  const Served served =
+  Served served =
       arguments.histories.empty() ? serve_users(run, arguments, options) : serve_histories(run, arguments, options);
+  if (kept.unknown > 0)
+    served.warnings.push_back(std::to_string(kept.unknown) +
+                              " items of --only-items are not in the corpus, the first: " + kept.first_unknown);
   join_parts(*run.world, arguments.file());
   if (context.mpi.rank() == 0) {
     for (const std::string& line : served.warnings) context.log.warn(line);

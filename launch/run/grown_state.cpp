@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -201,11 +202,13 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   comm.all_reduce(counts, ReduceOp::kSum);
   const auto* const count = counts.const_data_ptr<int64_t>();
   const auto share = [&](int64_t n) { return std::to_string(count[n]) + " of " + std::to_string(count[n + 1]); };
-  out.line = "started from " + other.dir().string() + ", of another corpus: it has rows of " +
-             (count[1] > 0 ? share(0) + " users and " : "") + share(2) + " items; the others start " +
-             (!mean   ? "as those of a new run"
-              : texts ? "from their texts, or where they have none from the mean"
-                      : "from their mean");
+  out.line = "started from " + other.dir().string() + ", of another corpus";
+  if (count[1] + count[3] == 0) return out;  // no rows of users or items
+  out.line += ": it has rows of " + (count[1] > 0 ? share(0) + " users and " : "") + share(2) +
+              " items; the others start " +
+              (!mean   ? "as those of a new run"
+               : texts ? "from their texts, or where they have none from the mean"
+                       : "from their mean");
   return out;
 }
 
@@ -213,9 +216,10 @@ std::optional<Corpus> start_corpus(const RunConfig& config, const std::string& f
   std::optional<Corpus> out;
   std::string here = fingerprint;
   RunConfig started = config;
+  std::set<std::filesystem::path> met;  // a run may have gone on from itself
   while (!started.init.run.empty()) {
     const RunFolder other(started.init.run);
-    if (!std::filesystem::exists(other.config())) break;
+    if (!std::filesystem::exists(other.config()) || !met.insert(std::filesystem::canonical(other.dir())).second) break;
     started = other.load_config();
     const std::string there = other.corpus_fingerprint();
     if (there.empty() || there == here) continue;

@@ -33,6 +33,12 @@ class ModelOptions {
   virtual std::string select() const { return "recall@20+recall@40+ndcg@100"; }
   /// What `tune` varies unless it is told something else. A function of the values.
   virtual std::vector<SearchKey> search_space() const { return {}; }
+  /// Why an item without interactions has no place in lists of a run with these options: "X, to which …"; "": it has
+  /// one, by its text.
+  virtual std::string why_no_new_items() const {
+    return "a model to which an item without interactions is nothing: add it to the corpus with its interactions, and "
+           "train anew";
+  }
   /// Keys that must agree with those of another run whose state this one starts from (init.run).
   virtual std::vector<std::string> keys_of_state() const { return {}; }
   /// A copy with its own targets.

@@ -54,7 +54,7 @@ const std::string kOfTexts =
     " --optimizer.name=lazy_adam --loss.lambda=0 --rows.text.source=tf-idf --rows.text.dims=4 --finetune.epochs=0"
     " --mutual.content_epochs=false";
 
-/// Two items that no corpus has: with the text of the first item of the small world, and without any.
+/// Items that no corpus has: two with the text of the first item of the small world, and one without any.
 const fs::path& new_items() {
   static const fs::path made = [] {
     const fs::path out = small_world().root / "arrivals.tsv";
@@ -62,7 +62,8 @@ const fs::path& new_items() {
     std::string first;
     std::getline(items, first);  // the header
     std::getline(items, first);
-    std::ofstream(out) << "item\ttext\narrival-1\t" << first.substr(first.find('\t') + 1) << "\narrival-2\t\n";
+    std::ofstream(out) << "item\ttext\narrival-1\t" << first.substr(first.find('\t') + 1) << "\narrival-2\t\narrival-3\t"
+                       << first.substr(first.find('\t') + 1) << '\n';
     return out;
   }();
   return made;
@@ -160,7 +161,12 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
                                                " --run.corpus=" + old + " --log.report=false --log.tensorboard=false"));
   ASSERT_EQ(counted.code, 0) << counted.output;
   refused("recommend " + popularity.string() + " -o - --add-items " + new_items().string(),
-          "to which items without interactions are nothing");
+          "to which an item without interactions is nothing");
+  refused("recommend " + old_run().string() + " -o - --add-items " + new_items().string(),
+          "train it with rows.text.source");
+  const fs::path none = small_world().root / "no_items.txt";
+  std::ofstream(none) << "\n";
+  refused("recommend " + old_run().string() + " -o - --only-items " + none.string(), "it names no item");
   refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
 }
@@ -181,8 +187,8 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
       cllm4rec(2, train_arguments(on, grown, kOfTexts + " --mutual.learning_rate=1e-12 --init.run=" + dir.string())));
   ASSERT_EQ(went_on.code, 0) << went_on.output;
 
-  const std::string added = dir.string() + " --k 52 --add-items " + new_items().string();
-  const auto here = scores(added, 2), there = scores(on.string() + " --k 52", 1), before = scores(dir.string(), 1);
+  const std::string added = dir.string() + " --k 53 --add-items " + new_items().string();
+  const auto here = scores(added, 2), there = scores(on.string() + " --k 53", 1), before = scores(dir.string(), 1);
   ASSERT_EQ(here.size(), 120u);
   const Corpus corpus = Corpus::open(small_world().corpus);
   std::ifstream items(small_world().root / "data" / "items.tsv");
@@ -190,12 +196,16 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
   std::getline(items, twin);  // the header
   std::getline(items, twin, '\t');
   int twins = 0;
+  double apart = 0;
   for (const auto& [user, of_user] : here) {
     const auto& other = there.at(user);
     ASSERT_EQ(of_user.size(), other.size());
     ASSERT_TRUE(of_user.contains("arrival-1") && of_user.contains("arrival-2"));
     for (const auto& [item, score] : of_user) EXPECT_NEAR(score, other.at(item), 1e-5) << user << " " << item;
     for (const auto& [item, score] : before.at(user)) EXPECT_NEAR(score, of_user.at(item), 1e-5) << user << " " << item;
+    // Without a part of their own, the same text is the same row.
+    EXPECT_NEAR(of_user.at("arrival-1"), of_user.at("arrival-3"), 1e-6);
+    apart += std::abs(of_user.at("arrival-1") - of_user.at("arrival-2"));
     if (!of_user.contains(twin)) continue;
     ++twins;
     EXPECT_LT(std::abs(of_user.at("arrival-1") - of_user.at(twin)),
@@ -203,7 +213,9 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
         << "the same text, but for the other's bounded part of its own";
   }
   EXPECT_GT(twins, 10);
-  EXPECT_FALSE(fs::exists(dir / "-.corpus")) << "left behind";
+  EXPECT_GT(apart / static_cast<double>(here.size()), 1e-3) << "texts are read at all";
+  for (const auto& left : fs::directory_iterator(dir))
+    EXPECT_THAT(left.path().filename().string(), ::testing::Not(HasSubstr("tmp-added")));
 
   const fs::path only = small_world().root / "only.txt";
   std::ofstream(only) << "arrival-1\n" << twin << "\nno such item\n";
@@ -211,6 +223,17 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
     EXPECT_LE(of_user.size(), 2u);
     for (const auto& [item, score] : of_user) EXPECT_NEAR(score, here.at(user).at(item), 1e-5);
   }
+}
+
+TEST(Growth, ARunThatWentOnFromItselfCanGoOn) {
+  const fs::path dir = fresh_dir("self_start");
+  const std::string arguments = train_arguments(dir, small_world().corpus, kOfTexts);
+  ASSERT_EQ(run(cllm4rec(1, arguments)).code, 0);
+  const Finished itself = run(cllm4rec(1, arguments + " --init.run=" + dir.string() + " --mutual.epochs=2"));
+  EXPECT_THAT(itself.output, HasSubstr(dir.string()));
+  const Finished listed = run(cllm4rec(1, "recommend " + dir.string() + " -o - --k 3 --add-items " +
+                                              new_items().string()));
+  EXPECT_EQ(listed.code, 0) << listed.output;
 }
 
 TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -58,6 +59,14 @@ TEST(TitlesRun, TrainsOnAnyNumberOfRanksGoesOnAndListsTitlesOfTheCorpus) {
   }
   EXPECT_EQ(users, 120);
   EXPECT_EQ(full, 118);  // two users have 48 and all of the 50 items
+  // An item that came later is listed by its title.
+  const fs::path later = small_world().root / "later.csv", only = small_world().root / "later.txt";
+  std::ofstream(later) << "item,text\nlater-1,a title of its own\n";
+  std::ofstream(only) << "later-1\n";
+  const Finished added = run(cllm4rec(1, "recommend " + one.string() + " --k 5 -o - --add-items " + later.string() +
+                                             " --only-items " + only.string()));
+  ASSERT_EQ(added.code, 0) << added.output;
+  EXPECT_THAT(added.output, HasSubstr("later-1"));
   const Finished measured = run(cllm4rec(2, "evaluate " + one.string()));
   EXPECT_EQ(measured.code, 0) << measured.output;
 }
@@ -65,6 +74,7 @@ TEST(TitlesRun, TrainsOnAnyNumberOfRanksGoesOnAndListsTitlesOfTheCorpus) {
 TEST(TitlesRun, WhatDoesNotGoTogetherIsRefusedInOneLine) {
   const fs::path dir = fresh_dir("titles_refused");
   for (const auto& [more, line] : std::vector<std::pair<std::string, std::string>>{
+           {"--run.backbone=none", "nothing else writes titles"},
            {"--run.train_backbone=true", "adapters stand beside a frozen backbone"},
            {"--titles.kind=plot", "titles.kind = \"plot\""},
            {"--titles.end='not one'", "name one token"},

@@ -130,6 +130,7 @@ struct Cllm4recOptions : ModelOptions {
   void apply_presets() override;
   std::string problem() const override;
   std::string select() const override { return finetune.select; }
+  std::string why_no_new_items() const override;
   std::vector<std::string> keys_of_state() const override {
     return {"optimizer.name",
             "loss.head",

@@ -79,6 +79,12 @@ std::string PromptOptions::item_prompt(const std::string& kind) const {
   return text;
 }
 
+std::string Cllm4recOptions::why_no_new_items() const {
+  if (text_rows.active()) return "";
+  return "cllm4rec without rows of texts, in which an item without interactions is nothing: train it with "
+         "rows.text.source";
+}
+
 std::string Cllm4recOptions::problem() const {
   if (warmup.epochs + mutual.epochs + finetune.epochs == 0) {
     return "warmup.epochs, mutual.epochs and finetune.epochs are all 0: nothing would be trained; set one of them";

@@ -84,6 +84,10 @@ void TitlesOptions::describe(Settings& settings) {
 }
 
 std::string TitlesOptions::problem() const {
+  if (backbone == "none") {
+    return "run.backbone = \"none\": nothing else writes titles; name a folder with config.json and "
+           "model.safetensors";
+  }
   if (train_backbone && adapters.rank > 0) {
     return "run.train_backbone = true and backbone.adapters.rank = " + std::to_string(adapters.rank) +
            ": adapters stand beside a frozen backbone; set one of the two";

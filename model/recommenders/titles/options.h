@@ -54,6 +54,7 @@ struct TitlesOptions : ModelOptions {
   TitlesOptions();
   void describe(Settings& settings) override;
   std::string problem() const override;
+  std::string why_no_new_items() const override { return ""; }  // it writes their titles
   std::vector<SearchKey> search_space() const override;
   std::vector<std::string> keys_of_state() const override {
     return {"run.train_backbone", "backbone.adapters.rank", "backbone.adapters.modules", "backbone.adapters.layers"};
