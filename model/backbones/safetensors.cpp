@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -232,6 +233,21 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   at::Tensor copy = at::empty(entry.shape, options);
   std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
   return copy;
+}
+
+bool SafetensorsFile::maps(const at::Tensor& tensor) const {
+  const char* const data = static_cast<const char*>(tensor.const_data_ptr());
+  const char* const begin = mapping_.get() + data_begin_;
+  uint64_t size = 0;
+  for (const auto& [name, entry] : entries_) size = std::max(size, entry.end);
+  return std::greater_equal<>()(data, begin) && std::less<>()(data, begin + size);
+}
+
+void forget_pages(const at::Tensor& view) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(view.const_data_ptr()), end = begin + view.nbytes();
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;  // neighbours keep theirs
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 namespace {

@@ -27,6 +27,8 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return entries_.contains(name); }
   /// A view that keeps the mapping alive; ModelError if there is no such tensor.
   at::Tensor tensor(const std::string& name) const;
+  /// Whether a tensor() is a view of the file, and not a copy because the file does not align it.
+  bool maps(const at::Tensor& tensor) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   struct Entry {
@@ -42,6 +44,10 @@ class SafetensorsFile {
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;
 };
+
+/// Takes the pages of a mapped tensor out of this process; they come back from the file when they are read. For views
+/// of a file that nobody has written to.
+void forget_pages(const at::Tensor& view);
 
 /// Writes tensors (any device, any of the format's dtypes) durably: temporary file, sync, rename. Same input, same
 /// bytes: tensors are ordered by element size (large first, which keeps them aligned) and name.

@@ -1,5 +1,6 @@
 #include "model/backbones/weights.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/nonzero.h>
@@ -46,7 +47,9 @@ std::string plain_name(const std::string& name, const std::string& prefix) {
 
 void add_file(Weights& folder, const SafetensorsFile& file, const std::string& prefix) {
   for (const std::string& name : file.names()) {
-    const auto [at, added] = folder.try_emplace(plain_name(name, prefix), Weight{file.tensor(name), file.path(), name});
+    const at::Tensor tensor = file.tensor(name);
+    const auto [at, added] =
+        folder.try_emplace(plain_name(name, prefix), Weight{tensor, file.path(), name, file.maps(tensor)});
     if (!added) {
       throw ModelError(file.path() + ": tensor '" + name + "' is also '" + at->second.name + "' of " + at->second.file +
                        "; remove one");
@@ -54,15 +57,38 @@ void add_file(Weights& folder, const SafetensorsFile& file, const std::string& p
   }
 }
 
-/// One pass over the values, a second only if it finds something.
-void refuse_not_finite(const at::Tensor& tensor, const std::string& where) {
+bool may_be_not_finite(const at::Tensor& tensor) {
   const double sum = at::sum(tensor, tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).item<double>();
-  if (std::isfinite(sum)) return;
+  return !std::isfinite(sum);
+}
+
+void refuse_not_finite(const at::Tensor& tensor, const std::string& where) {
   const at::Tensor bad = at::nonzero(at::isfinite(tensor.reshape({-1})).logical_not());
   if (bad.size(0) == 0) return;  // large numbers
   throw ModelError(where + "holds " + std::to_string(bad.size(0)) + " of " + std::to_string(tensor.numel()) +
                    " values that are NaN or infinite, the first at " + std::to_string(bad[0].item<int64_t>()) +
                    ": a damaged file or a diverged model; take an earlier state of it");
+}
+
+at::Tensor checked_and_converted(const Weight& weight, at::ScalarType dtype, const std::string& where) {
+  const at::Tensor& tensor = weight.tensor;
+  if (tensor.scalar_type() == dtype || tensor.dim() == 0) {
+    if (may_be_not_finite(tensor)) refuse_not_finite(tensor, where);
+    return tensor.to(dtype);
+  }
+  constexpr int64_t kBlock = int64_t{16} << 20;  // bytes
+  const int64_t rows = tensor.size(0);
+  const int64_t at_a_time =
+      std::max<int64_t>(1, rows * kBlock / std::max<int64_t>(1, static_cast<int64_t>(tensor.nbytes())));
+  at::Tensor out = at::empty(tensor.sizes(), tensor.options().dtype(dtype));
+  for (int64_t row = 0; row < rows; row += at_a_time) {
+    const int64_t count = std::min(at_a_time, rows - row);
+    const at::Tensor block = tensor.narrow(0, row, count);
+    if (may_be_not_finite(block)) refuse_not_finite(tensor, where);
+    out.narrow(0, row, count).copy_(block);
+    if (weight.is_mapped) forget_pages(block);
+  }
+  return out;
 }
 
 /// File of each tensor in a sharded model.
@@ -138,7 +164,10 @@ void pick_rows(Weights& weights, const std::string& name, const std::vector<int3
     throw ModelError(found->second.file + ": tensor '" + found->second.name + "' has " + std::to_string(table.size(0)) +
                      " rows, and word " + std::to_string(last) + " is used; take its tokenizer from the same model");
   }
-  table = table.index_select(0, at::tensor(rows, at::kInt));
+  const at::Tensor picked = table.index_select(0, at::tensor(rows, at::kInt));
+  if (found->second.is_mapped) forget_pages(table);
+  table = picked;
+  found->second.is_mapped = false;
 }
 
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
@@ -155,8 +184,7 @@ at::Tensor take_weight(const Weights& weights, const std::string& name, const st
                      " by config.json; take both from one model");
   }
   if (!tensor.is_floating_point()) throw ModelError(where + "holds whole numbers, expected F64, F32, F16 or BF16");
-  refuse_not_finite(tensor, where);
-  return tensor.to(dtype);
+  return checked_and_converted(found->second, dtype, where);
 }
 
 at::ScalarType held_dtype(const HeldIn& held, const std::string& name, size_t dimensions) {

@@ -15,6 +15,7 @@ namespace cllm {
 struct Weight {
   at::Tensor tensor;
   std::string file, name;
+  bool is_mapped = false;  // a view of the file
 };
 using Weights = std::map<std::string, Weight>;  // by name, without the prefix
 
@@ -30,7 +31,8 @@ void keep_rows(Weights& weights, const std::string& name, int64_t num_rows);
 /// Of a table, if it is there, only these rows in this order, in memory of their own. ModelError if it has no such row.
 void pick_rows(Weights& weights, const std::string& name, const std::vector<int32_t>& rows);
 
-/// The tensor of that name and shape, in `dtype`; `dir` is named if it is missing. NaN and infinity are a ModelError.
+/// The tensor of that name and shape, in `dtype`; `dir` is named if it is missing. NaN and infinity are a ModelError. A
+/// mapped one is converted piece by piece, so that the file and what is made of it are never both in memory.
 at::Tensor take_weight(const Weights& weights, const std::string& name, const std::vector<int64_t>& shape,
                        at::ScalarType dtype, const std::string& dir);
 

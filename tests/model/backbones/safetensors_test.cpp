@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
 
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <optional>
 
 #include "model/backbones/safetensors.h"
+#include "model/backbones/weights.h"
 #include "model/errors.h"
 
 namespace cllm {
@@ -97,6 +99,29 @@ TEST_F(Safetensors, MisalignedDataIsReadCorrectly) {
   std::memset(&expected, 1, 4);
   EXPECT_EQ(tensor[1].item<float>(), expected);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 4, 0U);
+}
+
+/// Of this process, in KiB: pages of files that are mapped.
+int64_t mapped_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssFile:")) return std::stoll(line.substr(8));
+  return -1;
+}
+
+TEST_F(Safetensors, AFileAndWhatItsWeightsAreConvertedToAreNotBothInMemory) {
+  constexpr int64_t kRows = 16384, kWidth = 1024;  // 64 MiB
+  const at::Tensor written = at::arange(kRows, at::kFloat).div_(100).unsqueeze(1).expand({kRows, kWidth}).contiguous();
+  write_safetensors(dir_ / "model.safetensors", {{"w", written}});
+  const Weights weights = read_weights(dir_, "", false);
+  const int64_t before = mapped_kib();
+  ASSERT_GT(before, 0);
+  const at::Tensor same = take_weight(weights, "w", {kRows, kWidth}, at::kFloat, dir_);
+  EXPECT_GT(mapped_kib() - before, 60 << 10) << "read, and not converted";
+  const at::Tensor converted = take_weight(weights, "w", {kRows, kWidth}, at::kBFloat16, dir_);
+  EXPECT_LT(mapped_kib() - before, 8 << 10);
+  EXPECT_TRUE(at::equal(converted, written.to(at::kBFloat16)));
+  EXPECT_TRUE(at::equal(same, written)) << "pages come back from the file";
 }
 
 TEST_F(Safetensors, RefusesBrokenHeaders) {
