@@ -1,18 +1,10 @@
 #include "model/recommenders/language_model/language_model.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
-
-#include <cmath>
 
 #include "model/backbones/load_backbone.h"
-#include "model/kernels/compute_dtype.h"
 #include "model/losses/softmax_head.h"
-#include "model/step/backbone_gradients.h"
 #include "model/step/batch_tensors.h"
-#include "model/step/encode.h"
 #include "model/step/flops.h"
 
 namespace cllm {
@@ -54,49 +46,29 @@ std::unique_ptr<StepInput> LanguageModel::input(const StepRef& ref) const {
   return out;
 }
 
-/// This rank's part of the loss; gradients, summed over the ranks, are in the parameters' .grad.
-double LanguageModel::loss_and_gradients(const Batch& batch) {
-  const at::NoGradGuard no_grad;
+WordLoss LanguageModel::loss_and_gradients(const Batch& batch) {
   const at::Device device = arguments_.device;
   const BatchTensors tensors = upload(make_tensors(batch, /*dropout=*/false, device), device);
-  const at::Tensor& words_ND = backbone_->word_embedding();
-  const at::Tensor none_0D = at::empty(
-      {0, backbone_->width()}, words_ND.options().dtype(residual_dtype(words_ND.scalar_type())).requires_grad(false));
-  const at::Tensor no_rows = at::empty({0}, none_0D.options().dtype(at::kLong));
-  const at::Tensor x_TD = embed(tensors.tokens, words_ND, none_0D, no_rows);
-  at::Tensor hidden_AD;
-  {
-    const at::AutoGradMode with_graph(true);
-    hidden_AD = hidden_states(*backbone_, tensors.layout, x_TD.requires_grad_(true), {});
-  }
-  const HeadResult head = text_softmax(hidden_AD.detach(), backbone_->text_head().detach(), tensors.targets,
-                                       /*want_weight_gradient=*/true);
-  if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
-  const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
-  const bool finite = sum_backbone_gradients(arguments_.channels.world, *backbone_, tensors.tokens, x_gradient_TD,
-                                             head.weight_gradient);
-  non_finite_ = !std::isfinite(head.loss) ? NonFinite::kLoss
-                : finite                  ? NonFinite::kNone
-                                          : NonFinite::kBackboneGradients;
-  return head.loss;
+  return word_loss(arguments_.channels.world, *backbone_, tensors, {}, [&](const at::Tensor& hidden_AD) {
+    return text_softmax(hidden_AD, backbone_->text_head().detach(), tensors.targets, /*want_weight_gradient=*/true);
+  });
 }
 
 StepLosses LanguageModel::step(const StepInput& input, const StepSettings& settings, const NextStep* /*next*/) {
   const Batch& batch = batch_of_input(input);
-  at::Tensor sums = at::tensor(
-      {loss_and_gradients(batch), static_cast<double>(batch.num_sequences()), static_cast<double>(batch.num_tokens())},
-      at::kDouble);
-  arguments_.channels.world.all_reduce(sums, ReduceOp::kSum);
-  settings.before_change();
-  if (options_.clip > 0) adam_.clip_gradients(options_.clip);
-  adam_.step(options_.learning_rate_at(settings.global_step, program_.num_steps()));
-  const double loss = sums[0].item<double>();
-  return {loss, {{"lm", loss}}, sums[1].item<int64_t>(), sums[2].item<int64_t>()};
+  const WordLoss mine = loss_and_gradients(batch);
+  non_finite_ = mine.non_finite;
+  StepLosses out = move_words(arguments_.channels.world, adam_,
+                              {mine.loss, {}, batch.num_sequences(), batch.num_tokens()}, settings, options_.clip,
+                              options_.learning_rate_at(settings.global_step, program_.num_steps()));
+  out.terms = {{"lm", out.loss}};
+  return out;
 }
 
 std::map<std::string, double> LanguageModel::held_out() {
   const Communicator& world = arguments_.channels.world;
-  at::Tensor sum = at::tensor({loss_and_gradients(blocks_.held_out(world.rank(), world.world_size()))}, at::kDouble);
+  at::Tensor sum =
+      at::tensor({loss_and_gradients(blocks_.held_out(world.rank(), world.world_size())).loss}, at::kDouble);
   for (const auto& [name, parameter] : backbone_->parameters()) parameter.mutable_grad() = at::Tensor();
   arguments_.channels.world.all_reduce(sum, ReduceOp::kSum);
   return {{"nats_per_token", sum.item<double>()}};

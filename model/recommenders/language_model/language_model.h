@@ -3,6 +3,7 @@
 #include "model/backbones/backbone.h"
 #include "model/recommenders/language_model/options.h"
 #include "model/recommenders/registry.h"
+#include "model/recommenders/word_step.h"
 
 namespace cllm {
 
@@ -29,7 +30,7 @@ class LanguageModel : public Recommender {
   std::string describe() const override;
 
  private:
-  double loss_and_gradients(const Batch& batch);
+  WordLoss loss_and_gradients(const Batch& batch);
 
   LanguageModelOptions options_;
   OpenArguments arguments_;

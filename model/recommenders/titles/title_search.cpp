@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "model/nn/heads/stand_behind.h"
-#include "model/recommenders/titles/word_inputs.h"
+#include "model/recommenders/word_step.h"
 #include "model/step/batch_tensors.h"
 #include "model/step/encode.h"
 

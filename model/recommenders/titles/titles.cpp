@@ -1,18 +1,10 @@
 #include "model/recommenders/titles/titles.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
-
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "data/random.h"
 #include "model/recommenders/titles/title_masses.h"
-#include "model/recommenders/titles/word_inputs.h"
-#include "model/step/backbone_gradients.h"
-#include "model/step/encode.h"
 #include "model/step/flops.h"
 
 namespace cllm {
@@ -122,45 +114,25 @@ ListedLabels Titles::labels_of(const TitleBatch& titles, double alpha) {
   return out;
 }
 
-/// This rank's part of the loss; gradients, summed over the ranks, are in the parameters' .grad.
-double Titles::loss_and_gradients(const TitlesInput& input, double alpha) {
-  const at::NoGradGuard no_grad;
-  const Backbone& backbone = *parts_.backbone;
-  const BatchTensors tensors = upload(input.tensors, arguments_.device);
+WordLoss Titles::loss_and_gradients(const TitlesInput& input, double alpha) {
   const ListedLabels labels = labels_of(input.titles, alpha);
-  const at::Tensor x_TD = word_inputs(backbone, tensors.tokens);
-  at::Tensor hidden_AD;
-  {
-    const at::AutoGradMode with_graph(true);
-    hidden_AD =
-        hidden_states(backbone, tensors.layout, x_TD.requires_grad_(true), {.adapters = options_.adapters.dropout});
-  }
   const ListedSoftmax softmax{options_.objective.teacher.form, options_.softmax == TitleSoftmax::kRestricted,
                               options_.temperature};
-  const HeadResult head =
-      listed_softmax(hidden_AD.detach(), backbone.text_head().detach(), labels, softmax, options_.train_backbone);
-  if (hidden_AD.size(0) > 0) hidden_AD.backward(head.hidden_gradient);
-  const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
-  const bool finite =
-      sum_backbone_gradients(arguments_.channels.world, backbone, tensors.tokens, x_gradient_TD, head.weight_gradient);
-  non_finite_ = !std::isfinite(head.loss) ? NonFinite::kLoss
-                : finite                  ? NonFinite::kNone
-                                          : NonFinite::kBackboneGradients;
-  return head.loss;
+  const Backbone& backbone = *parts_.backbone;
+  return word_loss(arguments_.channels.world, backbone, upload(input.tensors, arguments_.device),
+                   {.adapters = options_.adapters.dropout}, [&](const at::Tensor& hidden_AD) {
+                     return listed_softmax(hidden_AD, backbone.text_head().detach(), labels, softmax,
+                                           options_.train_backbone);
+                   });
 }
 
 StepLosses Titles::step(const StepInput& input, const StepSettings& settings, const NextStep* /*next*/) {
   const TitlesInput& titles = of_titles(input);
-  const double alpha = options_.objective.teacher.alpha_at(settings.ref.epoch, options_.epochs);
-  at::Tensor sums = at::tensor({loss_and_gradients(titles, alpha), static_cast<double>(titles.num_sequences),
-                                static_cast<double>(titles.num_tokens)},
-                               at::kDouble);
-  arguments_.channels.world.all_reduce(sums, ReduceOp::kSum);
-  settings.before_change();
-  if (options_.clip > 0) adam_.clip_gradients(options_.clip);
-  adam_.step(options_.learning_rate_at(settings.global_step, program_.num_steps()));
-  const double loss = sums[0].item<double>();
-  return {loss, {}, sums[1].item<int64_t>(), sums[2].item<int64_t>()};
+  const WordLoss mine =
+      loss_and_gradients(titles, options_.objective.teacher.alpha_at(settings.ref.epoch, options_.epochs));
+  non_finite_ = mine.non_finite;
+  return move_words(arguments_.channels.world, adam_, {mine.loss, {}, titles.num_sequences, titles.num_tokens},
+                    settings, options_.clip, options_.learning_rate_at(settings.global_step, program_.num_steps()));
 }
 
 std::vector<std::vector<ScoredItem>> Titles::top_items(std::span<const RankingQuery> queries, int64_t k) {

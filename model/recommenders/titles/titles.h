@@ -14,6 +14,7 @@
 #include "model/recommenders/titles/title_search.h"
 #include "model/recommenders/titles/trie.h"
 #include "model/recommenders/user_epochs.h"
+#include "model/recommenders/word_step.h"
 #include "model/step/batch_tensors.h"
 #include "model/tables/dense_adam.h"
 
@@ -56,7 +57,7 @@ class Titles : public Recommender {
  private:
   std::vector<TitleSample> samples(const StepRef& ref) const;
   ListedLabels labels_of(const TitleBatch& titles, double alpha);
-  double loss_and_gradients(const TitlesInput& input, double alpha);
+  WordLoss loss_and_gradients(const TitlesInput& input, double alpha);
 
   TitlesOptions options_;
   OpenArguments arguments_;

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "model/backbones/load_backbone.h"
-#include "model/recommenders/titles/word_inputs.h"
+#include "model/recommenders/word_step.h"
 #include "model/step/encode.h"
 #include "tests/model/recommenders/titles/small_titles.h"
 
