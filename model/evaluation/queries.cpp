@@ -20,7 +20,6 @@ std::vector<int32_t> items_of(const Corpus& corpus, int64_t user, std::initializ
 }
 
 void leave_out(RankingQuery& query, const std::vector<int32_t>& items) {
-  if (items.empty()) return;
   std::vector<int32_t> all;
   std::ranges::set_union(query.masked, items, std::back_inserter(all));
   query.masked = std::move(all);
@@ -74,7 +73,9 @@ bool rank_users(Scorer& scorer, const Corpus& corpus, Communicator& comm, std::s
     const auto mine = users.subspan(first, std::min(users.size() - first, static_cast<size_t>(options.batch_users)));
     std::vector<RankingQuery> queries;
     for (const int64_t user : mine) queries.push_back(make_query(corpus, user, options.history, options.mask));
-    for (RankingQuery& query : queries) leave_out(query, options.left_out);
+    if (!options.left_out.empty()) {
+      for (RankingQuery& query : queries) leave_out(query, options.left_out);
+    }
     const auto ranked = scorer.top_items(queries, options.k);
     for (size_t u = 0; u < queries.size(); ++u) sink(queries[u], ranked.at(u));
   }
@@ -87,10 +88,14 @@ void rank_queries(Scorer& scorer, Communicator& comm, std::span<const RankingQue
   for (int64_t n = 0; n < blocks; ++n) {
     const size_t first = std::min(queries.size(), static_cast<size_t>(n * options.batch_users));
     const size_t count = std::min(queries.size() - first, static_cast<size_t>(options.batch_users));
-    const auto block = queries.subspan(first, count);
-    std::vector<RankingQuery> asked(block.begin(), block.end());
-    for (RankingQuery& query : asked) leave_out(query, options.left_out);
-    const auto ranked = scorer.top_items(asked, options.k);
+    auto block = queries.subspan(first, count);
+    std::vector<RankingQuery> asked;
+    if (!options.left_out.empty()) {
+      asked.assign(block.begin(), block.end());
+      for (RankingQuery& query : asked) leave_out(query, options.left_out);
+      block = asked;
+    }
+    const auto ranked = scorer.top_items(block, options.k);
     for (size_t q = 0; q < count; ++q) sink(first + q, ranked.at(q));
   }
 }

@@ -51,7 +51,8 @@ at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& argume
   } else {
     raw_vectors_of = [&](const Corpus& of) { return vectors_of_file(of, text.source); };
   }
-  at::Tensor vectors_Vd = Whitening::of(raw_vectors_of(first), text.dims).apply(raw_vectors_of(corpus));
+  const at::Tensor raw_first = raw_vectors_of(first), raw = started_on ? raw_vectors_of(corpus) : raw_first;
+  at::Tensor vectors_Vd = Whitening::of(raw_first, text.dims).apply(raw);
   if (vectors_Vd.abs().sum().item<double>() == 0)
     throw OptionError("rows.text.source = \"" + text.source + "\": no two users or items of " + first.dir().string() +
                       " have different texts: prepare it with texts, or set rows.text.source = \"none\"");
