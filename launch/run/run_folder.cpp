@@ -30,6 +30,11 @@ std::string difference(const std::string& before, const std::string& now) {
 }  // namespace
 
 void RunFolder::prepare(const RunConfig& config, bool fresh) const {
+  if (std::error_code none; !config.init.run.empty() && std::filesystem::equivalent(config.init.run, dir_, none)) {
+    throw ConfigError("init.run: " + config.init.run +
+                      " is this run itself, which goes on from its last checkpoint: leave init.run out, or choose "
+                      "another run.dir");
+  }
   std::error_code error;
   if (fresh) std::filesystem::remove_all(checkpoints(), error);
   std::filesystem::create_directories(checkpoints(), error);

@@ -167,6 +167,8 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   const fs::path none = small_world().root / "no_items.txt";
   std::ofstream(none) << "\n";
   refused("recommend " + old_run().string() + " -o - --only-items " + none.string(), "it names no item");
+  refused(train_arguments(dealt, old, shuffled + " --fresh --init.run=" + dealt.string()), "is this run itself");
+  EXPECT_EQ(run(cllm4rec(1, "evaluate " + dealt.string() + " --no-baselines")).code, 0) << "nothing of it is lost";
   refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
 }
@@ -223,17 +225,6 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
     EXPECT_LE(of_user.size(), 2u);
     for (const auto& [item, score] : of_user) EXPECT_NEAR(score, here.at(user).at(item), 1e-5);
   }
-}
-
-TEST(Growth, ARunThatWentOnFromItselfCanGoOn) {
-  const fs::path dir = fresh_dir("self_start");
-  const std::string arguments = train_arguments(dir, small_world().corpus, kOfTexts);
-  ASSERT_EQ(run(cllm4rec(1, arguments)).code, 0);
-  const Finished itself = run(cllm4rec(1, arguments + " --init.run=" + dir.string() + " --mutual.epochs=2"));
-  EXPECT_THAT(itself.output, HasSubstr(dir.string()));
-  const Finished listed = run(cllm4rec(1, "recommend " + dir.string() + " -o - --k 3 --add-items " +
-                                              new_items().string()));
-  EXPECT_EQ(listed.code, 0) << listed.output;
 }
 
 TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {
