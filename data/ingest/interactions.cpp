@@ -30,6 +30,28 @@ bool is_good_id(std::string_view id) {
   return !is_no_value(id) && id.size() <= IdMap::kMaxLength && std::none_of(id.begin(), id.end(), is_control);
 }
 
+/// Numbers of ids that a file has in a list: each is looked up once.
+class ListedIds {
+ public:
+  template <typename LookUp>
+  std::optional<uint32_t> number(CellCode code, const LookUp& look_up) {
+    if (code.list == 0) return look_up();
+    if (code.list != list_) numbers_.assign(code.length, kUnknown);
+    list_ = code.list;
+    uint32_t& number = numbers_[code.place];
+    if (number != kUnknown) return number;
+    const std::optional<uint32_t> found = look_up();
+    if (found) number = *found;
+    return found;
+  }
+
+ private:
+  static constexpr uint32_t kUnknown = ~uint32_t{0};
+
+  uint64_t list_ = 0;
+  std::vector<uint32_t> numbers_;  // by places in the list
+};
+
 /// Numbers ids and fills the sorter.
 class Collector : public RowSink {
  public:
@@ -53,9 +75,11 @@ class Collector : public RowSink {
         return;
       }
     }
-    const auto user = number(work_.users, row.user, work_.users_declared, row.origin, "user");
+    const auto user = listed_users_.number(
+        row.user_code, [&] { return number(work_.users, row.user, work_.users_declared, row.origin, "user"); });
     if (!user) return;
-    const auto item = number(work_.items, row.item, work_.items_declared, row.origin, "item");
+    const auto item = listed_items_.number(
+        row.item_code, [&] { return number(work_.items, row.item, work_.items_declared, row.origin, "item"); });
     if (!item) return;
     Pair pair;
     pair.user = *user;
@@ -109,6 +133,7 @@ class Collector : public RowSink {
 
   IngestFolder& work_;
   PairSorter& pairs_;
+  ListedIds listed_users_, listed_items_;
   uint64_t calls_ = 0;
 };
 

@@ -3,10 +3,6 @@
 #include <arrow/array/array_dict.h>
 #include <arrow/type.h>
 
-#include <charconv>
-#include <cmath>
-#include <type_traits>
-
 namespace cllm {
 namespace {
 
@@ -15,20 +11,10 @@ const ArrayType& as(const arrow::Array& column) {
   return static_cast<const ArrayType&>(column);
 }
 
-template <typename ArrayType>
-void append_number(const arrow::Array& column, int64_t row, std::string& out) {
-  const auto value = as<ArrayType>(column).Value(row);
-  char digits[400];  // a double without exponent
-  if constexpr (std::is_floating_point_v<decltype(value)>) {
-    if (std::isnan(value)) return;  // what pandas has in the place of null
-    // Ids became floating-point numbers where some are missing: 123, not 1.23e+02.
-    const bool whole = std::abs(value) < 1e15 && value == std::trunc(value);
-    const auto end = whole ? std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed)
-                           : std::to_chars(digits, digits + sizeof digits, value);
-    out.append(digits, end.ptr);
-  } else {
-    out.append(digits, std::to_chars(digits, digits + sizeof digits, +value).ptr);
-  }
+template <typename Number>
+void append_number(Number value, std::string& out) {
+  char digits[kLongestNumber];
+  out.append(digits, write_number(value, digits));
 }
 
 /// Seconds with a fraction.
@@ -71,16 +57,16 @@ void append_cell(const arrow::Array& column, int64_t row, std::string& out, int 
   if (column.IsNull(row)) return;
   switch (column.type_id()) {
     case Type::BOOL: out += as<arrow::BooleanArray>(column).Value(row) ? "true" : "false"; break;
-    case Type::INT8: append_number<arrow::Int8Array>(column, row, out); break;
-    case Type::UINT8: append_number<arrow::UInt8Array>(column, row, out); break;
-    case Type::INT16: append_number<arrow::Int16Array>(column, row, out); break;
-    case Type::UINT16: append_number<arrow::UInt16Array>(column, row, out); break;
-    case Type::INT32: append_number<arrow::Int32Array>(column, row, out); break;
-    case Type::UINT32: append_number<arrow::UInt32Array>(column, row, out); break;
-    case Type::INT64: append_number<arrow::Int64Array>(column, row, out); break;
-    case Type::UINT64: append_number<arrow::UInt64Array>(column, row, out); break;
-    case Type::FLOAT: append_number<arrow::FloatArray>(column, row, out); break;
-    case Type::DOUBLE: append_number<arrow::DoubleArray>(column, row, out); break;
+    case Type::INT8: append_number(as<arrow::Int8Array>(column).Value(row), out); break;
+    case Type::UINT8: append_number(as<arrow::UInt8Array>(column).Value(row), out); break;
+    case Type::INT16: append_number(as<arrow::Int16Array>(column).Value(row), out); break;
+    case Type::UINT16: append_number(as<arrow::UInt16Array>(column).Value(row), out); break;
+    case Type::INT32: append_number(as<arrow::Int32Array>(column).Value(row), out); break;
+    case Type::UINT32: append_number(as<arrow::UInt32Array>(column).Value(row), out); break;
+    case Type::INT64: append_number(as<arrow::Int64Array>(column).Value(row), out); break;
+    case Type::UINT64: append_number(as<arrow::UInt64Array>(column).Value(row), out); break;
+    case Type::FLOAT: append_number(as<arrow::FloatArray>(column).Value(row), out); break;
+    case Type::DOUBLE: append_number(as<arrow::DoubleArray>(column).Value(row), out); break;
     case Type::STRING:
     case Type::BINARY: out += as<arrow::BinaryArray>(column).GetView(row); break;
     case Type::LARGE_STRING:

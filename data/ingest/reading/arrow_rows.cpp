@@ -1,20 +1,21 @@
 #include <arrow/array.h>
 #include <arrow/memory_pool.h>
 #include <arrow/record_batch.h>
-#include <arrow/type.h>
 #include <parquet/arrow/reader.h>
+#include <parquet/arrow/schema.h>
 #include <parquet/file_reader.h>
 #include <parquet/metadata.h>
 #include <parquet/properties.h>
 
 #include <algorithm>
-#include <charconv>
-#include <future>
+#include <numeric>
 #include <utility>
 
 #include "data/errors.h"
 #include "data/ingest/reading/arrow_cells.h"
+#include "data/ingest/reading/arrow_columns.h"
 #include "data/ingest/reading/columnar_rows.h"
+#include "data/ingest/reading/parse.h"
 
 namespace cllm {
 namespace {
@@ -35,6 +36,11 @@ T value_of(const fs::path& path, arrow::Result<T> result) {
   return std::move(result).ValueUnsafe();
 }
 
+void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
+  if (field.is_leaf()) leaves.push_back(field.column_index);
+  for (const auto& child : field.children) add_leaves(child, leaves);
+}
+
 /// One file.
 class Part {
  public:
@@ -51,48 +57,60 @@ class Part {
     check(path, builder.OpenFile(path.string(), /*memory_map=*/false, properties));
     builder.memory_pool(pool)->properties(arrow_properties);
     reader_ = value_of(path, builder.Build());
-    total_rows_ = reader_->parquet_reader()->metadata()->num_rows();
-    batches_ = value_of(path, reader_->GetRecordBatchReader());
-    for (const auto& field : batches_->schema()->fields()) names_.push_back(field->name());
-    read_ahead();
+    total_rows_ = file().metadata()->num_rows();
+    for (const auto& field : fields()) names_.push_back(field.field->name());
   }
 
   const std::vector<std::string>& names() const { return names_; }
 
-  bool next() {
-    while (batch_ == nullptr || row_ + 1 == batch_->num_rows()) {
-      if (ahead_.valid()) batch_ = ahead_.get();
-      if (batch_ == nullptr) return false;
-      read_ahead();
-      look_at_columns();
-      row_ = -1;
+  /// Of names(). Before the first row.
+  void open(const std::vector<bool>& selected) {
+    columns_.resize(names_.size());
+    std::vector<int> leaves;
+    for (size_t n = 0; n < names_.size(); ++n) {
+      if (!selected[n]) continue;
+      columns_[n].flat = flat_column(fields()[n], *file().metadata()->schema());
+      if (columns_[n].flat != nullptr) continue;
+      columns_[n].place_in_batch = num_in_batch_++;
+      add_leaves(fields()[n], leaves);
     }
-    ++row_;
+    std::vector<int> groups(static_cast<size_t>(file().metadata()->num_row_groups()));
+    std::iota(groups.begin(), groups.end(), 0);
+    if (!leaves.empty()) batches_ = value_of(path_, reader_->GetRecordBatchReader(groups, leaves));
+  }
+
+  bool next() {
+    while (rows_left_ == 0) {
+      if (group_ + 1 >= file().metadata()->num_row_groups()) return false;
+      const auto group = file().RowGroup(++group_);
+      rows_left_ = group->metadata()->num_rows();
+      for (Column& column : columns_) {
+        if (column.flat != nullptr) column.flat->open(*group);
+      }
+    }
+    --rows_left_;
     ++rows_;
+    if (batches_ != nullptr) next_in_batch();
+    not_utf8_ = nullptr;
+    for (Column& column : columns_) {
+      if (column.flat != nullptr) {
+        column.text = column.flat->next();
+        if (!column.flat->is_utf8) not_utf8_ = &column.text;
+      } else if (column.place_in_batch >= 0) {
+        column.written.clear();
+        append_cell(*batch_->column(column.place_in_batch), row_, column.written);
+        column.text = column.written;
+        if (!is_utf8(column.text)) not_utf8_ = &column.text;
+      }
+    }
     return true;
   }
 
-  void append(size_t column, std::string& out) const {
-    const Column& from = columns_[column];
-    if (from.numbers == nullptr) return append_cell(*from.array, row_, out);
-    char digits[24];
-    out.append(digits, std::to_chars(digits, digits + sizeof digits, from.numbers[row_]).ptr);
-  }
+  const std::string_view* not_utf8() const { return not_utf8_; }  // a cell of the row
 
-  /// Are all cells of the batch whole numbers?
-  bool numbers_only() const { return numbers_only_; }
-  /// Such a row, written in place: what logs of interactions are, 10^8 times.
-  void write_numbers(std::string& row, std::vector<size_t>& ends) const {
-    constexpr size_t kRoom = 24;  // of a number and its tab
-    row.resize(columns_.size() * kRoom);
-    ends.resize(columns_.size());
-    char *const begin = row.data(), *at = begin;
-    for (size_t n = 0; n < columns_.size(); ++n) {
-      at = std::to_chars(at, at + kRoom, columns_[n].numbers[row_]).ptr;
-      ends[n] = static_cast<size_t>(at - begin);
-      *at++ = '\t';
-    }
-    row.resize(static_cast<size_t>(at - begin));
+  std::string_view cell(size_t column) const { return columns_[column].text; }
+  CellCode code(size_t column) const {
+    return columns_[column].flat != nullptr ? columns_[column].flat->code() : CellCode{};
   }
 
   uint64_t consumed() const {
@@ -102,38 +120,38 @@ class Part {
 
  private:
   struct Column {
-    const arrow::Array* array;
-    const int64_t* numbers;  // what nearly all cells are: whole numbers, none missing; null: others
+    std::unique_ptr<FlatColumn> flat;  // or
+    int place_in_batch = -1;           // of what Arrow converts; -1: not read
+    std::string written;
+    std::string_view text;  // of the row
   };
-  /// The next batch is decoded while the rows of this one are taken.
-  void read_ahead() {
-    ahead_ = std::async(std::launch::async, [this] {
-      std::shared_ptr<arrow::RecordBatch> batch;
-      check(path_, batches_->ReadNext(&batch));
-      if (batch != nullptr) check(path_, batch->ValidateFull());
-      return batch;
-    });
-  }
-  void look_at_columns() {
-    columns_.clear();
-    numbers_only_ = true;
-    for (const auto& column : batch_->columns()) {
-      const bool plain = column->type_id() == arrow::Type::INT64 && column->null_count() == 0;
-      columns_.push_back({column.get(), plain ? static_cast<const arrow::Int64Array&>(*column).raw_values() : nullptr});
-      numbers_only_ = numbers_only_ && plain;
+
+  parquet::ParquetFileReader& file() const { return *reader_->parquet_reader(); }
+  const std::vector<parquet::arrow::SchemaField>& fields() const { return reader_->manifest().schema_fields; }
+
+  void next_in_batch() {
+    while (batch_ == nullptr || row_ + 1 == batch_->num_rows()) {
+      check(path_, batches_->ReadNext(&batch_));
+      if (batch_ == nullptr) fail(path_, "a column ends before the file");
+      if (batch_->num_columns() != num_in_batch_) fail(path_, "columns that are not in its list");
+      check(path_, batch_->ValidateFull());
+      row_ = -1;
     }
+    ++row_;
   }
 
   fs::path path_;
   uint64_t bytes_;
   std::unique_ptr<parquet::arrow::FileReader> reader_;
+  std::vector<std::string> names_;
+  std::vector<Column> columns_;
+  int group_ = -1;
+  int64_t rows_left_ = 0, rows_ = 0, total_rows_ = 0;  // of the group; of the file
   std::shared_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
-  std::vector<Column> columns_;  // of the batch
-  bool numbers_only_ = false;
-  std::vector<std::string> names_;
-  int64_t row_ = -1, rows_ = 0, total_rows_ = 0;
-  std::future<std::shared_ptr<arrow::RecordBatch>> ahead_;  // last: it is waited for before the reader is gone
+  int64_t row_ = -1;  // of the batch
+  int num_in_batch_ = 0;
+  const std::string_view* not_utf8_ = nullptr;
 };
 
 /// Parquet's own exceptions, of damaged files, as DataError.
@@ -153,35 +171,33 @@ class ParquetRows : public ColumnarRows {
   ParquetRows(const fs::path& place, const std::vector<fs::path>& parts) : place_(place), parts_(parts) {
     open_part(0);
     names_ = part_->names();
-    for (const auto& [key, value] : keys_of(parts_[0])) names_.push_back(key);
+    for (const auto& [key, value] : keys_) names_.push_back(key);
   }
 
   const std::vector<std::string>& names() const override { return names_; }
 
-  bool next(std::string& row, std::vector<size_t>& ends) override {
+  void select(const std::vector<bool>& columns) override { selected_ = columns; }
+
+  bool next(std::vector<std::string_view>& cells) override {
+    if (!opened_) read_part();
     while (!guarded(parts_[current_], [&] { return part_->next(); })) {
       consumed_ += fs::file_size(parts_[current_]);
       if (current_ + 1 == parts_.size()) return false;
       open_part(current_ + 1);
       order_columns();
+      read_part();
     }
-    if (part_->numbers_only() && order_.empty() && values_.empty()) {
-      part_->write_numbers(row, ends);
-      return true;
-    }
-    row.clear();
-    ends.clear();
-    for (size_t n = 0; n < names_.size(); ++n) {
-      if (n < part_->names().size()) {
-        part_->append(order_.empty() ? n : order_[n], row);
-      } else {
-        row += values_[n - part_->names().size()];
-      }
-      ends.push_back(row.size());
-      row += '\t';
-    }
+    cells.resize(names_.size());
+    const size_t stored = part_->names().size();
+    for (size_t n = 0; n < names_.size(); ++n) cells[n] = n < stored ? part_->cell(place(n)) : keys_[n - stored].second;
     return true;
   }
+
+  CellCode code(size_t column) const override {
+    return column < part_->names().size() ? part_->code(place(column)) : CellCode{};
+  }
+
+  const std::string_view* not_utf8() const override { return part_->not_utf8(); }
 
   uint64_t consumed() const override { return consumed_ + part_->consumed(); }
 
@@ -195,6 +211,7 @@ class ParquetRows : public ColumnarRows {
       const size_t equals = name.find('=');
       if (equals == std::string::npos) continue;
       const std::string value = name.substr(equals + 1);
+      if (!is_utf8(name)) throw DataError(part.string() + ": a folder's name is no UTF-8");
       keys.emplace_back(name.substr(0, equals), value == "__HIVE_DEFAULT_PARTITION__" ? "" : value);
     }
     return keys;
@@ -203,19 +220,33 @@ class ParquetRows : public ColumnarRows {
   void open_part(size_t n) {
     current_ = n;
     part_ = guarded(parts_[n], [&] { return std::make_unique<Part>(parts_[n]); });
-    values_.clear();
-    for (const auto& [key, value] : keys_of(parts_[n])) values_.push_back(value);
+    keys_ = keys_of(parts_[n]);
   }
+
+  void read_part() {
+    std::vector<bool> wanted(part_->names().size(), selected_.empty());
+    for (size_t n = 0; n < std::min(selected_.size(), wanted.size()); ++n) wanted[place(n)] = selected_[n];
+    guarded(parts_[current_], [&] { part_->open(wanted); });
+    opened_ = true;
+  }
+
+  size_t place(size_t column) const { return order_.empty() ? column : order_[column]; }
 
   /// Parts may have the columns of the first in another order.
   void order_columns() {
     const auto& there = part_->names();
     order_.clear();
-    for (size_t n = 0; n < names_.size() - std::min(values_.size(), names_.size()); ++n) {
+    bool same = there.size() + keys_.size() == names_.size();
+    for (size_t n = 0; same && n < names_.size(); ++n) {
+      if (n >= there.size()) {
+        same = keys_[n - there.size()].first == names_[n];
+        continue;
+      }
       const auto at = std::find(there.begin(), there.end(), names_[n]);
-      if (at != there.end()) order_.push_back(static_cast<size_t>(at - there.begin()));
+      same = at != there.end();
+      order_.push_back(static_cast<size_t>(at - there.begin()));
     }
-    if (order_.size() != there.size() || there.size() + values_.size() != names_.size()) {
+    if (!same) {
       throw DataError(parts_[current_].string() + ": other columns than in " + parts_[0].filename().string() +
                       "; write all parts with the same ones");
     }
@@ -225,9 +256,12 @@ class ParquetRows : public ColumnarRows {
   std::vector<fs::path> parts_;
   size_t current_ = 0;
   std::unique_ptr<Part> part_;
-  std::vector<std::string> names_, values_;  // of all columns; of the folders on the way
-  std::vector<size_t> order_;                // names_ -> columns of the part; empty: the same
-  uint64_t consumed_ = 0;                    // by the parts before
+  std::vector<std::string> names_;                         // of all columns
+  std::vector<std::pair<std::string, std::string>> keys_;  // of the folders on the way to the part: the last columns
+  std::vector<size_t> order_;                              // names_ -> columns of the part; empty: the same
+  std::vector<bool> selected_;                             // of names_; empty: all
+  bool opened_ = false;
+  uint64_t consumed_ = 0;  // by the parts before
 };
 
 }  // namespace

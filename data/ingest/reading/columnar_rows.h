@@ -4,19 +4,31 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cllm {
+
+/// The place of a cell's text in a list of the file (Parquet's dictionaries): cells of equal codes have equal texts,
+/// without blanks around.
+struct CellCode {
+  uint64_t list = 0;               // no two of a process have the same number; 0: the cell has no code
+  uint32_t place = 0, length = 0;  // of the list
+};
 
 /// Rows of a file that is stored by columns, as text.
 class ColumnarRows {
  public:
   virtual ~ColumnarRows() = default;
   virtual const std::vector<std::string>& names() const = 0;
-  /// Puts the cells of the next row one behind the other into `row`, a tab behind each; `ends`: of the cells, without
-  /// the tab. Numbers as written, points in time as seconds since 1970, elements of lists joined with ", ", true or
-  /// false; nothing for null, NaN and structs. False at the end. DataError: damaged.
-  virtual bool next(std::string& row, std::vector<size_t>& ends) = 0;
+  /// Only these columns (of names()) are read; else all. Before next().
+  virtual void select(const std::vector<bool>& columns) = 0;
+  /// Puts the next row into `cells`, which are valid until the next call. Numbers as written, points in time as seconds
+  /// since 1970, elements of lists joined with ", ", true or false; nothing for null, NaN, structs, and columns that
+  /// are not selected. False at the end. DataError: damaged.
+  virtual bool next(std::vector<std::string_view>& cells) = 0;
+  virtual CellCode code(size_t column) const = 0;        // of the row
+  virtual const std::string_view* not_utf8() const = 0;  // a cell of it that is not UTF-8; null: none
   /// Bytes read so far, about.
   virtual uint64_t consumed() const = 0;
 };

@@ -44,7 +44,8 @@ bool is_utf8(std::string_view text) {
         continue;
       }
     }
-    const size_t length = sequence_length(text);
+    const bool is_ascii = static_cast<unsigned char>(text[0] - 1) < 0x7F;
+    const size_t length = is_ascii ? 1 : sequence_length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }
@@ -58,10 +59,10 @@ std::optional<double> parse_number(std::string_view text) {
 }
 
 std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n\f\v";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+  const auto is_blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 std::string quoted(std::string_view text) {

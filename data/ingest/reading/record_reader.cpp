@@ -136,26 +136,25 @@ bool RecordReader::next_line() {
 }
 
 bool RecordReader::next_columnar() {
-  record_.clear();
-  starts_.clear();
   if (row_line_ == 0) {
-    for (const std::string& name : columnar_->names()) {
-      record_ += name;
-      starts_.push_back(record_.size());
-      record_ += '\t';
-    }
-  } else if (!columnar_->next(record_, starts_)) {
+    cells_.assign(columnar_->names().begin(), columnar_->names().end());
+  } else if (!columnar_->next(cells_)) {
     return false;
   }
   ++row_line_;
-  cells_.clear();
-  size_t begin = 0;
-  for (const size_t end : starts_) {
-    cells_.push_back(std::string_view(record_).substr(begin, end - begin));
-    begin = end + 1;
-  }
-  line_ = record_;
   return true;
+}
+
+size_t RecordReader::row_bytes() const {
+  size_t bytes = line_.size();
+  for (size_t n = 0; is_columnar() && n < cells_.size(); ++n) bytes += cells_[n].size();
+  return bytes;
+}
+
+std::optional<std::string_view> RecordReader::not_utf8() const {
+  if (!is_columnar()) return is_utf8(line_) ? std::nullopt : std::optional(line_);
+  const std::string_view* const bad = row_line_ > 1 ? columnar_->not_utf8() : nullptr;
+  return bad == nullptr ? std::nullopt : std::optional(*bad);
 }
 
 bool RecordReader::next() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,9 +40,17 @@ class RecordReader {
 
   /// False at the end. All views are valid until the next call.
   bool next();
-  std::string_view line() const { return line_; }  // as it came; of a row over several lines all of them
+  std::string_view line() const { return line_; }  // as it came; of a row over several lines all of them; not columnar
+  bool is_blank() const { return !columnar_ && line_.empty(); }
+  size_t row_bytes() const;
+  std::optional<std::string_view> not_utf8() const;  // the line, or a cell
   const std::vector<std::string_view>& cells() const { return cells_; }
   bool is_json() const { return separator_.empty(); }
+  /// Other columns may be empty in the rows to come.
+  void select(const std::vector<bool>& columns) {
+    if (columnar_) columnar_->select(columns);
+  }
+  CellCode code(size_t column) const { return columnar_ ? columnar_->code(column) : CellCode{}; }
   bool is_columnar() const { return columnar_ != nullptr; }  // the first row is a header, whatever it says
   bool broken() const { return broken_; }                    // a quote is never closed
   uint64_t line_number() const { return row_line_; }         // of the row's first line, from 1
@@ -80,7 +89,7 @@ class RecordReader {
   std::vector<std::string_view> cells_;
   std::string record_;          // a row that spans several lines
   std::string unquoted_;        // fields without their quotes
-  std::vector<size_t> starts_;  // of the fields in unquoted_; of Parquet's cells their ends
+  std::vector<size_t> starts_;  // of the fields in unquoted_
   std::vector<Line> waiting_;   // lines that were read ahead, last first
   std::string current_;         // the one of them that line_ views
 };

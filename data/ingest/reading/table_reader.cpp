@@ -55,8 +55,8 @@ Sample read_sample(const std::filesystem::path& path, const ReadingOptions& opti
   constexpr size_t kMaxBytes = size_t{8} << 20;
   Sample sample;
   for (size_t bytes = 0; sample.size() < kSampleRows && bytes < kMaxBytes && records.next();) {
-    if (records.line().empty() || records.broken()) continue;
-    bytes += records.line().size();
+    if (records.is_blank() || records.broken()) continue;
+    bytes += records.row_bytes();
     if (records.is_json()) {
       sample.push_back({std::string(records.line())});
     } else {
@@ -97,6 +97,19 @@ void TableReader::understand() {
   if (!spec_.others) {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
     placement_.others.clear();
+  }
+  if (records_.is_columnar()) select_columns();
+}
+
+void TableReader::select_columns() {
+  std::vector<bool> wanted(width_);
+  for (const auto& place : placement_.places) {
+    if (place) wanted[*place] = true;
+  }
+  for (const OtherColumn& other : placement_.others) wanted[other.place] = true;
+  records_.select(wanted);
+  for (size_t n = 0; n < width_; ++n) {
+    if (!wanted[n]) header_[n].clear();
   }
 }
 
@@ -176,7 +189,7 @@ bool TableReader::next() {
     origin_.line = records_.line_number() & 0xFFFFFFFFFFFF;
     if (intake_.on_bytes && origin_.line % kReportEvery == 0)
       intake_.on_bytes(records_.bytes_consumed() - std::exchange(bytes_reported_, records_.bytes_consumed()));
-    if (records_.line().empty() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
+    if (records_.is_blank() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
     if (std::exchange(skip_first_, false)) continue;
     if (!silent_) intake_.log.count_row();
     if (parse_record()) return true;
@@ -185,9 +198,9 @@ bool TableReader::next() {
 }
 
 bool TableReader::parse_record() {
-  if (!is_utf8(records_.line())) {
-    report(Problem::kUtf8, quoted(records_.line()));
-    if (!silent_) intake_.log.set_hint(suggest_encoding(records_.line()));
+  if (const auto bad = records_.not_utf8()) {
+    report(Problem::kUtf8, quoted(*bad));
+    if (!silent_) intake_.log.set_hint(suggest_encoding(*bad));
     return false;
   }
   if (records_.is_json()) return parse_json();
@@ -273,7 +286,13 @@ std::string_view TableReader::field(size_t column) const {
   if (records_.is_json()) return column < values_.size() ? std::string_view(values_[column]) : std::string_view{};
   const auto place = placement_.places[column];
   const auto& cells = records_.cells();
-  return place && *place < cells.size() ? trimmed(cells[*place]) : std::string_view{};
+  if (!place || *place >= cells.size()) return {};
+  return records_.code(*place).list != 0 ? cells[*place] : trimmed(cells[*place]);
+}
+
+CellCode TableReader::code(size_t column) const {
+  const auto place = records_.is_json() ? std::nullopt : placement_.places[column];
+  return place ? records_.code(*place) : CellCode{};
 }
 
 std::string_view TableReader::other(size_t n) const {

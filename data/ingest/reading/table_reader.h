@@ -33,6 +33,7 @@ class TableReader {
 
   bool next();                                  // false at the end
   std::string_view field(size_t column) const;  // empty if the row has none; valid until next()
+  CellCode code(size_t column) const;           // of the field
   /// Other columns that hold texts, of a spec that asks for them, and this row's values.
   const std::vector<OtherColumn>& others() const { return placement_.others; }
   std::string_view other(size_t n) const;
@@ -46,6 +47,7 @@ class TableReader {
     size_t value = 0, rank = 0;
   };
   void understand();
+  void select_columns();
   void understand_keys(const std::vector<std::string>& lines);
   void tell_about(const std::string& file) const;
   bool parse_record();

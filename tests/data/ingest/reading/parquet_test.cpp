@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/columnar_rows.h"
@@ -15,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 /// What the script writes, once; empty: no Python with pyarrow, so that only refusals can be seen.
@@ -87,6 +90,42 @@ TEST_F(Parquet, of_every_codec_and_every_layout_of_parts_gives_the_same_interact
   }
 }
 
+TEST_F(Parquet, of_every_encoding_gives_the_corpus_of_the_same_rows_as_tsv) {
+  const auto shards_and_bad_rows = [&](const std::string& name) {
+    PrepareOptions options = scratch_.options();
+    options.input = written_parquet() / "many" / name;
+    options.tokenizer = written_parquet() / "tokenizer";
+    options.train_tokenizer = 0;
+    options.overwrite = true;
+    options.merge_duplicates = true;
+    std::string out;
+    for (const auto& bad : prepare(options).bad_rows) {
+      out += bad.problem + " " + std::to_string(bad.count) + ": ";
+      for (const std::string& example : bad.examples) out += example.substr(example.find(':')) + "; ";
+    }
+    std::ifstream manifest(options.output / "corpus.json");
+    return nlohmann::json::parse(manifest)["shards"].dump() + out;
+  };
+  const std::string strings = shards_and_bad_rows("tsv"), numbers = shards_and_bad_rows("numbers_tsv");
+  EXPECT_THAT(strings, HasSubstr("the header again"));
+  for (const char* name : {"lists", "grown", "strings", "deltas", "categories", "large"})
+    EXPECT_EQ(shards_and_bad_rows(name), strings) << name;
+  for (const char* name : {"int64", "int32", "double"}) EXPECT_EQ(shards_and_bad_rows(name), numbers) << name;
+}
+
+TEST_F(Parquet, that_is_no_utf8_has_a_bad_row) {
+  for (const char* name : {"bytes", "plain_bytes"}) {
+    PrepareOptions options = scratch_.options();
+    options.input = written_parquet() / name;
+    options.tokenizer = written_parquet() / "tokenizer";
+    options.train_tokenizer = 0;
+    options.overwrite = true;
+    const PrepareReport report = prepare(options);
+    ASSERT_EQ(report.bad_rows.size(), 1u) << name;
+    EXPECT_THAT(report.bad_rows[0].examples, ElementsAre("interactions.parquet:9: 'i\\xFF'")) << name;
+  }
+}
+
 TEST_F(Parquet, of_pandas_has_ids_that_became_doubles_missing_values_and_an_index) {
   const PrepareReport report = prepare_folder("pandas");
   EXPECT_THAT(pairs_of(corpus(), Part::kTest), Contains("102 6"));
@@ -105,6 +144,7 @@ TEST_F(Parquet, that_cannot_be_understood_is_refused_with_a_reason) {
   EXPECT_THAT(refusal("names"), HasSubstr("without a column 'user' (it has visitor, sku)"));
   EXPECT_THAT(refusal("numbers"), HasSubstr("(it has 0, 1)"));
   EXPECT_THAT(refusal("other"), HasSubstr("part-1.parquet: other columns than in part-0.parquet"));
+  EXPECT_THAT(refusal("keys"), HasSubstr("part-0.parquet: other columns than in part-0.parquet"));
   EXPECT_THAT(refusal("cut"), HasSubstr("interactions.parquet: cannot read: "));
   EXPECT_THAT(refusal("damaged"), HasSubstr("interactions.parquet: cannot read: "));
 }

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <parquet/arrow/schema.h>
+#include <parquet/file_reader.h>
+
+#include <memory>
+#include <string_view>
+
+#include "data/ingest/reading/columnar_rows.h"
+
+namespace cllm {
+
+/// A column of one number or string per row, page by page: strings are not copied.
+class FlatColumn {
+ public:
+  virtual ~FlatColumn() = default;
+  virtual void open(parquet::RowGroupReader& group) = 0;
+  /// The next row of the group: its text, valid until the next call; empty for null. parquet::ParquetException:
+  /// damaged.
+  virtual std::string_view next() = 0;
+  virtual CellCode code() const { return {}; }  // of that row
+  bool is_utf8 = true;                          // of that row
+};
+
+/// Null if the column is of another kind (times, decimals, lists, ...).
+std::unique_ptr<FlatColumn> flat_column(const parquet::arrow::SchemaField& field,
+                                        const parquet::SchemaDescriptor& schema);
+
+}  // namespace cllm
