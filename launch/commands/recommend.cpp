@@ -145,8 +145,7 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   KeptItems kept;
   collectively(*run.world, [&] {
     require_new(arguments.file(), arguments.overwrite || arguments.output == "-");
-    if (!arguments.only_items.empty())
-      kept = keep_items(arguments.only_items, workspace.corpus, arguments.strict);
+    if (!arguments.only_items.empty()) kept = keep_items(arguments.only_items, workspace.corpus, arguments.strict);
   });
   const RankingOptions options{.k = arguments.k,
                                .history = workspace.config.evaluation.history_at_test,

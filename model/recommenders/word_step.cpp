@@ -32,8 +32,7 @@ WordLoss word_loss(Communicator& world, const Backbone& backbone, const BatchTen
   const HeadResult result = head(hidden_AD.detach());
   if (hidden_AD.size(0) > 0) hidden_AD.backward(result.hidden_gradient);
   const at::Tensor x_gradient_TD = x_TD.grad().defined() ? x_TD.grad() : at::zeros_like(x_TD);
-  const bool finite =
-      sum_backbone_gradients(world, backbone, tensors.tokens, x_gradient_TD, result.weight_gradient);
+  const bool finite = sum_backbone_gradients(world, backbone, tensors.tokens, x_gradient_TD, result.weight_gradient);
   return {result.loss, !std::isfinite(result.loss) ? NonFinite::kLoss
                        : finite                    ? NonFinite::kNone
                                                    : NonFinite::kBackboneGradients};

@@ -62,8 +62,8 @@ const fs::path& new_items() {
     std::string first;
     std::getline(items, first);  // the header
     std::getline(items, first);
-    std::ofstream(out) << "item\ttext\narrival-1\t" << first.substr(first.find('\t') + 1) << "\narrival-2\t\narrival-3\t"
-                       << first.substr(first.find('\t') + 1) << '\n';
+    std::ofstream(out) << "item\ttext\narrival-1\t" << first.substr(first.find('\t') + 1)
+                       << "\narrival-2\t\narrival-3\t" << first.substr(first.find('\t') + 1) << '\n';
     return out;
   }();
   return made;

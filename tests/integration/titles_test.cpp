@@ -63,8 +63,8 @@ TEST(TitlesRun, TrainsOnAnyNumberOfRanksGoesOnAndListsTitlesOfTheCorpus) {
   const fs::path later = small_world().root / "later.csv", only = small_world().root / "later.txt";
   std::ofstream(later) << "item,text\nlater-1,a title of its own\n";
   std::ofstream(only) << "later-1\n";
-  const Finished added = run(cllm4rec(1, "recommend " + one.string() + " --k 5 -o - --add-items " + later.string() +
-                                             " --only-items " + only.string()));
+  const Finished added = run(cllm4rec(
+      1, "recommend " + one.string() + " --k 5 -o - --add-items " + later.string() + " --only-items " + only.string()));
   ASSERT_EQ(added.code, 0) << added.output;
   EXPECT_THAT(added.output, HasSubstr("later-1"));
   const Finished measured = run(cllm4rec(2, "evaluate " + one.string()));

@@ -58,9 +58,9 @@ StepLosses LanguageModel::step(const StepInput& input, const StepSettings& setti
   const Batch& batch = batch_of_input(input);
   const WordLoss mine = loss_and_gradients(batch);
   non_finite_ = mine.non_finite;
-  StepLosses out = move_words(arguments_.channels.world, adam_,
-                              {mine.loss, {}, batch.num_sequences(), batch.num_tokens()}, settings, options_.clip,
-                              options_.learning_rate_at(settings.global_step, program_.num_steps()));
+  StepLosses out =
+      move_words(arguments_.channels.world, adam_, {mine.loss, {}, batch.num_sequences(), batch.num_tokens()}, settings,
+                 options_.clip, options_.learning_rate_at(settings.global_step, program_.num_steps()));
   out.terms = {{"lm", out.loss}};
   return out;
 }
