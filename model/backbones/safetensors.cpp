@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -194,6 +193,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path, bool sequential) : pat
                      " bytes: " + what_else(std::string_view(file.data.get(), std::min<uint64_t>(file.size, 64))));
   }
   mapping_ = file.data;
+  mapped_bytes_ = file.size;
   data_begin_ = 8 + header_bytes;
   const uint64_t data_bytes = file.size - data_begin_;
   const Json header = parse_header(path, std::string_view(file.data.get() + 8, header_bytes));
@@ -233,21 +233,6 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   at::Tensor copy = at::empty(entry.shape, options);
   std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
   return copy;
-}
-
-bool SafetensorsFile::maps(const at::Tensor& tensor) const {
-  const char* const data = static_cast<const char*>(tensor.const_data_ptr());
-  const char* const begin = mapping_.get() + data_begin_;
-  uint64_t size = 0;
-  for (const auto& [name, entry] : entries_) size = std::max(size, entry.end);
-  return std::greater_equal<>()(data, begin) && std::less<>()(data, begin + size);
-}
-
-void forget_pages(const at::Tensor& view) {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(view.const_data_ptr()), end = begin + view.nbytes();
-  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;  // neighbours keep theirs
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,7 +29,10 @@ class SafetensorsFile {
   /// A view that keeps the mapping alive; ModelError if there is no such tensor.
   at::Tensor tensor(const std::string& name) const;
   /// Whether a tensor() is a view of the file, and not a copy because the file does not align it.
-  bool maps(const at::Tensor& tensor) const;
+  bool maps(const at::Tensor& tensor) const {
+    const auto* const data = static_cast<const char*>(tensor.const_data_ptr());
+    return !std::less<>()(data, mapping_.get()) && std::less<>()(data, mapping_.get() + mapped_bytes_);
+  }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   struct Entry {
@@ -40,14 +44,10 @@ class SafetensorsFile {
  private:
   std::string path_;
   std::shared_ptr<char> mapping_;
-  uint64_t data_begin_ = 0;
+  uint64_t mapped_bytes_ = 0, data_begin_ = 0;
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;
 };
-
-/// Takes the pages of a mapped tensor out of this process; they come back from the file when they are read. For views
-/// of a file that nobody has written to.
-void forget_pages(const at::Tensor& view);
 
 /// Writes tensors (any device, any of the format's dtypes) durably: temporary file, sync, rename. Same input, same
 /// bytes: tensors are ordered by element size (large first, which keeps them aligned) and name.

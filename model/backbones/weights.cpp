@@ -7,6 +7,9 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -55,6 +58,15 @@ void add_file(Weights& folder, const SafetensorsFile& file, const std::string& p
                        "; remove one");
     }
   }
+}
+
+/// Takes the pages of a view of a file, to which nobody has written, out of this process; they come back from the file
+/// when they are read.
+void forget_pages(const at::Tensor& view) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(view.const_data_ptr()), end = begin + view.nbytes();
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;  // neighbours keep theirs
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 bool may_be_not_finite(const at::Tensor& tensor) {
