@@ -5,8 +5,8 @@
 
 #include "data/errors.h"
 #include "data/ingest/extend.h"
-#include "data/ingest/reading/parse.h"
 #include "data/ingest/times/time_units.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

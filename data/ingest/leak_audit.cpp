@@ -4,7 +4,7 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 #include "data/random.h"
 
 namespace cllm {

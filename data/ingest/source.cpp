@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

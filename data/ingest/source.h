@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "data/ingest/files/input_files.h"
-#include "data/ingest/reading/moment.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/table_reader.h"
+#include "data/ingest/values/moment.h"
 
 namespace cllm {
 

@@ -6,7 +6,7 @@
 #include "data/errors.h"
 #include "data/ingest/extend.h"
 #include "data/ingest/leak_audit.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

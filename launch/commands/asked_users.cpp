@@ -7,9 +7,9 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "data/ingest/reading/parse.h"
 #include "data/ingest/source.h"
 #include "data/ingest/storage/id_map.h"
+#include "data/ingest/values/parse.h"
 #include "launch/failures/errors.h"
 
 namespace cllm {

@@ -3,7 +3,7 @@
 #include "data/corpus/corpus.h"
 #include "data/errors.h"
 #include "data/ingest/prepare.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 #include "tests/fuzzers/read_corpus.h"
 #include "tests/fuzzers/targets.h"
 

@@ -3,9 +3,9 @@
 
 #include "data/errors.h"
 #include "data/ingest/reading/columns.h"
-#include "data/ingest/reading/moment.h"
-#include "data/ingest/reading/parse.h"
-#include "data/ingest/reading/python_literal.h"
+#include "data/ingest/values/moment.h"
+#include "data/ingest/values/parse.h"
+#include "data/ingest/values/python_literal.h"
 #include "data/text/tokenizer.h"
 #include "tests/fuzzers/targets.h"
 

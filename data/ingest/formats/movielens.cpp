@@ -5,7 +5,7 @@
 
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/ingest/reading/arrow_cells.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

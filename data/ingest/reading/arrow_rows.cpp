@@ -15,7 +15,7 @@
 #include "data/ingest/reading/arrow_cells.h"
 #include "data/ingest/reading/arrow_columns.h"
 #include "data/ingest/reading/columnar_rows.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "data/errors.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "data/errors.h"
 #include "data/ingest/reading/header.h"
-#include "data/ingest/reading/moment.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/moment.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

@@ -7,7 +7,7 @@
 #include "data/errors.h"
 #include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/columns.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "data/errors.h"
-#include "data/ingest/reading/json_row.h"
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/reading/sample.h"
+#include "data/ingest/values/json_row.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
@@ -25,49 +26,8 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-namespace {
-
-/// Files of one folder may differ: what is UTF-8 as it is, and not only ASCII, is not recoded.
-bool is_utf8_already(const std::filesystem::path& path) {
-  LineReader lines(path);
-  std::string_view line;
-  bool beyond_ascii = false;
-  for (size_t rows = 0; rows < kSampleRows && lines.next(line); ++rows) {
-    if (!is_utf8(line)) return false;
-    beyond_ascii = beyond_ascii || std::any_of(line.begin(), line.end(), [](char c) { return (c & 0x80) != 0; });
-  }
-  return beyond_ascii;
-}
-
-ReadingOptions reading_of(const std::filesystem::path& path, Intake& intake) {
-  ReadingOptions reading = intake.reading;
-  const FileKind* const kind = kind_of_file(path);
-  if (reading.encoding.empty() || kind == nullptr || kind->columnar || !is_utf8_already(path)) return reading;
-  intake.log.note(path.filename().string() + ": is UTF-8, and read as such, not as " + reading.encoding);
-  reading.encoding.clear();
-  return reading;
-}
-
-}  // namespace
-
-Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns) {
-  RecordReader records(path, options, min_columns);
-  constexpr size_t kMaxBytes = size_t{8} << 20;
-  Sample sample;
-  for (size_t bytes = 0; sample.size() < kSampleRows && bytes < kMaxBytes && records.next();) {
-    if (records.is_blank() || records.broken()) continue;
-    bytes += records.row_bytes();
-    if (records.is_json()) {
-      sample.push_back({std::string(records.line())});
-    } else {
-      sample.emplace_back(records.cells().begin(), records.cells().end());
-    }
-  }
-  return sample;
-}
-
 TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
-    : spec_(std::move(spec)), intake_(intake), reading_(reading_of(path, intake)),
+    : spec_(std::move(spec)), intake_(intake), reading_(reading_of(path, intake.reading, intake.log)),
       records_(path, reading_, num_required(spec_)) {
   bool first_time = true;
   origin_.file = intake.log.open(path, &first_time) & 0xFFFF;

@@ -71,7 +71,4 @@ class TableReader {
   uint64_t bytes_reported_ = 0;
 };
 
-/// The first rows of a file.
-Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns);
-
 }  // namespace cllm

@@ -1,6 +1,6 @@
-#include "data/ingest/reading/json_row.h"
+#include "data/ingest/values/json_row.h"
 
-#include "data/ingest/reading/python_literal.h"
+#include "data/ingest/values/python_literal.h"
 
 namespace cllm {
 

@@ -1,12 +1,12 @@
-#include "data/ingest/reading/moment.h"
+#include "data/ingest/values/moment.h"
 
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 
-#include "data/ingest/reading/parse.h"
-#include "data/ingest/reading/scanner.h"
+#include "data/ingest/values/parse.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 namespace {

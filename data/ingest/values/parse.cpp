@@ -1,4 +1,4 @@
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 #include <algorithm>
 #include <array>

@@ -1,11 +1,11 @@
-#include "data/ingest/reading/python_literal.h"
+#include "data/ingest/values/python_literal.h"
 
 #include <array>
 #include <charconv>
 #include <optional>
 #include <utility>
 
-#include "data/ingest/reading/parse.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {

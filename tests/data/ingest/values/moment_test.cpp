@@ -1,4 +1,4 @@
-#include "data/ingest/reading/moment.h"
+#include "data/ingest/values/moment.h"
 
 #include <gtest/gtest.h>
 

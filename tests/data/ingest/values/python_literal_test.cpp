@@ -1,4 +1,4 @@
-#include "data/ingest/reading/python_literal.h"
+#include "data/ingest/values/python_literal.h"
 
 #include <gtest/gtest.h>
 
