@@ -30,7 +30,7 @@ void require(bool ok, const std::string& message) {
 void check(const PrepareOptions& options) {
   require(!options.output.empty(), "prepare: no output folder is given");
   require(options.overwrite || !fs::exists(options.output),
-          options.output.string() + ": exists already; remove it, choose another name, or allow overwriting");
+          options.output.string() + ": exists already; choose another name, or say --overwrite");
   require(options.tokenizer.empty() != (options.train_tokenizer == 0),
           "prepare: give either a folder with tokenizer files or the size of a tokenizer to train, not both or none");
   require(options.train_tokenizer == 0 || options.train_tokenizer >= 257,

@@ -39,7 +39,7 @@ void check(const RetokenizeOptions& options) {
   };
   require(!options.output.empty(), "retokenize: no output folder is given");
   require(options.overwrite || !fs::exists(options.output),
-          options.output.string() + ": exists already; remove it, choose another name, or allow overwriting");
+          options.output.string() + ": exists already; choose another name, or say --overwrite");
   require(options.tokenizer.empty() != (options.train_tokenizer == 0),
           "retokenize: give either a folder with tokenizer files or the size of a tokenizer to train");
   require(options.train_tokenizer == 0 || options.train_tokenizer >= 257,

@@ -42,7 +42,21 @@ Forms other_columns() {
       refused_form(kKind, "pointer_of_git_lfs", "a Git LFS pointer in the place of a table",
                    "refused with its first line",
                    {{"interactions.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 12\n"}},
-                   {"('version https://git-lfs"})};
+                   {"('version https://git-lfs"}),
+      refused_form(kKind, "chosen_column_that_is_not_there", "`--columns user=visitor` where none is called so",
+                   "refused; what is there and the option are named", {csv("user,item,time", "@,#,%")},
+                   {"without a column 'visitor' (it has user, item, time)", "--columns user=NAME"},
+                   "--columns user=visitor"),
+      read_form(kKind, "comments_above", "`% bip weighted` and `# 2 3` above the rows (KONECT, SNAP)",
+                "read, the lines are noted",
+                {csv("% bip weighted\n# 2 3\nuser item time", "@ # %", "interactions.txt")},
+                {"not read: 2 line(s) of comments above the rows"}),
+      read_form(kKind, "separator_of_excel", "`sep=;` above the header, of Excel", "read, the line is noted",
+                {csv("sep=;\nuser;item;time", "@;#;%")}, {"not read: 1 line(s) of comments", "separated by ';'"}),
+      refused_form(kKind, "time_before_item", "no header, the time in column 2 (Yoochoose)",
+                   "refused with the option that settles it",
+                   {{"interactions.csv", with_each_row("@,2014-04-0%T10:51:09.277Z,#", "")}},
+                   {"is column 2", "--columns user=1,item=3,time=2"})};
 }
 
 Forms other_public_files() {
@@ -100,7 +114,23 @@ Forms other_public_files() {
        {kPrepareForm},
        0,
        {"2 users, 3 items, 6 interactions"},
-       "u c, v c"}};
+       "u c, v c"},
+      {kKind,
+       "ids_of_23_digits",
+       "JSON: numbers of 23 digits as ids, which differ in the last",
+       "read as they are",
+       raw_files(
+           {{"interactions.jsonl",
+             "{\"user\": 12345678901234567890121, \"item\": 1}\n{\"user\": 12345678901234567890122, \"item\": 1}\n"
+             "{\"user\": 12345678901234567890121, \"item\": -98765432109876543210}\n"}}),
+       {kPrepareForm},
+       0,
+       {"2 users, 2 items, 3 interactions"}},
+      read_form(kKind, "no_time_as_zero", "0 and -1 for times among seconds since 1970", "read, noted with a place",
+                {{"interactions.csv",
+                  "user,item,time\nu,c,1300000003\nu,a,0\nu,b,1300000002\nv,c,1300000003\n"
+                  "v,a,-1\nv,b,1300000002\n"}},
+                {"2 of 6 times are 0 or -1 (interactions.csv:3: 0)"})};
 }
 
 }  // namespace

@@ -156,7 +156,12 @@ std::string first_of(const Sample& sample) {
   return quoted(row);
 }
 
-std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there) {
+std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there,
+                           const ColumnChoices& choices) {
+  std::string option = missing[0];
+  for (const auto& [what, name] : choices) {
+    if (name == missing[0]) option = what;
+  }
   std::string out = "without a column ";
   for (size_t n = 0; n < missing.size(); ++n) out += (n > 0 ? " and '" : "'") + missing[n] + "'";
   out += " (it has ";
@@ -165,7 +170,7 @@ std::string missing_column(const std::vector<std::string>& missing, const std::v
     const std::string name = quoted(there[n]);
     out += (n > 0 ? ", " : "") + name.substr(1, name.size() - 2);
   }
-  return out + (there.size() > kMost ? ", ...)" : ")") + "; rename one, or say which it is: --columns " + missing[0] +
+  return out + (there.size() > kMost ? ", ...)" : ")") + "; rename one, or say which it is: --columns " + option +
          "=NAME";
 }
 
@@ -208,7 +213,7 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
                      (header.known >= enough || header.familiar >= enough ||
                       (spec.by_values ? heads_a_column_of_numbers(sample) : heads_a_column_of_ids(sample, spec)));
   if (has_names || words) {
-    throw DataError(where + ":1: header " + missing_column(header.missing, sample[0]));
+    throw DataError(where + ":1: header " + missing_column(header.missing, sample[0], choices));
   }
   if (spec.by_values) {
     place_by_values(sample, spec, choices, where, placement);

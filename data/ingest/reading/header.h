@@ -46,7 +46,9 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
 bool looks_like_texts(const std::vector<std::string_view>& values);
 
 /// "header without a column 'item' (it has user_id, sku); ..."
-std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there);
+/// `choices`: a missing one may be the name that somebody chose.
+std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there,
+                           const ColumnChoices& choices = {});
 
 /// The first row, for a message.
 std::string first_of(const Sample& sample);

@@ -147,6 +147,16 @@ std::string option_for(const TableSpec& spec, size_t column) {
          " or rating=" + place;
 }
 
+/// The first two columns that are not the time are the user and the item.
+std::string option_for_time(size_t time, size_t columns) {
+  std::string option = "--columns ";
+  size_t ids = 0;
+  for (size_t column = 0; column < columns && ids < 2; ++column) {
+    if (column != time) option += (ids++ == 0 ? "user=" : "item=") + std::to_string(column + 1) + ",";
+  }
+  return option + "time=" + std::to_string(time + 1);
+}
+
 [[noreturn]] void refuse(const Sample& sample, const TableSpec& spec, size_t column, const std::string& where,
                          const std::string& problem) {
   std::string values;
@@ -154,7 +164,8 @@ std::string option_for(const TableSpec& spec, size_t column) {
     if (column < sample[row].size()) values += (row > 0 ? ", " : "") + quoted(sample[row][column]);
   }
   throw DataError(where + " has no header: is column " + std::to_string(column + 1) + " (" + values + ") the time? " +
-                  problem + "; write a header (user, item, time, rating), or say " + option_for(spec, column));
+                  problem + "; write a header (user, item, time, rating), or say " +
+                  (column < 2 ? option_for_time(column, sample[0].size()) : option_for(spec, column)));
 }
 
 /// A line per user with all of his items, as LightGCN and others write it.

@@ -100,7 +100,21 @@ RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptio
   lines_ = std::make_unique<LineReader>(path, options.encoding);
   separator_ = options.separator.empty() ? kind->separator : options.separator;
   quoting_ = kind->quoting;
-  if (!is_json() && options.separator.empty()) choose_separator(min_columns);
+  if (is_json()) return;
+  skip_comments();
+  if (options.separator.empty()) choose_separator(min_columns);
+}
+
+void RecordReader::skip_comments() {
+  while (next_line()) {
+    const bool is_comment = line_.starts_with("# ") || line_.starts_with("% ") ||
+                            (line_line_ == 1 && line_.starts_with("sep=") && line_.size() <= 5);
+    if (!is_comment) {
+      waiting_.push_back({std::string(line_), line_line_});
+      return;
+    }
+    ++lines_above_;
+  }
 }
 
 void RecordReader::choose_separator(size_t min_columns) {

@@ -31,7 +31,8 @@ struct ReadingOptions {
 /// Quoting is that of RFC 4180 and, where files break it, of Python's csv and pandas: a quote inside an unquoted field
 /// is a character, text behind a closing quote belongs to the field. A quoted field may go over lines if it ends as it
 /// should, before a separator or the end of a line, within 1 MiB; else its first line is a bad row by itself and the
-/// lines behind it are rows of their own.
+/// lines behind it are rows of their own. Not read are lines above the first row that begin with "# ", "% " or "sep=",
+/// which SNAP, KONECT and Excel write.
 class RecordReader {
  public:
   /// min_columns: a file without the separator of its extension in the first line that needs so many is looked at for
@@ -59,6 +60,7 @@ class RecordReader {
   const std::string& separator() const { return separator_; }
   bool quoting() const { return quoting_; }
   bool unusual_separator() const { return unusual_separator_; }
+  uint64_t lines_above() const { return lines_above_; }  // comments above the first row
 
  private:
   struct Line {
@@ -71,6 +73,7 @@ class RecordReader {
     bool over_lines = false;
   };
   bool next_line();
+  void skip_comments();
   void choose_separator(size_t min_columns);
   bool next_columnar();
   void split_plain();
@@ -85,7 +88,7 @@ class RecordReader {
   std::string separator_;
   bool quoting_ = false, unusual_separator_ = false, broken_ = false;
   std::string_view line_;
-  uint64_t line_line_ = 0, row_line_ = 0;
+  uint64_t line_line_ = 0, row_line_ = 0, lines_above_ = 0;
   std::vector<std::string_view> cells_;
   std::string record_;          // a row that spans several lines
   std::string unquoted_;        // fields without their quotes

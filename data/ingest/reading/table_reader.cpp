@@ -111,7 +111,7 @@ void TableReader::understand_keys(const std::vector<std::string>& lines) {
   }
   if (!missing.empty() && !keys.empty()) {
     throw DataError(records_.path().string() + ":1: no '" + missing[0] + "' in the object, objects " +
-                    missing_column(missing, keys));
+                    missing_column(missing, keys, intake_.columns));
   }
   for (size_t n = 0; n < keys.size(); ++n) {
     if (claimed[n]) continue;
@@ -134,6 +134,10 @@ void TableReader::tell_about(const std::string& file) const {
                       : records_.separator() == " " ? "blanks"
                                                     : records_.separator()) +
                      "'");
+  if (records_.lines_above() > 0) {
+    intake_.log.note(file + ": not read: " + std::to_string(records_.lines_above()) +
+                     " line(s) of comments above the rows");
+  }
   if (!placement_.reading.empty()) intake_.log.note(file + " has no header: read as " + placement_.reading);
   if (!placement_.others.empty()) {
     std::vector<std::string> names;

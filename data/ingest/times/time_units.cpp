@@ -17,6 +17,7 @@ void TimeUnits::add(int64_t time, Origin origin) {
   most_ = std::max(most_, time);
   // Seconds from 1971 to the year 11000, the others from 1979: no two units overlap.
   constexpr int64_t kFirstSecond = 30'000'000, kFirstOfNext = 300'000'000'000, kThousand = 1000;
+  if ((time == 0 || time == -1) && none_.count++ == 0) none_ = {1, time, origin};
   if (time < kFirstSecond) return;
   size_t unit = 0;
   for (int64_t end = kFirstOfNext; unit + 1 < kUnits && time >= end; ++unit) end *= kThousand;
@@ -44,6 +45,11 @@ void TimeUnits::check(double limit, ProblemLog& log) const {
   }
   for (size_t unit = 0; unit < kUnits; ++unit) {
     if (unit != most && tallies_[unit].count > 0) other = unit;
+  }
+  if (none_.count > 0 && judged * 2 > times_) {
+    log.note(std::to_string(none_.count) + " of " + std::to_string(times_) + " times are 0 or -1 (" +
+             (none_.origin.line == kOld ? "the corpus that is extended" : log.where(none_.origin)) + ": " +
+             std::to_string(none_.first) + "): are they missing? They come first in their histories");
   }
   if (other == kUnits) return;
   const uint64_t others = judged - tallies_[most].count;

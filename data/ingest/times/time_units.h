@@ -17,7 +17,7 @@ class TimeUnits {
   void add_old(int64_t time) { add(time, {kOld, 0}); }
 
   /// DataError if more than the share `limit` of the times is of other units than the most; less is a note, and so is
-  /// one time for all.
+  /// one time for all, and 0 or -1 among seconds since 1970: what programs write where they know no time.
   void check(double limit, ProblemLog& log) const;
 
  private:
@@ -32,6 +32,7 @@ class TimeUnits {
   std::string example(size_t unit, const ProblemLog& log) const;
 
   std::array<Tally, kUnits> tallies_;
+  Tally none_;  // 0 and -1
   uint64_t times_ = 0;
   int64_t least_ = INT64_MAX, most_ = INT64_MIN;
 };

@@ -21,7 +21,7 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
   prepare(options);
   const std::string fingerprint = Corpus::open(options.output).fingerprint();
   EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("out: exists already; remove it, choose another name, or allow overwriting"));
+              HasSubstr("out: exists already; choose another name, or say --overwrite"));
   options.overwrite = true;
   scratch.write("interactions.tsv", "user\titem\ttime\nu0\ti1\tbad\n");
   error_of([&] { prepare(options); });

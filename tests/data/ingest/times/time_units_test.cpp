@@ -52,6 +52,12 @@ TEST(TimeUnits, TheCorpusThatIsExtendedCountsToo) {
       ThrowsMessage<DataError>(HasSubstr("in seconds (the corpus that is extended: 1200000000)")));
 }
 
+TEST(TimeUnits, ZeroAmongSecondsIsANote) {
+  EXPECT_THAT(notes_on({1300000000, 0, 1300000001, -1, 1300000002}, 0),
+              ElementsAre(HasSubstr("2 of 5 times are 0 or -1 (a.csv:3: 0): are they missing?")));
+  EXPECT_THAT(notes_on({0, 1, 2, 3}, 0), IsEmpty());
+}
+
 TEST(TimeUnits, OrdersNegativeTimesAndFarDatesAreNoOtherUnit) {
   constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31
   EXPECT_THAT(notes_on({-1300000000, 0, 1, 20110313, 1300000000, kEndOfTime}, 0), IsEmpty());
