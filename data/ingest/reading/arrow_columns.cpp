@@ -15,7 +15,7 @@
 namespace cllm {
 namespace {
 
-constexpr int64_t kBatch = 4096;  // rows
+constexpr int64_t kBatch = 512;  // rows: what is read of a page is in the cache when it is handed out
 
 template <typename Type>
 class Flat : public FlatColumn {
@@ -84,26 +84,27 @@ class Strings : public Flat<parquet::ByteArrayType> {
     static std::atomic<uint64_t> lists = 0;
     Flat::open(group);
     has_list_ = reader_->GetExposedEncoding() == parquet::ExposedEncoding::DICTIONARY;
-    code_ = {has_list_ ? ++lists : 0};
+    number_ = ++lists;
     list_.clear();
     list_is_utf8_ = false;
   }
 
   std::string_view next() override {
-    is_null_ = !advance();
     is_utf8 = true;
-    if (is_null_) return {};
+    code = {};
+    if (!advance()) return {};
     const auto n = static_cast<size_t>(value_);
-    if (has_list_) {
-      code_.place = static_cast<uint32_t>(places_[n]);
-      if (code_.place >= code_.length) throw parquet::ParquetException("a value is not in its column's dictionary");
+    if (!has_list_) {
+      const std::string_view text(strings_[n]);
+      is_utf8 = cllm::is_utf8(text);
+      return text;
     }
-    const std::string_view text = has_list_ ? list_[code_.place] : std::string_view(strings_[n]);
-    is_utf8 = list_is_utf8_ || cllm::is_utf8(text);
-    return text;
+    const auto place = static_cast<uint32_t>(places_[n]);
+    if (place >= list_.size()) throw parquet::ParquetException("a value is not in its column's dictionary");
+    code = {number_, place, static_cast<uint32_t>(list_.size())};
+    is_utf8 = list_is_utf8_ || cllm::is_utf8(list_[place]);
+    return list_[place];
   }
-
-  CellCode code() const override { return is_null_ ? CellCode{} : code_; }
 
  private:
   int64_t read(int16_t* levels, int64_t& values) override {
@@ -115,16 +116,15 @@ class Strings : public Flat<parquet::ByteArrayType> {
     if (list_.empty()) {
       for (int32_t n = 0; n < length; ++n) list_.push_back(trimmed(std::string_view(list[n])));
       list_is_utf8_ = std::all_of(list_.begin(), list_.end(), cllm::is_utf8);
-      code_.length = static_cast<uint32_t>(length);
     }
     return rows;
   }
 
-  bool has_list_ = false, list_is_utf8_ = false, is_null_ = true;
+  bool has_list_ = false, list_is_utf8_ = false;
+  uint64_t number_ = 0;                      // of the list
   std::vector<parquet::ByteArray> strings_;  // or
   std::vector<std::string_view> list_;       // which the reader owns
   std::vector<int32_t> places_;              // in it
-  CellCode code_;
 };
 
 }  // namespace

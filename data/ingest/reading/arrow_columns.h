@@ -18,8 +18,10 @@ class FlatColumn {
   /// The next row of the group: its text, valid until the next call; empty for null. parquet::ParquetException:
   /// damaged.
   virtual std::string_view next() = 0;
-  virtual CellCode code() const { return {}; }  // of that row
-  bool is_utf8 = true;                          // of that row
+
+  // Of that row:
+  CellCode code;
+  bool is_utf8 = true;
 };
 
 /// Null if the column is of another kind (times, decimals, lists, ...).

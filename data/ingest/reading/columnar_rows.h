@@ -23,12 +23,11 @@ class ColumnarRows {
   virtual const std::vector<std::string>& names() const = 0;
   /// Only these columns (of names()) are read; else all. Before next().
   virtual void select(const std::vector<bool>& columns) = 0;
-  /// Puts the next row into `cells`, which are valid until the next call. Numbers as written, points in time as seconds
-  /// since 1970, elements of lists joined with ", ", true or false; nothing for null, NaN, structs, and columns that
-  /// are not selected. False at the end. DataError: damaged.
-  virtual bool next(std::vector<std::string_view>& cells) = 0;
-  virtual CellCode code(size_t column) const = 0;        // of the row
-  virtual const std::string_view* not_utf8() const = 0;  // a cell of it that is not UTF-8; null: none
+  /// Puts the next row into `cells`, which are valid until the next call, and their codes into `codes`. Numbers as
+  /// written, points in time as seconds since 1970, elements of lists joined with ", ", true or false; nothing for
+  /// null, NaN, structs, and columns that are not selected. False at the end. DataError: damaged.
+  virtual bool next(std::vector<std::string_view>& cells, std::vector<CellCode>& codes) = 0;
+  virtual const std::string_view* not_utf8() const = 0;  // a cell of the row that is not UTF-8; null: none
   /// Bytes read so far, about.
   virtual uint64_t consumed() const = 0;
 };

@@ -88,12 +88,16 @@ TEST(Headerless, columns_that_may_be_two_things_are_refused_with_the_option_that
                                                   {{"u", "a", "3.5", "4.5"}, {"u", "b", "2.5", "1.5"}},
                                                   {{"u", "a", "music"}, {"u", "b", "film"}},
                                                   {{"u", "a", "1997"}, {"u", "b", "1994"}, {"u", "c", "1996.5"}},
-                                                  {{"u", "a", "964980001", "964980002"}},
-                                                  {{"u", "2014-04-07T10:51:09.277Z", "214536502", "0"}}}) {
+                                                  {{"u", "a", "964980001", "964980002"}}}) {
     const std::string message = refusal(sample);
     EXPECT_THAT(message, HasSubstr("x.csv has no header: is column")) << sample[0][2];
     EXPECT_THAT(message, HasSubstr("--columns user=1,item=2,time=")) << sample[0][2];
   }
+  EXPECT_THAT(refusal({{"u", "2014-04-07T10:51:09.277Z", "214536502", "0"}}),
+              HasSubstr("x.csv has no header: is column 2 ('2014-04-07T10:51:09.277Z') the time?"));
+  EXPECT_THAT(refusal({{"u", "2014-04-07T10:51:09.277Z", "214536502", "0"}}),
+              HasSubstr("--columns user=1,item=3,time=2"));
+  EXPECT_THAT(refusal({{"2014-04-07", "u", "a"}}), HasSubstr("--columns user=2,item=3,time=1"));
   EXPECT_EQ(placed({{"u", "a", "1"}, {"u", "b", "2"}}, {{"time", "3"}}), " user=0 item=1 time=2");
   EXPECT_EQ(placed({{"1531001351", "u", "a"}}, {{"time", "1"}, {"user", "2"}, {"item", "3"}}), " user=1 item=2 time=0");
   EXPECT_THAT(refusal({{"u", "a"}}, {{"time", "3"}}), HasSubstr("no header that names '3'"));
