@@ -12,6 +12,10 @@ enum Place : size_t { kUserAt, kItemAt, kTimeAt, kRatingAt, kTextAt };
 
 /// False if the row is bad, and reported.
 bool read_time(const TableReader& rows, std::optional<Moment>& time) {
+  if (const auto whole = rows.facts(kTimeAt).whole) {
+    time = Moment{*whole, 0};
+    return true;
+  }
   const std::string_view text = trimmed(rows.field(kTimeAt));
   if (is_no_value(text)) return true;
   time = parse_moment(text);
@@ -43,8 +47,8 @@ TableSpec interaction_table() {
 bool read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake) {
   TableReader rows(path, table, intake);
   while (rows.next()) {
-    InteractionRow row{rows.field(kUserAt), rows.field(kItemAt), {}, {}, rows.origin(),
-                       rows.code(kUserAt),  rows.code(kItemAt)};
+    InteractionRow row{rows.field(kUserAt),      rows.field(kItemAt),     {}, {}, rows.origin(),
+                       rows.facts(kUserAt).code, rows.facts(kItemAt).code};
     if (read_time(rows, row.time) && read_rating(rows, row.rating)) sink.interaction(row);
   }
   return rows.has(kTextAt);

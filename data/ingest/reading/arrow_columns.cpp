@@ -63,8 +63,11 @@ class Numbers : public Flat<Type> {
   explicit Numbers(int column) : Flat<Type>(column), numbers_(kBatch) {}
 
   std::string_view next() override {
+    this->facts.whole.reset();
     if (!this->advance()) return {};
-    return {text_, write_number(numbers_[static_cast<size_t>(this->value_)], text_)};
+    const auto number = numbers_[static_cast<size_t>(this->value_)];
+    if constexpr (std::is_integral_v<decltype(number)>) this->facts.whole = number;
+    return {text_, write_number(number, text_)};
   }
 
  private:
@@ -91,7 +94,7 @@ class Strings : public Flat<parquet::ByteArrayType> {
 
   std::string_view next() override {
     is_utf8 = true;
-    code = {};
+    facts.code = {};
     if (!advance()) return {};
     const auto n = static_cast<size_t>(value_);
     if (!has_list_) {
@@ -101,7 +104,7 @@ class Strings : public Flat<parquet::ByteArrayType> {
     }
     const auto place = static_cast<uint32_t>(places_[n]);
     if (place >= list_.size()) throw parquet::ParquetException("a value is not in its column's dictionary");
-    code = {number_, place, static_cast<uint32_t>(list_.size())};
+    facts.code = {number_, place, static_cast<uint32_t>(list_.size())};
     is_utf8 = list_is_utf8_ || cllm::is_utf8(list_[place]);
     return list_[place];
   }

@@ -20,7 +20,7 @@ class FlatColumn {
   virtual std::string_view next() = 0;
 
   // Of that row:
-  CellCode code;
+  CellFacts facts;
   bool is_utf8 = true;
 };
 

@@ -109,8 +109,8 @@ class Part {
   const std::string_view* not_utf8() const { return not_utf8_; }  // a cell of the row
 
   std::string_view cell(size_t column) const { return columns_[column].text; }
-  CellCode code(size_t column) const {
-    return columns_[column].flat != nullptr ? columns_[column].flat->code : CellCode{};
+  CellFacts facts(size_t column) const {
+    return columns_[column].flat != nullptr ? columns_[column].flat->facts : CellFacts{};
   }
 
   uint64_t consumed() const {
@@ -178,7 +178,7 @@ class ParquetRows : public ColumnarRows {
 
   void select(const std::vector<bool>& columns) override { selected_ = columns; }
 
-  bool next(std::vector<std::string_view>& cells, std::vector<CellCode>& codes) override {
+  bool next(std::vector<std::string_view>& cells, std::vector<CellFacts>& facts) override {
     if (!opened_) read_part();
     while (!guarded(parts_[current_], [&] { return part_->next(); })) {
       consumed_ += fs::file_size(parts_[current_]);
@@ -188,11 +188,11 @@ class ParquetRows : public ColumnarRows {
       read_part();
     }
     cells.resize(names_.size());
-    codes.resize(names_.size());
+    facts.resize(names_.size());
     const size_t stored = part_->names().size();
     for (size_t n = 0; n < stored; ++n) {
       cells[n] = part_->cell(place(n));
-      codes[n] = part_->code(place(n));
+      facts[n] = part_->facts(place(n));
     }
     for (size_t n = stored; n < names_.size(); ++n) cells[n] = keys_[n - stored].second;
     return true;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,12 @@ struct CellCode {
   uint32_t place = 0, length = 0;  // of the list
 };
 
+/// What a file says of a cell besides its text.
+struct CellFacts {
+  CellCode code;
+  std::optional<int64_t> whole;  // the number that the text is
+};
+
 /// Rows of a file that is stored by columns, as text.
 class ColumnarRows {
  public:
@@ -23,10 +30,10 @@ class ColumnarRows {
   virtual const std::vector<std::string>& names() const = 0;
   /// Only these columns (of names()) are read; else all. Before next().
   virtual void select(const std::vector<bool>& columns) = 0;
-  /// Puts the next row into `cells`, which are valid until the next call, and their codes into `codes`. Numbers as
-  /// written, points in time as seconds since 1970, elements of lists joined with ", ", true or false; nothing for
+  /// Puts the next row into `cells`, which are valid until the next call, and what else is known into `facts`. Numbers
+  /// as written, points in time as seconds since 1970, elements of lists joined with ", ", true or false; nothing for
   /// null, NaN, structs, and columns that are not selected. False at the end. DataError: damaged.
-  virtual bool next(std::vector<std::string_view>& cells, std::vector<CellCode>& codes) = 0;
+  virtual bool next(std::vector<std::string_view>& cells, std::vector<CellFacts>& facts) = 0;
   virtual const std::string_view* not_utf8() const = 0;  // a cell of the row that is not UTF-8; null: none
   /// Bytes read so far, about.
   virtual uint64_t consumed() const = 0;

@@ -152,8 +152,8 @@ bool RecordReader::next_line() {
 bool RecordReader::next_columnar() {
   if (row_line_ == 0) {
     cells_.assign(columnar_->names().begin(), columnar_->names().end());
-    codes_.resize(cells_.size());
-  } else if (!columnar_->next(cells_, codes_)) {
+    facts_.resize(cells_.size());
+  } else if (!columnar_->next(cells_, facts_)) {
     return false;
   }
   ++row_line_;

@@ -51,7 +51,7 @@ class RecordReader {
   void select(const std::vector<bool>& columns) {
     if (columnar_) columnar_->select(columns);
   }
-  CellCode code(size_t column) const { return columnar_ ? codes_[column] : CellCode{}; }
+  const CellFacts& facts(size_t column) const { return columnar_ ? facts_[column] : no_facts_; }
   bool is_columnar() const { return columnar_ != nullptr; }  // the first row is a header, whatever it says
   bool broken() const { return broken_; }                    // a quote is never closed
   uint64_t line_number() const { return row_line_; }         // of the row's first line, from 1
@@ -90,12 +90,13 @@ class RecordReader {
   std::string_view line_;
   uint64_t line_line_ = 0, row_line_ = 0, lines_above_ = 0;
   std::vector<std::string_view> cells_;
-  std::vector<CellCode> codes_;  // of Parquet's cells
-  std::string record_;           // a row that spans several lines
-  std::string unquoted_;         // fields without their quotes
-  std::vector<size_t> starts_;   // of the fields in unquoted_
-  std::vector<Line> waiting_;    // lines that were read ahead, last first
-  std::string current_;          // the one of them that line_ views
+  std::vector<CellFacts> facts_;  // of Parquet's cells
+  CellFacts no_facts_;
+  std::string record_;          // a row that spans several lines
+  std::string unquoted_;        // fields without their quotes
+  std::vector<size_t> starts_;  // of the fields in unquoted_
+  std::vector<Line> waiting_;   // lines that were read ahead, last first
+  std::string current_;         // the one of them that line_ views
 };
 
 }  // namespace cllm

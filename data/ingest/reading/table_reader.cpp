@@ -251,12 +251,12 @@ std::string_view TableReader::field(size_t column) const {
   const auto place = placement_.places[column];
   const auto& cells = records_.cells();
   if (!place || *place >= cells.size()) return {};
-  return records_.code(*place).list != 0 ? cells[*place] : trimmed(cells[*place]);
+  return records_.facts(*place).code.list != 0 ? cells[*place] : trimmed(cells[*place]);
 }
 
-CellCode TableReader::code(size_t column) const {
+CellFacts TableReader::facts(size_t column) const {
   const auto place = records_.is_json() ? std::nullopt : placement_.places[column];
-  return place ? records_.code(*place) : CellCode{};
+  return place ? records_.facts(*place) : CellFacts{};
 }
 
 std::string_view TableReader::other(size_t n) const {

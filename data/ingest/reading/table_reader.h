@@ -33,7 +33,7 @@ class TableReader {
 
   bool next();                                  // false at the end
   std::string_view field(size_t column) const;  // empty if the row has none; valid until next()
-  CellCode code(size_t column) const;           // of the field
+  CellFacts facts(size_t column) const;         // of the field
   /// Other columns that hold texts, of a spec that asks for them, and this row's values.
   const std::vector<OtherColumn>& others() const { return placement_.others; }
   std::string_view other(size_t n) const;

@@ -69,8 +69,9 @@ Json parse(std::string_view text) {
 }  // namespace
 
 Json parse_json_line(std::string_view line) {
-  const Json row = parse(line);
-  return row.is_discarded() ? parse(python_literal_to_json(line)) : row;
+  Json row = parse(line);
+  if (row.is_discarded()) row = parse(python_literal_to_json(line));
+  return row;
 }
 
 void append_json_text(const Json& value, std::string& out, int depth) {
