@@ -35,7 +35,7 @@ Rows bad_interactions() {
        nothing,
        "prepare --input raw --output corpus --train-tokenizer 280",
        65,
-       {"corpus", "exists", "overwriting"}},
+       {"corpus", "exists", "say --overwrite"}},
       {"interactions_output_below_a_file",
        [] { write("taken", "x"); },
        "prepare --input raw --output taken/corpus --train-tokenizer 280",
