@@ -227,6 +227,18 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
   }
 }
 
+TEST(Growth, RunsThatStartedFromEachOtherAreNotFollowedForEver) {
+  const fs::path one = fresh_dir("start_one"), other = fresh_dir("start_other");
+  const auto train = [&](const fs::path& dir, const std::string& more) {
+    const Finished finished = run(cllm4rec(1, train_arguments(dir, small_world().corpus, kOfTexts + more)));
+    EXPECT_EQ(finished.code, 0) << finished.output;
+  };
+  train(one, "");
+  train(other, " --init.run=" + one.string());
+  train(one, " --fresh --init.run=" + other.string());
+  train(other, " --fresh --init.run=" + one.string());
+}
+
 TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {
   const Corpus corpus = Corpus::open(small_world().corpus);
   const fs::path histories = small_world().root / "histories.csv";
