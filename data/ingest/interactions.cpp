@@ -68,6 +68,8 @@ class Collector : public RowSink {
     declare(work_.items, id, origin);
   }
   void interaction(const InteractionRow& row) override {
+    work_.users.fetch(row.user_facts.ahead);
+    work_.items.fetch(row.item_facts.ahead);
     if (work_.options.rating_threshold) {
       if (!row.rating) return work_.log.add(Problem::kNumber, row.origin, "no rating, but a rating threshold is set");
       if (*row.rating < *work_.options.rating_threshold) {
@@ -76,10 +78,10 @@ class Collector : public RowSink {
       }
     }
     const auto user = listed_users_.number(
-        row.user_code, [&] { return number(work_.users, row.user, work_.users_declared, row.origin, "user"); });
+        row.user_facts.code, [&] { return number(work_.users, row.user, work_.users_declared, row.origin, "user"); });
     if (!user) return;
     const auto item = listed_items_.number(
-        row.item_code, [&] { return number(work_.items, row.item, work_.items_declared, row.origin, "item"); });
+        row.item_facts.code, [&] { return number(work_.items, row.item, work_.items_declared, row.origin, "item"); });
     if (!item) return;
     Pair pair;
     pair.user = *user;

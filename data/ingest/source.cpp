@@ -47,8 +47,8 @@ TableSpec interaction_table() {
 bool read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake) {
   TableReader rows(path, table, intake);
   while (rows.next()) {
-    InteractionRow row{rows.field(kUserAt),      rows.field(kItemAt),     {}, {}, rows.origin(),
-                       rows.facts(kUserAt).code, rows.facts(kItemAt).code};
+    InteractionRow row{rows.field(kUserAt), rows.field(kItemAt), {}, {}, rows.origin(),
+                       rows.facts(kUserAt), rows.facts(kItemAt)};
     if (read_time(rows, row.time) && read_rating(rows, row.rating)) sink.interaction(row);
   }
   return rows.has(kTextAt);

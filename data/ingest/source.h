@@ -20,7 +20,7 @@ struct InteractionRow {
   std::optional<Moment> time;  // or any order
   std::optional<double> rating;
   Origin origin;
-  CellCode user_code = {}, item_code = {};
+  CellFacts user_facts = {}, item_facts = {};
 };
 
 struct TextRow {

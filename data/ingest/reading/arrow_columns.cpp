@@ -47,6 +47,8 @@ class Flat : public FlatColumn {
     return true;
   }
 
+  int64_t num_values() const { return values_; }
+
   std::shared_ptr<parquet::TypedColumnReader<Type>> reader_;
   int64_t value_ = -1;
 
@@ -94,11 +96,17 @@ class Strings : public Flat<parquet::ByteArrayType> {
 
   std::string_view next() override {
     is_utf8 = true;
-    facts.code = {};
+    facts = {};
     if (!advance()) return {};
     const auto n = static_cast<size_t>(value_);
     if (!has_list_) {
       const std::string_view text(strings_[n]);
+      if (n == 0) {
+        ahead_.clear();
+        for (size_t k = 0; k < static_cast<size_t>(num_values()); ++k)
+          ahead_.emplace_back(std::string_view(strings_[k]));
+        facts.ahead = ahead_;
+      }
       is_utf8 = cllm::is_utf8(text);
       return text;
     }
@@ -124,10 +132,11 @@ class Strings : public Flat<parquet::ByteArrayType> {
   }
 
   bool has_list_ = false, list_is_utf8_ = false;
-  uint64_t number_ = 0;                      // of the list
-  std::vector<parquet::ByteArray> strings_;  // or
-  std::vector<std::string_view> list_;       // which the reader owns
-  std::vector<int32_t> places_;              // in it
+  uint64_t number_ = 0;  // of the list
+  std::vector<parquet::ByteArray> strings_;
+  std::vector<std::string_view> ahead_;  // the same; or
+  std::vector<std::string_view> list_;   // which the reader owns
+  std::vector<int32_t> places_;          // in it
 };
 
 }  // namespace

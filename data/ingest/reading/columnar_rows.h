@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,8 @@ struct CellCode {
 /// What a file says of a cell besides its text.
 struct CellFacts {
   CellCode code;
-  std::optional<int64_t> whole;  // the number that the text is
+  std::optional<int64_t> whole;             // the number that the text is
+  std::span<const std::string_view> ahead;  // texts of this row and those to come, where they have just been read
 };
 
 /// Rows of a file that is stored by columns, as text.

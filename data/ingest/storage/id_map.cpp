@@ -41,6 +41,18 @@ std::optional<uint32_t> IdMap::find(std::string_view id) const {
   return slot.place == kFree ? std::nullopt : std::optional(entry(slot.place).number);
 }
 
+void IdMap::fetch(std::span<const std::string_view> ids) {
+  fetched_.clear();
+  for (const std::string_view id : ids) {
+    fetched_.push_back(XXH3_64bits(id.data(), id.size()) & (slots_.size() - 1));
+    __builtin_prefetch(&slots_[fetched_.back()]);
+  }
+  for (const size_t slot : fetched_) {
+    const uint64_t place = slots_[slot].place;
+    if (place != kFree) __builtin_prefetch(blocks_[place / kBlockBytes].get() + place % kBlockBytes);
+  }
+}
+
 std::string_view IdMap::name(uint32_t number) const { return id_at(places_[number]); }
 
 IdMap::Entry IdMap::entry(uint64_t place) const {

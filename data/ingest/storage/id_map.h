@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +18,8 @@ class IdMap {
   IdMap();
   uint32_t intern(std::string_view id);
   std::optional<uint32_t> find(std::string_view id) const;
+  /// Brings what searches for these ids will read into the cache, all at a time instead of one after the other.
+  void fetch(std::span<const std::string_view> ids);
   std::string_view name(uint32_t number) const;
   size_t size() const { return places_.size(); }
   size_t memory_bytes() const;
@@ -45,6 +48,7 @@ class IdMap {
   size_t block_used_ = kBlockBytes;
   std::vector<uint64_t> places_;  // number -> position in the arena
   std::vector<Slot> slots_;
+  std::vector<size_t> fetched_;  // slots
 };
 
 }  // namespace cllm

@@ -12,6 +12,19 @@
 namespace cllm::testing {
 namespace {
 
+TEST(IdMap, fetching_changes_nothing) {
+  IdMap ids;
+  const std::vector<std::string_view> some{"a", "", "b", "a", "unknown"};
+  ids.fetch(some);
+  EXPECT_EQ(ids.size(), 0u);
+  ids.intern("a");
+  ids.intern("b");
+  ids.fetch(some);
+  ids.fetch({});
+  EXPECT_EQ(ids.size(), 2u);
+  EXPECT_EQ(ids.find("b"), 1u);
+}
+
 TEST(IdMap, numbers_ids_in_the_order_of_their_first_appearance) {
   IdMap ids;
   for (uint32_t n = 0; n < 200000; ++n)
