@@ -4,6 +4,7 @@
 #include "checkpoints/directory.h"
 #include "checkpoints/reshard.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 #include "launch/failures/exit_codes.h"
 #include "launch/run/inspect_run.h"
 
@@ -123,11 +124,8 @@ void add_checkpoint_command(CLI::App& app, CommandContext& context) {
       ->check(CLI::Range(1, 99999));
   CLI::App* const remove =
       add("prune", "Remove old checkpoints; never a pinned one (the best) and never the newest", prune);
-  remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")
-      ->required()
-      ->check(CLI::PositiveNumber);
-  remove->add_option("--milestone", arguments->milestone_steps, "Multiples of this step stay too")
-      ->check(CLI::NonNegativeNumber);
+  remove->add_option("--keep-last", arguments->keep_last, "Newest checkpoints that stay")->required()->check(kPositive);
+  remove->add_option("--milestone", arguments->milestone_steps, "Multiples of this step stay too")->check(kNotNegative);
   remove->add_flag("--dry-run", arguments->dry_run, "Only say what would go");
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 
 namespace cllm {
 
@@ -12,7 +13,7 @@ void add_demo_data_command(CLI::App& app, CommandContext& context) {
   CLI::App* const command =
       app.add_subcommand("demo-data", "Write a synthetic job market: biographies, job texts, applications");
   command->add_option("dir", *dir, "Folder to write")->required();
-  command->add_option("--users", options->users)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--users", options->users)->check(kPositive)->capture_default_str();
   command->add_option("--items", options->items)->check(CLI::Range(3, 1 << 30))->capture_default_str();
   command->add_option("--applications", options->applications, "Mean per user")
       ->check(CLI::Range(3.0, 1e6))

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "launch/commands/number_checks.h"
 #include "launch/commands/run_use.h"
 #include "launch/config/text.h"
 #include "launch/failures/agree.h"
@@ -143,12 +144,8 @@ void add_evaluate_command(CLI::App& app, CommandContext& context) {
   command->add_option("--part", arguments->part, "test | validation")
       ->check(CLI::IsMember({"test", "validation"}))
       ->capture_default_str();
-  command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
-  command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
+  command->add_option("--recall-k", arguments->recall_k, "Cut-offs, e.g. 10,20")->delimiter(',')->check(kPositive);
+  command->add_option("--ndcg-k", arguments->ndcg_k, "Cut-offs, e.g. 10,100")->delimiter(',')->check(kPositive);
   command->add_option("--metrics", arguments->metrics, "Metrics by name, e.g. hit@10,mrr@10,coverage@20")
       ->delimiter(',')
       ->check(problem_of_metric);

@@ -8,6 +8,7 @@
 
 #include "data/ingest/formats/layouts.h"
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 #include "launch/commands/phase_lines.h"
 #include "launch/failures/errors.h"
 
@@ -84,7 +85,7 @@ void add_layout_options(CLI::App& command, SourceOptions& options, std::string& 
 
 void add_limits(CLI::App& command, PrepareOptions& options) {
   command.add_option("--max-text-tokens", options.max_text_tokens, "Longer texts are cut")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command.add_option("--error-limit", options.error_limit, "Refuse if more than this share of the rows is bad")
       ->check(CLI::Range(0.0, 1.0))
@@ -160,9 +161,9 @@ void add_prepare_command(CLI::App& app, CommandContext& context) {
   const CLI::Option* const threshold =
       command->add_option("--rating-threshold", *rating, "Keep interactions rated at least this");
   command->add_option("--k-core", options->k_core, "Keep users and items with at least so many interactions")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--min-history", options->min_history, "Keep users with at least so many interactions")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command
       ->add_option(
           "--split", words->split,

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 #include "launch/commands/training.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
@@ -63,22 +64,20 @@ void add_pretrain_command(CLI::App& app, CommandContext& context) {
       "Train a GPT-2 from scratch on a corpus' texts: a run of model.name = language_model in OUTPUT/run");
   command->add_option("--corpus", arguments->corpus, "Corpus whose texts and tokenizer are used")->required();
   command->add_option("--output", arguments->output, "Folder for the model, Hugging Face layout")->required();
-  command->add_option("--layers", arguments->model.layers)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--heads", arguments->model.heads)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--width", arguments->model.width)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--layers", arguments->model.layers)->check(kPositive)->capture_default_str();
+  command->add_option("--heads", arguments->model.heads)->check(kPositive)->capture_default_str();
+  command->add_option("--width", arguments->model.width)->check(kPositive)->capture_default_str();
   command->add_option("--positions", arguments->model.positions, "Longest sequence")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
   command->add_option("--context", arguments->model.context, "Tokens per training block")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
   command->add_option("--blocks", arguments->model.blocks, "Blocks per step, all ranks")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str();
-  command->add_option("--epochs", arguments->model.epochs)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--learning-rate", arguments->model.learning_rate)
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command->add_option("--epochs", arguments->model.epochs)->check(kPositive)->capture_default_str();
+  command->add_option("--learning-rate", arguments->model.learning_rate)->check(kPositive)->capture_default_str();
   command->add_option("--seed", arguments->seed)->capture_default_str();
   command->add_flag("--fresh", arguments->fresh, "Start over, instead of going on with OUTPUT/run");
   command->add_option("--device", arguments->device, "cpu | cuda")

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -6,6 +7,7 @@
 
 #include "launch/commands/added_items.h"
 #include "launch/commands/asked_users.h"
+#include "launch/commands/number_checks.h"
 #include "launch/commands/run_use.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
@@ -161,8 +163,10 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   if (context.mpi.rank() == 0) {
     for (const std::string& line : served.warnings) context.log.warn(line);
   }
-  context.log.info("wrote the best " + std::to_string(arguments.k) + " items of " + std::to_string(served.users) +
-                   " users to " + (arguments.output == "-" ? "standard output" : arguments.output));
+  const int64_t num_items = workspace.corpus.vocabulary().num_items - std::ssize(kept.left_out);
+  context.log.info("wrote the best " + std::to_string(std::min(arguments.k, num_items)) + " items of " +
+                   std::to_string(served.users) + " users to " +
+                   (arguments.output == "-" ? "standard output" : arguments.output));
   return kDone;
 }
 
@@ -187,7 +191,7 @@ void add_recommend_command(CLI::App& app, CommandContext& context) {
   command->add_option("--only-items", arguments->only_items,
                       "File with one raw item id per line: lists hold no others");
   command->add_option("--columns", arguments->columns, "What its columns are called, as of prepare")->needs(histories);
-  command->add_option("--k,-k", arguments->k, "Items per user")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--k,-k", arguments->k, "Items per user")->check(kPositive)->capture_default_str();
   command->add_flag("--strict", arguments->strict,
                     "Refuse users and items that are not in the corpus, instead of leaving them out");
   command->add_option("--output,-o", arguments->output, "JSONL file; -: standard output")->capture_default_str();

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 #include "launch/commands/training.h"
 #include "launch/config/paths.h"
 #include "launch/failures/agree.h"
@@ -72,7 +73,7 @@ void add_train_command(CLI::App& app, CommandContext& context) {
   command
       ->add_option("--max-seconds", arguments->max_seconds,
                    "Save and stop in time to end within so many seconds from now (exit code 75)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option(
       "--stop-before", arguments->stop_before,
       "The same for a moment: SLURM_JOB_END (of the environment's SLURM_JOB_END_TIME), or seconds since 1970");

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "launch/commands/command_line.h"
+#include "launch/commands/number_checks.h"
 #include "launch/commands/training.h"
 #include "launch/failures/agree.h"
 #include "launch/supervision/restart_guard.h"
@@ -72,7 +73,7 @@ void add_tune_command(CLI::App& app, CommandContext& context) {
   command->add_flag("--fresh", arguments->search.fresh, "Start over: remove the search's trials");
   command
       ->add_option("--max-seconds", arguments->search.max_seconds, "As of train: save and stop in time (exit code 75)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(kNotNegative);
   command->add_option("--stop-before", arguments->search.stop_before, "As of train");
   command->allow_extras();
   command->callback([=, &context] {

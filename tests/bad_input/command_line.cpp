@@ -119,7 +119,7 @@ Rows bad_command_lines() {
       {"evaluate_unknown_part", nothing, "evaluate run --part trial", 64, {"--part", "trial"}},
       {"evaluate_cut_off_zero", nothing, "evaluate run --recall-k 10,0", 64, {"--recall-k", "0"}},
       {"evaluate_file_in_missing_folder", nothing, "evaluate run --per-user no/where.jsonl", 64, {"no/where.jsonl"}},
-      {"recommend_k_is_zero", nothing, "recommend run --k 0", 64, {"--k", "0"}},
+      {"recommend_k_is_zero", nothing, "recommend run --k 0", 64, {"--k", "0 is not above 0"}},
       {"recommend_without_users_file",
        nothing,
        "recommend run --users nobody.txt",

@@ -79,6 +79,7 @@ uint64_t IdMap::store(std::string_view id, uint32_t number) {
   std::memcpy(at + sizeof number, &length, sizeof length);
   std::memcpy(at + kEntryBytes, id.data(), id.size());
   const uint64_t place = (blocks_.size() - 1) * kBlockBytes + block_used_;
+  if (place >= kFree) throw std::length_error("more ids than IdMap can place: 1 TiB of characters");
   block_used_ += kEntryBytes + id.size();
   return place;
 }
