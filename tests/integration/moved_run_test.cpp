@@ -171,11 +171,11 @@ TEST(AskedUsers, that_are_unknown_are_counted_and_left_out_unless_strict) {
   const Finished finished = run(cllm4rec(1, recommend));
   EXPECT_EQ(finished.code, 0) << finished.output;
   EXPECT_THAT(finished.output,
-              HasSubstr("2 unknown users are left out, the first: " + users.string() + ":2: user \"nobody\""));
+              HasSubstr("2 unknown users are left out, the first: " + users.string() + ":2: user 'nobody'"));
   EXPECT_THAT(read_file(lists), ::testing::StartsWith("{\"user\":\"" + first + "\""));
   const Finished strict = run(cllm4rec(1, recommend + " --strict --overwrite"));
   EXPECT_EQ(strict.code, 64);
-  EXPECT_THAT(strict.output, HasSubstr(":2: user \"nobody\" is not in the corpus"));
+  EXPECT_THAT(strict.output, HasSubstr(":2: user 'nobody' is not in the corpus"));
 }
 
 }  // namespace
