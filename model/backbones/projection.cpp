@@ -12,7 +12,7 @@ namespace cllm {
 Projection::Projection(at::Tensor weight, at::Tensor bias, Adapter adapter, at::ScalarType compute)
     : weight_(std::move(weight)), bias_(std::move(bias)), adapter_(std::move(adapter)) {
   if (compute == weight_.scalar_type() && !(compute == at::kBFloat16 && weight_.is_cpu())) return;
-  of_compute_ = Linear(weight_.to(compute).t(), /*packed=*/weight_.is_cpu());
+  of_compute_ = Linear(weight_.to(compute).t(), /*frozen=*/compute == at::kBFloat16 && weight_.is_cpu());
   weight_ = at::Tensor();
 }
 

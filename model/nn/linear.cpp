@@ -30,15 +30,15 @@ at::Tensor packed_product(const at::Tensor& x, const at::Tensor& packed) {
   return op.call(x, packed, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
-/// The packed weights are no inputs of the graph: they need no gradient.
+/// The weights are no inputs of the graph: they need no gradient.
 struct PackedProduct : Differentiable {
-  at::Tensor to_output, to_input;
-  PackedProduct(at::Tensor forward_weight, at::Tensor backward_weight)
-      : to_output(std::move(forward_weight)), to_input(std::move(backward_weight)) {}
+  at::Tensor packed, weight;
+  PackedProduct(at::Tensor forward_weight, at::Tensor plain)
+      : packed(std::move(forward_weight)), weight(std::move(plain)) {}
 
-  Tensors forward(const Tensors& x, Tensors&) const override { return {packed_product(x[0].contiguous(), to_output)}; }
+  Tensors forward(const Tensors& x, Tensors&) const override { return {packed_product(x[0].contiguous(), packed)}; }
   Tensors backward(const Saved&, const Tensors& gradients) const override {
-    return {packed_product(gradients[0].contiguous(), to_input)};
+    return {at::mm(gradients[0], weight.t())};
   }
 };
 
@@ -55,14 +55,10 @@ struct WideProduct : Differentiable {
 
 }  // namespace
 
-Linear::Linear(const at::Tensor& weight, bool packed)
-    : wide_(packed && weight.scalar_type() == at::kBFloat16 && !cpu_has_bf16()) {
-  if (packed && !wide_) {
-    forward_ = prepack(weight.t());
-    backward_ = prepack(weight);
-  } else {
-    weight_ = weight;
-  }
+Linear::Linear(const at::Tensor& weight, bool frozen) : weight_(weight) {
+  if (!frozen) return;
+  wide_ = !cpu_has_bf16();
+  if (!wide_) packed_ = prepack(weight.t());
 }
 
 at::Tensor Linear::plus(const at::Tensor& x, const at::Tensor& bias) const {
@@ -70,7 +66,7 @@ at::Tensor Linear::plus(const at::Tensor& x, const at::Tensor& bias) const {
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  if (!weight_.defined()) return cllm::apply(PackedProduct(forward_, backward_), {x})[0];
+  if (packed_.defined()) return cllm::apply(PackedProduct(packed_, weight_), {x})[0];
   return wide_ ? cllm::apply(WideProduct(weight_), {x})[0] : at::mm(x, weight_);
 }
 

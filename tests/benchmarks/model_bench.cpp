@@ -4,7 +4,8 @@
 //   model_bench parameters DIR
 //   model_bench logits DIR IDS OUT.safetensors       logits [n, N] of every text: "0", "1", ...
 //   model_bench greedy DIR IDS COUNT                 the words that follow each text, by the largest logit
-//   model_bench speed DIR fp32|bf16 LENGTHS REPEATS  forward and gradient of the input, LENGTHS: "17,60,..."
+//   model_bench speed DIR fp32|bf16 LENGTHS REPEATS BATCH  forward and gradient of the input, LENGTHS: "17,60,...";
+//                                                    BATCH sequences at a time, sorted by length; 0: all at once
 //   model_bench products DIR fp32|bf16 TOKENS REPEATS   at::mm of the shapes of its matrices
 //                                                    (threads: OMP_NUM_THREADS)
 
@@ -24,6 +25,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -118,6 +120,23 @@ void greedy(const Arguments& arguments) {
   }
 }
 
+struct Batch {
+  PackedLayout layout;
+  at::Tensor x_TD, direction_TD;
+};
+
+/// `size` lengths each, sorted; 0: all as they are.
+std::vector<std::vector<int64_t>> groups_of(std::vector<int64_t> lengths, size_t size) {
+  if (size == 0) return {lengths};
+  std::ranges::sort(lengths);
+  std::vector<std::vector<int64_t>> out;
+  for (size_t n = 0; n < lengths.size(); ++n) {
+    if (n % size == 0) out.emplace_back();
+    out.back().push_back(lengths[n]);
+  }
+  return out;
+}
+
 void speed(const Arguments& arguments) {
   const at::ScalarType compute = dtype_of(arguments.at(2));
   BackboneOptions options{at::kFloat, compute};
@@ -125,15 +144,20 @@ void speed(const Arguments& arguments) {
   const auto model = load_backbone(arguments.at(1), options);
   const double loaded = peak_mib();
   const std::vector<int64_t> lengths = numbers(arguments.at(3));
-  const PackedLayout layout = make_layout(lengths, at::kCPU);
-  const int64_t T = layout.num_tokens(), D = model->width();
+  const int64_t T = std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), D = model->width();
   double pairs = 0;
   for (const int64_t length : lengths) pairs += static_cast<double>(length * length);
-  at::Tensor x_TD = at::randn({T, D}).mul_(0.02).set_requires_grad(true);
-  const at::Tensor direction = at::randn({T, D}).to(compute);
+  std::vector<Batch> batches;
+  for (const auto& group : groups_of(lengths, std::stoul(arguments.at(5)))) {
+    const PackedLayout layout = make_layout(group, at::kCPU);
+    batches.push_back({layout, at::randn({layout.num_tokens(), D}).mul_(0.02).set_requires_grad(true),
+                       at::randn({layout.num_tokens(), D}).to(compute)});
+  }
   const Seconds times = timed(std::stoi(arguments.at(4)), [&] {
-    model->forward(x_TD, layout, {}).backward(direction);
-    x_TD.mutable_grad() = at::Tensor();
+    for (Batch& batch : batches) {
+      model->forward(batch.x_TD, batch.layout, {}).backward(batch.direction_TD);
+      batch.x_TD.mutable_grad() = at::Tensor();
+    }
   });
   const double work = 2 * model->flops(static_cast<double>(T), pairs);
   print({{"tokens", T},
