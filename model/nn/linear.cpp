@@ -37,9 +37,7 @@ struct PackedProduct : Differentiable {
       : packed(std::move(forward_weight)), weight(std::move(plain)) {}
 
   Tensors forward(const Tensors& x, Tensors&) const override { return {packed_product(x[0].contiguous(), packed)}; }
-  Tensors backward(const Saved&, const Tensors& gradients) const override {
-    return {at::mm(gradients[0], weight.t())};
-  }
+  Tensors backward(const Saved&, const Tensors& gradients) const override { return {at::mm(gradients[0], weight.t())}; }
 };
 
 /// A frozen bf16 weight [in, out] on a CPU that does not multiply bf16.

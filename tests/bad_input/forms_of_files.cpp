@@ -72,9 +72,9 @@ Forms forms_of_columns() {
                    "refused with the option that settles it",
                    {{"interactions.csv", "u,a,1\nu,b,2\nv,a,1\n"}, {"items.csv", "item,text\na,x\nb,y\n"}},
                    {"is column 3", "--columns user=1,item=2,time=3 or rating=3"}),
-      read_form(kKind, "days_of_purchases", "`t_dat,customer_id,article_id,price` (H&M)", "read, the day is the time",
-                {{"interactions.csv",
-                  "t_dat,customer_id,article_id,price\n" + with_each_row("2018-09-0&,@,#,0.05", "")}}),
+      read_form(
+          kKind, "days_of_purchases", "`t_dat,customer_id,article_id,price` (H&M)", "read, the day is the time",
+          {{"interactions.csv", "t_dat,customer_id,article_id,price\n" + with_each_row("2018-09-0&,@,#,0.05", "")}}),
       read_form(kKind, "sessions", "`session_id;item_id;eventdate` (Diginetica)", "read, a session is a user",
                 {{"interactions.csv", "session_id;item_id;eventdate\n" + with_each_row("@;#;2016-05-0&", "")}}),
       read_form(kKind, "numbers_of_columns", "no header, item before user", "read by `--columns user=2,item=1,time=3`",
