@@ -95,7 +95,7 @@ Listed read_ids(const std::string& option, const std::string& what, const std::s
       out.ids.push_back(*id);
       continue;
     }
-    const std::string where = path + ":" + std::to_string(number) + ": " + what + " " + cllm::quoted(line);
+    const std::string where = path + ":" + std::to_string(number) + ": " + (what + " ") + cllm::quoted(line);
     if (strict) throw ConfigError(where + " is not in the corpus; remove the line, or leave --strict away");
     if (out.unknown++ == 0) out.first_unknown = where;
   }
