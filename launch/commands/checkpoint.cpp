@@ -22,7 +22,7 @@ struct CheckpointArguments {
 
 /// The folder that holds the step folders: `where` may be a run folder or that folder itself.
 path parent_of(const path& where) {
-  const path parent = std::filesystem::exists(where / "checkpoints") ? where / "checkpoints" : where;
+  path parent = std::filesystem::exists(where / "checkpoints") ? where / "checkpoints" : where;
   if (!std::filesystem::is_directory(parent))
     throw CheckpointError(CheckpointError::kUnusable, where.string() + ": no such folder");
   return parent;
@@ -32,7 +32,7 @@ path parent_of(const path& where) {
 std::vector<path> checkpoints_at(const path& where) {
   if (step_of_name(where.filename()) || std::filesystem::exists(where / "manifest.json")) return {where};
   const path parent = parent_of(where);
-  const auto folders = step_folders(parent);
+  auto folders = step_folders(parent);
   if (folders.empty()) throw CheckpointError(CheckpointError::kUnusable, parent.string() + " holds no checkpoint");
   return folders;
 }
