@@ -29,8 +29,6 @@ void require(bool ok, const std::string& message) {
 
 void check(const PrepareOptions& options) {
   require(!options.output.empty(), "prepare: no output folder is given");
-  require(options.overwrite || !fs::exists(options.output),
-          options.output.string() + ": exists already; choose another name, or say --overwrite");
   require(options.tokenizer.empty() != (options.train_tokenizer == 0),
           "prepare: give either a folder with tokenizer files or the size of a tokenizer to train, not both or none");
   require(options.train_tokenizer == 0 || options.train_tokenizer >= 257,
@@ -211,6 +209,8 @@ PrepareReport prepare(const PrepareOptions& asked) {
   PrepareOptions options = asked;
   const std::optional<Predecessor> before = open_predecessor(options);
   check(options);
+  options.output =
+      place_of_corpus(options.output, options.overwrite, {options.input, options.source.texts, options.split_file});
   const std::unique_ptr<Source> source = open_source(options.input, options.source);
   StagingFolder staging(options.output);
   IngestFolder work{options, staging.path(), {}, {}, {}, false, false, {}, 0, 0, 0};

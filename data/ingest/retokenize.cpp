@@ -38,8 +38,6 @@ void check(const RetokenizeOptions& options) {
     if (!ok) throw DataError(message);
   };
   require(!options.output.empty(), "retokenize: no output folder is given");
-  require(options.overwrite || !fs::exists(options.output),
-          options.output.string() + ": exists already; choose another name, or say --overwrite");
   require(options.tokenizer.empty() != (options.train_tokenizer == 0),
           "retokenize: give either a folder with tokenizer files or the size of a tokenizer to train");
   require(options.train_tokenizer == 0 || options.train_tokenizer >= 257,
@@ -82,7 +80,7 @@ RetokenizeReport retokenize(const RetokenizeOptions& options) {
   if (!manifest.columns.raw_texts) {
     throw DataError(options.corpus.string() + ": is of format version 1, which keeps no raw texts; prepare it anew");
   }
-  StagingFolder staging(options.output);
+  StagingFolder staging(place_of_corpus(options.output, options.overwrite, {}));
   copy_shards(options.corpus, staging.path(), manifest.users);
   copy_shards(options.corpus, staging.path(), manifest.items);
   manifest.tokenizer.clear();

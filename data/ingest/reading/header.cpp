@@ -35,6 +35,7 @@ class Header {
       places.push_back(choice == choices.end() ? find(column.names) : chosen(choice->second, column, spec.by_values));
       if (places.back()) claimed_[*places.back()] = true;
       known += places.back() ? 1 : 0;
+      numbered += places.back() && choice != choices.end() && !find_anywhere(folded(choice->second)) ? 1 : 0;
       if (!places.back() && (column.required || (choice != choices.end() && spec.by_values)))
         missing.push_back(choice != choices.end() && spec.by_values ? choice->second : column.what);
     }
@@ -45,12 +46,18 @@ class Header {
   std::vector<std::optional<size_t>> places;
   std::vector<std::string> missing;
   size_t known = 0, familiar = 0;  // cells that are wanted; that some table wants
+  size_t numbered = 0;             // of the known ones those that were chosen by a number, not a name
 
  private:
+  bool find_anywhere(const std::string& name) const { return std::ranges::find(names_, name) != names_.end(); }
+  /// "day" beside "month" or "year": a part of a date.
+  bool is_part_of_date(const std::string& name) const {
+    return name == "day" && (find_anywhere("month") || find_anywhere("year"));
+  }
   std::optional<size_t> find(const std::vector<std::string>& wanted) const {
     for (const std::string& name : wanted) {
       for (size_t n = 0; n < names_.size(); ++n) {
-        if (names_[n] == name && !claimed_[n]) return n;
+        if (names_[n] == name && !claimed_[n] && !is_part_of_date(name)) return n;
       }
     }
     return {};
@@ -136,6 +143,28 @@ void add_others(const Sample& sample, const Header& header, Placement& placement
   }
 }
 
+/// Could it be a name that a header has: short, and letters only?
+bool may_be_a_name(const std::string& cell) {
+  constexpr size_t kLongest = 40;
+  return !cell.empty() && cell.size() <= kLongest &&
+         std::ranges::none_of(cell, [](char c) { return c == ' ' || (c >= '0' && c <= '9'); });
+}
+
+/// Does the first row hold names alone, above a column of sentences?
+bool heads_a_column_of_sentences(const Sample& sample) {
+  if (!std::ranges::all_of(sample[0], may_be_a_name)) return false;
+  for (size_t column = 0; column < sample[0].size(); ++column) {
+    size_t cells = 0, sentences = 0;
+    for (size_t row = 1; row < sample.size(); ++row) {
+      if (column >= sample[row].size() || sample[row][column].empty()) continue;
+      ++cells;
+      sentences += sample[row][column].find(' ') != std::string::npos ? 1 : 0;
+    }
+    if (sentences * 2 > cells) return true;
+  }
+  return false;
+}
+
 void place_by_position(const Sample& sample, const TableSpec& spec, const std::string& where, Placement& placement) {
   const size_t width = sample[0].size();
   const auto required =
@@ -200,7 +229,9 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
     return placement;
   }
   const Header header(sample[0], spec, choices);
-  const bool named = has_names || header.familiar > 0 || !has_numbers(sample[0]);
+  const bool numbered = header.known > 0 && header.numbered == header.known;
+  const bool named =
+      has_names || header.familiar > 0 || (!has_numbers(sample[0]) && (!numbered || heads_a_column_of_numbers(sample)));
   if ((header.known > 0 || has_names) && header.missing.empty() && named) {
     placement.has_header = true;
     placement.places = header.places;
@@ -211,7 +242,8 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
   const size_t enough = spec.by_values ? 1 : 2;
   const bool words = !has_numbers(sample[0]) &&
                      (header.known >= enough || header.familiar >= enough ||
-                      (spec.by_values ? heads_a_column_of_numbers(sample) : heads_a_column_of_ids(sample, spec)));
+                      (spec.by_values ? !numbered && heads_a_column_of_numbers(sample)
+                                      : heads_a_column_of_ids(sample, spec) || heads_a_column_of_sentences(sample)));
   if (has_names || words) {
     throw DataError(where + ":1: header " + missing_column(header.missing, sample[0], choices));
   }

@@ -120,6 +120,19 @@ bool is_item_first(const Sample& sample) {
   });
 }
 
+void refuse_one_for_two(const TableSpec& spec, const std::string& where, const Placement& placement) {
+  std::map<size_t, std::string> taken;
+  for (size_t n = 0; n < spec.columns.size(); ++n) {
+    if (!placement.places[n]) continue;
+    const std::string number = std::to_string(*placement.places[n] + 1);
+    const auto [other, is_new] = taken.emplace(*placement.places[n], spec.columns[n].what);
+    if (is_new) continue;
+    throw DataError(where + ": column " + number + " would be the " + other->second + " and the " +
+                    spec.columns[n].what + "; say both in --columns: " + other->second + "=" + number + "," +
+                    spec.columns[n].what + "=...");
+  }
+}
+
 /// The person's numbers, if there are any.
 bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t width, const std::string& where,
                      Placement& placement) {
@@ -138,6 +151,7 @@ bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t
     }
     placement.places[n] = static_cast<size_t>(*number) - 1;
   }
+  refuse_one_for_two(spec, where, placement);
   return true;
 }
 
@@ -191,6 +205,25 @@ void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, c
   }
 }
 
+/// Words that stand nowhere else in their columns: a header in words of its own, or a row?
+void refuse_what_may_be_names(const Sample& sample, const std::string& where) {
+  constexpr size_t kLeast = 2;
+  const auto is_word_of_its_own = [&](size_t column) {
+    const std::string& cell = sample[0][column];
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    return std::ranges::none_of(cell, is_digit) && std::none_of(sample.begin() + 1, sample.end(), [&](const auto& row) {
+             return column < row.size() && row[column] == cell;
+           });
+  };
+  if (sample.size() < 3 || !is_word_of_its_own(0) || !is_word_of_its_own(1)) return;
+  std::string columns;
+  for (size_t column = 0; column < kLeast; ++column)
+    columns += (column == 0 ? "user=" : ",item=") + std::string(trimmed(sample[0][column]));
+  throw DataError(where + ":1: no header that names 'user' and 'item'; " + first_of(sample) +
+                  " may be one in other words: say --columns " + columns +
+                  ", or, if it is a row of data, --columns user=1,item=2");
+}
+
 }  // namespace
 
 void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
@@ -204,6 +237,7 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
                     first_of(sample) + ")" +
                     (width < kLeast ? "" : "; write one, or say --columns user=1,item=2,time=..."));
   }
+  refuse_what_may_be_names(sample, where);
   placement.places.assign(spec.columns.size(), std::nullopt);
   const bool item_first = width == kMost && is_item_first(sample);
   placement.places[0] = item_first ? 1 : 0;

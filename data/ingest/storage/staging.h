@@ -1,8 +1,14 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 namespace cllm {
+
+/// Where a corpus may be written: `output` without a slash at its end. DataError if something is there, unless it is a
+/// corpus or an empty folder, `overwrite` says so, and it holds none of `inputs`.
+std::filesystem::path place_of_corpus(const std::filesystem::path& output, bool overwrite,
+                                      const std::vector<std::filesystem::path>& inputs);
 
 /// The folder OUT.tmp-PID that becomes the corpus OUT by a rename; gone if that never happens. A killed run leaves it
 /// behind.

@@ -94,9 +94,11 @@ std::string suggest_encoding(std::string_view text) {
 }
 
 bool is_no_value(std::string_view text) {
-  static constexpr std::array<std::string_view, 11> kNone = {"",     "nan",  "NaN", "NaT", "null", "NULL",
-                                                             "None", "none", "N/A", "NA",  "\\N"};
-  return std::find(kNone.begin(), kNone.end(), text) != kNone.end();
+  static constexpr std::array<std::string_view, 19> kNone = {
+      "",    "nan", "NaN",  "NAN",  "NaT",  "<NA>", "null",   "NULL",      "Null", "(null)",
+      "nil", "N/A", "#N/A", "None", "none", "NA",   "<null>", "undefined", "\\N"};
+  constexpr size_t kLongest = 9;
+  return text.size() <= kLongest && std::find(kNone.begin(), kNone.end(), text) != kNone.end();
 }
 
 }  // namespace cllm
