@@ -240,10 +240,14 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
     return placement;
   }
   const size_t enough = spec.by_values ? 1 : 2;
-  const bool words = !has_numbers(sample[0]) &&
-                     (header.known >= enough || header.familiar >= enough ||
-                      (spec.by_values ? !numbered && heads_a_column_of_numbers(sample)
-                                      : heads_a_column_of_ids(sample, spec) || heads_a_column_of_sentences(sample)));
+  if (!spec.by_values && !has_names && !header.missing.empty() && heads_a_column_of_sentences(sample)) {
+    throw DataError(where + ":1: header " + missing_column(header.missing, sample[0], choices) +
+                    "; if it is a row of data, write a header above it");
+  }
+  const bool words =
+      !has_numbers(sample[0]) &&
+      (header.known >= enough || header.familiar >= enough ||
+       (spec.by_values ? !numbered && heads_a_column_of_numbers(sample) : heads_a_column_of_ids(sample, spec)));
   if (has_names || words) {
     throw DataError(where + ":1: header " + missing_column(header.missing, sample[0], choices));
   }

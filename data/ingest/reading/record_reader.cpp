@@ -43,6 +43,22 @@ bool is_row_of_blanks(std::string_view line, size_t min_columns) {
   return min_columns > 1 && fields >= min_columns && (names > 1 || numbers > 0);
 }
 
+/// A comment that is a header: as many fields as `row`, and names of columns among them.
+bool names_the_fields_of(std::string_view comment, std::string_view row) {
+  static constexpr std::array<std::string_view, 5> kSeparators = {"\t", ",", ";", "|", " "};
+  return std::ranges::any_of(kSeparators, [&](const std::string_view separator) {
+    const size_t count = count_of(row, separator);
+    if (count == 0 || count_of(comment, separator) != count) return false;
+    size_t names = 0;
+    for (std::string_view rest = comment;;) {
+      const size_t end = std::min(rest.find(separator), rest.size());
+      names += is_known_name(folded(rest.substr(0, end))) ? 1 : 0;
+      if (end == rest.size()) return names > 1;
+      rest.remove_prefix(end + separator.size());
+    }
+  });
+}
+
 /// Does every field stand in quotes, as R and pandas write a header?
 bool is_all_quoted(std::string_view line, std::string_view separator) {
   while (true) {
@@ -106,13 +122,19 @@ RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptio
 }
 
 void RecordReader::skip_comments() {
+  Line last;
   while (next_line()) {
     const bool is_comment = line_.starts_with("# ") || line_.starts_with("% ") ||
                             (line_line_ == 1 && line_.starts_with("sep=") && line_.size() <= 5);
     if (!is_comment) {
       waiting_.push_back({std::string(line_), line_line_});
+      if (names_the_fields_of(last.text, line_)) {
+        waiting_.push_back(std::move(last));
+        --lines_above_;
+      }
       return;
     }
+    last = {std::string(trimmed(line_.substr(1))), line_line_};
     ++lines_above_;
   }
 }

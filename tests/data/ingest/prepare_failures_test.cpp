@@ -23,6 +23,8 @@ TEST(Prepare, leaves_nothing_behind_when_it_fails_and_overwrites_only_if_told) {
   EXPECT_THAT(error_of([&] { prepare(options); }),
               HasSubstr("out: exists already; choose another name, or say --overwrite"));
   options.overwrite = true;
+  options.output /= "";  // as a shell completes it
+  prepare(options);
   scratch.write("interactions.tsv", "user\titem\ttime\nu0\ti1\tbad\n");
   error_of([&] { prepare(options); });
   EXPECT_EQ(Corpus::open(options.output, true).fingerprint(), fingerprint);
