@@ -15,13 +15,14 @@ namespace fs = std::filesystem;
 /// An input of prepare: the table as its items file, under the kind that it has, and no interaction. Gone at the end.
 class ItemsFolder {
  public:
-  ItemsFolder(fs::path dir, const fs::path& items) : dir_(std::move(dir)) {
+  ItemsFolder(fs::path dir, const fs::path& items, const ColumnChoices& columns) : dir_(std::move(dir)) {
     fs::remove_all(dir_);
     fs::create_directories(dir_);
     const std::string name = items.filename().string(), stem = bare_name(items).stem().string();
     file_ = dir_ / ("items" + name.substr(stem.size()));
     fs::create_symlink(fs::absolute(items), file_);
-    std::ofstream(dir_ / "interactions.tsv") << "user\titem\n";
+    const auto item = columns.find("item");
+    std::ofstream(dir_ / "interactions.tsv") << "user\t" << (item == columns.end() ? "item" : item->second) << "\n";
   }
   ~ItemsFolder() {
     std::error_code ignored;
@@ -46,14 +47,16 @@ std::string with_name(std::string text, const fs::path& read, const fs::path& gi
 
 }  // namespace
 
-std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, const fs::path& output) {
+std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, const fs::path& output,
+                               const ColumnChoices& columns) {
   if (!input_exists(items) || fs::is_directory(items))
     throw ConfigError("--add-items " + items.string() + ": no such file; name a table with the columns item and text");
-  const ItemsFolder folder(output.string() + ".items", items);
+  const ItemsFolder folder(output.string() + ".items", items, columns);
   PrepareOptions options;
   options.input = folder.dir();
   options.output = output;
   options.overwrite = true;
+  options.source.columns = columns;
   options.extend = corpus;
   PrepareReport report;
   try {

@@ -118,7 +118,7 @@ class GrownCorpus {
       if (!refusal.empty()) throw ConfigError("--add-items: " + arguments.run.dir + " is a run of " + refusal);
       find_paths(config, arguments.run.dir, arguments.run.moved);
       if (!is_first_) return;
-      line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_);
+      line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_, column_choices(arguments.columns));
     });
     context.log.info(line);
   }
@@ -137,6 +137,8 @@ class GrownCorpus {
 };
 
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
+  if (!arguments.columns.empty() && arguments.histories.empty() && arguments.added_items.empty())
+    throw ConfigError("--columns says how --histories or --add-items is read: give one of them");
   std::optional<GrownCorpus> grown;
   RunArguments opened = arguments.run;
   if (!arguments.added_items.empty()) opened.grown = grown.emplace(context, arguments).dir();
@@ -180,17 +182,18 @@ void add_recommend_command(CLI::App& app, CommandContext& context) {
   CLI::Option* const users =
       command->add_option("--users", arguments->users, "File with one raw user id per line, or all")
           ->capture_default_str();
-  CLI::Option* const histories = command
-                                     ->add_option("--histories", arguments->histories,
-                                                  "Instead: a table of user, item[, time] in any form that prepare "
-                                                  "reads, of users that need not be in the corpus")
-                                     ->excludes(users);
+  command
+      ->add_option("--histories", arguments->histories,
+                   "Instead: a table of user, item[, time] in any form that prepare "
+                   "reads, of users that need not be in the corpus")
+      ->excludes(users);
   command->add_option("--add-items", arguments->added_items,
-                      "A table of item and text, as items.csv of prepare: items that the corpus has not take part, by "
-                      "their texts (rows.text)");
+                      "A table of item and text, as items.csv of prepare: items that the corpus has not take part, "
+                      "by their texts (rows.text)");
   command->add_option("--only-items", arguments->only_items,
                       "File with one raw item id per line: lists hold no others");
-  command->add_option("--columns", arguments->columns, "What its columns are called, as of prepare")->needs(histories);
+  command->add_option("--columns", arguments->columns,
+                      "What the columns of --histories or --add-items are called, as of prepare");
   command->add_option("--k,-k", arguments->k, "Items per user")->check(kPositive)->capture_default_str();
   command->add_flag("--strict", arguments->strict,
                     "Refuse users and items that are not in the corpus, instead of leaving them out");

@@ -57,7 +57,7 @@ Rows bad_interactions() {
       folder_row("other_format_asked", {{"interactions.tsv", good}}, {"no input found", "only the format given"},
                  "--format csv"),
       folder_row("two_candidates", {{"interactions.tsv", good}, {"interactions.csv", "u,a\n"}},
-                 {"interactions.csv and interactions.tsv", "remove one"}),
+                 {"both raw/interactions.csv and raw/interactions.tsv", "leave one"}),
       folder_row("empty_file", {{"interactions.tsv", ""}, {"items.tsv", items}}, {"interaction"}),
       folder_row("header_only", {{"interactions.tsv", "user\titem\n"}, {"items.tsv", items}}, {"interaction"}),
       folder_row("one_column", {{"interactions.tsv", "u\nv\n"}, {"items.tsv", items}},

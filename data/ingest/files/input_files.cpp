@@ -126,8 +126,7 @@ fs::path file_named(const std::vector<fs::path>& files, const std::string& name)
   for (const fs::path& file : files) {
     if (lower_case(bare_name(file).string()) != name) continue;
     if (!found.empty()) {
-      throw DataError(found.parent_path().string() + ": both " + found.filename().string() + " and " +
-                      file.filename().string() + "; remove one");
+      throw DataError("both " + found.string() + " and " + file.string() + "; leave one in the input");
     }
     found = file;
   }

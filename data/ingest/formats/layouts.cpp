@@ -40,6 +40,12 @@ std::string what_to_unpack(const std::vector<std::filesystem::path>& files) {
   return "";
 }
 
+/// What to do with one table under a name of its own.
+std::string a_table_of(const std::vector<std::filesystem::path>& files) {
+  const auto table = std::ranges::find_if(files, [](const auto& file) { return kind_of_file(file) != nullptr; });
+  return table == files.end() ? "" : "; if one table has the interactions, name it: --input " + table->string();
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_source(const std::filesystem::path& place, const SourceOptions& options) {
@@ -57,7 +63,7 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& place, const So
   throw DataError(
       place.string() + ": no input found; it holds " + list_of_names(input.files) +
       (folders.empty() ? "" : " and the folders " + list_of_names(folders) + ", of which one may be given") +
-      "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") +
+      "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") + a_table_of(input.files) +
       what_to_unpack(input.files));
 }
 

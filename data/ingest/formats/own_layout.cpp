@@ -31,8 +31,8 @@ fs::path find_one(const InputFolder& input, const std::string& stem, const std::
     if (name.stem() == stem && wanted && kind_of_file(file) != nullptr) found.push_back(file);
   }
   if (found.size() > 1) {
-    throw DataError(input.place.string() + ": both " + found[0].filename().string() + " and " +
-                    found[1].filename().string() + "; remove one, or name the format");
+    throw DataError("both " + found[0].string() + " and " + found[1].string() +
+                    "; leave one in the input, or name the format");
   }
   return found.empty() ? fs::path() : found[0];
 }

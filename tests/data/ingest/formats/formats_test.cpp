@@ -5,6 +5,7 @@
 namespace cllm::testing {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -85,8 +86,9 @@ TEST(OwnLayout, refuses_two_candidates_unless_the_format_is_named) {
   scratch.write("interactions.csv", "ann,x\nbob,x\n");
   scratch.write("items.csv", "x,an item\n");
   PrepareOptions options = scratch.options();
-  EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("both interactions.csv and interactions.tsv; remove one, or name the format"));
+  EXPECT_THAT(
+      error_of([&] { prepare(options); }),
+      ContainsRegex("both .*interactions.csv and .*interactions.tsv; leave one in the input, or name the format"));
   options.source.format = "csv";
   EXPECT_THAT(all_pairs(prepared(options)), ElementsAre("ann x", "bob x"));
 }
