@@ -1,6 +1,9 @@
 #include "data/ingest/formats/layouts.h"
 
+#include <algorithm>
+
 #include "data/errors.h"
+#include "data/ingest/reading/record_reader.h"
 
 namespace cllm {
 
