@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include "data/errors.h"
 #include "data/ingest/extend.h"
 #include "data/ingest/leak_audit.h"
+#include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
 
+constexpr uint64_t kKnownShare = 8;    // of the memory, for hashes of texts
 constexpr size_t kBytesPerToken = 64;  // no more of a text than max_text_tokens of this length is looked at
 
 /// What became of the texts of one file.
@@ -19,14 +23,35 @@ struct Fate {
   std::string example;
 };
 
+/// A text of the corpus, and where it stands; to find those that come again.
+struct Known {
+  uint64_t hash, number;  // number: of the spool
+  Origin origin;
+  bool operator<(const Known& other) const { return std::tuple(hash, number) < std::tuple(other.hash, other.number); }
+};
+
+/// Without blanks around; nothing for a word that stands for nothing; the elements, joined, of a list as pandas writes
+/// it: ['a', 'b']. Valid as long as `room`.
+std::string_view as_text(std::string_view field, std::string& room) {
+  const std::string_view text = trimmed(field);
+  if (is_no_value(text)) return {};
+  if (!text.starts_with('[') || !text.ends_with(']') || text.find('{') != std::string_view::npos) return text;
+  const nlohmann::json list = parse_json_line(text);
+  if (!list.is_array()) return text;
+  room.clear();
+  append_json_text(list, room);
+  return is_utf8(room) ? trimmed(room) : text;
+}
+
 class TextCollector : public RowSink {
  public:
   TextCollector(const InternalIds& ids, std::span<const PackedPair> held_out, IngestFolder& work,
                 std::vector<std::string>& kinds, TextSpool& spool)
-      : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool), audit_(work, ids, held_out) {}
+      : ids_(ids), held_out_(held_out), work_(work), kinds_(kinds), spool_(spool),
+        known_(work.folder, work.options.memory_bytes / kKnownShare), audit_(work, ids, held_out) {}
 
   void text(const TextRow& row) override {
-    const std::string_view text = trimmed(row.text);
+    const std::string_view text = as_text(row.text, room_);
     const auto user = internal_id(row.user, work_.users, ids_.users, work_.users_declared, row.origin);
     const auto item = internal_id(row.item, work_.items, ids_.items, work_.items_declared, row.origin);
     if (!text.empty()) ++fates_[row.origin.file].texts;
@@ -45,9 +70,29 @@ class TextCollector : public RowSink {
       ++work_.report.known_texts;
       ++fates_[row.origin.file].used;
     } else {
+      known_.add({hash_of(entry), spool_.size(), row.origin});
       spool_.add(entry);
       ++fates_[row.origin.file].used;
     }
+  }
+
+  /// A text of one kind about the same user and item is there once: the first of them.
+  void leave_out_repeats() {
+    std::vector<bool> repeats(spool_.size());
+    uint64_t count = 0;
+    known_.finish();
+    std::optional<Known> before, example;
+    for (Known text{}; known_.next(text); before = text) {
+      if (!before || before->hash != text.hash) continue;
+      repeats[text.number] = true;
+      ++count;
+      if (!example || text.number < example->number) example = text;
+    }
+    if (count == 0) return;
+    spool_.leave_out(std::move(repeats));
+    work_.log.note(std::to_string(count) +
+                   " texts left out that were there already, of the same kind, user and item: " +
+                   work_.log.where(example->origin) + (count > 1 ? ", ..." : ""));
   }
 
   void audit() { work_.report.leaks = audit_.run(spool_, kinds_); }
@@ -133,6 +178,8 @@ class TextCollector : public RowSink {
   IngestFolder& work_;
   std::vector<std::string>& kinds_;
   TextSpool& spool_;
+  ExternalSorter<Known> known_;
+  std::string room_;
   std::map<uint64_t, Fate> fates_;  // by file
   LeakAudit audit_;
 };
@@ -156,6 +203,7 @@ void collect_texts(Source& source, const InternalIds& ids, RecordFile<PackedPair
   source.read_texts(collector, intake);
   collector.tell();
   work.log.check(work.options.error_limit);
+  collector.leave_out_repeats();
   collector.audit();
 }
 

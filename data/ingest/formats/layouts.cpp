@@ -1,11 +1,16 @@
 #include "data/ingest/formats/layouts.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
 
 #include "data/errors.h"
 #include "data/ingest/reading/record_reader.h"
 
 namespace cllm {
+
+namespace fs = std::filesystem;
 
 const std::vector<Layout>& layouts() {
   static const std::vector<Layout> all = {
@@ -24,7 +29,9 @@ const std::vector<Layout>& layouts() {
       {"lastfm-1k", "userid-timestamp-artid-artname-traid-traname.tsv: artists", open_lastfm_1k},
       {"lastfm-2k", "user_artists.dat [artists.dat]: HetRec 2011", open_lastfm_2k},
       {"yelp", "*review.json [*business.json]", open_yelp},
-      {"amazon", "reviews of 2014, 2018, 2023 and Google Local: *.json, *.jsonl [meta*]; ratings_*.csv", open_amazon},
+      {"amazon",
+       "reviews of 2014, 2018, 2023 and Google Local, told by asin or gmap_id: *.json, *.jsonl [meta*]; ratings_*.csv",
+       open_amazon},
       {"table", "one file of interactions, whatever its name", open_one_table}};
   return all;
 }
@@ -32,7 +39,7 @@ const std::vector<Layout>& layouts() {
 namespace {
 
 /// A hint, where there is an archive or a workbook that nothing here reads.
-std::string what_to_unpack(const std::vector<std::filesystem::path>& files) {
+std::string what_to_unpack(const std::vector<fs::path>& files) {
   for (const auto& file : files) {
     const std::string name = lower_case(file.filename().string());
     for (const char* const kind : {".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip.gz", ".bz2", ".xz", ".7z", ".rar"}) {
@@ -43,15 +50,47 @@ std::string what_to_unpack(const std::vector<std::filesystem::path>& files) {
   return "";
 }
 
-/// What to do with one table under a name of its own.
-std::string a_table_of(const std::vector<std::filesystem::path>& files) {
-  const auto table = std::ranges::find_if(files, [](const auto& file) { return kind_of_file(file) != nullptr; });
+/// What to do with one table under a name of its own: the largest, for there are settings and the like beside it.
+std::string a_table_of(std::vector<fs::path> files) {
+  std::erase_if(files, [](const fs::path& file) { return kind_of_file(file) == nullptr; });
+  const auto table = std::ranges::max_element(files, std::less<>(), input_bytes);
   return table == files.end() ? "" : "; if one table has the interactions, name it: --input " + table->string();
+}
+
+/// The part that a name says: its first or last word, as in train-00000.jsonl and beauty.test.csv; empty: none.
+std::string_view part_of(const fs::path& file) {
+  static const std::map<std::string, std::string_view, std::less<>> kParts = {
+      {"train", "train"},      {"training", "train"}, {"trn", "train"},
+      {"valid", "validation"}, {"val", "validation"}, {"validation", "validation"},
+      {"dev", "validation"},   {"test", "test"},      {"testing", "test"},
+      {"tst", "test"}};
+  const std::string stem = lower_case(bare_name(file).stem().string());
+  constexpr std::string_view kBetween = "._- ";
+  for (const std::string& word :
+       {stem.substr(0, stem.find_first_of(kBetween)), stem.substr(stem.find_last_of(kBetween) + 1)}) {
+    if (const auto part = kParts.find(word); part != kParts.end()) return part->second;
+  }
+  return {};
 }
 
 }  // namespace
 
-std::unique_ptr<Source> open_source(const std::filesystem::path& place, const SourceOptions& options) {
+std::string parts_of_a_split(const std::vector<fs::path>& files) {
+  std::set<std::string_view> parts;
+  std::vector<fs::path> named;
+  for (const fs::path& file : files) {
+    const std::string_view part = kind_of_file(file) == nullptr ? std::string_view{} : part_of(file);
+    if (part.empty()) continue;
+    parts.insert(part);
+    named.push_back(file);
+  }
+  if (parts.size() < 2) return "";
+  return list_of_names(named) +
+         ": parts of a split, which would be split anew; write all rows into one file for --input, with a column "
+         "'part' (train, validation or test), and give it as --split FILE, too";
+}
+
+std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& options) {
   const InputFolder input{place, input_files(place)};
   const bool any = options.format == "auto";
   std::string looked_for;
@@ -62,6 +101,8 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& place, const So
   }
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
+  if (const std::string parts = parts_of_a_split(input.files); !parts.empty())
+    throw DataError(place.string() + ": " + parts);
   const auto folders = folders_in(place);
   throw DataError(
       place.string() + ": no input found; it holds " + list_of_names(input.files) +

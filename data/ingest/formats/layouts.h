@@ -22,6 +22,9 @@ struct Layout {
   std::unique_ptr<Source> (*open)(const InputFolder& input, const SourceOptions& options);  // null: not there
 };
 
+/// "test.csv, train.csv: ...", and what to do, if these files are the parts of one split; else empty.
+std::string parts_of_a_split(const std::vector<std::filesystem::path>& files);
+
 /// In the order in which they are looked for.
 const std::vector<Layout>& layouts();
 

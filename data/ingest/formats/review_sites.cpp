@@ -1,9 +1,13 @@
 // Amazon reviews + metadata (2014, 2018, 2023), Google Local, the Yelp academic data set, Steam, Goodreads: JSON lines
 // whose reviews are interactions and texts at once.
 
+#include <algorithm>
+
 #include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
+#include "data/ingest/values/json_row.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
@@ -13,7 +17,7 @@ namespace fs = std::filesystem;
 const std::vector<std::string> kJson = {".json", ".jsonl", ".ndjson"};
 
 bool is_metadata(std::string_view stem) { return stem.starts_with("meta"); }
-bool is_amazon_review(std::string_view stem) { return !is_metadata(stem) && stem != "corpus"; }
+bool is_amazon_review(std::string_view stem) { return !is_metadata(stem); }
 bool is_amazon_ratings(std::string_view stem) { return stem.starts_with("ratings_"); }
 bool is_yelp_review(std::string_view stem) { return stem.ends_with("review"); }
 bool is_yelp_business(std::string_view stem) { return stem.ends_with("business"); }
@@ -22,6 +26,21 @@ bool is_steam_game(std::string_view stem) { return stem.starts_with("steam_game"
 bool is_goodreads_log(std::string_view stem) { return stem.starts_with("goodreads_interactions"); }
 bool is_goodreads_review(std::string_view stem) { return stem.starts_with("goodreads_reviews"); }
 bool is_goodreads_book(std::string_view stem) { return stem.starts_with("goodreads_books"); }
+
+/// Are its items named as Amazon's or Google's are? Names of files say nothing. The first object tells.
+bool has_amazon_items(const fs::path& file, const ReadingOptions& reading) {
+  const Column items = column_named("item", {"asin", "parent_asin", "gmap_id", "gPlusPlaceId"});
+  RecordReader lines(file, reading, 1);
+  for (size_t n = 0; n < kSampleRows && lines.next(); ++n) {
+    const auto row = is_utf8(lines.line()) ? parse_json_line(lines.line()) : nlohmann::json();
+    if (!row.is_object()) continue;
+    const auto keys = row.items();
+    return std::any_of(keys.begin(), keys.end(), [&](const auto& entry) {
+      return std::ranges::find(items.names, folded(entry.key())) != items.names.end();
+    });
+  }
+  return false;
+}
 
 /// Null if there are no reviews.
 std::unique_ptr<Tables> tables(const std::vector<fs::path>& reviews, const TableSpec& review,
@@ -41,7 +60,7 @@ std::unique_ptr<Tables> with_repeats(std::unique_ptr<Tables> source) {
 
 }  // namespace
 
-std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions&) {
+std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOptions& options) {
   const TextTable content{
       {},
       column(Role::kItem),
@@ -49,6 +68,10 @@ std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOption
        column_named("categories", {"categories", "category"}, false),
        column_named("description", {"description"}, false), column_named("features", {"features", "feature"}, false)}};
   auto reviews = files_named(input.files, kJson, is_amazon_review);
+  if (options.format == "auto")
+    std::erase_if(reviews, [&](const fs::path& file) { return !has_amazon_items(file, options.reading); });
+  if (const std::string parts = parts_of_a_split(reviews); !parts.empty())
+    throw DataError(input.place.string() + ": " + parts);
   const auto ratings = files_named(input.files, {".csv"}, is_amazon_ratings);
   if (reviews.empty()) reviews = ratings;
   return with_repeats(tables(reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content));

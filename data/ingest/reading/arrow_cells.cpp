@@ -52,6 +52,44 @@ void append_elements(const arrow::Array& column, int64_t row, std::string& out, 
 
 }  // namespace
 
+bool is_list(const arrow::DataType& type) {
+  using arrow::Type;
+  return type.id() == Type::LIST || type.id() == Type::LARGE_LIST || type.id() == Type::FIXED_SIZE_LIST;
+}
+
+bool is_read(const arrow::DataType& type) {
+  using arrow::Type;
+  if (is_list(type)) return is_read(*type.field(0)->type());
+  switch (type.id()) {
+    case Type::NA:
+    case Type::BOOL:
+    case Type::INT8:
+    case Type::UINT8:
+    case Type::INT16:
+    case Type::UINT16:
+    case Type::INT32:
+    case Type::UINT32:
+    case Type::INT64:
+    case Type::UINT64:
+    case Type::FLOAT:
+    case Type::DOUBLE:
+    case Type::STRING:
+    case Type::BINARY:
+    case Type::LARGE_STRING:
+    case Type::LARGE_BINARY:
+    case Type::STRING_VIEW:
+    case Type::BINARY_VIEW:
+    case Type::FIXED_SIZE_BINARY:
+    case Type::DATE32:
+    case Type::DATE64:
+    case Type::TIMESTAMP:
+    case Type::DECIMAL128:
+    case Type::DECIMAL256: return true;
+    case Type::DICTIONARY: return is_read(*static_cast<const arrow::DictionaryType&>(type).value_type());
+    default: return false;
+  }
+}
+
 void append_cell(const arrow::Array& column, int64_t row, std::string& out, int depth) {
   using arrow::Type;
   if (column.IsNull(row)) return;
@@ -71,6 +109,8 @@ void append_cell(const arrow::Array& column, int64_t row, std::string& out, int 
     case Type::BINARY: out += as<arrow::BinaryArray>(column).GetView(row); break;
     case Type::LARGE_STRING:
     case Type::LARGE_BINARY: out += as<arrow::LargeBinaryArray>(column).GetView(row); break;
+    case Type::STRING_VIEW:
+    case Type::BINARY_VIEW: out += as<arrow::BinaryViewArray>(column).GetView(row); break;
     case Type::FIXED_SIZE_BINARY: out += as<arrow::FixedSizeBinaryArray>(column).GetView(row); break;
     case Type::DATE32: out += std::to_string(int64_t{86400} * as<arrow::Date32Array>(column).Value(row)); break;
     case Type::DATE64: append_time(as<arrow::Date64Array>(column).Value(row), arrow::TimeUnit::MILLI, out); break;
@@ -79,6 +119,7 @@ void append_cell(const arrow::Array& column, int64_t row, std::string& out, int 
                   static_cast<const arrow::TimestampType&>(*column.type()).unit(), out);
       break;
     case Type::DECIMAL128: out += as<arrow::Decimal128Array>(column).FormatValue(row); break;
+    case Type::DECIMAL256: out += as<arrow::Decimal256Array>(column).FormatValue(row); break;
     case Type::DICTIONARY: {
       const auto& dictionary = as<arrow::DictionaryArray>(column);
       append_cell(*dictionary.dictionary(), dictionary.GetValueIndex(row), out, depth);

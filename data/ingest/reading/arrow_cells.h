@@ -27,6 +27,10 @@ char* write_number(Number value, char* begin) {
   }
 }
 
+/// Is append_cell() there for values of the type?
+bool is_read(const arrow::DataType& type);
+bool is_list(const arrow::DataType& type);
+
 /// Appends a value as text (columnar_rows.h). `depth`: of lists in lists.
 void append_cell(const arrow::Array& column, int64_t row, std::string& out, int depth = 0);
 

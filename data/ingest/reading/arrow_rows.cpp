@@ -63,6 +63,21 @@ class Part {
 
   const std::vector<std::string>& names() const { return names_; }
 
+  /// Refuses what cannot be read for this use.
+  void check_type(size_t column, ColumnUse use) const {
+    const arrow::DataType& type = *fields()[column].field->type();
+    const std::string where =
+        path_.string() + ": column " + cllm::quoted(names_[column]) + " has type " + type.ToString();
+    if (use == ColumnUse::kValue && is_list(type)) {
+      throw DataError(where + ", and one value is expected; write a row per element: pandas' explode(" +
+                      cllm::quoted(names_[column]) + ")");
+    }
+    if (use != ColumnUse::kNone && !is_read(type)) {
+      throw DataError(where + ", which is not read; cast it to " +
+                      (type.id() == arrow::Type::HALF_FLOAT ? "float" : "a string, a number or a timestamp"));
+    }
+  }
+
   /// Of names(). Before the first row.
   void open(const std::vector<bool>& selected) {
     columns_.resize(names_.size());
@@ -176,7 +191,7 @@ class ParquetRows : public ColumnarRows {
 
   const std::vector<std::string>& names() const override { return names_; }
 
-  void select(const std::vector<bool>& columns) override { selected_ = columns; }
+  void select(const std::vector<ColumnUse>& columns) override { selected_ = columns; }
 
   bool next(std::vector<std::string_view>& cells, std::vector<CellFacts>& facts) override {
     if (!opened_) read_part();
@@ -226,7 +241,10 @@ class ParquetRows : public ColumnarRows {
 
   void read_part() {
     std::vector<bool> wanted(part_->names().size(), selected_.empty());
-    for (size_t n = 0; n < std::min(selected_.size(), wanted.size()); ++n) wanted[place(n)] = selected_[n];
+    for (size_t n = 0; n < std::min(selected_.size(), wanted.size()); ++n) {
+      part_->check_type(place(n), selected_[n]);
+      wanted[place(n)] = selected_[n] != ColumnUse::kNone;
+    }
     guarded(parts_[current_], [&] { part_->open(wanted); });
     opened_ = true;
   }
@@ -260,7 +278,7 @@ class ParquetRows : public ColumnarRows {
   std::vector<std::string> names_;                         // of all columns
   std::vector<std::pair<std::string, std::string>> keys_;  // of the folders on the way to the part: the last columns
   std::vector<size_t> order_;                              // names_ -> columns of the part; empty: the same
-  std::vector<bool> selected_;                             // of names_; empty: all
+  std::vector<ColumnUse> selected_;                        // of names_; empty: all
   bool opened_ = false;
   uint64_t consumed_ = 0;  // by the parts before
 };

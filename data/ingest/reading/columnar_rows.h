@@ -25,16 +25,21 @@ struct CellFacts {
   std::span<const std::string_view> ahead;  // texts of this row and those to come, where they have just been read
 };
 
+/// What a column is read for: nothing, one value per row, or a text, which may be the elements of a list.
+enum class ColumnUse : uint8_t { kNone, kValue, kText };
+
 /// Rows of a file that is stored by columns, as text.
 class ColumnarRows {
  public:
   virtual ~ColumnarRows() = default;
   virtual const std::vector<std::string>& names() const = 0;
-  /// Only these columns (of names()) are read; else all. Before next().
-  virtual void select(const std::vector<bool>& columns) = 0;
+  /// Which of names() are read, and for what; without it all are. Before next(), which then refuses (DataError) columns
+  /// of a type that is not read, and lists where one value is wanted.
+  virtual void select(const std::vector<ColumnUse>& columns) = 0;
   /// Puts the next row into `cells`, which are valid until the next call, and what else is known into `facts`. Numbers
   /// as written, points in time as seconds since 1970, elements of lists joined with ", ", true or false; nothing for
-  /// null, NaN, structs, and columns that are not selected. False at the end. DataError: damaged.
+  /// null, NaN, columns that are not selected, and types that are not read (structs, times of day, ...). False at the
+  /// end. DataError: damaged.
   virtual bool next(std::vector<std::string_view>& cells, std::vector<CellFacts>& facts) = 0;
   virtual const std::string_view* not_utf8() const = 0;  // a cell of the row that is not UTF-8; null: none
   /// Bytes read so far, about.

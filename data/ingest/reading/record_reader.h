@@ -48,7 +48,7 @@ class RecordReader {
   const std::vector<std::string_view>& cells() const { return cells_; }
   bool is_json() const { return separator_.empty(); }
   /// Other columns may be empty in the rows to come.
-  void select(const std::vector<bool>& columns) {
+  void select(const std::vector<ColumnUse>& columns) {
     if (columnar_) columnar_->select(columns);
   }
   const CellFacts& facts(size_t column) const { return columnar_ ? facts_[column] : no_facts_; }

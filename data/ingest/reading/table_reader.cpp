@@ -18,6 +18,13 @@ size_t num_required(const TableSpec& spec) {
       std::count_if(spec.columns.begin(), spec.columns.end(), [](const Column& column) { return column.required; }));
 }
 
+bool is_id(const Column& column) { return column.what == "user" || column.what == "item"; }
+
+bool holds_one_value(const Column& column) {
+  return is_id(column) || column.what == "time" || column.what == "rating" || column.what == "kind" ||
+         column.what == "part";
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
@@ -39,9 +46,9 @@ TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Inta
 void TableReader::understand() {
   const Sample sample = read_sample(records_.path(), reading_, num_required(spec_));
   if (records_.is_json()) {
-    std::vector<std::string> lines;
-    for (const auto& row : sample) lines.push_back(row[0]);
-    return understand_keys(lines);
+    placement_ = keys_.understand(sample, spec_, intake_.columns, records_.path().string());
+    values_.resize(spec_.columns.size() + placement_.others.size());
+    return;
   }
   for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
     if (!is_utf8(sample[0][n])) {
@@ -62,69 +69,16 @@ void TableReader::understand() {
 }
 
 void TableReader::select_columns() {
-  std::vector<bool> wanted(width_);
-  for (const auto& place : placement_.places) {
-    if (place) wanted[*place] = true;
+  std::vector<ColumnUse> wanted(width_, ColumnUse::kNone);
+  for (const OtherColumn& other : placement_.others) wanted[other.place] = ColumnUse::kText;
+  for (size_t n = 0; n < spec_.columns.size(); ++n) {
+    if (const auto place = placement_.places[n])
+      wanted[*place] = holds_one_value(spec_.columns[n]) ? ColumnUse::kValue : ColumnUse::kText;
   }
-  for (const OtherColumn& other : placement_.others) wanted[other.place] = true;
   records_.select(wanted);
   for (size_t n = 0; n < width_; ++n) {
-    if (!wanted[n]) header_[n].clear();
+    if (wanted[n] == ColumnUse::kNone) header_[n].clear();
   }
-}
-
-void TableReader::understand_keys(const std::vector<std::string>& lines) {
-  std::vector<std::string> keys;  // in the order of their appearance
-  std::unordered_map<std::string, std::vector<std::string>> values;
-  for (const std::string& line : lines) {
-    const Json row = is_utf8(line) ? parse_json_line(line) : Json();
-    if (!row.is_object()) continue;
-    for (const auto& [key, value] : row.items()) {
-      if (!values.contains(key)) keys.push_back(key);
-      std::string text;
-      append_json_text(value, text);
-      if (value.is_string() || value.is_array()) values[key].push_back(text);
-      values[key];
-    }
-  }
-  placement_.has_header = true;
-  std::vector<std::string> missing;
-  std::vector<bool> claimed(keys.size());
-  for (size_t column = 0; column < spec_.columns.size(); ++column) {
-    Column& wanted = spec_.columns[column];
-    const auto choice = intake_.columns.find(wanted.what);
-    if (choice != intake_.columns.end()) {
-      if (spec_.by_values) wanted.names.clear();
-      wanted.names.insert(wanted.names.begin(), folded(choice->second));
-    }
-    placement_.places.emplace_back();
-    for (size_t n = 0; n < keys.size(); ++n) {
-      const auto at = std::find(wanted.names.begin(), wanted.names.end(), folded(keys[n]));
-      if (at == wanted.names.end() || claimed[n]) continue;
-      claimed[n] = true;
-      placement_.places.back() = column;
-      keys_[keys[n]] = {column, static_cast<size_t>(at - wanted.names.begin())};
-    }
-    const bool chosen = choice != intake_.columns.end() && spec_.by_values;
-    if (!placement_.places.back() && (wanted.required || chosen))
-      missing.push_back(chosen ? choice->second : wanted.what);
-  }
-  if (!missing.empty() && !keys.empty()) {
-    throw DataError(records_.path().string() + ":1: no '" + missing[0] + "' in the object, objects " +
-                    missing_column(missing, keys, intake_.columns));
-  }
-  for (size_t n = 0; n < keys.size(); ++n) {
-    if (claimed[n]) continue;
-    const auto& texts = values[keys[n]];
-    if (spec_.others && looks_like_texts({texts.begin(), texts.end()})) {
-      keys_[keys[n]] = {spec_.columns.size() + placement_.others.size(), 0};
-      placement_.others.push_back({keys[n], 0});
-    } else {
-      placement_.unused.push_back(keys[n]);
-    }
-  }
-  values_.resize(spec_.columns.size() + placement_.others.size());
-  ranks_.resize(values_.size());
 }
 
 void TableReader::tell_about(const std::string& file) const {
@@ -145,6 +99,12 @@ void TableReader::tell_about(const std::string& file) const {
     intake_.log.note(file + ": texts of the kinds " + joined(names) + " (named as their columns)");
   }
   if (!placement_.unused.empty()) intake_.log.note(file + ": not used: " + joined(placement_.unused));
+  const Column part = column(Role::kPart);
+  for (const std::string& name : placement_.unused) {
+    if (std::ranges::find(part.names, folded(name)) == part.names.end()) continue;
+    intake_.log.note(file + ": is " + cllm::quoted(name) + " the part (train, validation or test) of each row? " +
+                     "--split FILE keeps it; FILE may be this one");
+  }
 }
 
 bool TableReader::next() {
@@ -158,6 +118,7 @@ bool TableReader::next() {
     if (!silent_) intake_.log.count_row();
     if (parse_record()) return true;
   }
+  tell_about_late_keys();
   return false;
 }
 
@@ -188,28 +149,12 @@ bool TableReader::parse_record() {
                        ": a field begins with a quote; this file knows no quoting, so quotes are characters");
     }
   }
-  return true;
+  return !has_list_for_id();
 }
 
 bool TableReader::is_header_again() const {
   const auto& cells = records_.cells();
   return header_.size() == cells.size() && std::equal(cells.begin(), cells.end(), header_.begin());
-}
-
-/// A key that the sample did not have may still be one of the wanted columns.
-TableReader::Key TableReader::key_of(const std::string& name) {
-  const auto known = keys_.find(name);
-  if (known != keys_.end()) return known->second;
-  Key key{SIZE_MAX, SIZE_MAX};
-  const std::string folded_name = folded(name);
-  for (size_t n = 0; n < spec_.columns.size() && key.value == SIZE_MAX; ++n) {
-    const auto& names = spec_.columns[n].names;
-    const auto at = std::find(names.begin(), names.end(), folded_name);
-    if (at != names.end()) key = {n, static_cast<size_t>(at - names.begin())};
-  }
-  constexpr size_t kMostKeys = 10000;
-  if (keys_.size() < kMostKeys) keys_.emplace(name, key);
-  return key;
 }
 
 bool TableReader::parse_json() {
@@ -222,15 +167,23 @@ bool TableReader::parse_json() {
     return false;
   }
   for (std::string& value : values_) value.clear();
-  std::fill(ranks_.begin(), ranks_.end(), SIZE_MAX);
   for (const auto& [name, value] : row.items()) {
-    const Key key = key_of(name);
-    if (key.value >= values_.size() || key.rank >= ranks_[key.value]) continue;
+    JsonKeys::Key* key = keys_.find(name);
+    if (key != nullptr && key->place == JsonKeys::kNowhere && key->first_line == 0) continue;
     std::string found;
     append_json_text(value, found);
-    if (found.empty()) continue;  // null: perhaps another of the names has the value
-    values_[key.value] = std::move(found);
-    ranks_[key.value] = key.rank;
+    if (found.empty()) continue;
+    if (key == nullptr) key = keys_.add(name, origin_.line, spec_, placement_);
+    if (key == nullptr) continue;
+    if (key->place == JsonKeys::kNowhere) {
+      ++key->rows_without_use;
+      continue;
+    }
+    if (key->place < spec_.columns.size() && holds_one_value(spec_.columns[key->place]) && holds_several(value)) {
+      report_list(key->place, found);
+      return false;
+    }
+    values_[key->place] = std::move(found);
   }
   for (const std::string& value : values_) {
     if (is_utf8(value)) continue;
@@ -240,10 +193,41 @@ bool TableReader::parse_json() {
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
     const bool may_be_empty = !spec_.columns[n].required || spec_.columns[n].what == "text";
     if (may_be_empty || !values_[n].empty()) continue;
-    report(Problem::kColumns, "no '" + spec_.columns[n].what + "' in the object");
+    const std::string key = keys_.name_of(n);
+    report(Problem::kColumns,
+           "no '" + spec_.columns[n].what + "' in the object" +
+               (key == spec_.columns[n].what ? "" : " (its key in this file: " + cllm::quoted(key) + ")"));
     return false;
   }
-  return true;
+  return !has_list_for_id();
+}
+
+/// As pandas writes a column of lists into a CSV: ['a', 'b'].
+bool TableReader::has_list_for_id() const {
+  for (size_t n = 0; n < spec_.columns.size(); ++n) {
+    const std::string_view id = is_id(spec_.columns[n]) ? field(n) : std::string_view{};
+    if (!id.starts_with('[') || !id.ends_with(']') || !holds_several(parse_json_line(id))) continue;
+    report_list(n, id);
+    return true;
+  }
+  return false;
+}
+
+void TableReader::report_list(size_t column, std::string_view elements) const {
+  report(Problem::kColumns, "a list where one " + spec_.columns[column].what + " is expected: " + quoted(elements));
+  const auto place = placement_.places[column];
+  const std::string name = records_.is_json()               ? keys_.name_of(column)
+                           : place && placement_.has_header ? header_[*place]
+                                                            : spec_.columns[column].what;
+  if (!silent_) intake_.log.set_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
+}
+
+void TableReader::tell_about_late_keys() const {
+  const std::string late = keys_.late_keys();
+  if (late.empty() || silent_) return;
+  intake_.log.note(records_.path().filename().string() + ": not used: " + late + "; the first " +
+                   std::to_string(kSampleRows) + " rows, by which a file is understood, have no such key" +
+                   (spec_.others ? ": put a row that has it among them, and its texts are read" : ""));
 }
 
 std::string_view TableReader::field(size_t column) const {

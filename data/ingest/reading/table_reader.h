@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "data/ingest/reading/header.h"
+#include "data/ingest/reading/json_keys.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/record_reader.h"
 
@@ -22,11 +22,11 @@ struct Intake {
 };
 
 /// Rows of a table by wanted columns, whatever the file is (record_reader.h). The first row is read as a header where
-/// it is one (header.h), JSON keys are read the same way; objects: nothing, but {"$date": ...} and the like of MongoDB;
-/// arrays are joined with ", "; NaN is no value; Python literals are accepted, too. All rows must be as wide as the
-/// first. Bad rows go to the log and are skipped: another width, a header again, a quote that is never closed, no
-/// UTF-8. What a person should know (how a file without a header was read, columns that are not used) goes to the log
-/// as a note.
+/// it is one (header.h), JSON keys are read the same way (json_keys.h); objects: nothing, but {"$date": ...} and the
+/// like of MongoDB; arrays are joined with ", ", where one value is wanted a row of several is bad; NaN is no value;
+/// Python literals are accepted, too. All rows must be as wide as the first. Bad rows go to the log and are skipped:
+/// another width, a header again, a quote that is never closed, no UTF-8. What a person should know (how a file without
+/// a header was read, columns that are not used) goes to the log as a note.
 class TableReader {
  public:
   TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake);
@@ -43,16 +43,14 @@ class TableReader {
   void report(Problem problem, const std::string& detail) const;  // about the current row
 
  private:
-  struct Key {  // of a JSON object
-    size_t value = 0, rank = 0;
-  };
   void understand();
   void select_columns();
-  void understand_keys(const std::vector<std::string>& lines);
   void tell_about(const std::string& file) const;
   bool parse_record();
   bool parse_json();
-  Key key_of(const std::string& name);
+  bool has_list_for_id() const;
+  void report_list(size_t column, std::string_view elements) const;
+  void tell_about_late_keys() const;
   bool is_header_again() const;
 
   TableSpec spec_;
@@ -66,8 +64,7 @@ class TableReader {
   size_t width_ = 0;
   bool skip_first_ = false, quote_noted_ = false;
   std::vector<std::string> values_;  // JSON, by column, then others
-  std::vector<size_t> ranks_;        // of the key that gave the value
-  std::unordered_map<std::string, Key> keys_;
+  JsonKeys keys_;
   uint64_t bytes_reported_ = 0;
 };
 

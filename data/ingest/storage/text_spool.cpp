@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace cllm {
 namespace {
@@ -30,16 +31,23 @@ void TextSpool::rewind() {
 }
 
 bool TextSpool::next(TextEntry& entry) {
-  if (next_ == count_) return false;
-  Header header;
-  read(&header, sizeof header);
-  entry.user = header.user;
-  entry.item = header.item;
-  entry.kind = header.kind;
-  entry.text.resize(header.bytes);
-  read(entry.text.data(), header.bytes);
-  ++next_;
-  return true;
+  while (next_ < count_) {
+    Header header;
+    read(&header, sizeof header);
+    entry.user = header.user;
+    entry.item = header.item;
+    entry.kind = header.kind;
+    entry.text.resize(header.bytes);
+    read(entry.text.data(), header.bytes);
+    const uint64_t number = next_++;
+    if (left_out_.empty() || !left_out_[number]) return true;
+  }
+  return false;
+}
+
+void TextSpool::leave_out(std::vector<bool> numbers) {
+  left_out_ = std::move(numbers);
+  num_left_out_ = static_cast<uint64_t>(std::count(left_out_.begin(), left_out_.end(), true));
 }
 
 void TextSpool::read(void* data, size_t bytes) {

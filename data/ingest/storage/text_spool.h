@@ -31,7 +31,9 @@ class TextSpool : public TextStream {
   void add(const TextEntry& entry);
   void rewind() override;  // no add() after this
   bool next(TextEntry& entry) override;
-  uint64_t size() const override { return count_; }
+  uint64_t size() const override { return count_ - num_left_out_; }
+  /// Texts by their numbers in the order of add(), which next() no more hands out.
+  void leave_out(std::vector<bool> numbers);
 
  private:
   struct Header {
@@ -43,7 +45,8 @@ class TextSpool : public TextStream {
   SpillFile file_;
   std::vector<char> buffer_;
   size_t used_ = 0;
-  uint64_t at_ = 0, count_ = 0, next_ = 0;
+  uint64_t at_ = 0, count_ = 0, next_ = 0, num_left_out_ = 0;
+  std::vector<bool> left_out_;
 };
 
 }  // namespace cllm

@@ -89,4 +89,10 @@ void append_json_text(const Json& value, std::string& out, int depth) {
   out += text;
 }
 
+bool holds_several(const Json& value) {
+  const Json* inner = &value;
+  while (inner->is_array() && inner->size() == 1) inner = &inner->front();
+  return inner->is_array() && inner->size() > 1;
+}
+
 }  // namespace cllm

@@ -13,4 +13,7 @@ nlohmann::json parse_json_line(std::string_view line);
 /// only what MongoDB's extended JSON wraps ({"$date": x}); null: nothing.
 void append_json_text(const nlohmann::json& value, std::string& out, int depth = 0);
 
+/// Is it an array of more than one value?
+bool holds_several(const nlohmann::json& value);
+
 }  // namespace cllm

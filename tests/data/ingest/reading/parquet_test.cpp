@@ -140,6 +140,20 @@ TEST_F(Parquet, of_texts_has_kinds_by_the_names_of_its_columns_and_lists_joined)
   EXPECT_EQ(texts.count("tags - i3 " + std::to_string(std::string("a, b3").size())), 1u);
 }
 
+TEST_F(Parquet, of_types_that_are_not_read_is_refused_where_they_are_wanted) {
+  const std::map<std::string, std::string> expected = {
+      {"clock",
+       "column 'timestamp' has type time64[us], which is not read; cast it to a string, a number or a timestamp"},
+      {"span", "column 'timestamp' has type duration[s], which is not read"},
+      {"pairs", "column 'item_id' has type struct<x: string>, which is not read"},
+      {"halves", "column 'rating' has type halffloat, which is not read; cast it to float"},
+      {"list_of_items", "one value is expected; write a row per element: pandas' explode('item_id')"}};
+  for (const auto& [name, line] : expected) EXPECT_THAT(refusal("unread/" + name), HasSubstr(line)) << name;
+  EXPECT_THAT(prepare_folder("rare").notices, Contains(HasSubstr("not used: clock, pairs")));
+  EXPECT_EQ(pairs_of(corpus(), Part::kTest), last_pairs());
+  EXPECT_TRUE(corpus().has_ratings());
+}
+
 TEST_F(Parquet, that_cannot_be_understood_is_refused_with_a_reason) {
   EXPECT_THAT(refusal("names"), HasSubstr("without a column 'user' (it has visitor, sku)"));
   EXPECT_THAT(refusal("numbers"), HasSubstr("(it has 0, 1)"));

@@ -105,17 +105,41 @@ TEST(TableReader, takes_the_header_again_for_a_bad_row) {
 TEST(TableReader, reads_json_with_nan_dates_of_mongodb_and_keys_that_come_late) {
   const Scratch scratch;
   ProblemLog log;
-  std::string lines = R"({"userId": "u", "Item": "i", "time": NaN})"
+  std::string lines = R"({"userId": "u", "Item": "i", "score": NaN})"
                       "\n";
   for (int n = 0; n < 2000; ++n)
-    lines += R"({"userId": "u", "Item": "i", "time": 1})"
+    lines += R"({"userId": "u", "Item": "i"})"
              "\n";
-  lines += R"({"user": "v", "Item": "j", "timestamp": {"$date": "2018-07-07T22:09:11Z"}})"
+  lines += R"({"userId": "v", "Item": "j", "timestamp": {"$date": "2018-07-07T22:09:11Z"}})"
+           "\n"
+           R"({"userId": "w", "Item": "k", "date": 7, "size": 9})"
+           "\n"
+           R"({"userId": "w", "Item": "l", "size": null, "date": 8})"
            "\n";
   const Rows rows = read_all(scratch.write("a.jsonl", lines), log);
-  ASSERT_EQ(rows.size(), 2002u);
+  ASSERT_EQ(rows.size(), 2004u);
   EXPECT_EQ(rows.front(), (std::vector<std::string>{"u", "i", ""}));
-  EXPECT_EQ(rows.back(), (std::vector<std::string>{"v", "j", "2018-07-07T22:09:11Z"}));
+  EXPECT_EQ(rows[2001], (std::vector<std::string>{"v", "j", "2018-07-07T22:09:11Z"}));
+  EXPECT_EQ(rows[2002], (std::vector<std::string>{"w", "k", ""}));
+  EXPECT_THAT(log.notes(), ::testing::ElementsAre(
+                               "a.jsonl: not used: score",
+                               "a.jsonl: not used: 'date' (first in line 2003, 2 rows), 'size' (first in line 2003, 1 "
+                               "rows); the first 1000 rows, by which a file is understood, have no such key"));
+}
+
+TEST(TableReader, takes_one_key_for_a_column_in_all_rows) {
+  const Scratch scratch;
+  ProblemLog log;
+  EXPECT_EQ(
+      read_all(scratch.write("a.jsonl", R"({"user_id": null, "session_id": "s", "item": "i", "ts": null, "time": 5}
+{"user_id": "u", "item": "i", "ts": null, "time": 5}
+{"user_id": "u", "item": "j", "ts": null, "day": 9}
+)"),
+               log),
+      (Rows{{"u", "i", "5"}, {"u", "j", ""}}));
+  EXPECT_THAT(log.tally(Problem::kColumns).examples,
+              ::testing::ElementsAre("a.jsonl:1: no 'user' in the object (its key in this file: 'user_id')"));
+  EXPECT_THAT(log.notes(), ::testing::ElementsAre("a.jsonl: not used: session_id, ts, day"));
 }
 
 TEST(TableReader, names_the_lines_of_quotes_that_are_never_closed) {
@@ -142,10 +166,19 @@ TEST(TableReader, reads_json_lines_with_numbers_arrays_and_aliases) {
   const Scratch scratch;
   ProblemLog log;
   const auto rows = read_all(scratch.write("a.jsonl", R"({"user_id": 17, "item": "i", "time": 5}
-{"user": "u", "item": [["a", "b"], [], ["c"]], "time": null, "more": {"x": 1}}
+{"user_id": "u", "item": [["a"]], "time": null, "more": {"x": 1}}
+{"user_id": "u", "item": [["a", "b"], [], ["c"]]}
+{"user_id": ["u", "v"], "item": "a"}
+{"user_id": "u", "item": "['a', \"b\"]"}
 )"),
                              log);
-  EXPECT_EQ(rows, (Rows{{"17", "i", "5"}, {"u", "a, b, c", ""}}));
+  EXPECT_EQ(rows, (Rows{{"17", "i", "5"}, {"u", "a", ""}}));
+  EXPECT_THAT(log.tally(Problem::kColumns).examples,
+              ::testing::ElementsAre("a.jsonl:3: a list where one item is expected: 'a, b, c'",
+                                     "a.jsonl:4: a list where one user is expected: 'u, v'",
+                                     "a.jsonl:5: a list where one item is expected: '['a', \"b\"]'"));
+  EXPECT_EQ(read_all(scratch.write("b.csv", "user,item\nu,\"['a', 'b']\"\nu,['a']\nu,[a]\n"), log),
+            (Rows{{"u", "['a']", ""}, {"u", "[a]", ""}}));
 }
 
 TEST(TableReader, counts_and_locates_bad_rows) {
