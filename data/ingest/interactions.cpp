@@ -91,7 +91,7 @@ class Collector : public RowSink {
     pair.line = row.origin.line & 0xFFFFFFFFFFF;
     pair.file = row.origin.file;
     if (row.rating) pair.rating = static_cast<float>(*row.rating);
-    if (row.time) units.add(row.time->time, row.origin);
+    if (row.time) units.add(*row.time, row.origin, row.time_is_date);
     pairs_.add(pair);
     ++work_.rows;
     work_.timed_rows += row.time ? 1 : 0;

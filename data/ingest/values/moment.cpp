@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 #include "data/ingest/values/parse.h"
 #include "data/ingest/values/scanner.h"
@@ -272,7 +273,7 @@ std::optional<Moment> parse_date(std::string_view text) {
   return {};
 }
 
-std::optional<Moment> parse_moment(std::string_view text) {
+std::optional<Moment> parse_count(std::string_view text) {
   text = trimmed(text);
   if (text.empty()) return {};
   if (const auto moment = decimal(text)) return moment;
@@ -281,7 +282,21 @@ std::optional<Moment> parse_moment(std::string_view text) {
     const double whole = std::floor(*number);
     return Moment{static_cast<int64_t>(whole), static_cast<uint32_t>((*number - whole) * 999'999'999.0)};
   }
-  return parse_date(text);
+  return {};
+}
+
+std::optional<Moment> parse_moment(std::string_view text) {
+  const auto count = parse_count(text);
+  return count ? count : parse_date(text);
+}
+
+std::string day_of(int64_t seconds) {
+  const std::chrono::sys_days days(std::chrono::floor<std::chrono::days>(std::chrono::seconds(seconds)));
+  const std::chrono::year_month_day day(days);
+  char text[32];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
+                static_cast<unsigned>(day.day()));
+  return text;
 }
 
 }  // namespace cllm

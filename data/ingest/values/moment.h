@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace cllm {
@@ -22,8 +23,12 @@ struct Moment {
 /// at the ends are skipped. nullopt: none of these.
 std::optional<Moment> parse_moment(std::string_view text);
 
-/// The same as a date only, no number.
+/// The same as a date only, no number; as a number only.
 std::optional<Moment> parse_date(std::string_view text);
+std::optional<Moment> parse_count(std::string_view text);
+
+/// The day of a date, as 2018-07-07.
+std::string day_of(int64_t seconds);
 
 /// What parse_moment reads, for refusals.
 inline constexpr std::string_view kMomentForms =

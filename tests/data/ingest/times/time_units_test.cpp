@@ -9,6 +9,7 @@ namespace cllm {
 namespace {
 namespace time_units {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -23,7 +24,7 @@ std::vector<std::string> notes_on(const std::vector<int64_t>& times, double limi
   TimeUnits units;
   if (old != 0) units.add_old(old);
   for (const int64_t time : times) {
-    units.add(time, origin);
+    units.add({time, 0}, origin);
     ++origin.line;
   }
   units.check(limit, log);
@@ -62,6 +63,17 @@ TEST(TimeUnits, OrdersNegativeTimesAndFarDatesAreNoOtherUnit) {
   constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31
   EXPECT_THAT(notes_on({-1300000000, 0, 1, 20110313, 1300000000, kEndOfTime}, 0), IsEmpty());
   EXPECT_THAT(notes_on({1, 2, 3}, 0), IsEmpty());
+}
+
+TEST(TimeUnits, WrittenTimesAndEpochsAreNotOfOneForm) {
+  for (const int64_t written : {int64_t{20110313}, int64_t{201103130706}, int64_t{20110313070641}}) {
+    EXPECT_THAT(
+        [&] {
+          notes_on({1300000000, written, 1300000001}, 0.01);
+        },
+        ThrowsMessage<DataError>(AllOf(HasSubstr("1 of 3 times are"), HasSubstr(std::to_string(written)))));
+    EXPECT_THAT(notes_on({written, written + 1}, 0.01), IsEmpty());
+  }
 }
 
 TEST(TimeUnits, OneTimeForAllIsNoted) {
