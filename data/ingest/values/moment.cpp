@@ -4,7 +4,6 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 
 #include "data/ingest/values/parse.h"
 #include "data/ingest/values/scanner.h"
@@ -288,15 +287,6 @@ std::optional<Moment> parse_count(std::string_view text) {
 std::optional<Moment> parse_moment(std::string_view text) {
   const auto count = parse_count(text);
   return count ? count : parse_date(text);
-}
-
-std::string day_of(int64_t seconds) {
-  const std::chrono::sys_days days(std::chrono::floor<std::chrono::days>(std::chrono::seconds(seconds)));
-  const std::chrono::year_month_day day(days);
-  char text[32];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
-                static_cast<unsigned>(day.day()));
-  return text;
 }
 
 }  // namespace cllm
