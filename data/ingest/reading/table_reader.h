@@ -48,6 +48,7 @@ class TableReader {
     size_t value = 0, rank = 0;
   };
   void understand();
+  void judge_times(const Sample& sample) const;
   void select_columns();
   void understand_keys(const std::vector<std::string>& lines);
   void tell_about(const std::string& file) const;
