@@ -61,10 +61,16 @@ bool is_clock_number(std::string_view text, bool seconds) {
   return *number / 100 < 24 && *number % 100 < 60;
 }
 
+/// For messages, as quoted() but without the quotes.
+std::string in_plain(std::string_view text) {
+  const std::string out = quoted(text);
+  return out.substr(1, out.size() - 2);
+}
+
 std::string in_quotes(const SampledColumn& column) {
   const auto there = std::find_if(column.values.begin(), column.values.end(),
                                   [](const std::string& value) { return !is_no_value(trimmed(value)); });
-  return quoted(column.name) + " (" + std::string(trimmed(*there)) + ")";
+  return quoted(column.name) + " (" + in_plain(trimmed(*there)) + ")";
 }
 
 std::string list_of(const std::vector<const SampledColumn*>& columns) {
@@ -109,7 +115,7 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
     if (&column != time && !other && are_dates(column.values)) dates.push_back(&column);
   }
   if (dates.empty()) return {};
-  const std::string choice = "--columns time=" + dates[0]->name;
+  const std::string choice = "--columns time=" + in_plain(dates[0]->name);
   if (time == nullptr) {
     return {"no column is known as the time, but " + list_of(dates) + (dates.size() > 1 ? " hold" : " holds") +
                 " dates; if they are when the interactions were: " + choice,
