@@ -86,12 +86,13 @@ class Collector : public RowSink {
     Pair pair;
     pair.user = *user;
     pair.item = *item;
-    pair.time = row.time.value_or(Moment{}).time;
-    pair.fraction = row.time.value_or(Moment{}).fraction;
+    const Moment time = row.time.value_or(Moment::unknown());
+    pair.time = time.time;
+    pair.fraction = time.fraction;
     pair.line = row.origin.line & 0xFFFFFFFFFFF;
     pair.file = row.origin.file;
     if (row.rating) pair.rating = static_cast<float>(*row.rating);
-    if (row.time) units.add(row.time->time, row.origin);
+    if (time.is_known()) units.add(time, row.origin, row.time_is_date);
     pairs_.add(pair);
     ++work_.rows;
     work_.timed_rows += row.time ? 1 : 0;
@@ -197,6 +198,7 @@ class DistinctPairs {
         if (next_.known) pair = next_;
       } else if (merged_ != nullptr) {
         ++*merged_;
+        if (next_.has_time() && !pair.has_time()) pair = next_;
       } else {
         work_.log.add(Problem::kDuplicate, next_.origin(),
                       names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
@@ -238,6 +240,16 @@ void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, Record
   for (; has_part; has_part = split.next(part)) split_only(part);
 }
 
+/// What is new would come before all that the corpus has. `new_` rows: with a time, and all.
+void tell_of_missing_times(const IngestFolder& work, uint64_t new_timed_rows, uint64_t new_rows, ProblemLog& log) {
+  if (work.before == nullptr || !work.before->corpus.has_times() || new_timed_rows > 0 || new_rows == 0) return;
+  const std::string what =
+      "the corpus that is extended has times, the new interactions have none: they come first in "
+      "their histories";
+  if (needs_times(work.options.split)) throw DataError(what + "; add a column 'time', or split by random");
+  log.note(what);
+}
+
 }  // namespace
 
 RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
@@ -250,6 +262,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
       sorter.add(pair);
     });
   }
+  const uint64_t old_timed_rows = work.timed_rows, old_rows = work.rows;
   uint64_t total = 0;
   for (const auto& file : source.interaction_files()) total += input_bytes(file);
   uint64_t done = 0;
@@ -258,7 +271,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
                   done += bytes;
                   if (options.progress) options.progress("reading interactions", done, total);
                 },
-                options.source.reading, options.source.columns};
+                options.source.reading, options.source.columns, needs_times(options.split)};
   source.read_interactions(collector, intake);
   RecordFile<Pair> distinct(work.folder);
   DistinctPairs pairs(sorter, work,
@@ -273,6 +286,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
     while (pairs.next(pair)) distinct.add(pair);
   }
   work.log.check(options.error_limit);
+  tell_of_missing_times(work, work.timed_rows - old_timed_rows, work.rows - old_rows, work.log);
   collector.units.check(options.error_limit, work.log);
   return distinct;
 }

@@ -21,6 +21,7 @@ struct Pair {
   float rating = std::numeric_limits<float>::quiet_NaN();  // NaN: the row has none
   uint32_t fraction = 0;                                   // of the time, as of Moment
 
+  bool has_time() const { return Moment{time, fraction}.is_known(); }
   Origin origin() const { return {line, file}; }
 };
 static_assert(sizeof(Pair) == 32, "what the memory of a sort is counted by");
@@ -42,7 +43,8 @@ struct IngestFolder {
 };
 
 /// Reads all interactions: ids are numbered, pairs sorted by (user, item), duplicates removed (the first in time
-/// stays), and parts of a split file joined to them. Throws DataError if too many rows are bad.
+/// stays, one without a time only if none has one), and parts of a split file joined to them. Throws DataError if too
+/// many rows are bad.
 RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work);
 
 }  // namespace cllm

@@ -20,6 +20,10 @@ enum class SplitMethod {
   kFile,  // user, item, part (train, val or validation, test) by raw ids
 };
 
+constexpr bool needs_times(SplitMethod split) {
+  return split == SplitMethod::kLeaveLastOut || split == SplitMethod::kTime;
+}
+
 /// Called often from the calling thread; total 0: not known.
 using Progress = std::function<void(const char* phase, uint64_t done, uint64_t total)>;
 

@@ -11,19 +11,21 @@ namespace {
 enum Place : size_t { kUserAt, kItemAt, kTimeAt, kRatingAt, kTextAt };
 
 /// False if the row is bad, and reported.
-bool read_time(const TableReader& rows, std::optional<Moment>& time) {
+bool read_time(const TableReader& rows, InteractionRow& row) {
   if (const auto whole = rows.facts(kTimeAt).whole) {
-    time = Moment{*whole, 0};
+    row.time = Moment{*whole, 0};
     return true;
   }
   const std::string_view text = trimmed(rows.field(kTimeAt));
   if (is_no_value(text)) return true;
-  time = parse_moment(text);
-  if (!time) {
+  row.time = parse_count(text);
+  row.time_is_date = !row.time;
+  if (!row.time) row.time = parse_date(text);
+  if (!row.time) {
     rows.report(Problem::kNumber,
                 "time " + quoted(text) + " is no number or date; read are " + std::string(kMomentForms));
   }
-  return time.has_value();
+  return row.time.has_value();
 }
 
 bool read_rating(const TableReader& rows, std::optional<double>& rating) {
@@ -49,7 +51,7 @@ bool read_interaction_table(const std::filesystem::path& path, const TableSpec& 
   while (rows.next()) {
     InteractionRow row{rows.field(kUserAt), rows.field(kItemAt), {}, {}, rows.origin(),
                        rows.facts(kUserAt), rows.facts(kItemAt)};
-    if (read_time(rows, row.time) && read_rating(rows, row.rating)) sink.interaction(row);
+    if (read_time(rows, row) && read_rating(rows, row.rating)) sink.interaction(row);
   }
   return rows.has(kTextAt);
 }

@@ -21,6 +21,7 @@ struct InteractionRow {
   std::optional<double> rating;
   Origin origin;
   CellFacts user_facts = {}, item_facts = {};
+  bool time_is_date = false;  // not written as a number
 };
 
 struct TextRow {

@@ -13,6 +13,30 @@ bool is_zip(const fs::path& path) {
   return lower_case(path.extension().string()) == ".zip" && fs::is_regular_file(path);
 }
 
+/// The digits at the front, which are taken off, without zeros before them.
+std::string_view take_digits(std::string_view& text) {
+  const std::string_view digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
+  text.remove_prefix(digits.size());
+  return digits.substr(std::min(digits.find_first_not_of('0'), digits.size()));
+}
+
+bool name_before(std::string_view a, std::string_view b) {
+  const std::string_view whole_a = a, whole_b = b;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  while (!a.empty() && !b.empty()) {
+    if (is_digit(a[0]) && is_digit(b[0])) {
+      const std::string_view x = take_digits(a), y = take_digits(b);
+      if (x.size() != y.size()) return x.size() < y.size();
+      if (x != y) return x < y;
+      continue;
+    }
+    if (a[0] != b[0]) return static_cast<unsigned char>(a[0]) < static_cast<unsigned char>(b[0]);
+    a.remove_prefix(1);
+    b.remove_prefix(1);
+  }
+  return a.empty() && b.empty() ? whole_a < whole_b : a.empty();
+}
+
 void add_members(const fs::path& archive, std::vector<fs::path>& files) {
   for (const ZipMember& member : zip_members(archive)) {
     const fs::path name(member.name);
@@ -65,7 +89,7 @@ std::vector<fs::path> input_files(const fs::path& place) {
   } else {
     throw DataError(place.string() + ": no such folder; give the folder that holds the raw files");
   }
-  std::sort(files.begin(), files.end());
+  std::sort(files.begin(), files.end(), comes_before);
   const auto folders = files.empty() ? folders_in(place) : std::vector<fs::path>();
   return folders.size() == 1 ? input_files(folders[0]) : files;
 }
@@ -103,6 +127,12 @@ fs::path bare_name(const fs::path& path) {
   }
   const std::string extension = lower_case(name.extension().string());
   return extension == ".gz" || extension == ".zst" ? name.stem() : name;
+}
+
+bool comes_before(const fs::path& a, const fs::path& b) {
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](const fs::path& x, const fs::path& y) {
+    return name_before(x.string(), y.string());
+  });
 }
 
 std::string lower_case(std::string text) {

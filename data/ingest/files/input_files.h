@@ -14,8 +14,8 @@ namespace cllm {
 std::filesystem::path zip_of(const std::filesystem::path& path);
 
 /// Files of a folder (not of the folders in it, unless one folder is all that it holds) and members of its zip
-/// archives, sorted by name; of an archive itself or of a single file: what it holds. DataError if it does not exist,
-/// or an archive is damaged.
+/// archives, sorted by name (part-2 before part-10); of an archive itself or of a single file: what it holds. DataError
+/// if it does not exist, or an archive is damaged.
 std::vector<std::filesystem::path> input_files(const std::filesystem::path& place);
 
 /// Those that people see, sorted.
@@ -36,6 +36,9 @@ bool is_parquet_folder(const std::filesystem::path& path);
 std::filesystem::path bare_name(const std::filesystem::path& path);
 
 std::string lower_case(std::string text);  // of ASCII
+
+/// The order in which people count files: numbers in names by their size.
+bool comes_before(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// Those whose bare name, in lower case, has one of the extensions and a stem that satisfies `wanted`.
 std::vector<std::filesystem::path> files_named(const std::vector<std::filesystem::path>& files,

@@ -27,7 +27,7 @@ std::vector<fs::path> parquet_parts(const fs::path& path) {
     if (is_hidden(name) && at->is_directory()) at.disable_recursion_pending();  // _temporary, .ipynb_checkpoints
     if (!is_hidden(name) && is_parquet(name) && at->is_regular_file()) parts.push_back(at->path());
   }
-  std::sort(parts.begin(), parts.end());
+  std::sort(parts.begin(), parts.end(), comes_before);
   return parts;
 }
 

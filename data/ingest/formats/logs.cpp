@@ -69,15 +69,15 @@ class Mind : public Tables {
     for (const char* name : {"impression", "user", "time", "history", "impressions"})
       spec.columns.push_back(column_named(name, {name, std::string(name) + "_id"}));
     TableReader rows(behaviors, spec, intake);
+    uint32_t place = 0;  // of all histories, before all times
     while (rows.next()) {
       const auto time = parse_moment(rows.field(2));
       if (!time) {
         rows.report(Problem::kNumber, "time " + quoted(rows.field(2)) + " is no date");
         continue;
       }
-      uint32_t place = 0;  // of the history, before all times
       for_each_word(rows.field(3), [&](std::string_view news) {
-        sink.interaction({rows.field(1), news, Moment{0, place++}, {}, rows.origin()});
+        sink.interaction({rows.field(1), news, Moment::unknown(place++), {}, rows.origin()});
       });
       for_each_word(rows.field(4), [&](std::string_view shown) {
         if (shown.ends_with("-1"))

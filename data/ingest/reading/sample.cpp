@@ -1,7 +1,9 @@
 #include "data/ingest/reading/sample.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -17,6 +19,34 @@ bool is_utf8_already(const std::filesystem::path& path) {
     beyond_ascii = beyond_ascii || std::any_of(line.begin(), line.end(), [](char c) { return (c & 0x80) != 0; });
   }
   return beyond_ascii;
+}
+
+using Json = nlohmann::json;
+
+std::vector<SampledColumn> columns_of_objects(const Sample& sample) {
+  std::vector<SampledColumn> columns;
+  for (const auto& line : sample) {
+    const Json row = is_utf8(line[0]) ? parse_json_line(line[0]) : Json();
+    if (!row.is_object()) continue;
+    for (const auto& [key, value] : row.items()) {
+      const std::string& name = key;
+      auto at = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
+      if (at == columns.end()) at = columns.insert(at, {name, {}});
+      append_json_text(value, at->values.emplace_back());
+    }
+  }
+  return columns;
+}
+
+/// The first of the names that has values, and is not taken.
+std::optional<size_t> filled(const std::vector<SampledColumn>& columns, const std::vector<std::string>& names,
+                             const std::vector<bool>& taken) {
+  for (const std::string& name : names) {
+    for (size_t n = 0; n < columns.size(); ++n) {
+      if (!taken[n] && folded(columns[n].name) == name && !all_empty(columns[n].values)) return n;
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -44,6 +74,44 @@ Sample read_sample(const std::filesystem::path& path, const ReadingOptions& opti
     }
   }
   return sample;
+}
+
+bool all_empty(const std::vector<std::string>& values) {
+  return std::all_of(values.begin(), values.end(), [](const auto& value) { return is_no_value(trimmed(value)); });
+}
+
+std::vector<SampledColumn> columns_of(const Sample& sample, bool json) {
+  if (json) return columns_of_objects(sample);
+  std::vector<SampledColumn> columns;
+  for (size_t n = 0; n < sample[0].size(); ++n) {
+    columns.push_back({std::string(plain_name(sample[0][n])), {}});
+    for (size_t row = 1; row < sample.size(); ++row) {
+      if (n < sample[row].size()) columns.back().values.push_back(sample[row][n]);
+    }
+  }
+  return columns;
+}
+
+void prefer_filled(const Sample& sample, const std::vector<Column>& wanted, const ColumnChoices& choices,
+                   Placement& placement) {
+  if (!placement.has_header || sample.size() < 2) return;
+  const std::vector<SampledColumn> columns = columns_of(sample, false);
+  std::vector<bool> taken(columns.size());
+  for (const auto& place : placement.places) {
+    if (place) taken[*place] = true;
+  }
+  for (size_t n = 0; n < wanted.size(); ++n) {
+    auto& place = placement.places[n];
+    if (!place || wanted[n].required || choices.contains(wanted[n].what) || !all_empty(columns[*place].values))
+      continue;
+    const auto other = filled(columns, wanted[n].names, taken);
+    if (!other) continue;
+    std::erase(placement.unused, columns[*other].name);
+    std::erase_if(placement.others, [&](const OtherColumn& one) { return one.place == *other; });
+    placement.unused.push_back(columns[*place].name + " (empty)");
+    taken[*other] = true;
+    place = *other;
+  }
 }
 
 }  // namespace cllm

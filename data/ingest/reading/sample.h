@@ -1,7 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
+#include "data/ingest/reading/columns.h"
 #include "data/ingest/reading/header.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/record_reader.h"
@@ -13,5 +16,21 @@ ReadingOptions reading_of(const std::filesystem::path& path, const ReadingOption
 
 /// The first rows of a file.
 Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns);
+
+/// A column of a table, and what its first rows have there.
+struct SampledColumn {
+  std::string name;
+  std::vector<std::string> values;
+};
+
+/// Those that the first row names; of JSON (rows of one cell), by key, values as texts.
+std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
+
+/// Is none of the values there?
+bool all_empty(const std::vector<std::string>& values);
+
+/// Where the first rows have nothing in a column that need not be there, another of its names may have what is wanted.
+void prefer_filled(const Sample& sample, const std::vector<Column>& wanted, const ColumnChoices& choices,
+                   Placement& placement);
 
 }  // namespace cllm

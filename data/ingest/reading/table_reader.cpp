@@ -5,6 +5,7 @@
 
 #include "data/errors.h"
 #include "data/ingest/reading/sample.h"
+#include "data/ingest/reading/time_columns.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
@@ -48,7 +49,7 @@ void TableReader::understand() {
   if (records_.is_json()) {
     placement_ = keys_.understand(sample, spec_, intake_.columns, records_.path().string());
     values_.resize(spec_.columns.size() + placement_.others.size());
-    return;
+    return judge_times(sample);
   }
   for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
     if (!is_utf8(sample[0][n])) {
@@ -61,11 +62,23 @@ void TableReader::understand() {
   width_ = sample[0].size();
   skip_first_ = placement_.has_header;
   if (placement_.has_header) header_ = sample[0];
+  prefer_filled(sample, spec_.columns, intake_.columns, placement_);
+  judge_times(sample);
   if (!spec_.others) {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
     placement_.others.clear();
   }
   if (records_.is_columnar()) select_columns();
+}
+
+void TableReader::judge_times(const Sample& sample) const {
+  const bool chosen = intake_.columns.contains("time");
+  if (!spec_.by_values || silent_ || chosen || !placement_.has_header || sample.empty()) return;
+  const TimeFault fault = fault_of_times(columns_of(sample, records_.is_json()), spec_.columns);
+  if (fault.what.empty()) return;
+  if (fault.always || intake_.needs_times)
+    throw DataError(records_.path().string() + ":1: " + fault.what + (fault.always ? "" : ", else take it out"));
+  intake_.log.note(records_.path().filename().string() + ": " + fault.what);
 }
 
 void TableReader::select_columns() {

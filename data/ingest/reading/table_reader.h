@@ -19,6 +19,7 @@ struct Intake {
   std::function<void(uint64_t)> on_bytes;  // further bytes of input read; may be empty
   ReadingOptions reading{};
   ColumnChoices columns{};
+  bool needs_times = false;  // the split is by order: a column that may hold the times must not be left out
 };
 
 /// Rows of a table by wanted columns, whatever the file is (record_reader.h). The first row is read as a header where
@@ -44,6 +45,7 @@ class TableReader {
 
  private:
   void understand();
+  void judge_times(const Sample& sample) const;
   void select_columns();
   void tell_about(const std::string& file) const;
   bool parse_record();

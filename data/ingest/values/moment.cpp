@@ -272,7 +272,7 @@ std::optional<Moment> parse_date(std::string_view text) {
   return {};
 }
 
-std::optional<Moment> parse_moment(std::string_view text) {
+std::optional<Moment> parse_count(std::string_view text) {
   text = trimmed(text);
   if (text.empty()) return {};
   if (const auto moment = decimal(text)) return moment;
@@ -281,7 +281,12 @@ std::optional<Moment> parse_moment(std::string_view text) {
     const double whole = std::floor(*number);
     return Moment{static_cast<int64_t>(whole), static_cast<uint32_t>((*number - whole) * 999'999'999.0)};
   }
-  return parse_date(text);
+  return {};
+}
+
+std::optional<Moment> parse_moment(std::string_view text) {
+  const auto count = parse_count(text);
+  return count ? count : parse_date(text);
 }
 
 }  // namespace cllm

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -12,7 +13,14 @@ struct Moment {
   int64_t time = 0;       // seconds since 1970 of a date; of a number: its integer part, rounded down
   uint32_t fraction = 0;  // 1e-9 of that unit, 0 .. 999,999,999; digits beyond are cut
 
+  /// No time, but a place among others without one.
+  static constexpr Moment unknown(uint32_t place = 0) { return {0, kUnit + std::min(place, ~kUnit)}; }
+  bool is_known() const { return fraction < kUnit; }
+
   auto operator<=>(const Moment&) const = default;
+
+ private:
+  static constexpr uint32_t kUnit = 1'000'000'000;
 };
 
 /// A number; ISO 8601 (2018-07-07, 2018-07-07[ T]22:09[:11[.438]][Z|+02:00|-0700| UTC], with / for -;
@@ -22,8 +30,9 @@ struct Moment {
 /// at the ends are skipped. nullopt: none of these.
 std::optional<Moment> parse_moment(std::string_view text);
 
-/// The same as a date only, no number.
+/// The same as a date only, no number; as a number only.
 std::optional<Moment> parse_date(std::string_view text);
+std::optional<Moment> parse_count(std::string_view text);
 
 /// What parse_moment reads, for refusals.
 inline constexpr std::string_view kMomentForms =

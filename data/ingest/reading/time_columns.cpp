@@ -1,0 +1,129 @@
+#include "data/ingest/reading/time_columns.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "data/ingest/values/days.h"
+#include "data/ingest/values/moment.h"
+#include "data/ingest/values/parse.h"
+#include "data/ingest/values/scanner.h"
+
+namespace cllm {
+namespace {
+
+bool is_named(const SampledColumn& column, const Column& wanted) {
+  return std::find(wanted.names.begin(), wanted.names.end(), folded(column.name)) != wanted.names.end();
+}
+
+/// Does `test` hold for all values that are there, of which there is one?
+template <typename Test>
+bool all_that_are_there(const std::vector<std::string>& values, Test test) {
+  return !all_empty(values) && std::all_of(values.begin(), values.end(), [&](const std::string& value) {
+    const std::string_view text = trimmed(value);
+    return is_no_value(text) || test(text);
+  });
+}
+
+/// The digits as a number, if there is nothing else and not too many.
+std::optional<int64_t> digits(std::string_view text) {
+  constexpr size_t kMost = 18;
+  if (text.empty() || text.size() > kMost || !std::all_of(text.begin(), text.end(), is_digit)) return {};
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+/// An epoch may have a fraction, but no zero in front: such are ids.
+bool is_epoch(std::string_view text, int64_t units_of_a_second) {
+  constexpr int64_t kFrom = 788'918'400, kTo = 2'082'758'400;  // 1995-01-01, 2036-01-01
+  const auto time = parse_count(text);
+  return time && is_digit(text[0]) && text[0] != '0' && time->time >= kFrom * units_of_a_second &&
+         time->time < kTo * units_of_a_second;
+}
+
+/// 22:09, 9:05:58 PM
+bool is_clock(std::string_view text) {
+  Scanner scan(text);
+  if (!scan.number(1, 2, 0, 24) || !scan.take(':') || !scan.number(2, 2, 0, 59)) return false;
+  if (scan.take(':') && !scan.number(2, 2, 0, 60)) return false;
+  if (scan.take('.') && !scan.fraction()) return false;
+  scan.take_blanks();
+  const std::string_view half = scan.word();
+  return (half.empty() || half == "AM" || half == "PM" || half == "am" || half == "pm") && scan.at_end();
+}
+
+/// hhmm, or with `seconds` hhmmss.
+bool is_clock_number(std::string_view text, bool seconds) {
+  auto number = digits(text);
+  if (!number || (seconds && *number % 100 >= 60)) return false;
+  if (seconds) *number /= 100;
+  return *number / 100 < 24 && *number % 100 < 60;
+}
+
+/// For messages, as quoted() but without the quotes.
+std::string in_plain(std::string_view text) {
+  const std::string out = quoted(text);
+  return out.substr(1, out.size() - 2);
+}
+
+std::string in_quotes(const SampledColumn& column) {
+  const auto there = std::find_if(column.values.begin(), column.values.end(),
+                                  [](const std::string& value) { return !is_no_value(trimmed(value)); });
+  return quoted(column.name) + " (" + in_plain(trimmed(*there)) + ")";
+}
+
+std::string list_of(const std::vector<const SampledColumn*>& columns) {
+  std::string out;
+  for (const SampledColumn* column : columns) out += (out.empty() ? "" : ", ") + in_quotes(*column);
+  return out;
+}
+
+}  // namespace
+
+bool are_dates(const std::vector<std::string>& values) {
+  return all_that_are_there(values, [](std::string_view text) { return parse_date(text).has_value(); }) ||
+         all_that_are_there(values, [](std::string_view text) { return is_written_day(digits(text).value_or(0)); }) ||
+         all_that_are_there(values, [](std::string_view text) { return is_epoch(text, 1); }) ||
+         all_that_are_there(values, [](std::string_view text) { return is_epoch(text, 1000); });
+}
+
+bool are_times_of_day(const std::vector<std::string>& values) {
+  const bool hours = std::any_of(values.begin(), values.end(), [](const auto& value) {
+    return digits(trimmed(value)).value_or(0) >= 100;  // what is less everywhere may be an order
+  });
+  const auto numbers = [&](bool seconds) {
+    return hours && all_that_are_there(values, [&](auto text) { return is_clock_number(text, seconds); });
+  };
+  return all_that_are_there(values, is_clock) || numbers(false) || numbers(true);
+}
+
+TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted) {
+  const auto role = std::find_if(wanted.begin(), wanted.end(), [](const Column& one) { return one.what == "time"; });
+  if (role == wanted.end()) return {};
+  const SampledColumn* time = nullptr;  // the first of the names that has values
+  for (auto name = role->names.begin(); time == nullptr && name != role->names.end(); ++name) {
+    for (const SampledColumn& column : columns) {
+      if (folded(column.name) == *name && !all_empty(column.values)) time = &column;
+    }
+  }
+  if (time != nullptr && !are_times_of_day(time->values)) return {};
+  std::vector<const SampledColumn*> dates;
+  for (const SampledColumn& column : columns) {
+    const bool other = std::any_of(wanted.begin(), wanted.end(),
+                                   [&](const Column& one) { return &one != &*role && is_named(column, one); });
+    if (&column != time && !other && are_dates(column.values)) dates.push_back(&column);
+  }
+  if (dates.empty()) return {};
+  const std::string choice = "--columns time=" + in_plain(dates[0]->name);
+  if (time == nullptr) {
+    return {"no column is known as the time, but " + list_of(dates) + (dates.size() > 1 ? " hold" : " holds") +
+                " dates; if they are when the interactions were: " + choice,
+            false};
+  }
+  return {"the time column " + in_quotes(*time) + " holds times of the day, and " + list_of(dates) +
+              " the dates; write both into one column as 2018-07-04 22:09:11, or read the days alone: " + choice,
+          true};
+}
+
+}  // namespace cllm

@@ -1,0 +1,143 @@
+// Forms of raw files whose times are not what they seem.
+
+#include "tests/bad_input/bad_input.h"
+#include "tests/bad_input/forms.h"
+
+namespace cllm::testing {
+namespace {
+
+constexpr auto kKind = FaultKind::kPublicFiles;
+
+/// Histories a, b, c of u and of v, with these cells behind; c stands first.
+Files with_columns(const std::string& header, const std::string& c, const std::string& a, const std::string& b) {
+  std::string rows = header + "\n";
+  for (const std::string user : {"u", "v"})
+    rows += user + ",c," + c + "\n" + user + ",a," + a + "\n" + user + ",b," + b + "\n";
+  return {{"interactions.csv", rows}};
+}
+
+Files with_times(const std::string& a, const std::string& b, const std::string& c) {
+  return with_columns("user,item,time", c, a, b);
+}
+
+Forms mixed_forms() {
+  return {refused_form(kKind, "years_and_dates", "times as `1998` and as `1999-02-03`", "refused with a place of each",
+                       with_times("1998", "1999-02-03", "2001"),
+                       {"2 of 6 times are dates (interactions.csv:4: 1999-02-03), the others plain numbers "
+                        "(interactions.csv:2: 2001): they would be sorted as numbers; bring them to one form"}),
+          refused_form(kKind, "serials_of_excel_and_dates", "times as `43288.92` and as `2018-07-07`",
+                       "refused with a place of each", with_times("43288.92", "2018-07-07", "2018-07-08"),
+                       {"2 of 6 times are plain numbers (interactions.csv:3: 43288), the others dates"}),
+          refused_form(kKind, "days_as_numbers_and_seconds", "times as `20180704` and as `1531001351`",
+                       "refused with a place of each", with_times("20180704", "20180705", "1531001351"),
+                       {"2 of 6 times are in seconds (interactions.csv:2: 1531001351), the others days as 20180704"}),
+          refused_form(kKind, "milliseconds_and_dates", "times as `1531001351438` and as `2018-07-07`",
+                       "refused with a place of each", with_times("2018-07-06", "2018-07-07", "1531001351438"),
+                       {"2 of 6 times are in milliseconds (interactions.csv:2: 1531001351438), the others dates"}),
+          read_form(kKind, "seconds_and_dates", "times as `1531001351` and as `2018-07-09`", "read, in their order",
+                    with_times("2018-07-06", "1531001351", "2018-07-09"))};
+}
+
+Forms forms_of_columns_of_times() {
+  const Files day_and_clock = with_columns("user,item,date,time", "20180703,930", "20180701,2209", "20180702,1500");
+  const Files applications =
+      with_columns("user,item,ApplicationDate,rating", "2012-04-03 10:00:01.5,1", "2012-04-01,2", "2012-04-02,1");
+  const std::string keys = R"({"user": "@", "item": "#", "my_last_updated": 153100000&000})";
+  return {
+      refused_form(kKind, "time_of_the_day", "`date,time` with `20180701,2209`", "refused; the option is named",
+                   day_and_clock,
+                   {"interactions.csv:1: the time column 'time' (930) holds times of the day, and 'date' "
+                    "(20180703) the dates; write both into one column",
+                    "--columns time=date"}),
+      refused_form(
+          kKind, "clock_time", "`day,time` with `2018-07-01,22:09:11`", "refused; the option is named",
+          with_columns("user,item,day,time", "2018-07-03,09:30:00", "2018-07-01,22:09:11", "2018-07-02,15:00:00"),
+          {"holds times of the day", "--columns time=day"}),
+      read_form(kKind, "days_alone", "the same with `--columns time=date`", "read by the days", day_and_clock, {},
+                "--columns time=date"),
+      refused_form(kKind, "dates_nobody_knows", "dates in a column `ApplicationDate`, no other time",
+                   "refused if the split needs an order; the option is named", applications,
+                   {"interactions.csv:1: no column is known as the time, but 'ApplicationDate' (2012-04-03 "
+                    "10:00:01.5) holds dates; if they are when the interactions were: --columns "
+                    "time=ApplicationDate, else take it out"}),
+      read_form(kKind, "dates_that_are_named", "the same with `--columns time=ApplicationDate`", "read", applications,
+                {}, "--columns time=ApplicationDate"),
+      refused_form(kKind, "epochs_nobody_knows", "epochs under a key `my_last_updated`, no other time",
+                   "refused if the split needs an order; the option is named",
+                   {{"interactions.jsonl", with_each_row(keys, "")}}, {"--columns time=my_last_updated"}),
+      {kKind,
+       "dates_of_no_use",
+       "dates in a column `ApplicationDate`, `--split random`",
+       "read; the option is noted",
+       raw_files(applications),
+       {"prepare --input raw --output made --tokenizer corpus/tokenizer --split random"},
+       0,
+       {"note: interactions.csv: no column is known as the time", "--columns time=ApplicationDate"}},
+      read_form(kKind, "empty_timestamp", "an empty column `timestamp` beside a full `date`", "the date is the time",
+                with_columns("user,item,timestamp,date", ",2018-07-03", ",2018-07-01", ",2018-07-02"),
+                {"not used: timestamp (empty)"})};
+}
+
+/// raw/ and more/ as interactions.csv.
+std::function<void()> raw_and_more(const std::string& more) {
+  return [more] {
+    raw_files(with_times("1531000001", "1531000002", "1531000003"))();
+    write("more/interactions.csv", more);
+  };
+}
+
+Forms forms_of_what_is_joined() {
+  const std::vector<std::string> extend = {
+      "prepare --input raw --output made --tokenizer corpus/tokenizer --split leave-last-out",
+      "prepare --input more --output extended --extend made"};
+  const std::string clicks = "\t11/11/2019 9:05:58 AM\ta b c\td-1\n", later = "\t11/12/2019 6:11:30 PM\td\te-0\n";
+  return {{kKind,
+           "extension_in_milliseconds",
+           "`--extend` of seconds by a row in milliseconds",
+           "refused with a place of each",
+           raw_and_more("user,item,time\nw,c,1531100000000\n"),
+           extend,
+           65,
+           {"1 of 1 new times are in milliseconds (interactions.csv:2: 1531100000000), the others in seconds (the "
+            "corpus that is extended: 1531000001)"}},
+          {kKind,
+           "extension_by_an_order",
+           "`--extend` of seconds by `1`, `2`, `3`",
+           "refused with a place of each",
+           raw_and_more("user,item,time\nu,d,1\nu,e,2\n"),
+           extend,
+           65,
+           {"2 of 2 new times are plain numbers (interactions.csv:2: 1)"}},
+          {kKind,
+           "extension_without_times",
+           "`--extend` of a corpus with times by rows without",
+           "refused if the split needs an order",
+           raw_and_more("user,item\nu,d\n"),
+           extend,
+           65,
+           {"the corpus that is extended has times, the new interactions have none"}},
+          {kKind,
+           "clicks_that_become_history",
+           "MIND: a click is in the history of a later row",
+           "it keeps its time",
+           raw_files({{"behaviors.tsv", "1\tu" + clicks + "2\tu" + later + "3\tv" + clicks + "4\tv" + later}}),
+           {kPrepareForm},
+           0,
+           {"2 users, 4 items, 8 interactions"},
+           "u d, v d"},
+          read_form(kKind, "a_repeat_without_a_time", "a row again, without its time, `--merge-duplicates`",
+                    "the time stays",
+                    {{"interactions.csv", "user,item,time\nu,c,\nv,c,\n" + rows_in_order(",", kEpoch, "")}},
+                    {"repeated interactions merged: 2"}, "--merge-duplicates")};
+}
+
+}  // namespace
+
+Forms forms_of_times() {
+  Forms all = mixed_forms();
+  for (const Forms& forms : {forms_of_columns_of_times(), forms_of_what_is_joined()})
+    all.insert(all.end(), forms.begin(), forms.end());
+  return all;
+}
+
+}  // namespace cllm::testing
