@@ -63,14 +63,14 @@ bool is_clock_number(std::string_view text, bool seconds) {
 
 /// For messages, as quoted() but without the quotes.
 std::string in_plain(std::string_view text) {
-  const std::string out = quoted(text);
+  const std::string out = cllm::quoted(text);
   return out.substr(1, out.size() - 2);
 }
 
 std::string in_quotes(const SampledColumn& column) {
   const auto there = std::find_if(column.values.begin(), column.values.end(),
                                   [](const std::string& value) { return !is_no_value(trimmed(value)); });
-  return quoted(column.name) + " (" + in_plain(trimmed(*there)) + ")";
+  return cllm::quoted(column.name) + " (" + in_plain(trimmed(*there)) + ")";
 }
 
 std::string list_of(const std::vector<const SampledColumn*>& columns) {
