@@ -1,6 +1,7 @@
 #include "data/ingest/reading/json_keys.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "data/errors.h"
@@ -81,7 +82,7 @@ Placement JsonKeys::understand(const Sample& sample, TableSpec& spec, const Colu
   }
   if (!missing.empty() && !keys.empty()) {
     std::vector<std::string> there;
-    for (const Seen& key : keys) there.push_back(key.key);
+    std::ranges::transform(keys, std::back_inserter(there), &Seen::key);
     throw DataError(where + ":1: no '" + missing[0] + "' in the object, objects " +
                     missing_column(missing, there, choices));
   }

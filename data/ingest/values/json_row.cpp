@@ -15,6 +15,11 @@ namespace {
 /// Whole numbers of more than 64 bits stay what they are, as texts: ids that differ in their last digits are others.
 class Builder : public nlohmann::json_sax<Json> {
  public:
+  Builder() = default;
+  Builder(Builder&&) = delete;  // open_ points into root_
+  Builder& operator=(Builder&&) = delete;
+  ~Builder() override = default;
+
   Json take() { return std::move(root_); }
 
   bool null() override { return put(nullptr); }
