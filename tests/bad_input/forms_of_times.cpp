@@ -41,7 +41,7 @@ Forms mixed_forms() {
 Forms forms_of_columns_of_times() {
   const Files day_and_clock = with_columns("user,item,date,time", "20180703,930", "20180701,2209", "20180702,1500");
   const Files applications =
-      with_columns("user,item,ApplicationDate,rating", "2012-04-03 10:00:01.5,1", "2012-04-01,2", "2012-04-02,1");
+      with_columns("user,item,SeenOnDate,rating", "2012-04-03 10:00:01.5,1", "2012-04-01,2", "2012-04-02,1");
   const std::string keys = R"({"user": "@", "item": "#", "my_last_updated": 153100000&000})";
   return {
       refused_form(kKind, "time_of_the_day", "`date,time` with `20180701,2209`", "refused; the option is named",
@@ -55,24 +55,24 @@ Forms forms_of_columns_of_times() {
           {"holds times of the day", "--columns time=day"}),
       read_form(kKind, "days_alone", "the same with `--columns time=date`", "read by the days", day_and_clock, {},
                 "--columns time=date"),
-      refused_form(kKind, "dates_nobody_knows", "dates in a column `ApplicationDate`, no other time",
+      refused_form(kKind, "dates_nobody_knows", "dates in a column `SeenOnDate`, no other time",
                    "refused if the split needs an order; the option is named", applications,
-                   {"interactions.csv:1: no column is known as the time, but 'ApplicationDate' (2012-04-03 "
+                   {"interactions.csv:1: no column is known as the time, but 'SeenOnDate' (2012-04-03 "
                     "10:00:01.5) holds dates; if they are when the interactions were: --columns "
-                    "time=ApplicationDate, else take it out"}),
-      read_form(kKind, "dates_that_are_named", "the same with `--columns time=ApplicationDate`", "read", applications,
-                {}, "--columns time=ApplicationDate"),
+                    "time=SeenOnDate, else take it out"}),
+      read_form(kKind, "dates_that_are_named", "the same with `--columns time=SeenOnDate`", "read", applications, {},
+                "--columns time=SeenOnDate"),
       refused_form(kKind, "epochs_nobody_knows", "epochs under a key `my_last_updated`, no other time",
                    "refused if the split needs an order; the option is named",
                    {{"interactions.jsonl", with_each_row(keys, "")}}, {"--columns time=my_last_updated"}),
       {kKind,
        "dates_of_no_use",
-       "dates in a column `ApplicationDate`, `--split random`",
+       "dates in a column `SeenOnDate`, `--split random`",
        "read; the option is noted",
        raw_files(applications),
        {"prepare --input raw --output made --tokenizer corpus/tokenizer --split random"},
        0,
-       {"note: interactions.csv: no column is known as the time", "--columns time=ApplicationDate"}},
+       {"note: interactions.csv: no column is known as the time", "--columns time=SeenOnDate"}},
       read_form(kKind, "empty_timestamp", "an empty column `timestamp` beside a full `date`", "the date is the time",
                 with_columns("user,item,timestamp,date", ",2018-07-03", ",2018-07-01", ",2018-07-02"),
                 {"not used: timestamp (empty)"})};
