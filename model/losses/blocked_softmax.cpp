@@ -69,7 +69,7 @@ void BlockedSoftmax::add_softmax_terms(Range positions, const ExpBlock& block, c
 
 void BlockedSoftmax::add_logit_gradient(Range positions, Range rows, const at::Tensor& gradient_bv) {
   at::Tensor hidden_bD = positions.of(hidden_gradient_);
-  add_product(hidden_bD, gradient_bv, rows.of(head_VD_));
+  add_product_of_rows(hidden_bD, gradient_bv, rows.of(head_VD_));
   if (!weight_gradient_.defined()) return;
   at::Tensor gradient_vD = rows.of(weight_gradient_);
   add_product(gradient_vD, gradient_bv.t(), positions.of(hidden_AD_));

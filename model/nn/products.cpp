@@ -68,4 +68,9 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   }
 }
 
+void add_product_of_rows(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (!is_compiled_for_size(a)) return add_product(sum, a, b);
+  sum.add_(at::mm(filled_rows(a), b).narrow(0, 0, a.size(0)));
+}
+
 }  // namespace cllm

@@ -21,4 +21,7 @@ at::Tensor wide_product(const at::Tensor& a, const at::Tensor& b);
 /// sum += a b; sum in residual_dtype (compute_dtype.h) of a and b.
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);
 
+/// The same where it is the rows of a that change.
+void add_product_of_rows(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);
+
 }  // namespace cllm
