@@ -60,6 +60,10 @@ TEST(FewSizes, AFilledProductIsTheProductOfTheRowsThemselvesToTheRoundingOfBf16)
     add_product(sum, p.t(), a);
     const at::Tensor want = before.to(at::kDouble) + p.t().to(at::kDouble).mm(a.to(at::kDouble));
     EXPECT_LE(relative_to_largest(sum, want), 0x1p-8) << rows;
+    at::Tensor of_rows = testing::normal({rows, 24}, 5).to(at::kFloat);
+    const at::Tensor want_of_rows = of_rows.to(at::kDouble) + p.to(at::kDouble).mm(weight_VD.to(at::kDouble));
+    add_product_of_rows(of_rows, p, weight_VD);
+    EXPECT_LE(relative_to_largest(of_rows, want_of_rows), 0x1p-8) << rows;
   }
 }
 
