@@ -71,12 +71,12 @@ const fs::path& new_items() {
 
 /// Every user's scores by raw item ids.
 std::map<std::string, std::map<std::string, double>> scores(const std::string& arguments, int ranks) {
-  const Finished finished = run(cllm4rec(ranks, "recommend " + arguments + " -o -"));
+  const std::string file = arguments.substr(0, arguments.find(' ')) + "/lists.jsonl";
+  const Finished finished = run(cllm4rec(ranks, "recommend " + arguments + " --overwrite -o " + file));
   EXPECT_EQ(finished.code, 0) << finished.output;
   std::map<std::string, std::map<std::string, double>> out;
-  std::istringstream in(finished.output);
+  std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
-    if (!line.starts_with("{")) continue;
     const auto list = nlohmann::json::parse(line);
     auto& of_user = out[list.at("user")];
     for (const auto& item : list.at("items")) of_user[item.at("item")] = item.at("score");
