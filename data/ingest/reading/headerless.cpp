@@ -208,14 +208,14 @@ void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, c
 /// Words that stand nowhere else in their columns: a header in words of its own, or a row?
 void refuse_what_may_be_names(const Sample& sample, const std::string& where) {
   constexpr size_t kLeast = 2;
-  const auto is_word_of_its_own = [&](size_t column) {
-    const std::string& cell = sample[0][column];
-    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-    return std::ranges::none_of(cell, is_digit) && std::none_of(sample.begin() + 1, sample.end(), [&](const auto& row) {
-             return column < row.size() && row[column] == cell;
-           });
+  const auto has_digit = [](const std::string& cell) {
+    return std::ranges::any_of(cell, [](char c) { return c >= '0' && c <= '9'; });
   };
-  if (sample.size() < 3 || !is_word_of_its_own(0) || !is_word_of_its_own(1)) return;
+  const auto stands_again = [&](size_t column) {
+    return std::any_of(sample.begin() + 1, sample.end(),
+                       [&](const auto& row) { return column < row.size() && row[column] == sample[0][column]; });
+  };
+  if (sample.size() < 3 || std::ranges::any_of(sample[0], has_digit) || stands_again(0) || stands_again(1)) return;
   std::string columns;
   for (size_t column = 0; column < kLeast; ++column)
     columns += (column == 0 ? "user=" : ",item=") + std::string(trimmed(sample[0][column]));

@@ -82,6 +82,15 @@ TEST(Headerless, columns_are_told_by_their_values) {
       << "Amazon 2018 has the item first";
 }
 
+TEST(Headerless, a_first_row_of_words_that_stand_nowhere_else_is_asked_about_unless_it_has_numbers) {
+  const std::string message = refusal({{"prod_id", "cust_id"}, {"P0", "C0"}, {"P1", "C0"}});
+  EXPECT_THAT(message, HasSubstr("--columns user=prod_id,item=cust_id, or"));
+  EXPECT_THAT(message, HasSubstr("--columns user=1,item=2"));
+  EXPECT_EQ(placed({{"ann", "red"}, {"ben", "blue"}, {"ann", "green"}}), " user=0 item=1");
+  EXPECT_EQ(placed({{"ann", "red", "1531001351"}, {"ben", "blue", "1531001352"}, {"eve", "green", "1531001353"}}),
+            " user=0 item=1 time=2");
+}
+
 TEST(Headerless, columns_that_may_be_two_things_are_refused_with_the_option_that_settles_it) {
   for (const Sample& sample : std::vector<Sample>{{{"u", "a", "1"}, {"u", "b", "2"}},
                                                   {{"u", "a", "1", "5"}, {"u", "b", "2", "4"}},
