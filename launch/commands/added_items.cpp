@@ -56,7 +56,9 @@ std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, co
   options.input = folder.dir();
   options.output = output;
   options.overwrite = true;
-  options.source.columns = columns;
+  for (const char* const what : {"item", "text"}) {  // others are those of --histories
+    if (const auto choice = columns.find(what); choice != columns.end()) options.source.columns.insert(*choice);
+  }
   options.extend = corpus;
   PrepareReport report;
   try {
