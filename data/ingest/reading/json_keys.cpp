@@ -5,38 +5,17 @@
 #include <tuple>
 
 #include "data/errors.h"
-#include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
 
-using Json = nlohmann::json;
-
-/// What the sample has under one key.
+/// A key of the sample.
 struct Seen {
   std::string key;
-  bool has_value = false, claimed = false;
-  std::vector<std::string> texts;
+  const std::vector<std::string>* values;
+  bool has_value, claimed = false;
 };
-
-std::vector<Seen> keys_of(const Sample& sample) {
-  std::vector<Seen> keys;  // in the order of their appearance
-  std::unordered_map<std::string, size_t> places;
-  for (const auto& line : sample) {
-    const Json row = is_utf8(line[0]) ? parse_json_line(line[0]) : Json();
-    if (!row.is_object()) continue;
-    for (const auto& [key, value] : row.items()) {
-      const auto [at, is_new] = places.emplace(key, keys.size());
-      if (is_new) keys.push_back({key, false, false, {}});
-      std::string text;
-      append_json_text(value, text);
-      keys[at->second].has_value = keys[at->second].has_value || !is_no_value(text);
-      if (value.is_string() || value.is_array()) keys[at->second].texts.push_back(std::move(text));
-    }
-  }
-  return keys;
-}
 
 /// Its place among the names, their number if it is none of them.
 size_t rank_of(const std::string& key, const Column& column) {
@@ -57,9 +36,10 @@ Seen* best_key(std::vector<Seen>& keys, const Column& column) {
 
 }  // namespace
 
-Placement JsonKeys::understand(const Sample& sample, TableSpec& spec, const ColumnChoices& choices,
+Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSpec& spec, const ColumnChoices& choices,
                                const std::string& where) {
-  std::vector<Seen> keys = keys_of(sample);
+  std::vector<Seen> keys;
+  for (const SampledColumn& column : sample) keys.push_back({column.name, &column.values, !all_empty(column.values)});
   Placement placement;
   placement.has_header = true;
   std::vector<std::string> missing;
@@ -89,7 +69,7 @@ Placement JsonKeys::understand(const Sample& sample, TableSpec& spec, const Colu
   for (const Seen& key : keys) {
     if (key.claimed) continue;
     const bool second = std::ranges::any_of(spec.columns, [&](const Column& c) { return is_name_of(key.key, c); });
-    if (spec.others && !second && looks_like_texts({key.texts.begin(), key.texts.end()})) {
+    if (spec.others && !second && looks_like_texts({key.values->begin(), key.values->end()})) {
       keys_[key.key] = {spec.columns.size() + placement.others.size()};
       placement.others.push_back({key.key, 0});
     } else {

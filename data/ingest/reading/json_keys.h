@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/ingest/reading/header.h"
+#include "data/ingest/reading/sample.h"
 
 namespace cllm {
 
@@ -22,7 +23,8 @@ class JsonKeys {
 
   /// Of the names of a column the first under which the sample has a value. Choices are put into the spec's names.
   /// DataError, as of place_columns(): no key is a wanted column.
-  Placement understand(const Sample& sample, TableSpec& spec, const ColumnChoices& choices, const std::string& where);
+  Placement understand(const std::vector<SampledColumn>& sample, TableSpec& spec, const ColumnChoices& choices,
+                       const std::string& where);
 
   Key* find(const std::string& name);  // null: not seen so far
   /// A key that has a value and was not seen so far: a wanted column that has no key may be it. Null: too many keys.

@@ -92,10 +92,9 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json) {
   return columns;
 }
 
-void prefer_filled(const Sample& sample, const std::vector<Column>& wanted, const ColumnChoices& choices,
-                   Placement& placement) {
-  if (!placement.has_header || sample.size() < 2) return;
-  const std::vector<SampledColumn> columns = columns_of(sample, false);
+void prefer_filled(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted,
+                   const ColumnChoices& choices, Placement& placement) {
+  if (!placement.has_header || columns.empty() || columns[0].values.empty()) return;
   std::vector<bool> taken(columns.size());
   for (const auto& place : placement.places) {
     if (place) taken[*place] = true;

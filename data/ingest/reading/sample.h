@@ -30,7 +30,7 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 bool all_empty(const std::vector<std::string>& values);
 
 /// Where the first rows have nothing in a column that need not be there, another of its names may have what is wanted.
-void prefer_filled(const Sample& sample, const std::vector<Column>& wanted, const ColumnChoices& choices,
-                   Placement& placement);
+void prefer_filled(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted,
+                   const ColumnChoices& choices, Placement& placement);
 
 }  // namespace cllm

@@ -47,9 +47,10 @@ TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Inta
 void TableReader::understand() {
   const Sample sample = read_sample(records_.path(), reading_, num_required(spec_));
   if (records_.is_json()) {
-    placement_ = keys_.understand(sample, spec_, intake_.columns, records_.path().string());
+    const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
+    placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
     values_.resize(spec_.columns.size() + placement_.others.size());
-    return judge_times(sample);
+    return judge_times(keys);
   }
   for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
     if (!is_utf8(sample[0][n])) {
@@ -62,8 +63,9 @@ void TableReader::understand() {
   width_ = sample[0].size();
   skip_first_ = placement_.has_header;
   if (placement_.has_header) header_ = sample[0];
-  prefer_filled(sample, spec_.columns, intake_.columns, placement_);
-  judge_times(sample);
+  const std::vector<SampledColumn> columns = columns_of(sample, /*json=*/false);
+  prefer_filled(columns, spec_.columns, intake_.columns, placement_);
+  judge_times(columns);
   if (!spec_.others) {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
     placement_.others.clear();
@@ -71,10 +73,10 @@ void TableReader::understand() {
   if (records_.is_columnar()) select_columns();
 }
 
-void TableReader::judge_times(const Sample& sample) const {
+void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
   const bool chosen = intake_.columns.contains("time");
-  if (!spec_.by_values || silent_ || chosen || !placement_.has_header || sample.empty()) return;
-  const TimeFault fault = fault_of_times(columns_of(sample, records_.is_json()), spec_.columns);
+  if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
+  const TimeFault fault = fault_of_times(columns, spec_.columns);
   if (fault.what.empty()) return;
   if (fault.always || intake_.needs_times)
     throw DataError(records_.path().string() + ":1: " + fault.what + (fault.always ? "" : ", else take it out"));

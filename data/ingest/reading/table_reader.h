@@ -45,7 +45,7 @@ class TableReader {
 
  private:
   void understand();
-  void judge_times(const Sample& sample) const;
+  void judge_times(const std::vector<SampledColumn>& columns) const;
   void select_columns();
   void tell_about(const std::string& file) const;
   bool parse_record();
