@@ -124,12 +124,11 @@ void refuse_one_for_two(const TableSpec& spec, const std::string& where, const P
   std::map<size_t, std::string> taken;
   for (size_t n = 0; n < spec.columns.size(); ++n) {
     if (!placement.places[n]) continue;
-    const std::string number = std::to_string(*placement.places[n] + 1);
     const auto [other, is_new] = taken.emplace(*placement.places[n], spec.columns[n].what);
     if (is_new) continue;
-    throw DataError(where + ": column " + number + " would be the " + other->second + " and the " +
-                    spec.columns[n].what + "; say both in --columns: " + other->second + "=" + number + "," +
-                    spec.columns[n].what + "=...");
+    const std::string number = std::to_string(*placement.places[n] + 1), both = other->second + "=" + number + ",";
+    throw DataError(where + ": column " + number + (" would be the " + other->second) + " and the " +
+                    spec.columns[n].what + "; say both in --columns: " + both + spec.columns[n].what + "=...");
   }
 }
 

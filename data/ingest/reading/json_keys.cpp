@@ -39,6 +39,7 @@ Seen* best_key(std::vector<Seen>& keys, const Column& column) {
 Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSpec& spec, const ColumnChoices& choices,
                                const std::string& where) {
   std::vector<Seen> keys;
+  keys.reserve(sample.size());
   for (const SampledColumn& column : sample) keys.push_back({column.name, &column.values, !all_empty(column.values)});
   Placement placement;
   placement.has_header = true;
