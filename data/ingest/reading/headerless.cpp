@@ -120,15 +120,19 @@ bool is_item_first(const Sample& sample) {
   });
 }
 
+std::string one_for_two(const std::string& number, const std::string& first, const std::string& second) {
+  return "column " + number + " would be the " + first + " and the " + second + "; say both in --columns: " + first +
+         "=" + number + "," + second + "=...";
+}
+
 void refuse_one_for_two(const TableSpec& spec, const std::string& where, const Placement& placement) {
   std::map<size_t, std::string> taken;
   for (size_t n = 0; n < spec.columns.size(); ++n) {
-    if (!placement.places[n]) continue;
-    const auto [other, is_new] = taken.emplace(*placement.places[n], spec.columns[n].what);
-    if (is_new) continue;
-    const std::string number = std::to_string(*placement.places[n] + 1), both = other->second + "=" + number + ",";
-    throw DataError(where + ": column " + number + (" would be the " + other->second) + " and the " +
-                    spec.columns[n].what + "; say both in --columns: " + both + spec.columns[n].what + "=...");
+    const auto place = placement.places[n];
+    if (!place) continue;
+    const auto [other, is_new] = taken.emplace(*place, spec.columns[n].what);
+    if (!is_new)
+      throw DataError(where + ": " + one_for_two(std::to_string(*place + 1), other->second, spec.columns[n].what));
   }
 }
 
