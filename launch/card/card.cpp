@@ -44,12 +44,7 @@ Json sizes_of(const Workspace& workspace) {
   for (const NamedTable& named : store.tables)
     add("rows of table " + named.name, named.table->layout.num_rows() * named.table->width());
   int64_t dense = 0;
-  if (store.dense != nullptr) {
-    for (const NamedTensor& tensor : store.trained()) {
-      const bool moment = tensor.name.ends_with(".moment1") || tensor.name.ends_with(".moment2");
-      dense += moment ? 0 : tensor.value.numel();
-    }
-  }
+  for (const NamedDense& named : store.dense) dense += named.adam->num_parameters();
   add("dense", dense);
   out["all trained"] = all;
   return out;

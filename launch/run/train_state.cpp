@@ -54,7 +54,8 @@ void SegmentSums::add(double step_loss, const std::vector<std::pair<std::string,
 }
 
 std::string to_metadata(const Cursor& cursor, const Store& store, const std::string& config_digest) {
-  json sums = json::array({cursor.sums.loss}), names = json::array(), steps = json::array(), rates = json::array();
+  json sums = json::array({cursor.sums.loss}), names = json::array(), steps = json::array(), rates = json::array(),
+       dense_steps = json::array();
   for (const auto& [name, value] : cursor.sums.terms) {
     names.push_back(name);
     sums.push_back(value);
@@ -63,6 +64,7 @@ std::string to_metadata(const Cursor& cursor, const Store& store, const std::str
     steps.push_back(named.table->step);
     rates.push_back(named.table->learning_rate);
   }
+  for (const NamedDense& named : store.dense) dense_steps.push_back(named.adam->num_steps());
   return json{{"config_digest", config_digest},
               {"global_step", cursor.global_step},
               {"best_step", cursor.best_step},
@@ -76,7 +78,7 @@ std::string to_metadata(const Cursor& cursor, const Store& store, const std::str
               {"sum_steps", cursor.sums.steps},
               {"table_steps", steps},
               {"table_rates", rates},
-              {"backbone_step", store.dense != nullptr ? store.dense->num_steps() : 0}}
+              {"dense_steps", dense_steps}}
       .dump();
 }
 
@@ -104,7 +106,11 @@ Cursor from_metadata(const std::string& metadata, const Store& store, int num_st
     store.tables[n].table->step = meta.at("table_steps").at(n);
     store.tables[n].table->learning_rate = meta.at("table_rates").at(n);
   }
-  if (store.dense != nullptr) store.dense->set_num_steps(meta.at("backbone_step"));
+  for (size_t n = 0; n < store.dense.size(); ++n) {
+    // Checkpoints of before there could be two have one number.
+    const json& steps = meta.contains("dense_steps") ? meta.at("dense_steps").at(n) : meta.at("backbone_step");
+    store.dense[n].adam->set_num_steps(steps);
+  }
   return cursor;
 } catch (const json::exception& error) {
   damaged(error.what());

@@ -26,7 +26,7 @@ UserModel::UserModel(const OpenArguments& arguments, const Training& training)
 void UserModel::reset_optimizer() {
   const Store all = store();
   for (const NamedTable& named : all.tables) optimizer_->reset(*named.table);
-  all.dense->reset();
+  for (const NamedDense& named : all.dense) named.adam->reset();
 }
 
 void UserModel::rehearse() {

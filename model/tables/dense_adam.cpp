@@ -60,6 +60,12 @@ double DenseAdam::clip_gradients(double max_norm) {
   return norm;
 }
 
+int64_t DenseAdam::num_parameters() const {
+  int64_t out = 0;
+  for (const Slot& slot : slots_) out += slot.parameter.numel();
+  return out;
+}
+
 DenseAdam::Named DenseAdam::state() const {
   Named out;
   for (const Slot& slot : slots_) {

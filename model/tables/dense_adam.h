@@ -30,6 +30,8 @@ class DenseAdam {
 
   /// Name -> tensor of the state that a checkpoint must hold: "<name>", "<name>.m", "<name>.v".
   Named state() const;
+  /// How many numbers the parameters have.
+  int64_t num_parameters() const;
   int64_t num_steps() const { return num_steps_; }
   void set_num_steps(int64_t steps) { num_steps_ = steps; }
 

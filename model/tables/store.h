@@ -22,19 +22,24 @@ struct NamedTensor {
   at::Tensor value;
 };
 
+/// Trained tensors that all ranks hold alike, with their moments; `prefix` is that of their names in files.
+struct NamedDense {
+  std::string prefix;
+  DenseAdam* adam;
+};
+
 /// All that a recommender holds: what checkpoints save, the planner counts and the replica guard compares.
 struct Store {
   std::vector<NamedTable> tables;
-  DenseAdam* dense = nullptr;            // trained tensors that all ranks hold alike, with their moments; null: none
-  std::string dense_prefix = {};         // of their names in files
+  std::vector<NamedDense> dense = {};
   std::vector<NamedTensor> frozen = {};  // compared between ranks, not saved
   std::vector<NamedTensor> kept = {};    // frozen, but found by this run: compared and saved
 
   /// The trained tensors and their moments under the names that files give them.
   std::vector<NamedTensor> trained() const {
     std::vector<NamedTensor> out;
-    if (dense == nullptr) return out;
-    for (const auto& [name, tensor] : dense->state()) out.push_back({dense_prefix + name, tensor});
+    for (const NamedDense& of : dense)
+      for (const auto& [name, tensor] : of.adam->state()) out.push_back({of.prefix + name, tensor});
     return out;
   }
 };

@@ -89,13 +89,11 @@ void Cllm4rec::prepare_head() {
 }
 
 Store Cllm4rec::store() {
-  Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}},
-              .dense = backbone_optimizer_.get(),
-              .dense_prefix = "backbone."};
+  Store store{.tables = {{"l", &model_.collaborative}, {"c", &model_.content}}};
+  if (backbone_optimizer_) store.dense.push_back({"backbone.", backbone_optimizer_.get()});
   if (model_.text) {
     store.tables.push_back({"t", &model_.text->vectors(), /*is_given=*/true});
-    store.dense = map_optimizer_.get();
-    store.dense_prefix = "text.";
+    store.dense.push_back({"text.", map_optimizer_.get()});
   }
   if (logits_.kind == HeadKind::kStandardised)
     store.kept = {{"head.mean", logits_.mean_D}, {"head.deviation", logits_.deviation_D}};

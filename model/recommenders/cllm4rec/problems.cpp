@@ -64,10 +64,6 @@ std::string problem_of_text_rows(const Cllm4recOptions& o) {
            "reads: set \"lazy_adam\"";
   if (o.lambda_collaborative > 0 || o.lambda_content > 0 || o.lambda_finetune > 0)
     return where + "mutual regularisation knows free rows only: set loss.lambda = 0";
-  if (o.train_backbone || o.adapters.rank > 0)
-    return where +
-           "its map and a trained backbone are not trained together: set run.train_backbone = false and "
-           "backbone.adapters.rank = 0";
   return "";
 }
 

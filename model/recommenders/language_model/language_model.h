@@ -15,7 +15,7 @@ class LanguageModel : public Recommender {
                 TextBlocks blocks);
 
   const Program& program() const override { return program_; }
-  Store store() override { return {.tables = {}, .dense = &adam_, .dense_prefix = "backbone."}; }
+  Store store() override { return {.tables = {}, .dense = {{"backbone.", &adam_}}}; }
   void reset_optimizer() override {}
   std::unique_ptr<StepInput> input(const StepRef& ref) const override;
   StepLosses step(const StepInput& input, const StepSettings& settings, const NextStep* next) override;

@@ -64,8 +64,7 @@ MultiVae::MultiVae(MultiVaeOptions options, const OpenArguments& arguments)
 
 Store MultiVae::store() {
   return {.tables = {{"w1", &state_.encoder}, {"w4", &state_.decoder}},
-          .dense = &state_.dense,
-          .dense_prefix = "multi_vae."};
+          .dense = {{"multi_vae.", &state_.dense}}};
 }
 
 void MultiVae::practise(const StepInput& input, const RowOptimizer& still) {

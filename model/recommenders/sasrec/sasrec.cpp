@@ -57,7 +57,7 @@ Sasrec::Sasrec(const SasrecOptions& options, const OpenArguments& arguments)
   UserModel::reset_optimizer();
 }
 
-Store Sasrec::store() { return {.tables = {{"e", &state_.items}}, .dense = &state_.dense, .dense_prefix = "sasrec."}; }
+Store Sasrec::store() { return {.tables = {{"e", &state_.items}}, .dense = {{"sasrec.", &state_.dense}}}; }
 
 void Sasrec::practise(const StepInput& input, const RowOptimizer& still) {
   SasrecStep step(options_, channels_, state_, still, levels_);

@@ -32,7 +32,7 @@ Titles::Titles(const TitlesOptions& options, const OpenArguments& arguments, Par
       adam_(parts_.backbone->trainable()) {}
 
 Store Titles::store() {
-  Store store{.tables = {}, .dense = &adam_, .dense_prefix = "backbone."};
+  Store store{.tables = {}, .dense = {{"backbone.", &adam_}}};
   if (options_.train_backbone) return store;
   for (const auto& [name, tensor] : parts_.backbone->parameters()) store.frozen.push_back({"backbone." + name, tensor});
   return store;

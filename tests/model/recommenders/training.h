@@ -56,7 +56,7 @@ inline std::vector<StepLosses> train(Recommender& model, int64_t first, int64_t 
 struct SavedStore {
   std::vector<Table> tables;
   std::vector<at::Tensor> dense;
-  int64_t dense_steps = 0;
+  std::vector<int64_t> dense_steps;
 };
 
 inline at::Tensor copy_of(const at::Tensor& tensor) { return tensor.defined() ? tensor.clone() : tensor; }
@@ -70,7 +70,7 @@ inline SavedStore save(const Store& store) {
     for (RowState& state : copy.state) state.rows = copy_of(state.rows);
   }
   for (const NamedTensor& tensor : store.trained()) out.dense.push_back(tensor.value.clone());
-  if (store.dense != nullptr) out.dense_steps = store.dense->num_steps();
+  for (const NamedDense& named : store.dense) out.dense_steps.push_back(named.adam->num_steps());
   return out;
 }
 
@@ -87,7 +87,7 @@ inline void restore(const SavedStore& saved, const Store& store) {
   }
   const auto trained = store.trained();
   for (size_t n = 0; n < saved.dense.size(); ++n) at::Tensor(trained[n].value).copy_(saved.dense[n]);
-  if (store.dense != nullptr) store.dense->set_num_steps(saved.dense_steps);
+  for (size_t n = 0; n < store.dense.size(); ++n) store.dense[n].adam->set_num_steps(saved.dense_steps[n]);
 }
 
 inline bool same_bits(const SavedStore& a, const SavedStore& b) {

@@ -107,6 +107,31 @@ TEST(MakeTextRows, TrainingIsTheSameForAnyNumberOfRanksAndAResumedOneBitwise) {
   }
 }
 
+TEST(MakeTextRows, TheMapTrainsBesideAdaptersAndBesideAWholeBackbone) {
+  for (const bool whole : {false, true}) {
+    Cllm4recOptions options = text_options("tf-idf");
+    options.backbone = testing::shared("backbones/gpt2-mini-8k").string();
+    options.train_backbone = whole;
+    options.adapters = {.rank = whole ? 0 : 2, .alpha = 4};
+    options.adapters_rate = 1e-2;
+    options.mutual.epochs = 1;
+    const testing::Trained one = testing::train_and_rank(cllm4rec_model(), options, 1);
+    testing::expect_same_training(testing::train_and_rank(cllm4rec_model(), options, 2), one);
+    testing::expect_resume_is_bitwise(cllm4rec_model(), options, 2, 1);
+    testing::run_ranks(1, [&](Communicator& comm) {
+      const Channels channels(comm);
+      const auto model = testing::open_in_fp64(cllm4rec_model(), options, channels);
+      const testing::SavedStore start = testing::save(model->store());
+      testing::train(*model, 0, 2);
+      const testing::SavedStore trained = testing::save(model->store());
+      EXPECT_EQ(trained.dense_steps, (std::vector<int64_t>{2, 2}));
+      EXPECT_FALSE(at::equal(start.dense.front(), trained.dense.front())) << "of the backbone";
+      const size_t map = trained.dense.size() - 3;  // the last parameter, before its moments
+      EXPECT_FALSE(at::equal(start.dense[map], trained.dense[map])) << "the map";
+    });
+  }
+}
+
 TEST(MakeTextRows, ListsAreThoseOfComposedRows) {
   testing::run_ranks(1, [](Communicator& comm) {
     const Channels channels(comm);
