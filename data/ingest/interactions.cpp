@@ -6,6 +6,7 @@
 #include "data/errors.h"
 #include "data/ingest/extend.h"
 #include "data/ingest/times/time_units.h"
+#include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -58,6 +59,7 @@ class Collector : public RowSink {
   Collector(IngestFolder& work, PairSorter& pairs) : work_(work), pairs_(pairs) {}
 
   TimeUnits units;
+  Lookalikes unknown_users, unknown_items;  // that are not declared
 
   void declare_user(std::string_view id, Origin origin) override {
     work_.users_declared = true;
@@ -110,10 +112,11 @@ class Collector : public RowSink {
   std::optional<uint32_t> number(IdMap& ids, std::string_view id, bool declared, Origin origin, const char* what) {
     if (declared) {
       const auto known = ids.find(id);
-      if (!known)
-        work_.log.add(Problem::kUnknownId, origin,
-                      std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
-      return known;
+      if (known) return known;
+      (&ids == &work_.users ? unknown_users : unknown_items).add(id);
+      work_.log.add(Problem::kUnknownId, origin,
+                    std::string(what) + " " + quoted(id) + " is not in the " + what + "s file");
+      return std::nullopt;
     }
     if (!is_good_id(id)) {
       work_.log.add(Problem::kId, origin, std::string(what) + " " + quoted(id));
@@ -157,7 +160,33 @@ void no_interaction(IngestFolder& work, Origin origin, const std::string& detail
   }
 }
 
+/// Ids that are another's but for their form: what to do where they are too many, and a note where they are few.
+void tell_of_lookalikes(IngestFolder& work, const Lookalikes& users, const Lookalikes& items, const std::string& of) {
+  const auto tell = [&](const Lookalikes& unknown, const std::string& what, const IdMap& known) {
+    const std::string found =
+        unknown.describe(what, known.size(), [&](size_t n) { return known.name(static_cast<uint32_t>(n)); });
+    if (found.empty()) return;
+    work.log.set_hint(found);
+    work.log.note(found);
+  };
+  tell(users, "users" + of, work.users);
+  tell(items, "items" + of, work.items);
+}
+
+/// An extension's new ids may be old ones in another form.
+void tell_of_new_lookalikes(IngestFolder& work) {
+  const auto tell = [&](const IdMap& ids, size_t old, const std::string& what) {
+    Lookalikes fresh;
+    for (size_t n = old; n < ids.size(); ++n) fresh.add(ids.name(static_cast<uint32_t>(n)));
+    const std::string found = fresh.describe(what, old, [&](size_t n) { return ids.name(static_cast<uint32_t>(n)); });
+    if (!found.empty()) work.log.note(found);
+  };
+  tell(work.users, work.old_users.size(), "new users");
+  tell(work.items, work.old_items.size(), "new items");
+}
+
 void read_split_file(IngestFolder& work, PairSorter& split) {
+  Lookalikes unknown_users, unknown_items;
   Intake intake{work.log, {}, work.options.source.reading, work.options.source.columns};
   TableReader rows(work.options.split_file, {{column(Role::kUser), column(Role::kItem), column(Role::kPart)}}, intake);
   while (rows.next()) {
@@ -165,6 +194,8 @@ void read_split_file(IngestFolder& work, PairSorter& split) {
     const auto user = work.users.find(rows.field(0)), item = work.items.find(rows.field(1));
     pair.part = static_cast<uint64_t>(parse_part(rows.field(2), rows, work.log)) & 3;
     if (!user || !item) {
+      if (!user) unknown_users.add(rows.field(0));
+      if (!item) unknown_items.add(rows.field(1));
       no_interaction(work, rows.origin(),
                      "no interaction of user " + quoted(rows.field(0)) + " and item " + quoted(rows.field(1)));
       continue;
@@ -175,6 +206,7 @@ void read_split_file(IngestFolder& work, PairSorter& split) {
     pair.file = rows.origin().file;
     split.add(pair);
   }
+  tell_of_lookalikes(work, unknown_users, unknown_items, " of the split file");
 }
 
 std::string names(const IngestFolder& work, const Pair& pair) {
@@ -273,6 +305,8 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
                 },
                 options.source.reading, options.source.columns, needs_times(options.split)};
   source.read_interactions(collector, intake);
+  tell_of_lookalikes(work, collector.unknown_users, collector.unknown_items, " that are not listed");
+  if (work.before != nullptr) tell_of_new_lookalikes(work);
   RecordFile<Pair> distinct(work.folder);
   DistinctPairs pairs(sorter, work,
                       options.merge_duplicates || source.is_event_log() ? &work.report.duplicates_merged : nullptr);

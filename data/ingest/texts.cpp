@@ -9,6 +9,7 @@
 #include "data/ingest/extend.h"
 #include "data/ingest/leak_audit.h"
 #include "data/ingest/values/json_row.h"
+#include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -21,6 +22,7 @@ constexpr size_t kBytesPerToken = 64;  // no more of a text than max_text_tokens
 struct Fate {
   uint64_t texts = 0, used = 0, unknown = 0, filtered = 0;  // used: those of held-out pairs, too
   std::string example;
+  Lookalikes users, items;
 };
 
 /// A text of the corpus, and where it stands; to find those that come again.
@@ -100,20 +102,31 @@ class TextCollector : public RowSink {
   /// Notes on files of whose texts less than half joined the corpus.
   void tell() const {
     for (const auto& [file, fate] : fates_) {
+      const std::string name = work_.log.files()[file].filename().string();
+      tell_of_lookalikes(name, fate.users, "users", work_.users);
+      tell_of_lookalikes(name, fate.items, "items", work_.items);
       if (fate.used * 2 >= fate.texts) continue;
-      work_.log.note(work_.log.files()[file].filename().string() + ": " + std::to_string(fate.used) + " of " +
-                     std::to_string(fate.texts) + " texts joined the corpus; " + std::to_string(fate.unknown) +
+      work_.log.note(name + ": " + std::to_string(fate.used) + " of " + std::to_string(fate.texts) +
+                     " texts joined the corpus; " + std::to_string(fate.unknown) +
                      " are of users or items that no interaction has, " + std::to_string(fate.filtered) +
                      " of such as the filters removed; the first: " + fate.example);
     }
   }
 
  private:
+  void tell_of_lookalikes(const std::string& file, const Lookalikes& unknown, const char* what,
+                          const IdMap& known) const {
+    const std::string found =
+        unknown.describe(what, known.size(), [&](size_t n) { return known.name(static_cast<uint32_t>(n)); });
+    if (!found.empty()) work_.log.note(file + ": " + found);
+  }
   void explain(const TextRow& row) {
     Fate& fate = fates_[row.origin.file];
     const auto unknown = [](std::string_view raw, const IdMap& map) { return !raw.empty() && !map.find(raw); };
     const bool user = unknown(row.user, work_.users), item = unknown(row.item, work_.items);
     ++(user || item ? fate.unknown : fate.filtered);
+    if (user) fate.users.add(row.user);
+    if (item) fate.items.add(row.item);
     if (!fate.example.empty()) return;
     const bool show_user = user || (!item && row.item.empty());
     fate.example =

@@ -74,6 +74,7 @@ std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, co
     out += "; " + std::to_string(bad.count) + " bad rows left out, " + bad.problem +
            (bad.examples.empty() ? "" : ": " + bad.examples[0]);
   }
+  for (const std::string& notice : report.notices) out += "; " + notice;
   return with_name(out, folder.file(), items);
 }
 

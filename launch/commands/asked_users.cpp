@@ -9,6 +9,7 @@
 
 #include "data/ingest/source.h"
 #include "data/ingest/storage/id_map.h"
+#include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/parse.h"
 #include "launch/failures/errors.h"
 
@@ -25,6 +26,8 @@ struct Row {
 
   auto when() const { return std::tuple(user, time.time, time.fraction, file, line); }
 };
+
+std::string behind(const std::string& sentence) { return sentence.empty() ? "" : "; " + sentence; }
 
 /// Rows whose item the corpus has, by numbers.
 class HistoryCollector : public RowSink {
@@ -43,7 +46,14 @@ class HistoryCollector : public RowSink {
     }
     const std::string where = log_.where(row.origin) + ": item " + quoted(row.item);
     if (strict_) throw ConfigError(where + " is not in the corpus; remove the row, or leave --strict away");
+    lookalikes_.add(row.item);
     if (unknown++ == 0) first_unknown = where;
+  }
+  /// The first, and whether some look like items of the corpus.
+  std::string describe_unknown() const {
+    return first_unknown +
+           behind(lookalikes_.describe("items", static_cast<size_t>(corpus_.vocabulary().num_items),
+                                       [&](size_t n) { return corpus_.item_raw_id(static_cast<int64_t>(n)); }));
   }
 
   IdMap users;
@@ -55,6 +65,7 @@ class HistoryCollector : public RowSink {
   const Corpus& corpus_;
   ProblemLog& log_;
   bool strict_;
+  Lookalikes lookalikes_;
 };
 
 std::vector<std::string> notes_of(const ProblemLog& log) {
@@ -76,15 +87,17 @@ struct Listed {
   std::string first_unknown;
 };
 
-/// `option` and `what`: as a person calls the file and a line of it.
+/// `option` and `what`: as a person calls the file and a line of it; `known`: the raw ids of the corpus.
 Listed read_ids(const std::string& option, const std::string& what, const std::string& path, bool strict,
-                const std::function<std::optional<int64_t>(const std::string&)>& find) {
+                const std::function<std::optional<int64_t>(const std::string&)>& find, int64_t num_known,
+                const std::function<std::string_view(size_t)>& known) {
   std::ifstream in(path);
   if (!in) {
     throw ConfigError(option + " " + path + ": cannot be read; name a file with one raw " + what + " id per line" +
                       (what == "user" ? ", or 'all'" : ""));
   }
   Listed out;
+  Lookalikes lookalikes;
   int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
@@ -97,27 +110,33 @@ Listed read_ids(const std::string& option, const std::string& what, const std::s
     }
     const std::string where = path + ":" + std::to_string(number) + ": " + (what + " ") + cllm::quoted(line);
     if (strict) throw ConfigError(where + " is not in the corpus; remove the line, or leave --strict away");
+    lookalikes.add(line);
     if (out.unknown++ == 0) out.first_unknown = where;
   }
+  const std::string alike = lookalikes.describe(what + "s", static_cast<size_t>(num_known), known);
   if (out.ids.empty() && out.unknown > 0) {
     throw ConfigError(out.first_unknown + " and all others are not in the corpus: " + std::to_string(out.unknown) +
-                      " unknown " + what + "s; " + option + " wants raw ids, as the input of prepare has them");
+                      " unknown " + what + "s; " + option + " wants raw ids, as the input of prepare has them" +
+                      behind(alike));
   }
+  if (out.unknown > 0) out.first_unknown += behind(alike);
   return out;
 }
 
 }  // namespace
 
 AskedUsers read_users(const std::string& path, const Corpus& corpus, bool strict) {
-  const Listed found =
-      read_ids("--users", "user", path, strict, [&](const std::string& id) { return corpus.find_user(id); });
+  const Listed found = read_ids(
+      "--users", "user", path, strict, [&](const std::string& id) { return corpus.find_user(id); },
+      corpus.vocabulary().num_users, [&](size_t n) { return corpus.user_raw_id(static_cast<int64_t>(n)); });
   return {found.ids, found.unknown, found.first_unknown};
 }
 
 KeptItems keep_items(const std::string& path, const Corpus& corpus, bool strict) {
   std::vector<bool> kept(static_cast<size_t>(corpus.vocabulary().num_items), false);
   const auto find = [&](const std::string& id) { return corpus.find_item(id); };
-  const Listed listed = read_ids("--only-items", "item", path, strict, find);
+  const auto known = [&](size_t n) { return corpus.item_raw_id(static_cast<int64_t>(n)); };
+  const Listed listed = read_ids("--only-items", "item", path, strict, find, corpus.vocabulary().num_items, known);
   if (listed.ids.empty())
     throw ConfigError("--only-items " + path +
                       ": it names no item, and lists would be empty; one raw item id per line");
@@ -150,7 +169,7 @@ AskedHistories read_histories(const std::string& path, const Corpus& corpus, con
 
   AskedHistories out;
   out.unknown_items = collected.unknown;
-  out.first_unknown = collected.first_unknown;
+  if (out.unknown_items > 0) out.first_unknown = collected.describe_unknown();
   out.notes = notes_of(log);
   auto next = collected.rows.begin();
   for (uint32_t user = 0; user < collected.users.size(); ++user) {

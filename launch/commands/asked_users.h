@@ -14,7 +14,7 @@ namespace cllm {
 struct AskedUsers {
   std::vector<int64_t> users;
   int64_t unknown = 0;
-  std::string first_unknown;  // users.txt:3: user 'x'
+  std::string first_unknown;  // users.txt:3: user 'x'; what looks like it
 };
 /// One raw id per line. ConfigError if the file cannot be read or names no user of the corpus; with `strict` the first
 /// unknown one is refused with its line.

@@ -74,7 +74,8 @@ void add_layout_options(CLI::App& command, SourceOptions& options, std::string& 
   add_choice<std::string>(command, "--format", options.format, formats, "Layout of the raw files (below)");
   command.add_option(
       "--columns", columns,
-      "What columns are called: user=visitor,item=sku,time=when,rating=...; numbers from 1 without a header");
+      "What columns are called: user=visitor,item=sku,time=when,rating=...; numbers from 1 without a header; "
+      "time=none: there is none");
   command.add_option("--encoding", options.reading.encoding,
                      "Of the raw files, as iconv calls it: latin-1, windows-1252, utf-16, gb18030 ...; default: UTF-8");
   command.footer(describe_input());

@@ -68,10 +68,11 @@ Forms forms_of_columns() {
                          {{"interactions.csv", "who,product,when\n" + rows_in_order(",", kEpoch, "")}},
                          {"interactions.csv:1: header without a column 'user'", "(it has who, product, when)",
                           "--columns user=NAME"})),
-      refused_form(kKind, "numbers_that_may_be_two_things", "no header, `1`, `2`, `1` in column 3",
-                   "refused with the option that settles it",
-                   {{"interactions.csv", "u,a,1\nu,b,2\nv,a,1\n"}, {"items.csv", "item,text\na,x\nb,y\n"}},
-                   {"is column 3", "--columns user=1,item=2,time=3 or rating=3"}),
+      refused_form(
+          kKind, "numbers_that_may_be_two_things", "no header, `1`, `2`, `1` in column 3",
+          "refused with the option that settles it",
+          {{"interactions.csv", "u,a,1\nu,b,2\nv,a,1\n"}, {"items.csv", "item,text\na,x\nb,y\n"}},
+          {"is column 3", "--columns user=1,item=2 (leaves column 3 out), or the same with ,time=3 or ,rating=3"}),
       read_form(
           kKind, "days_of_purchases", "`t_dat,customer_id,article_id,price` (H&M)", "read, the day is the time",
           {{"interactions.csv", "t_dat,customer_id,article_id,price\n" + with_each_row("2018-09-0&,@,#,0.05", "")}}),

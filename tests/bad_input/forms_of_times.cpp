@@ -59,7 +59,7 @@ Forms forms_of_columns_of_times() {
                    "refused if the split needs an order; the option is named", applications,
                    {"interactions.csv:1: no column is known as the time, but 'SeenOnDate' (2012-04-03 "
                     "10:00:01.5) holds dates; if they are when the interactions were: --columns "
-                    "time=SeenOnDate, else take it out"}),
+                    "time=SeenOnDate, else --columns time=none"}),
       read_form(kKind, "dates_that_are_named", "the same with `--columns time=SeenOnDate`", "read", applications, {},
                 "--columns time=SeenOnDate"),
       refused_form(kKind, "epochs_nobody_knows", "epochs under a key `my_last_updated`, no other time",

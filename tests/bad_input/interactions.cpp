@@ -113,7 +113,7 @@ Rows bad_interactions() {
       folder_row("without_header_ambiguous",
                  {{"interactions.csv", "u,a,1\nu,b,2\nv,a,1\n"}, {"items.csv", "item,text\na,x\nb,y\n"}},
                  {"interactions.csv has no header: is column 3 ('1', '2', '1') the time?",
-                  "--columns user=1,item=2,time=3 or rating=3"}),
+                  "--columns user=1,item=2 (leaves column 3 out), or the same with ,time=3 or ,rating=3"}),
       folder_row("columns_that_are_not_there", {{"interactions.csv", "who,what\nu,a\n"}},
                  {"without a column 'visitor' (it has who, what)"}, "--columns user=visitor,item=what"),
       folder_row("header_of_words_only", {{"interactions.csv", "who,what,when\nu,a,2018-07-07\n"}},

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "data/errors.h"
+#include "data/ingest/files/first_bytes.h"
 #include "data/ingest/files/input_files.h"
 
 namespace cllm {
@@ -126,19 +127,43 @@ std::unique_ptr<ByteStream> decompressed(const std::filesystem::path& path) {
   return member;
 }
 
-}  // namespace
-
-std::unique_ptr<ByteStream> open_bytes(const std::filesystem::path& path, const std::string& encoding) {
-  auto bytes = decompressed(path);
-  std::string first(3, '\0');
+/// As many bytes as tell what a file is; fewer only at the end.
+std::string take_first(ByteStream& bytes) {
+  std::string first(kBytesThatTell, '\0');
   size_t length = 0;
   while (length < first.size()) {
-    const size_t count = bytes->read(first.data() + length, first.size() - length);
+    const size_t count = bytes.read(first.data() + length, first.size() - length);
     if (count == 0) break;
     length += count;
   }
   first.resize(length);
-  if (first == "\xEF\xBB\xBF") return bytes;
+  return first;
+}
+
+/// Without what the bytes are packed in, whatever their name says: gzip in gzip, zstd. `first`: those taken so far.
+std::unique_ptr<ByteStream> unpacked(std::unique_ptr<ByteStream> bytes, std::string& first, const std::string& name) {
+  constexpr int kMostLayers = 4;
+  for (int layer = 0;; ++layer) {
+    first = take_first(*bytes);
+    const Packing packing = packing_of(first);
+    if (packing == Packing::kNone) return bytes;
+    if (layer == kMostLayers) throw DataError(name + ": packed again and again; unpack it");
+    bytes = std::make_unique<Rejoined>(std::move(bytes), std::move(first));
+    bytes = packing == Packing::kGzip ? std::make_unique<Inflated>(std::move(bytes), name)
+                                      : open_zstd(std::move(bytes), name);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ByteStream> open_bytes(const std::filesystem::path& path, const std::string& encoding) {
+  std::string first;
+  auto bytes = unpacked(decompressed(path), first, path.string());
+  refuse_what_is_no_text(first, path);
+  if (first.starts_with("\xEF\xBB\xBF")) {
+    first.erase(0, 3);
+    return std::make_unique<Rejoined>(std::move(bytes), std::move(first));
+  }
   if (first.starts_with("\xFF\xFE") || first.starts_with("\xFE\xFF")) {
     const bool little = first[0] == '\xFF';
     first.erase(0, 2);

@@ -97,7 +97,7 @@ class Recoded : public ByteStream {
   std::unique_ptr<ByteStream> bytes_;
   std::string in_, left_over_;
   iconv_t converter_;
-  bool needs_more_ = true;
+  bool needs_more_ = in_.empty();
 };
 
 }  // namespace

@@ -144,13 +144,17 @@ ColumnChoices parse_column_choices(const std::string& text) {
     const std::string pair = text.substr(begin, end - begin);
     const size_t equals = pair.find('=');
     const std::string what = pair.substr(0, equals);
+    const std::string name = equals == std::string::npos ? "" : pair.substr(equals + 1);
     const bool known = std::any_of(roles().begin(), roles().end(), [&](const auto& role) { return role.what == what; });
     if (equals == std::string::npos || equals + 1 == pair.size() || !known) {
       throw DataError("--columns: " + quoted(pair) +
                       "; expected user, item, time, rating, text, kind or part = a name of the header or a number from "
-                      "1, as in user=visitor,item=3");
+                      "1, as in user=visitor,item=3, or none: time=none");
     }
-    choices[what] = pair.substr(equals + 1);
+    if (name == kNoColumn && (what == "user" || what == "item"))
+      throw DataError("--columns: " + quoted(pair) + ": without a column for the " + what +
+                      " there are no interactions");
+    choices[what] = name;
     begin = end + 1;
   }
   return choices;

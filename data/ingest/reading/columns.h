@@ -30,9 +30,10 @@ Column column_named(const std::string& what, const std::vector<std::string>& nam
 /// Is it the name of a role?
 bool is_known_name(std::string_view folded_name);
 
-/// "user" -> what the person said it is called, or a number from 1: --columns.
+/// "user" -> what the person said it is called, or a number from 1, or that there is none: --columns.
 using ColumnChoices = std::map<std::string, std::string>;
-/// "user=visitor,item=3". DataError: no pairs, or an unknown role.
+inline constexpr std::string_view kNoColumn = "none";
+/// "user=visitor,item=3,time=none". DataError: no pairs, an unknown role, or no user or item.
 ColumnChoices parse_column_choices(const std::string& text);
 
 /// The names per role as lines for --help.

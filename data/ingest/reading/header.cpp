@@ -32,6 +32,10 @@ class Header {
     claimed_.resize(row.size());
     for (const Column& column : spec.columns) {
       const auto choice = choices.find(column.what);
+      if (choice != choices.end() && choice->second == kNoColumn) {
+        places.emplace_back();
+        continue;
+      }
       places.push_back(choice == choices.end() ? find(column.names) : chosen(choice->second, column, spec.by_values));
       if (places.back()) claimed_[*places.back()] = true;
       known += places.back() ? 1 : 0;
@@ -126,6 +130,34 @@ void refuse_twins(const Row& names, const TableSpec& spec, const ColumnChoices& 
   }
 }
 
+/// A column of ids, or of the parts of a split: words too, but nobody's texts.
+bool names_no_texts(std::string_view name) {
+  static const std::vector<std::string> kParts = column(Role::kPart).names;
+  name = plain_name(name);
+  const auto ends = [&](std::string_view with) { return name.ends_with(with); };
+  return name == "id" || ends("_id") || ends("-id") || ends(" id") || ends(".id") || ends("Id") || ends("ID") ||
+         ends("uuid") || ends("hash") || std::ranges::find(kParts, folded(name)) != kParts.end();
+}
+
+/// Words, no numbers, dates, addresses, flags.
+bool look_like_texts(const std::vector<std::string_view>& values) {
+  size_t texts = 0, others = 0, bytes = 0;
+  for (std::string_view value : values) {
+    value = trimmed(value);
+    if (is_no_value(value)) continue;
+    const bool flag = value == "true" || value == "false" || value == "True" || value == "False";
+    const bool address = value.starts_with("http://") || value.starts_with("https://");
+    const bool letters = std::any_of(value.begin(), value.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
+    });
+    const bool text = letters && !flag && !address && !is_number_or_date(value);
+    (text ? texts : others) += 1;
+    bytes += text ? value.size() : 0;
+  }
+  constexpr size_t kShortest = 3;  // M and F, US and DE are codes
+  return texts > others && bytes >= kShortest * texts;
+}
+
 void add_others(const Sample& sample, const Header& header, Placement& placement) {
   for (size_t place = 0; place < sample[0].size(); ++place) {
     if (header.is_claimed(place)) continue;
@@ -135,7 +167,7 @@ void add_others(const Sample& sample, const Header& header, Placement& placement
     }
     std::string name(plain_name(sample[0][place]));
     if (name.empty()) name = "column " + std::to_string(place + 1) + " (no name)";
-    if (looks_like_texts(values)) {
+    if (holds_texts(sample[0][place], values)) {
       placement.others.push_back({name, place});
     } else {
       placement.unused.push_back(name);
@@ -203,22 +235,8 @@ std::string missing_column(const std::vector<std::string>& missing, const std::v
          "=NAME";
 }
 
-bool looks_like_texts(const std::vector<std::string_view>& values) {
-  size_t texts = 0, others = 0, bytes = 0;
-  for (std::string_view value : values) {
-    value = trimmed(value);
-    if (is_no_value(value)) continue;
-    const bool flag = value == "true" || value == "false" || value == "True" || value == "False";
-    const bool address = value.starts_with("http://") || value.starts_with("https://");
-    const bool letters = std::any_of(value.begin(), value.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
-    });
-    const bool text = letters && !flag && !address && !is_number_or_date(value);
-    (text ? texts : others) += 1;
-    bytes += text ? value.size() : 0;
-  }
-  constexpr size_t kShortest = 3;  // M and F, US and DE are codes
-  return texts > others && bytes >= kShortest * texts;
+bool holds_texts(std::string_view name, const std::vector<std::string_view>& values) {
+  return !names_no_texts(name) && look_like_texts(values);
 }
 
 Placement place_columns(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,

@@ -42,8 +42,9 @@ struct Placement {
 Placement place_columns(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
                         const std::string& where, bool has_names = false);
 
-/// Do the values read as texts of people: words, no numbers, dates, addresses, flags?
-bool looks_like_texts(const std::vector<std::string_view>& values);
+/// Do the values read as texts of people: words, no numbers, dates, addresses, flags, in a column that is not named as
+/// ids or as the parts of a split?
+bool holds_texts(std::string_view name, const std::vector<std::string_view>& values);
 
 /// "header without a column 'item' (it has user_id, sku); ..."
 /// `choices`: a missing one may be the name that somebody chose.

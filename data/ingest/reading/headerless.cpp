@@ -6,105 +6,19 @@
 
 #include "data/errors.h"
 #include "data/ingest/reading/header.h"
+#include "data/ingest/values/column_values.h"
 #include "data/ingest/values/moment.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
 
-enum class Values {
-  kTime,      // dates, or numbers of 9 to 13 digits
-  kRating,    // 0 .. 10, with points or the same for several items of a user
-  kCount,     // 0 .. 10, every user's count up from 0 or 1 in the file: an order, if nothing else is the time
-  kSmall,     // 0 .. 10, every user's differ: a rating, or an order
-  kOrder,     // every user's go up in the file, or are consecutive, and go beyond 10
-  kConstant,  // one number everywhere: says nothing
-  kOther
-};
-
-bool is_time(std::string_view cell) {
-  const size_t digits = std::min(cell.find('.'), cell.size());
-  const bool number = std::all_of(cell.begin(), cell.begin() + static_cast<std::ptrdiff_t>(digits),
-                                  [](char c) { return c >= '0' && c <= '9'; });
-  if (number && digits >= 9 && digits <= 13) return parse_number(cell).has_value();
-  return parse_date(cell).has_value();
-}
-
-/// A column as numbers per user, in the order of the file.
-struct Numbers {
-  std::map<std::string_view, std::vector<double>> of_user;
-  size_t rows = 0, times = 0, numbers = 0, with_point = 0, beyond_ten = 0;
-  bool constant = true;
-  std::string first;
-};
-
-Numbers look_at(const Sample& sample, size_t column, size_t user) {
-  Numbers out;
-  for (const auto& row : sample) {
-    if (row.size() != sample[0].size()) continue;  // a bad row, later
-    const std::string_view cell = trimmed(row[column]);
-    if (is_no_value(cell)) continue;
-    ++out.rows;
-    out.times += is_time(cell) ? 1 : 0;
-    const auto number = parse_number(cell);
-    if (!number) continue;
-    ++out.numbers;
-    out.with_point += cell.find('.') != std::string_view::npos ? 1 : 0;
-    out.beyond_ten += *number < 0 || *number > 10 ? 1 : 0;
-    if (out.first.empty()) out.first = cell;
-    out.constant = out.constant && cell == out.first;
-    out.of_user[row[user]].push_back(*number);
-  }
-  return out;
-}
-
-/// All of a user's values differ, of everybody.
-bool differ(const Numbers& numbers) {
-  return std::all_of(numbers.of_user.begin(), numbers.of_user.end(), [](const auto& user) {
-    auto values = user.second;
-    std::sort(values.begin(), values.end());
-    return std::adjacent_find(values.begin(), values.end()) == values.end();
-  });
-}
-
-bool goes_up_or_is_consecutive(const Numbers& numbers) {
-  bool any = false;
-  for (const auto& [user, values] : numbers.of_user) {
-    if (values.size() < 2) continue;
-    any = true;
-    const auto [least, most] = std::minmax_element(values.begin(), values.end());
-    const bool consecutive = *most - *least + 1 == static_cast<double>(values.size());
-    if (!consecutive && !std::is_sorted(values.begin(), values.end())) return false;
-  }
-  return any;
-}
-
-bool counts_up(const Numbers& numbers) {
-  constexpr size_t kEnough = 3;  // of one user, at least: two ratings may well follow each other
-  size_t longest = 0;
-  for (const auto& [user, values] : numbers.of_user) {
-    longest = std::max(longest, values.size());
-    if (values[0] != 0 && values[0] != 1) return false;
-    for (size_t n = 1; n < values.size(); ++n) {
-      if (values[n] != values[n - 1] + 1) return false;
-    }
-  }
-  return longest >= kEnough;
-}
-
 Values kind_of(const Sample& sample, size_t column, size_t user) {
-  const Numbers numbers = look_at(sample, column, user);
-  const auto nearly_all = [&](size_t count) {
-    return numbers.rows > 0 && (numbers.rows - count) * 100 <= numbers.rows;
-  };
-  if (nearly_all(numbers.times)) return Values::kTime;
-  if (!nearly_all(numbers.numbers)) return Values::kOther;
-  if (numbers.constant && numbers.rows > 1) return Values::kConstant;
-  const bool up_to_ten = nearly_all(numbers.numbers - numbers.beyond_ten);
-  if (up_to_ten && (numbers.with_point > 0 || !differ(numbers))) return Values::kRating;
-  if (up_to_ten) return counts_up(numbers) ? Values::kCount : Values::kSmall;
-  return numbers.with_point == 0 && differ(numbers) && goes_up_or_is_consecutive(numbers) ? Values::kOrder
-                                                                                          : Values::kOther;
+  ColumnValues values;
+  for (const auto& row : sample) {
+    if (row.size() == sample[0].size()) values.add(row[user], row[column]);  // else a bad row, later
+  }
+  return values.kind();
 }
 
 /// Item, user, rating, time: Amazon's ratings of 2018. Users are A and 9 or more capitals and digits, items ten of
@@ -139,7 +53,7 @@ void refuse_one_for_two(const TableSpec& spec, const std::string& where, const P
 /// The person's numbers, if there are any.
 bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t width, const std::string& where,
                      Placement& placement) {
-  if (choices.empty()) return false;
+  if (std::ranges::all_of(choices, [](const auto& choice) { return choice.second == kNoColumn; })) return false;
   placement.places.assign(spec.columns.size(), std::nullopt);
   for (size_t n = 0; n < spec.columns.size(); ++n) {
     const auto choice = choices.find(spec.columns[n].what);
@@ -147,6 +61,7 @@ bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t
       if (spec.columns[n].required) placement.places[n] = n;  // user first, item second, unless told
       continue;
     }
+    if (choice->second == kNoColumn) continue;
     const auto number = parse_number(choice->second);
     if (!number || *number < 1 || *number > static_cast<double>(width)) {
       throw DataError(where + ":1: no header that names '" + choice->second + "', which --columns wants; there are " +
@@ -158,31 +73,61 @@ bool place_as_chosen(const TableSpec& spec, const ColumnChoices& choices, size_t
   return true;
 }
 
-std::string option_for(const TableSpec& spec, size_t column) {
-  const std::string place = std::to_string(column + 1);
-  return "--columns " + spec.columns[0].what + "=1," + spec.columns[1].what + "=2,time=" + place +
-         " or rating=" + place;
+bool holds_times(const Sample& sample, size_t column) {
+  size_t times = 0;
+  for (const auto& row : sample) times += column < row.size() && is_time(trimmed(row[column])) ? 1 : 0;
+  return times * 100 >= sample.size() * 99;
 }
 
-/// The first two columns that are not the time are the user and the item.
-std::string option_for_time(size_t time, size_t columns) {
-  std::string option = "--columns ";
-  size_t ids = 0;
-  for (size_t column = 0; column < columns && ids < 2; ++column) {
-    if (column != time) option += (ids++ == 0 ? "user=" : "item=") + std::to_string(column + 1) + ",";
+/// What a column behind user and item may be: left out, and where its values are numbers the time or a rating.
+std::string option_for(const Sample& sample, size_t column) {
+  std::string option = "--columns user=1,item=2";
+  size_t numbers = 0;
+  bool timed = false;
+  for (const auto& row : sample) numbers += column < row.size() && parse_number(trimmed(row[column])) ? 1 : 0;
+  for (size_t other = 2; other < sample[0].size() && !timed; ++other) {
+    timed = other != column && holds_times(sample, other);
+    if (timed) option += ",time=" + std::to_string(other + 1);
   }
-  return option + "time=" + std::to_string(time + 1);
+  const std::string place = std::to_string(column + 1);
+  option += " (leaves column " + place + " out)";
+  if (numbers * 2 <= sample.size()) return option;
+  return option + ", or the same with " + (timed ? "" : ",time=" + place + " or ") + ",rating=" + place;
 }
 
-[[noreturn]] void refuse(const Sample& sample, const TableSpec& spec, size_t column, const std::string& where,
-                         const std::string& problem) {
+/// The first column that is not the time is the user; of several others one is the item.
+std::string option_for_time(size_t time, size_t columns) {
+  std::vector<std::string> others;
+  for (size_t column = 0; column < columns; ++column) {
+    if (column != time) others.push_back(std::to_string(column + 1));
+  }
+  std::string option = "--columns user=" + others.front() + ",item=", note;
+  if (others.size() == 2) {
+    option += others.back();
+  } else {
+    option += "N";
+    for (size_t n = 1; n < others.size(); ++n) note += (n > 1 ? ", " : " (N: the item's, one of ") + others[n];
+    note += ")";
+  }
+  return option + ",time=" + std::to_string(time + 1) + note;
+}
+
+/// Of a table of more columns than user, item, time and rating.
+std::string option_for_many(const Sample& sample, size_t width) {
+  for (size_t column = 0; column < width; ++column) {
+    if (width > 2 && holds_times(sample, column)) return option_for_time(column, width);
+  }
+  return "--columns user=1,item=2,time=..., without those that are not there";
+}
+
+[[noreturn]] void refuse(const Sample& sample, size_t column, const std::string& where, const std::string& problem) {
   std::string values;
   for (size_t row = 0; row < std::min<size_t>(3, sample.size()); ++row) {
     if (column < sample[row].size()) values += (row > 0 ? ", " : "") + quoted(sample[row][column]);
   }
   throw DataError(where + " has no header: is column " + std::to_string(column + 1) + " (" + values + ") the time? " +
                   problem + "; write a header (user, item, time, rating), or say " +
-                  (column < 2 ? option_for_time(column, sample[0].size()) : option_for(spec, column)));
+                  (column < 2 ? option_for_time(column, sample[0].size()) : option_for(sample, column)));
 }
 
 /// A line per user with all of his items, as LightGCN and others write it.
@@ -200,11 +145,11 @@ void refuse_lists(const Sample& sample, const std::string& where) {
 }
 
 /// The first columns are a user and an item, and no times.
-void refuse_dates(const Sample& sample, const TableSpec& spec, size_t columns, const std::string& where) {
+void refuse_dates(const Sample& sample, size_t columns, const std::string& where) {
   for (size_t column = 0; column < columns; ++column) {
     size_t dates = 0;
     for (const auto& row : sample) dates += column < row.size() && parse_date(row[column]) ? 1 : 0;
-    if (dates * 2 > sample.size()) refuse(sample, spec, column, where, "user and item are expected there");
+    if (dates * 2 > sample.size()) refuse(sample, column, where, "user and item are expected there");
   }
 }
 
@@ -238,7 +183,7 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
   if (width < kLeast || width > kMost) {
     throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
                     first_of(sample) + ")" +
-                    (width < kLeast ? "" : "; write one, or say --columns user=1,item=2,time=..."));
+                    (width < kLeast ? "" : "; write one, or say " + option_for_many(sample, width)));
   }
   refuse_what_may_be_names(sample, where);
   placement.places.assign(spec.columns.size(), std::nullopt);
@@ -248,8 +193,9 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
   std::vector<std::string> names(width, "not used");
   names[*placement.places[0]] = "user";
   names[*placement.places[1]] = "item";
-  refuse_dates(sample, spec, kLeast, where);
+  refuse_dates(sample, kLeast, where);
   const auto put = [&](const std::string& what, size_t column) {
+    if (choices.contains(what == "order" ? "time" : what)) return;  // none
     names[column] = what == "order" ? "order (as the time)" : what;
     for (size_t n = 0; n < spec.columns.size(); ++n) {
       if (spec.columns[n].what == (what == "order" ? "time" : what)) placement.places[n] = column;
@@ -261,14 +207,13 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
     const Values kind = kind_of(sample, column, *placement.places[0]);
     if (kind == Values::kSmall) small.push_back(column);
     if (kind == Values::kCount) counts.push_back(column);
-    if (kind == Values::kOther)
-      refuse(sample, spec, column, where, "its values are no times, and no ratings from 0 to 10");
+    if (kind == Values::kOther) refuse(sample, column, where, "its values are no times, and no ratings from 0 to 10");
     if (kind == Values::kTime || kind == Values::kOrder) {
-      if (++times > 1) refuse(sample, spec, column, where, "column " + std::to_string(column) + " looks like one, too");
+      if (++times > 1) refuse(sample, column, where, "column " + std::to_string(column) + " looks like one, too");
       put(kind == Values::kTime ? "time" : "order", column);
     }
     if (kind == Values::kRating) {
-      if (++ratings > 1) refuse(sample, spec, column, where, "both columns look like ratings");
+      if (++ratings > 1) refuse(sample, column, where, "both columns look like ratings");
       put("rating", column);
     }
   }
@@ -279,7 +224,7 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
     small.insert(small.end(), counts.begin(), counts.end());
   }
   for (const size_t column : small) {
-    if (small.size() > 1 || times != 1) refuse(sample, spec, column, where, "its values may be ratings or an order");
+    if (small.size() > 1 || times != 1) refuse(sample, column, where, "its values may be ratings or an order");
     put("rating", column);
   }
   for (const std::string& name : names) placement.reading += (placement.reading.empty() ? "" : ", ") + name;

@@ -47,6 +47,11 @@ Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSp
   for (size_t column = 0; column < spec.columns.size(); ++column) {
     Column& wanted = spec.columns[column];
     const auto choice = choices.find(wanted.what);
+    if (choice != choices.end() && choice->second == kNoColumn) {
+      wanted.names.clear();
+      placement.places.emplace_back();
+      continue;
+    }
     if (choice != choices.end()) {
       if (spec.by_values) wanted.names.clear();
       wanted.names.insert(wanted.names.begin(), folded(choice->second));
@@ -70,7 +75,7 @@ Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSp
   for (const Seen& key : keys) {
     if (key.claimed) continue;
     const bool second = std::ranges::any_of(spec.columns, [&](const Column& c) { return is_name_of(key.key, c); });
-    if (spec.others && !second && looks_like_texts({key.values->begin(), key.values->end()})) {
+    if (spec.others && !second && holds_texts(key.key, {key.values->begin(), key.values->end()})) {
       keys_[key.key] = {spec.columns.size() + placement.others.size()};
       placement.others.push_back({key.key, 0});
     } else {

@@ -26,6 +26,12 @@ bool holds_one_value(const Column& column) {
          column.what == "part";
 }
 
+/// Of a first line that is no object.
+std::string hint_for_json(std::string_view line) {
+  if (line.starts_with('[')) return " begins one large array; write one object per line: jq -c '.[]'";
+  return line.starts_with('{') ? " begins an object of several lines; write one object per line: jq -c ." : "";
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
@@ -74,13 +80,22 @@ void TableReader::understand() {
 }
 
 void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
+  const std::string file = records_.path().filename().string();
+  for (size_t n = 0; n < spec_.columns.size() && !silent_; ++n) {
+    if (spec_.columns[n].what != "time" || !placement_.places[n]) continue;
+    const auto time = records_.is_json() ? std::ranges::find(columns, keys_.name_of(n), &SampledColumn::name)
+                                         : columns.begin() + static_cast<std::ptrdiff_t>(*placement_.places[n]);
+    const std::string note = time == columns.end() ? "" : note_on_dates(time->values);
+    if (!note.empty()) intake_.log.note(file + ": " + note);
+  }
   const bool chosen = intake_.columns.contains("time");
   if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
   const TimeFault fault = fault_of_times(columns, spec_.columns);
   if (fault.what.empty()) return;
   if (fault.always || intake_.needs_times)
-    throw DataError(records_.path().string() + ":1: " + fault.what + (fault.always ? "" : ", else take it out"));
-  intake_.log.note(records_.path().filename().string() + ": " + fault.what);
+    throw DataError(records_.path().string() + ":1: " + fault.what +
+                    (fault.always ? "" : ", else --columns time=none"));
+  intake_.log.note(file + ": " + fault.what);
 }
 
 void TableReader::select_columns() {
@@ -176,9 +191,7 @@ bool TableReader::parse_json() {
   const Json row = parse_json_line(records_.line());
   if (!row.is_object()) {
     report(Problem::kJson,
-           quoted(records_.line()) + (origin_.line == 1 && records_.line().starts_with('[')
-                                          ? " begins one large array; write one object per line: jq -c '.[]'"
-                                          : ""));
+           quoted(records_.line()) + (origin_.line != 1 ? "" : hint_for_json(trimmed(records_.line()))));
     return false;
   }
   for (std::string& value : values_) value.clear();

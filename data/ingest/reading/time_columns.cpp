@@ -98,6 +98,22 @@ bool are_times_of_day(const std::vector<std::string>& values) {
   return all_that_are_there(values, is_clock) || numbers(false) || numbers(true);
 }
 
+std::string note_on_dates(const std::vector<std::string>& values) {
+  constexpr int kMonths = 12;
+  std::string_view example;
+  for (const std::string& value : values) {
+    Scanner scan(trimmed(value));
+    if (!scan.number(1, 2, 1, kMonths) || !scan.take('/')) continue;
+    const auto day = scan.number(1, 2, 1, 31);
+    if (!day || !scan.take('/')) continue;
+    if (*day > kMonths) return "";
+    if (example.empty()) example = trimmed(value);
+  }
+  if (example.empty()) return "";
+  return "times such as " + cllm::quoted(example) + " are read as month/day/year, and none of the first has a day " +
+         "above 12, which would tell; if the day comes first, write them as 2018-07-04";
+}
+
 TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted) {
   const auto role = std::find_if(wanted.begin(), wanted.end(), [](const Column& one) { return one.what == "time"; });
   if (role == wanted.end()) return {};

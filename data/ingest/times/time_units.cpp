@@ -51,12 +51,13 @@ void TimeUnits::count(const Moment& time, Origin origin, bool is_date, Tallies& 
 
 std::array<uint64_t, TimeUnits::kForms> TimeUnits::judged(const Tallies& tallies) const {
   constexpr int64_t kFarFromNumbers = 600'000'000;  // seconds from 1989 on
-  const bool extends = std::any_of(old_.begin(), old_.end(), [](const Tally& old) { return old.count > 0; });
   std::array<uint64_t, kForms> counts;
   for (size_t form = 0; form < kForms; ++form) counts[form] = tallies[form].count;
   const bool dates = counts[kDates] > 0;
   if (!dates && counts[kDays] <= counts[kNumbers]) counts[kNumbers] += std::exchange(counts[kDays], 0);
-  if (!dates && !(extends && least_second_ >= kFarFromNumbers)) counts[kNumbers] = 0;
+  // Numbers alone, one count of them that goes on, or seconds across 1970.
+  const bool goes_on = least_second_ < kFarFromNumbers || least_second_ == INT64_MAX || least_.time < -1;
+  if (!dates && goes_on) counts[kNumbers] = 0;
   counts[kSeconds] += std::exchange(counts[kDates], 0);
   return counts;
 }

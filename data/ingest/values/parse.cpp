@@ -25,6 +25,17 @@ size_t sequence_length(std::string_view text) {
   return 0;
 }
 
+/// Of a well-formed character: moves what a terminal shows, or turns its direction (C0, C1, U+2028 to U+202E, U+2066 to
+/// U+2069).
+bool is_control(std::string_view character) {
+  const auto byte = [&](size_t n) { return static_cast<unsigned char>(character[n]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+  if (character.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+  if (character.size() != 3 || byte(0) != 0xE2) return false;
+  return (byte(1) == 0x80 && byte(2) >= 0xA8 && byte(2) <= 0xAE) ||
+         (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9);
+}
+
 template <typename T>
 bool parse_all(std::string_view text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -66,17 +77,22 @@ std::string_view trimmed(std::string_view text) {
 }
 
 std::string quoted(std::string_view text) {
-  constexpr size_t kMax = 40;
+  constexpr size_t kMax = 40;  // characters
   std::string out = "'";
-  for (const char c : text.substr(0, kMax)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7F) {
-      out += c;
-    } else {
+  for (size_t n = 0; n < kMax && !text.empty(); ++n) {
+    const size_t length = sequence_length(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
+    text.remove_prefix(character.size());
+    if (length > 0 && !is_control(character)) {
+      out += character;
+      continue;
+    }
+    for (const char c : character) {
+      const auto byte = static_cast<unsigned char>(c);
       out += std::string("\\x") + "0123456789ABCDEF"[byte >> 4] + "0123456789ABCDEF"[byte & 15];
     }
   }
-  return out + (text.size() > kMax ? "...'" : "'");
+  return out + (text.empty() ? "'" : "...'");
 }
 
 std::string suggest_encoding(std::string_view text) {

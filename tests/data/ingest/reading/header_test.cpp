@@ -100,12 +100,12 @@ TEST(Headerless, columns_that_may_be_two_things_are_refused_with_the_option_that
                                                   {{"u", "a", "964980001", "964980002"}}}) {
     const std::string message = refusal(sample);
     EXPECT_THAT(message, HasSubstr("x.csv has no header: is column")) << sample[0][2];
-    EXPECT_THAT(message, HasSubstr("--columns user=1,item=2,time=")) << sample[0][2];
+    EXPECT_THAT(message, HasSubstr("--columns user=1,item=2")) << sample[0][2];
   }
   EXPECT_THAT(refusal({{"u", "2014-04-07T10:51:09.277Z", "214536502", "0"}}),
               HasSubstr("x.csv has no header: is column 2 ('2014-04-07T10:51:09.277Z') the time?"));
   EXPECT_THAT(refusal({{"u", "2014-04-07T10:51:09.277Z", "214536502", "0"}}),
-              HasSubstr("--columns user=1,item=3,time=2"));
+              HasSubstr("--columns user=1,item=N,time=2 (N: the item's, one of 3, 4)"));
   EXPECT_THAT(refusal({{"2014-04-07", "u", "a"}}), HasSubstr("--columns user=2,item=3,time=1"));
   EXPECT_EQ(placed({{"u", "a", "1"}, {"u", "b", "2"}}, {{"time", "3"}}), " user=0 item=1 time=2");
   EXPECT_EQ(placed({{"1531001351", "u", "a"}}, {{"time", "1"}, {"user", "2"}, {"item", "3"}}), " user=1 item=2 time=0");
@@ -120,14 +120,17 @@ TEST(ColumnChoices, are_pairs_of_known_columns) {
 }
 
 TEST(Texts, are_told_from_numbers_dates_addresses_and_codes) {
-  EXPECT_TRUE(looks_like_texts({"a red hat", "blue", ""}));
-  EXPECT_TRUE(looks_like_texts({"\xE5\x96\x9C\xE6\xAC\xA2"}));
-  EXPECT_FALSE(looks_like_texts({"12.5", "13"}));
-  EXPECT_FALSE(looks_like_texts({"2018-07-07", "July 7, 2018"}));
-  EXPECT_FALSE(looks_like_texts({"https://example.org/a.jpg"}));
-  EXPECT_FALSE(looks_like_texts({"M", "F", "M"}));
-  EXPECT_FALSE(looks_like_texts({"true", "False"}));
-  EXPECT_FALSE(looks_like_texts({}));
+  EXPECT_TRUE(holds_texts("note", {"a red hat", "blue", ""}));
+  EXPECT_TRUE(holds_texts("note", {"\xE5\x96\x9C\xE6\xAC\xA2"}));
+  EXPECT_FALSE(holds_texts("note", {"12.5", "13"}));
+  EXPECT_FALSE(holds_texts("note", {"2018-07-07", "July 7, 2018"}));
+  EXPECT_FALSE(holds_texts("note", {"https://example.org/a.jpg"}));
+  EXPECT_FALSE(holds_texts("note", {"M", "F", "M"}));
+  EXPECT_FALSE(holds_texts("note", {"true", "False"}));
+  EXPECT_FALSE(holds_texts("note", {}));
+  for (const char* name : {"session_id", "categoryId", "split", "id:token"})
+    EXPECT_FALSE(holds_texts(name, {"abc", "def"})) << name;
+  for (const char* name : {"paid", "valid", "identity"}) EXPECT_TRUE(holds_texts(name, {"abc", "def"})) << name;
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ TEST(Parse, quotes_and_shortens_what_it_shows) {
   EXPECT_EQ(cllm::quoted("ok"), "'ok'");
   EXPECT_EQ(cllm::quoted("a\tb\xFF"), "'a\\x09b\\xFF'");
   EXPECT_EQ(cllm::quoted(std::string(50, 'x')), "'" + std::string(40, 'x') + "...'");
+  EXPECT_EQ(cllm::quoted("用户"), "'用户'");
+  EXPECT_EQ(cllm::quoted("a\xC2\x9B\xE2\x80\xAE b"), "'a\\xC2\\x9B\\xE2\\x80\\xAE b'");  // moves what a terminal shows
 }
 
 TEST(Parse, names_an_encoding_for_bytes_that_are_not_utf8) {

@@ -1,0 +1,80 @@
+#include "data/ingest/files/first_bytes.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "data/errors.h"
+#include "data/ingest/files/input_files.h"
+
+namespace cllm {
+namespace {
+
+using namespace std::string_view_literals;
+
+struct Kind {
+  std::string_view first, what, remedy;
+  size_t offset = 0;
+};
+
+constexpr std::array kKinds{
+    Kind{"PK\x03\x04"sv, "a zip archive, or a workbook of Excel",
+         "call an archive NAME.zip; save a workbook as CSV in UTF-8"},
+    Kind{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, "a workbook of Excel", "save it as CSV in UTF-8"},
+    Kind{"PAR1"sv, "a Parquet file", "call it NAME.parquet"},
+    Kind{"ustar"sv, "a tar archive", "unpack it", 257},
+    Kind{"\xFD\x37\x7A\x58\x5A\x00"sv, "packed by xz", "unpack it (xz -d)"},
+    Kind{"BZh"sv, "packed by bzip2", "unpack it (bzip2 -d)"},
+    Kind{"7z\xBC\xAF\x27\x1C"sv, "a 7z archive", "unpack it (7z x)"},
+    Kind{"Rar!\x1A\x07"sv, "a rar archive", "unpack it (unrar x)"},
+    Kind{"\x89HDF\r\n\x1A\n"sv, "an HDF5 file", "write it as a table (pandas: read_hdf, to_csv)"},
+    Kind{"\x93NUMPY"sv, "an array of NumPy", "write it as a table (numpy.savetxt)"},
+    Kind{"SQLite format 3\x00"sv, "a data base of SQLite", "write its table (sqlite3 -header -csv)"},
+    Kind{"ARROW1\x00\x00"sv, "a Feather file of Arrow", "write it as Parquet (pandas: read_feather, to_parquet)"},
+    Kind{"Obj\x01"sv, "an Avro file", "write it as Parquet or JSON lines"},
+    Kind{"ORC\x08"sv, "an ORC file", "write it as Parquet"},
+    Kind{"%PDF-"sv, "a PDF", "give a table"},
+};
+
+/// bzip2's block or end, behind the digit of its size.
+bool is_bzip2(std::string_view first) {
+  return first.substr(4).starts_with("1AY&SY") || first.substr(4).starts_with("\x17\x72\x45\x38\x50\x90");
+}
+
+/// Python's pickle of protocol 2 to 5.
+bool is_pickle(std::string_view first) {
+  return first.size() > 2 && first[0] == '\x80' && first[1] >= 2 && first[1] <= 5;
+}
+
+bool is_page(std::string_view first) {
+  first.remove_prefix(std::min(first.find_first_not_of("\xEF\xBB\xBF \t\r\n"), first.size()));
+  const std::string start = lower_case(std::string(first.substr(0, 16)));
+  return start.starts_with("<!doctype html") || start.starts_with("<html") || start.starts_with("<head");
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& path, std::string_view what, std::string_view remedy) {
+  throw DataError(path.string() + ": by its first bytes " + std::string(what) + ", not a table of text; " +
+                  std::string(remedy));
+}
+
+}  // namespace
+
+Packing packing_of(std::string_view first) {
+  if (first.starts_with("\x1F\x8B\x08")) return Packing::kGzip;
+  if (first.starts_with("\x28\xB5\x2F\xFD")) return Packing::kZstd;
+  return Packing::kNone;
+}
+
+void refuse_what_is_no_text(std::string_view first, const std::filesystem::path& path) {
+  for (const Kind& kind : kKinds) {
+    if (first.size() < kind.offset || !first.substr(kind.offset).starts_with(kind.first)) continue;
+    if (kind.first != "BZh" || (first.size() > 4 && is_bzip2(first))) refuse(path, kind.what, kind.remedy);
+  }
+  if (is_pickle(first)) refuse(path, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)");
+  if (is_page(first))
+    refuse(path, "a web page",
+           "download the data again; a page in its place often asks to log in or tells of an error");
+  if (first.starts_with("<?xml")) refuse(path, "XML", "write it as CSV or JSON lines");
+}
+
+}  // namespace cllm

@@ -1,0 +1,52 @@
+#include "data/ingest/values/lookalikes.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "data/ingest/values/parse.h"
+
+namespace cllm {
+
+std::string bare_id(std::string_view id) {
+  id = trimmed(id);
+  if (id.starts_with("=\"")) id.remove_prefix(1);
+  while (id.size() > 1 && (id.front() == '"' || id.front() == '\'') && id.back() == id.front())
+    id = trimmed(id.substr(1, id.size() - 2));
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const size_t point = id.find('.');
+  if (point != std::string_view::npos && point > 0 && std::all_of(id.begin(), id.begin() + point, is_digit) &&
+      id.find_first_not_of('0', point + 1) == std::string_view::npos)
+    id = id.substr(0, point);
+  if (std::ranges::all_of(id, is_digit))
+    while (id.size() > 1 && id.front() == '0') id.remove_prefix(1);
+  std::string out(id);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return out;
+}
+
+void Lookalikes::add(std::string_view unknown) {
+  constexpr size_t kMost = 1000;
+  if (unknown_.size() < kMost && !unknown.empty()) unknown_.emplace(unknown);
+}
+
+std::string Lookalikes::describe(const std::string& what, size_t count,
+                                 const std::function<std::string_view(size_t)>& known) const {
+  if (unknown_.empty()) return "";
+  std::unordered_map<std::string, std::string_view> asked;  // bare -> as it is
+  for (const std::string& id : unknown_) asked.emplace(bare_id(id), id);
+  size_t alike = 0;
+  std::string example;
+  for (size_t n = 0; n < count && !asked.empty(); ++n) {
+    const std::string_view id = known(n);
+    const auto found = asked.find(bare_id(id));
+    if (found == asked.end() || unknown_.contains(id)) continue;
+    if (alike++ == 0) example = quoted(found->second) + " and " + quoted(id);
+    asked.erase(found);
+  }
+  if (alike == 0) return "";
+  return std::to_string(alike) + " of " + std::to_string(unknown_.size()) + " " + what +
+         " looked at differ from known ones in their form alone, as " + example +
+         ": an id is the same only character by character; bring both files to one form";
+}
+
+}  // namespace cllm

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace cllm {
+
+/// An id without what programs put around it or take from it: blanks, quotes and =" " of Excel, zeros in front, .0
+/// behind; in lower case.
+std::string bare_id(std::string_view id);
+
+/// Ids that were not found, of which some may be known in another form: '10.0' and '0010' where '10' is known.
+class Lookalikes {
+ public:
+  /// The first thousand different ones are looked at.
+  void add(std::string_view unknown);
+
+  /// A sentence for people with an example, nothing if none of them looks like one of the `count` known ids. Reads all
+  /// of these once.
+  std::string describe(const std::string& what, size_t count,
+                       const std::function<std::string_view(size_t)>& known) const;
+
+ private:
+  std::set<std::string, std::less<>> unknown_;
+};
+
+}  // namespace cllm
