@@ -5,6 +5,7 @@
 
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
+#include "data/ingest/reading/sample.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -116,6 +117,16 @@ class MovieLens100k : public MovieLens {
   }
 };
 
+/// Other data sets (goodbooks) have a tags.csv without users.
+bool names_users(const fs::path& table) {
+  if (table.empty()) return false;
+  const Sample sample = read_sample(table, {}, 1);
+  const std::vector<std::string> names = column(Role::kUser).names;
+  return !sample.empty() && std::ranges::any_of(sample[0], [&](const std::string& cell) {
+    return std::ranges::find(names, folded(cell)) != names.end();
+  });
+}
+
 template <typename Kind>
 std::unique_ptr<Source> open_kind(const InputFolder& input, const std::string& ratings, const std::string& movies,
                                   const std::string& tags) {
@@ -124,7 +135,8 @@ std::unique_ptr<Source> open_kind(const InputFolder& input, const std::string& r
   if (found.empty()) return nullptr;
   source->interactions.push_back({found});
   source->movies = file_named(input.files, movies);
-  if (!tags.empty()) source->tags = file_named(input.files, tags);
+  if (const fs::path file = tags.empty() ? fs::path() : file_named(input.files, tags); names_users(file))
+    source->tags = file;
   return source;
 }
 
