@@ -8,6 +8,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/run/connect.h"
+#include "launch/run/frozen_weights.h"
 
 namespace cllm {
 
@@ -33,8 +34,12 @@ OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads) {
   run.channels = std::make_unique<Channels>(*run.world);
   run.workspace = open_workspace(config, mpi, *run.channels,
                                  {.device = open_device(mpi, options), .levels = {}, .to_start = grown});
-  if (!grown)
-    collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
+  collectively(*run.world, [&] {
+    if (grown) return;
+    run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus);
+    run.folder.check_backbone(fingerprint_of_frozen(run.workspace->model->store()),
+                              "run.backbone = " + value_of(config, "run.backbone"));
+  });
   together(*run.world, [&] {
     run.best =
         grown ? start_from(*run.workspace, *run.world, run.folder) : load_best(*run.workspace, *run.world, run.folder);

@@ -12,6 +12,7 @@
 #include "launch/output/report.h"
 #include "launch/plan/memory_plan.h"
 #include "launch/run/connect.h"
+#include "launch/run/frozen_weights.h"
 #include "launch/run/restore.h"
 #include "launch/run/start_print.h"
 #include "launch/run/trainer.h"
@@ -74,7 +75,11 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, channels.of_step(), options, traffic, context.log);
   collectively(*channels.world, [&] {
-    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint(), workspace->other_run);
+    if (mpi.rank() != 0) return;
+    RunFolder(config.run.dir)
+        .bind_inputs({.corpus = workspace->corpus.fingerprint(),
+                      .backbone = fingerprint_of_frozen(workspace->model->store()),
+                      .other_run = workspace->other_run});
   });
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, context.log, supervision, how.trial.value_or(TrialOptions()));
