@@ -192,6 +192,9 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
   const std::string added = dir.string() + " --k 53 --add-items " + new_items().string();
   const auto here = scores(added, 2), there = scores(on.string() + " --k 53", 1), before = scores(dir.string(), 1);
   ASSERT_EQ(here.size(), 120u);
+  EXPECT_THAT(run(cllm4rec(1, "recommend " + added + " -o -")).output,
+              HasSubstr("added 3 items of " + new_items().string() +
+                        "; 1 of them have no text and rank by the mean of all items' rows, the first: 'arrival-2'"));
   const Corpus corpus = Corpus::open(small_world().corpus);
   std::ifstream items(small_world().root / "data" / "items.tsv");
   std::string twin;
