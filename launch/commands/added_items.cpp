@@ -76,7 +76,8 @@ std::string with_name(std::string text, const fs::path& read, const fs::path& gi
 }  // namespace
 
 std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, const fs::path& output,
-                               const ColumnChoices& columns) {
+                               const SourceOptions& source) {
+  const ColumnChoices& columns = source.columns;
   if (!input_exists(items) || fs::is_directory(items))
     throw ConfigError("--add-items " + items.string() + ": no such file; name a table with the columns item and text");
   const ItemsFolder folder(output.string() + ".items", items, columns);
@@ -84,6 +85,7 @@ std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, co
   options.input = folder.dir();
   options.output = output;
   options.overwrite = true;
+  options.source.reading.encoding = source.reading.encoding;
   for (const char* const what : {"item", "text"}) {  // others are those of --histories
     if (const auto choice = columns.find(what); choice != columns.end()) options.source.columns.insert(*choice);
   }
