@@ -149,6 +149,7 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!value->empty() && arguments.histories.empty() && arguments.added_items.empty())
       throw ConfigError(std::string(option) + " says how --histories or --add-items is read: give one of them");
   }
+  collectively(*context.mpi.world(), [&] { require_json_lines("--output", arguments.output); });
   std::optional<GrownCorpus> grown;
   RunArguments opened = arguments.run;
   if (!arguments.added_items.empty()) opened.grown = grown.emplace(context, arguments).dir();

@@ -61,6 +61,13 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
       ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
+void require_json_lines(const std::string& option, const std::string& output) {
+  for (const char* const other : {".gz", ".zst", ".zip", ".csv", ".tsv", ".parquet"}) {
+    if (output.ends_with(other))
+      throw ConfigError(option + " " + output + ": JSON lines are written, not packed: call it NAME.jsonl");
+  }
+}
+
 void require_new(const std::string& output, bool overwrite) {
   std::error_code error;
   if (overwrite || !std::filesystem::exists(output, error)) return;

@@ -166,6 +166,9 @@ TEST(Outputs, are_never_replaced_unless_told_and_may_be_standard_output) {
   EXPECT_EQ(again.code, 64);
   EXPECT_THAT(again.output, HasSubstr("outputs.jsonl exists already: choose another --output, or say --overwrite"));
   EXPECT_EQ(run(cllm4rec(1, recommend + lists.string() + " --overwrite")).code, 0);
+  const Finished packed = run(cllm4rec(1, recommend + lists.string() + ".gz"));
+  EXPECT_EQ(packed.code, 64);
+  EXPECT_THAT(packed.output, HasSubstr("JSON lines are written, not packed: call it NAME.jsonl"));
   const fs::path out = fresh_dir("stdout.jsonl");
   EXPECT_EQ(run("(" + cllm4rec(2, recommend + "-") + " > " + out.string() + ")").code, 0);
   EXPECT_EQ(read_file(out), read_file(lists));
