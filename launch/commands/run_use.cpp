@@ -8,7 +8,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/run/connect.h"
-#include "launch/run/frozen_weights.h"
+#include "launch/run/train_state.h"
 
 namespace cllm {
 

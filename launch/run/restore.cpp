@@ -7,8 +7,8 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/output/append_file.h"
-#include "launch/run/frozen_weights.h"
 #include "launch/run/grown_state.h"
+#include "launch/run/train_state.h"
 
 namespace cllm {
 

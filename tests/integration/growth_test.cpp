@@ -170,13 +170,10 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   refused(train_arguments(dealt, old, shuffled + " --fresh --init.run=" + dealt.string()), "is this run itself");
   EXPECT_EQ(run(cllm4rec(1, "evaluate " + dealt.string() + " --no-baselines")).code, 0) << "nothing of it is lost";
   refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
-  const fs::path others = fresh_dir("raw_of_others"), of_others = fresh_dir("corpus_of_others");
-  fs::create_directories(others);
-  std::ofstream(others / "interactions.tsv") << "user\titem\nother1\tthing1\nother1\tthing2\nother2\tthing1\n";
-  ASSERT_EQ(run(cllm4rec(1, "prepare --input " + others.string() + " --output " + of_others.string() + " --tokenizer " +
-                                (small_world().corpus / "tokenizer").string()))
-                .code,
-            0);
+  const fs::path others = small_world().root / "others.tsv", of_others = fresh_dir("of_others");
+  std::ofstream(others) << "user\titem\nother1\tthing1\n";
+  const std::string tokenizer = " --tokenizer " + (small_world().corpus / "tokenizer").string();
+  run(cllm4rec(1, "prepare --input " + others.string() + " --output " + of_others.string() + tokenizer));
   refused(train_arguments(fresh_dir("no_relation"), of_others, "--init.run=" + old_run().string()),
           "has rows of no user and no item of run.corpus");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
