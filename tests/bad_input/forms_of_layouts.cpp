@@ -53,26 +53,65 @@ Forms parts_of_splits() {
 Forms joined_files() {
   constexpr auto kFault = FaultKind::kPublicFiles;
   const std::string log = R"({"user_id": "@", "book_id": "#", "rating": 5, "date_added": "2011-03-1& 10:00:00"})";
-  return {read_form(
-              kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
-              {{"ratings_2019.csv", rows(kRatings, kRating, "u")}, {"ratings_2020.csv", rows(kRatings, kRating, "v")}},
-              {"ratings_2019.csv, ratings_2020.csv: read as one table of interactions"}),
-          read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
-                    {{"goodreads_interactions_poetry.json", rows("", log)},
-                     {"goodreads_interactions_comics_graphic.json", rows("", log, "v")}},
-                    {"read as one table of interactions", "repeated interactions merged: 3"}),
-          refused_form(kFault, "two_systems_of_ids", "Goodreads' interactions as CSV and as JSON",
-                       "refused: the ids are others",
-                       {{"goodreads_interactions.csv", "user_id,book_id,is_read,rating,is_reviewed\n1,2,1,5,0\n"},
-                        {"goodreads_interactions_poetry.json", rows("", log)}},
-                       {"by other ids than the JSON; keep one of them"})};
+  return {
+      read_form(
+          kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
+          {{"ratings_2019.csv", rows(kRatings, kRating, "u")}, {"ratings_2020.csv", rows(kRatings, kRating, "v")}},
+          {"ratings_2019.csv, ratings_2020.csv: read as one table of interactions"}),
+      read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
+                {{"goodreads_interactions_poetry.json", rows("", log)},
+                 {"goodreads_interactions_comics_graphic.json", rows("", log, "v")}},
+                {"read as one table of interactions", "repeated interactions merged: 3"}),
+      read_form(kFault, "an_extract_beside_the_whole", "`ratings_small.csv` beside `ratings_full.csv`",
+                "read once; that it is an extract is noted",
+                {{"ratings_full.csv", rows(kRatings, kRating)}, {"ratings_small.csv", rows(kRatings, kRating, "v")}},
+                {"ratings_small.csv: 3 of 3 rows stand in another file, too"}),
+      refused_form(kFault, "two_systems_of_ids", "Goodreads' interactions as CSV and as JSON",
+                   "refused: the ids are others",
+                   {{"goodreads_interactions.csv", "user_id,book_id,is_read,rating,is_reviewed\n1,2,1,5,0\n"},
+                    {"goodreads_interactions_poetry.json", rows("", log)}},
+                   {"by other ids than the JSON; keep one of them"})};
+}
+
+std::string many_ratings() {
+  std::string out = kRatings + "\n";
+  for (int n = 0; n < 2000; ++n) out += std::to_string(n / 20) + "," + std::to_string(n % 20) + ",5,1300000000\n";
+  return out;
+}
+
+/// A bad row for each of `bad`, in a file of 20 titles.
+std::string titles(int bad) {
+  std::string out = "movieId,title,genres\n";
+  for (int n = 0; n < 20; ++n) out += std::to_string(n) + (n < bad ? ",One, more,x\n" : ",Two more,x\n");
+  return out;
+}
+
+Forms lost_texts() {
+  constexpr auto kFault = FaultKind::kTexts;
+  return {refused_form(kFault, "all_titles_are_bad", "20 bad rows in `movies.csv` beside 2,000 good ratings",
+                       "refused: the limit of errors holds for each file",
+                       {{"ratings.csv", many_ratings()}, {"movies.csv", titles(20)}},
+                       {"20 of 20 rows of movies.csv are bad", "movies.csv:2: 4 columns instead of 3"}),
+          {kFault,
+           "few_titles_are_bad",
+           "the same, 3 of them bad",
+           "read; they are shown with file:line",
+           raw_files({{"ratings.csv", many_ratings()}, {"movies.csv", titles(3)}}),
+           {"prepare --input raw --output other --tokenizer corpus/tokenizer"},
+           0,
+           {"bad rows left out, wrong column count: 3", "movies.csv:4: 4 columns instead of 3", "34 texts of"}},
+          refused_form(kFault, "several_kinds_in_items",
+                       "`items.csv` that lists an item again for another kind of text", "refused; `texts.*` is named",
+                       {plain(), {"items.csv", "item,kind,text\na,title,x y\na,about,y z\nb,title,y\nc,title,z\n"}},
+                       {"items.csv:3: id 'a' is listed again", "a file texts.* of the columns item, kind and text"})};
 }
 
 }  // namespace
 
 Forms forms_of_layouts() {
   Forms all;
-  for (const Forms& forms : {parts_of_splits(), joined_files()}) all.insert(all.end(), forms.begin(), forms.end());
+  for (const Forms& forms : {parts_of_splits(), joined_files(), lost_texts()})
+    all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }
 
