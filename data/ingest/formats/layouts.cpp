@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
-#include <set>
 
 #include "data/errors.h"
 #include "data/ingest/reading/record_reader.h"
@@ -57,38 +55,7 @@ std::string a_table_of(std::vector<fs::path> files) {
   return table == files.end() ? "" : "; if one table has the interactions, name it: --input " + table->string();
 }
 
-/// The part that a name says: its first or last word, as in train-00000.jsonl and beauty.test.csv; empty: none.
-std::string_view part_of(const fs::path& file) {
-  static const std::map<std::string, std::string_view, std::less<>> kParts = {
-      {"train", "train"},      {"training", "train"}, {"trn", "train"},
-      {"valid", "validation"}, {"val", "validation"}, {"validation", "validation"},
-      {"dev", "validation"},   {"test", "test"},      {"testing", "test"},
-      {"tst", "test"}};
-  const std::string stem = lower_case(bare_name(file).stem().string());
-  constexpr std::string_view kBetween = "._- ";
-  for (const std::string& word :
-       {stem.substr(0, stem.find_first_of(kBetween)), stem.substr(stem.find_last_of(kBetween) + 1)}) {
-    if (const auto part = kParts.find(word); part != kParts.end()) return part->second;
-  }
-  return {};
-}
-
 }  // namespace
-
-std::string parts_of_a_split(const std::vector<fs::path>& files) {
-  std::set<std::string_view> parts;
-  std::vector<fs::path> named;
-  for (const fs::path& file : files) {
-    const std::string_view part = kind_of_file(file) == nullptr ? std::string_view{} : part_of(file);
-    if (part.empty()) continue;
-    parts.insert(part);
-    named.push_back(file);
-  }
-  if (parts.size() < 2) return "";
-  return list_of_names(named) +
-         ": parts of a split, which would be split anew; write all rows into one file for --input, with a column "
-         "'part' (train, validation or test), and give it as --split FILE, too";
-}
 
 std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& options) {
   const InputFolder input{place, input_files(place)};
@@ -101,8 +68,7 @@ std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& 
   }
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
-  if (const std::string parts = parts_of_a_split(input.files); !parts.empty())
-    throw DataError(place.string() + ": " + parts);
+  if (const std::string parts = parts_of_a_split(input); !parts.empty()) throw DataError(place.string() + ": " + parts);
   const auto folders = folders_in(place);
   throw DataError(
       place.string() + ": no input found; it holds " + list_of_names(input.files) +

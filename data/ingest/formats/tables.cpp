@@ -6,6 +6,8 @@ namespace cllm {
 
 void Tables::read_interactions(RowSink& sink, Intake& intake) {
   with_texts_.clear();
+  if (const auto files = interaction_files(); files.size() > 1)
+    intake.log.note(list_of_names(files) + ": read as one table of interactions");
   for (const Interactions& file : interactions) {
     const bool has_texts = file.only_texts || read_interaction_table(file.path, file.table, sink, intake);
     if (has_texts) with_texts_.push_back(&file);

@@ -145,7 +145,7 @@ bool TableReader::next() {
       intake_.on_bytes(records_.bytes_consumed() - std::exchange(bytes_reported_, records_.bytes_consumed()));
     if (records_.is_blank() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
     if (std::exchange(skip_first_, false)) continue;
-    if (!silent_) intake_.log.count_row();
+    if (!silent_) intake_.log.count_row(origin_);
     if (parse_record()) return true;
   }
   tell_about_late_keys();
@@ -155,7 +155,7 @@ bool TableReader::next() {
 bool TableReader::parse_record() {
   if (const auto bad = records_.not_utf8()) {
     report(Problem::kUtf8, quoted(*bad));
-    if (!silent_) intake_.log.set_hint(suggest_encoding(*bad));
+    if (!silent_) intake_.log.add_hint(suggest_encoding(*bad));
     return false;
   }
   if (records_.is_json()) return parse_json();
@@ -247,7 +247,7 @@ void TableReader::report_list(size_t column, std::string_view elements) const {
   const std::string name = records_.is_json()               ? keys_.name_of(column)
                            : place && placement_.has_header ? header_[*place]
                                                             : spec_.columns[column].what;
-  if (!silent_) intake_.log.set_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
+  if (!silent_) intake_.log.add_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
 }
 
 void TableReader::tell_about_late_keys() const {

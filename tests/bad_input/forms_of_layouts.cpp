@@ -1,0 +1,118 @@
+// Forms of folders: several files where one is expected, parts of splits and of tables, columns of one file and
+// another.
+
+#include "tests/bad_input/bad_input.h"
+#include "tests/bad_input/forms.h"
+
+namespace cllm::testing {
+namespace {
+
+/// The rows of `of`: u, v or both; a header above them if there is one.
+std::string rows(const std::string& header, const std::string& row, const std::string& of = "uv") {
+  std::string out = header.empty() ? "" : header + "\n";
+  const std::string all = with_each_row(row, kEpoch);
+  const size_t half = all.size() / 2;
+  return out + (of == "uv" ? all : of == "u" ? all.substr(0, half) : all.substr(half));
+}
+
+const std::string kRatings = "userId,movieId,rating,timestamp", kRating = "@,#,&.5,%";
+const std::string kParts = "parts of a split, which would be split anew";
+
+Forms parts_of_splits() {
+  constexpr auto kFault = FaultKind::kParts;
+  const auto two = [&](const std::string& name, const std::string& form, const std::string& right,
+                       const std::string& first, const std::string& second, const std::string& header,
+                       const std::string& row, std::vector<std::string> says) {
+    return refused_form(kFault, name, form, right, {{first, rows(header, row, "u")}, {second, rows(header, row, "v")}},
+                        std::move(says));
+  };
+  const std::string review = R"({"user_id": "@", "business_id": "#", "stars": 5, "date": "2011-03-1& 10:00:00"})";
+  const std::string log = R"({"user_id": "@", "book_id": "#", "rating": 5, "date_added": "2011-03-1& 10:00:00"})";
+  const std::string same = "the same", refused = "refused; `--split FILE` is named";
+  return {two("ratings_of_a_split", "`ratings_train.csv` and `ratings_test.csv`", refused, "ratings_train.csv",
+              "ratings_test.csv", kRatings, kRating, {"ratings_test.csv, ratings_train.csv: " + kParts}),
+          two("ratings_beside_a_part", "`ratings_Books.csv` and `ratings_Books_test.csv`", same, "ratings_Books.csv",
+              "ratings_Books_test.csv", "", "@,#,&.5,%", {kParts}),
+          two("ratings_of_folds", "`ratings_fold1.csv` and `ratings_fold2.csv`", same, "ratings_fold1.csv",
+              "ratings_fold2.csv", kRatings, kRating, {kParts, "--split FILE"}),
+          two("yelp_of_a_split", "`yelp_review.json` and `yelp_test_review.json`", same, "yelp_review.json",
+              "yelp_test_review.json", "", review, {kParts}),
+          two("genres_of_a_split", "`goodreads_interactions_train.json` and `goodreads_interactions_test.json`", same,
+              "goodreads_interactions_train.json", "goodreads_interactions_test.json", "", log, {kParts}),
+          two("recbole_of_a_split", "`a.train.inter` and `a.test.inter` (RecBole)", same, "a.train.inter",
+              "a.test.inter", "user_id:token\titem_id:token\ttimestamp:float", "@\t#\t%", {kParts}),
+          two("recbole_parts", "`a.part1.inter` and `a.part2.inter` (RecBole's names for them)", same, "a.part1.inter",
+              "a.part2.inter", "user_id:token\titem_id:token\ttimestamp:float", "@\t#\t%",
+              {"a.part1.inter, a.part2.inter; give the one to read", "--split FILE"}),
+          two("ends_of_a_split", "`u1.base` and `u1.test` (MovieLens 100K)", same, "u1.base", "u1.test", "",
+              "@\t#\t5\t%", {"u1.base, u1.test: " + kParts}),
+          two("parts_in_camel_case", "`trainRatings.csv` and `testRatings.csv`", same, "trainRatings.csv",
+              "testRatings.csv", kRatings, kRating, {kParts})};
+}
+
+Forms joined_files() {
+  constexpr auto kFault = FaultKind::kPublicFiles;
+  const std::string log = R"({"user_id": "@", "book_id": "#", "rating": 5, "date_added": "2011-03-1& 10:00:00"})";
+  return {
+      read_form(
+          kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
+          {{"ratings_2019.csv", rows(kRatings, kRating, "u")}, {"ratings_2020.csv", rows(kRatings, kRating, "v")}},
+          {"ratings_2019.csv, ratings_2020.csv: read as one table of interactions"}),
+      read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
+                {{"goodreads_interactions_poetry.json", rows("", log)},
+                 {"goodreads_interactions_comics_graphic.json", rows("", log, "v")}},
+                {"read as one table of interactions", "repeated interactions merged: 3"}),
+      read_form(kFault, "an_extract_beside_the_whole", "`ratings_small.csv` beside `ratings_full.csv`",
+                "read once; that it is an extract is noted",
+                {{"ratings_full.csv", rows(kRatings, kRating)}, {"ratings_small.csv", rows(kRatings, kRating, "v")}},
+                {"ratings_small.csv: 3 of 3 rows stand in another file, too"}),
+      refused_form(kFault, "two_systems_of_ids", "Goodreads' interactions as CSV and as JSON",
+                   "refused: the ids are others",
+                   {{"goodreads_interactions.csv", "user_id,book_id,is_read,rating,is_reviewed\n1,2,1,5,0\n"},
+                    {"goodreads_interactions_poetry.json", rows("", log)}},
+                   {"by other ids than the JSON; keep one of them"})};
+}
+
+std::string many_ratings() {
+  std::string out = kRatings + "\n";
+  for (int n = 0; n < 2000; ++n) out += std::to_string(n / 20) + "," + std::to_string(n % 20) + ",5,1300000000\n";
+  return out;
+}
+
+/// A bad row for each of `bad`, in a file of 20 titles.
+std::string titles(int bad) {
+  std::string out = "movieId,title,genres\n";
+  for (int n = 0; n < 20; ++n) out += std::to_string(n) + (n < bad ? ",One, more,x\n" : ",Two more,x\n");
+  return out;
+}
+
+Forms lost_texts() {
+  constexpr auto kFault = FaultKind::kTexts;
+  return {refused_form(kFault, "all_titles_are_bad", "20 bad rows in `movies.csv` beside 2,000 good ratings",
+                       "refused: the limit of errors holds for each file",
+                       {{"ratings.csv", many_ratings()}, {"movies.csv", titles(20)}},
+                       {"20 of 20 rows of movies.csv are bad", "movies.csv:2: 4 columns instead of 3"}),
+          {kFault,
+           "few_titles_are_bad",
+           "the same, 3 of them bad",
+           "read; they are shown with file:line",
+           raw_files({{"ratings.csv", many_ratings()}, {"movies.csv", titles(3)}}),
+           {"prepare --input raw --output other --tokenizer corpus/tokenizer"},
+           0,
+           {"bad rows left out, wrong column count: 3", "movies.csv:4: 4 columns instead of 3", "34 texts of"}},
+          refused_form(kFault, "several_kinds_in_items",
+                       "`items.csv` that lists an item again for another kind of text", "refused; `texts.*` is named",
+                       {plain(), {"items.csv", "item,kind,text\na,title,x y\na,about,y z\nb,title,y\nc,title,z\n"}},
+                       {"items.csv:3: id 'a' is listed again", "a file texts.* of the columns item, kind and text"})};
+}
+
+}  // namespace
+
+Forms forms_of_layouts() {
+  Forms all;
+  for (const Forms& forms : {parts_of_splits(), joined_files(), lost_texts()})
+    all.insert(all.end(), forms.begin(), forms.end());
+  return all;
+}
+
+}  // namespace cllm::testing
