@@ -38,6 +38,7 @@ Forms forms_of_other_texts();
 Forms forms_of_json();   // of the first four kinds
 Forms forms_of_times();  // of the third kind
 Forms forms_of_bytes();  // of four kinds
+Forms forms_of_fields();  // of three kinds
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@ struct TableSpec {
   /// them) are told by their values; else columns come in the wanted order, and trailing optional ones may be missing.
   bool by_values = false;
   bool others = false;  // hand out the texts of other columns, too
+
+  size_t num_required() const {
+    return static_cast<size_t>(std::ranges::count_if(columns, [](const Column& column) { return column.required; }));
+  }
 };
 
 /// The first rows of a table as cells; cut short of the file's end if it is long.

@@ -46,6 +46,7 @@ class TableReader {
  private:
   void understand();
   void judge_times(const std::vector<SampledColumn>& columns) const;
+  void refuse_lists(const Sample& sample) const;
   void select_columns();
   void tell_about(const std::string& file) const;
   bool parse_record();
