@@ -64,11 +64,72 @@ Forms forms_of_separators() {
   };
 }
 
+/// 1,000 rows with `first` as the description, then two with texts.
+std::pair<std::string, std::string> late_texts(const std::string& first) {
+  std::string rows = "item,title,description\n";
+  for (int n = 1; n <= 1000; ++n) rows += "x" + std::to_string(n) + ",a thing," + first + "\n";
+  return {"items.csv", rows + "a,a fine thing,all of it\nb,another thing,more of it\nc,one,less of it\n"};
+}
+
+Forms forms_of_late_texts() {
+  constexpr auto kTexts = FaultKind::kTexts;
+  auto numbers = late_texts("5");
+  for (int n = 1; n <= 100; ++n) numbers.second += "y" + std::to_string(n) + ",a thing,some text\n";
+  // Items that no interaction has are read, and left by the filter of one interaction.
+  const std::string filter = "--k-core 1";
+  return {
+      read_form(kTexts, "texts_behind_empty_rows",
+                "a column that is empty or `NaN` in the first 1,000 rows, then texts",
+                "read, noted with its line and number", {plain(), late_texts("NaN")},
+                {"items.csv: texts of the kinds 'description' (first in line 1002, 3 rows)"}, filter),
+      read_form(
+          kTexts, "texts_behind_numbers", "a column of numbers in the first 1,000 rows, then texts",
+          "noted with its line, its number, and the remedy", {plain(), numbers},
+          {"items.csv: not used: texts of 'description' (first in line 1002, 103 rows)", "put rows with texts first"},
+          filter),
+  };
+}
+
+Forms forms_of_odd_times() {
+  const auto table = [](const std::string& last) {
+    return Files{{"interactions.csv", "user,item,time\n" + with_each_row("@,#,%", kEpoch) + last}};
+  };
+  const auto refused = [&](const std::string& name, const std::string& time) {
+    return refused_form(kPublic, name, "`" + time + "` where a time is not known",
+                        "refused beyond the error limit, else noted; the value and a place are shown",
+                        table("u,d," + time + "\n"),
+                        {"1 of 7 times are far from all others (interactions.csv:8: " + time.substr(0, 10) + ")",
+                         "leave such cells empty"});
+  };
+  const std::string spent =
+      "user,item,time,date\nu,c,13,2014-04-06\nu,a,52,2013-04-06\nu,b,26,2013-05-06\n"
+      "v,c,14,2014-04-06\nv,a,65,2013-04-06\nv,b,44,2013-05-06\n";
+  return {
+      refused("times_that_never_come", "9999-12-31T23:59:59"),
+      refused("the_last_second_of_32_bits", "2147483647"),
+      {kPublic,
+       "times_before_there_were_any",
+       "`1900-01-01`, `-999` where a time is not known",
+       "noted; the value and a place are shown",
+       raw_files(table("w,a,-999\n")),
+       {kPrepareForm},
+       0,
+       {"1 of 7 times are far from all others (interactions.csv:8: -999): are they missing? They come first"},
+       "u c, v c"},
+      refused_form(kPublic, "seconds_spent", "`time,date` with `52,2014-04-06`, seconds spent",
+                   "refused; the options are named", {{"interactions.csv", spent}},
+                   {"the time column 'time' (13) holds small numbers, which do not go up with the dates of 'date'",
+                    "--columns time=date or --columns time=time"}),
+      read_form(kPublic, "seconds_spent_settled", "the same with `--columns time=date`", "read",
+                {{"interactions.csv", spent}}, {}, "--columns time=date"),
+  };
+}
+
 }  // namespace
 
 Forms forms_of_fields() {
   Forms all = forms_of_lists();
-  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators()})
+  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

@@ -51,6 +51,9 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
 /// ids or as the parts of a split?
 bool holds_texts(std::string_view name, const std::vector<std::string_view>& values);
 
+/// Is one value a text: letters, no number, date, address, flag?
+bool reads_as_text(std::string_view value);
+
 /// "header without a column 'item' (it has user_id, sku); ..."
 /// `choices`: a missing one may be the name that somebody chose.
 std::string missing_column(const std::vector<std::string>& missing, const std::vector<std::string>& there,

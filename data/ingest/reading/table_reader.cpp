@@ -45,7 +45,9 @@ bool TableReader::next() {
     if (records_.is_blank() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
     if (std::exchange(skip_first_, false)) continue;
     if (!silent_) intake_.log.count_row();
-    if (parse_record()) return true;
+    if (!parse_record()) continue;
+    watch_late_columns();
+    return true;
   }
   tell_about_late_keys();
   return false;
@@ -81,6 +83,15 @@ bool TableReader::parse_record() {
   return !has_list_for_id();
 }
 
+void TableReader::watch_late_columns() {
+  const auto& cells = records_.cells();
+  for (LateColumn& column : late_) {
+    if (column.place >= cells.size() || cells[column.place].empty()) continue;
+    const std::string_view value = cells[column.place];
+    if (column.see(value, reads_as_text(value), origin_.line)) placement_.others.push_back({column.name, column.place});
+  }
+}
+
 bool TableReader::is_header_again() const {
   const auto& cells = records_.cells();
   return header_.size() == cells.size() && std::equal(cells.begin(), cells.end(), header_.begin());
@@ -96,12 +107,16 @@ bool TableReader::parse_json() {
   for (std::string& value : values_) value.clear();
   for (const auto& [name, value] : row.items()) {
     JsonKeys::Key* key = keys_.find(name);
-    if (key != nullptr && key->place == JsonKeys::kNowhere && key->first_line == 0) continue;
+    const bool unused = key != nullptr && key->place == JsonKeys::kNowhere && key->first_line == 0;
+    if (unused && key->late == JsonKeys::kNowhere) continue;
     std::string found;
     append_json_text(value, found);
     if (found.empty()) continue;
-    if (key == nullptr) key = keys_.add(name, origin_.line, spec_, placement_);
+    if (key == nullptr) key = keys_.add(name, found, origin_.line, spec_, placement_);
     if (key == nullptr) continue;
+    keys_.watch(*key, found, origin_.line);
+    if (unused) continue;
+    values_.resize(spec_.columns.size() + placement_.others.size());
     if (key->place == JsonKeys::kNowhere) {
       ++key->rows_without_use;
       continue;

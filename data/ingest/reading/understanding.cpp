@@ -10,6 +10,7 @@
 #include "data/ingest/reading/table_reader.h"
 #include "data/ingest/times/time_columns.h"
 #include "data/ingest/values/id_lists.h"
+#include "data/ingest/values/late_texts.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -92,7 +93,19 @@ void TableReader::understand() {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
     placement_.others.clear();
   }
+  if (spec_.others && placement_.has_header) find_late_columns(columns);
   if (records_.is_columnar()) select_columns();
+}
+
+void TableReader::find_late_columns(const std::vector<SampledColumn>& columns) {
+  for (size_t n = 0; n < columns.size(); ++n) {
+    const bool used = std::ranges::find(placement_.places, std::optional(n)) != placement_.places.end() ||
+                      std::ranges::find(placement_.others, n, &OtherColumn::place) != placement_.others.end();
+    if (used || !holds_texts(columns[n].name, {"some text"})) continue;
+    const bool empty = all_empty(columns[n].values);
+    if (empty) std::erase(placement_.unused, columns[n].name);
+    if (empty || !records_.is_columnar()) late_.push_back({columns[n].name, n, empty});
+  }
 }
 
 void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
@@ -117,6 +130,7 @@ void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
 void TableReader::select_columns() {
   std::vector<ColumnUse> wanted(width_, ColumnUse::kNone);
   for (const OtherColumn& other : placement_.others) wanted[other.place] = ColumnUse::kText;
+  for (const LateColumn& column : late_) wanted[column.place] = ColumnUse::kTextIfAny;
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
     if (const auto place = placement_.places[n])
       wanted[*place] = spec_.columns[n].holds_one_value() ? ColumnUse::kValue : ColumnUse::kText;
@@ -153,11 +167,14 @@ void TableReader::tell_about(const std::string& file) const {
 }
 
 void TableReader::tell_about_late_keys() const {
+  if (silent_) return;
+  const std::string file = records_.path().filename().string();
+  const std::string texts = describe_late(records_.is_json() ? keys_.late() : late_, kSampleRows);
+  if (!texts.empty()) intake_.log.note(file + ": " + texts);
   const std::string late = keys_.late_keys();
-  if (late.empty() || silent_) return;
-  intake_.log.note(records_.path().filename().string() + ": not used: " + late + "; the first " +
-                   std::to_string(kSampleRows) + " rows, by which a file is understood, have no such key" +
-                   (spec_.others ? ": put a row that has it among them, and its texts are read" : ""));
+  if (late.empty()) return;
+  intake_.log.note(file + ": not used: " + late + "; the first " + std::to_string(kSampleRows) +
+                   " rows, by which a file is understood, have no such key");
 }
 
 }  // namespace cllm
