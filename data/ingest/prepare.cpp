@@ -73,6 +73,7 @@ Json options_as_json(const PrepareOptions& options, const Source& source) {
   const SourceOptions& from = options.source;
   if (from.format != "auto") json["format"] = from.format;
   if (!from.reading.encoding.empty()) json["encoding"] = from.reading.encoding;
+  if (!from.reading.separator.empty()) json["separator"] = from.reading.separator;
   if (!from.columns.empty()) json["columns"] = from.columns;
   json["rating_threshold"] = options.rating_threshold ? Json(*options.rating_threshold) : Json();
   json["k_core"] = options.k_core;

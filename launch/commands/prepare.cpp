@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/ingest/formats/layouts.h"
+#include "data/ingest/reading/separator.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/number_checks.h"
 #include "launch/commands/phase_lines.h"
@@ -78,6 +79,10 @@ void add_layout_options(CLI::App& command, SourceOptions& options, std::string& 
       "time=none: there is none");
   command.add_option("--encoding", options.reading.encoding,
                      "Of the raw files, as iconv calls it: latin-1, windows-1252, utf-16, gb18030 ...; default: UTF-8");
+  command.add_option_function<std::string>(
+      "--separator", [&options](const std::string& text) { options.reading.separator = separator_named(text); },
+      "Of the fields of raw tables: tab, comma, semicolon, pipe, blanks, ctrl-a, or the characters; default: by the "
+      "files");
   command.footer(describe_input());
   add_choice<UserTexts>(command, "--user-texts", options.user_texts,
                         {{"auto", UserTexts::kAuto}, {"yes", UserTexts::kYes}, {"no", UserTexts::kNo}},

@@ -39,6 +39,7 @@ Forms forms_of_json();     // of the first four kinds
 Forms forms_of_times();    // of the third kind
 Forms forms_of_bytes();    // of four kinds
 Forms forms_of_layouts();  // of four kinds: files of one folder
+Forms forms_of_fields();   // of three kinds
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();

@@ -87,9 +87,8 @@ Forms forms_of_repeated_texts() {
   const std::string review = R"({"reviewerID": "@", "asin": "#", "unixReviewTime": %, "reviewText": "good & of #"})";
   return {
       read_form(kKind, "a_key_that_comes_late", "a key of texts that the first 1,000 lines of JSON do not have",
-                "noted with its line, its number, and the remedy", {plain(), {"texts.jsonl", late_key()}},
-                {"1001 texts of", "texts.jsonl: not used: 'blurb' (first in line 1001, 1 rows)",
-                 "put a row that has it among them"}),
+                "read, noted with its line and number", {plain(), {"texts.jsonl", late_key()}},
+                {"1002 texts of", "texts.jsonl: texts of the kinds 'blurb' (first in line 1001, 1 rows)"}),
       read_form(kKind, "words_for_no_text", "`NaN`, `None` and `[]` for texts in CSV, `['good', 'cheap']`",
                 "no texts; elements joined",
                 {plain(),

@@ -72,10 +72,17 @@ class Part {
       throw DataError(where + ", and one value is expected; write a row per element: pandas' explode(" +
                       cllm::quoted(names_[column]) + ")");
     }
-    if (use != ColumnUse::kNone && !is_read(type)) {
+    if (use != ColumnUse::kNone && use != ColumnUse::kTextIfAny && !is_read(type)) {
       throw DataError(where + ", which is not read; cast it to " +
                       (type.id() == arrow::Type::HALF_FLOAT ? "float" : "a string, a number or a timestamp"));
     }
+  }
+
+  bool holds_strings(size_t column) const {
+    const arrow::DataType* type = fields()[column].field->type().get();
+    if (is_list(*type)) type = type->field(0)->type().get();
+    return type->id() == arrow::Type::STRING || type->id() == arrow::Type::LARGE_STRING ||
+           type->id() == arrow::Type::STRING_VIEW || (type->id() == arrow::Type::DICTIONARY && is_read(*type));
   }
 
   /// Of names(). Before the first row.
@@ -243,7 +250,8 @@ class ParquetRows : public ColumnarRows {
     std::vector<bool> wanted(part_->names().size(), selected_.empty());
     for (size_t n = 0; n < std::min(selected_.size(), wanted.size()); ++n) {
       part_->check_type(place(n), selected_[n]);
-      wanted[place(n)] = selected_[n] != ColumnUse::kNone;
+      wanted[place(n)] =
+          selected_[n] == ColumnUse::kTextIfAny ? part_->holds_strings(place(n)) : selected_[n] != ColumnUse::kNone;
     }
     guarded(parts_[current_], [&] { part_->open(wanted); });
     opened_ = true;

@@ -25,8 +25,9 @@ struct CellFacts {
   std::span<const std::string_view> ahead;  // texts of this row and those to come, where they have just been read
 };
 
-/// What a column is read for: nothing, one value per row, or a text, which may be the elements of a list.
-enum class ColumnUse : uint8_t { kNone, kValue, kText };
+/// What a column is read for: nothing, one value per row, a text, which may be the elements of a list, or a text if
+/// the column's type is one.
+enum class ColumnUse : uint8_t { kNone, kValue, kText, kTextIfAny };
 
 /// Rows of a file that is stored by columns, as text.
 class ColumnarRows {

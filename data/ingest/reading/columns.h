@@ -16,6 +16,11 @@ struct Column {
   std::string what;  // as messages and --columns call it
   std::vector<std::string> names;
   bool required = true;
+
+  bool is_id() const { return what == "user" || what == "item"; }
+  bool holds_one_value() const {
+    return is_id() || what == "time" || what == "rating" || what == "kind" || what == "part";
+  }
 };
 
 /// A name without blanks, quotes and a leading # around it, and without RecBole's ":token".

@@ -139,18 +139,12 @@ bool names_no_texts(std::string_view name) {
          ends("uuid") || ends("hash") || std::ranges::find(kParts, folded(name)) != kParts.end();
 }
 
-/// Words, no numbers, dates, addresses, flags.
 bool look_like_texts(const std::vector<std::string_view>& values) {
   size_t texts = 0, others = 0, bytes = 0;
   for (std::string_view value : values) {
     value = trimmed(value);
     if (is_no_value(value)) continue;
-    const bool flag = value == "true" || value == "false" || value == "True" || value == "False";
-    const bool address = value.starts_with("http://") || value.starts_with("https://");
-    const bool letters = std::any_of(value.begin(), value.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
-    });
-    const bool text = letters && !flag && !address && !is_number_or_date(value);
+    const bool text = reads_as_text(value);
     (text ? texts : others) += 1;
     bytes += text ? value.size() : 0;
   }
@@ -233,6 +227,16 @@ std::string missing_column(const std::vector<std::string>& missing, const std::v
   }
   return out + (there.size() > kMost ? ", ...)" : ")") + "; rename one, or say which it is: --columns " + option +
          "=NAME";
+}
+
+bool reads_as_text(std::string_view value) {
+  value = trimmed(value);
+  const bool flag = value == "true" || value == "false" || value == "True" || value == "False";
+  const bool address = value.starts_with("http://") || value.starts_with("https://");
+  const bool letters = std::any_of(value.begin(), value.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
+  });
+  return letters && !flag && !address && !is_no_value(value) && !is_number_or_date(value);
 }
 
 bool holds_texts(std::string_view name, const std::vector<std::string_view>& values) {

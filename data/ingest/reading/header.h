@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@ struct TableSpec {
   /// them) are told by their values; else columns come in the wanted order, and trailing optional ones may be missing.
   bool by_values = false;
   bool others = false;  // hand out the texts of other columns, too
+
+  size_t num_required() const {
+    return static_cast<size_t>(std::ranges::count_if(columns, [](const Column& column) { return column.required; }));
+  }
 };
 
 /// The first rows of a table as cells; cut short of the file's end if it is long.
@@ -45,6 +50,9 @@ Placement place_columns(const Sample& sample, const TableSpec& spec, const Colum
 /// Do the values read as texts of people: words, no numbers, dates, addresses, flags, in a column that is not named as
 /// ids or as the parts of a split?
 bool holds_texts(std::string_view name, const std::vector<std::string_view>& values);
+
+/// Is one value a text: letters, no number, date, address, flag?
+bool reads_as_text(std::string_view value);
 
 /// "header without a column 'item' (it has user_id, sku); ..."
 /// `choices`: a missing one may be the name that somebody chose.

@@ -6,6 +6,7 @@
 
 #include "data/errors.h"
 #include "data/ingest/reading/header.h"
+#include "data/ingest/reading/separator.h"
 #include "data/ingest/values/column_values.h"
 #include "data/ingest/values/moment.h"
 #include "data/ingest/values/parse.h"
@@ -123,7 +124,7 @@ std::string option_for_many(const Sample& sample, size_t width) {
 [[noreturn]] void refuse(const Sample& sample, size_t column, const std::string& where, const std::string& problem) {
   std::string values;
   for (size_t row = 0; row < std::min<size_t>(3, sample.size()); ++row) {
-    if (column < sample[row].size()) values += (row > 0 ? ", " : "") + quoted(sample[row][column]);
+    if (column < sample[row].size()) values += (row > 0 ? ", " : "") + cllm::quoted(sample[row][column]);
   }
   throw DataError(where + " has no header: is column " + std::to_string(column + 1) + " (" + values + ") the time? " +
                   problem + "; write a header (user, item, time, rating), or say " +
@@ -181,9 +182,10 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
   if (place_as_chosen(spec, choices, width, where, placement)) return;
   constexpr size_t kLeast = 2, kMost = 4;
   if (width < kLeast || width > kMost) {
-    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
-                    first_of(sample) + ")" +
-                    (width < kLeast ? "" : "; write one, or say " + option_for_many(sample, width)));
+    throw DataError(
+        where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
+        first_of(sample) + ")" +
+        (width < kLeast ? hint_of_separator(sample) : "; write one, or say " + option_for_many(sample, width)));
   }
   refuse_what_may_be_names(sample, where);
   placement.places.assign(spec.columns.size(), std::nullopt);

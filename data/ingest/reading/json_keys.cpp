@@ -22,6 +22,8 @@ size_t rank_of(const std::string& key, const Column& column) {
   return static_cast<size_t>(std::ranges::find(column.names, folded(key)) - column.names.begin());
 }
 
+constexpr std::string_view kSomeText = "some text";
+
 bool is_name_of(const std::string& key, const Column& column) { return rank_of(key, column) < column.names.size(); }
 
 Seen* best_key(std::vector<Seen>& keys, const Column& column) {
@@ -78,8 +80,13 @@ Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSp
     if (spec.others && !second && holds_texts(key.key, {key.values->begin(), key.values->end()})) {
       keys_[key.key] = {spec.columns.size() + placement.others.size()};
       placement.others.push_back({key.key, 0});
-    } else {
-      keys_[key.key] = {};
+    } else if (key.has_value || second || !spec.others) {  // else as if it were not there
+
+      Key& unused = keys_[key.key] = {};
+      if (spec.others && !second && holds_texts(key.key, {kSomeText})) {
+        unused.late = late_.size();
+        late_.push_back({key.key});
+      }
       placement.unused.push_back(key.key);
     }
   }
@@ -91,15 +98,28 @@ JsonKeys::Key* JsonKeys::find(const std::string& name) {
   return at == keys_.end() ? nullptr : &at->second;
 }
 
-JsonKeys::Key* JsonKeys::add(const std::string& name, uint64_t line, const TableSpec& spec, Placement& placement) {
+JsonKeys::Key* JsonKeys::add(const std::string& name, std::string_view value, uint64_t line, const TableSpec& spec,
+                             Placement& placement) {
   constexpr size_t kMostKeys = 10000;
   if (keys_.size() >= kMostKeys) return nullptr;
   Key key{kNowhere, line};
   for (size_t n = 0; n < spec.columns.size() && key.place == kNowhere; ++n) {
     if (!placement.places[n] && is_name_of(name, spec.columns[n])) key.place = n;
   }
-  if (key.place != kNowhere) placement.places[key.place] = key.place;
+  const bool second = std::ranges::any_of(spec.columns, [&](const Column& c) { return is_name_of(name, c); });
+  if (key.place != kNowhere) {
+    placement.places[key.place] = key.place;
+  } else if (spec.others && !second && holds_texts(name, {value})) {
+    key.place = spec.columns.size() + placement.others.size();
+    key.late = late_.size();
+    placement.others.push_back({name, 0});
+    late_.push_back({name, 0, true});
+  }
   return &(keys_[name] = key);
+}
+
+void JsonKeys::watch(Key& key, std::string_view value, uint64_t line) {
+  if (key.late != kNowhere) late_[key.late].see(value, reads_as_text(value), line);
 }
 
 std::string JsonKeys::name_of(size_t place) const {

@@ -7,6 +7,7 @@
 
 #include "data/ingest/reading/header.h"
 #include "data/ingest/reading/sample.h"
+#include "data/ingest/values/late_texts.h"
 
 namespace cllm {
 
@@ -19,6 +20,7 @@ class JsonKeys {
     size_t place = kNowhere;        // of its values: a column's, behind the columns the other texts'
     uint64_t first_line = 0;        // 0: the sample has the key
     uint64_t rows_without_use = 0;  // of a key that the sample does not have
+    size_t late = kNowhere;         // of late(): texts may come, or come late
   };
 
   /// Of the names of a column the first under which the sample has a value. Choices are put into the spec's names.
@@ -27,8 +29,12 @@ class JsonKeys {
                        const std::string& where);
 
   Key* find(const std::string& name);  // null: not seen so far
-  /// A key that has a value and was not seen so far: a wanted column that has no key may be it. Null: too many keys.
-  Key* add(const std::string& name, uint64_t line, const TableSpec& spec, Placement& placement);
+  /// A key that has a value and was not seen so far: a wanted column that has no key may be it, or texts. Null: too
+  /// many keys.
+  Key* add(const std::string& name, std::string_view value, uint64_t line, const TableSpec& spec, Placement& placement);
+  /// A value of a key of the sample that is no column: texts may come late.
+  void watch(Key& key, std::string_view value, uint64_t line);
+  const std::vector<LateColumn>& late() const { return late_; }
   std::string name_of(size_t place) const;  // empty: the column has no key
   /// Keys that come after the sample and are not used, for a note: "'a' (first in line 1001, 3 rows), ..."; empty:
   /// none.
@@ -36,6 +42,7 @@ class JsonKeys {
 
  private:
   std::unordered_map<std::string, Key> keys_;
+  std::vector<LateColumn> late_;
 };
 
 }  // namespace cllm

@@ -1,77 +1,15 @@
 #include "data/ingest/reading/record_reader.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <utility>
 
 #include "data/errors.h"
 #include "data/ingest/files/input_files.h"
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/reading/separator.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
-namespace {
-
-size_t count_of(std::string_view text, std::string_view separator) {
-  size_t count = 0;
-  for (size_t at = text.find(separator); at != std::string_view::npos; at = text.find(separator, at + separator.size()))
-    ++count;
-  return count;
-}
-
-/// The first line with what stands in quotes taken out.
-std::string without_quoted(std::string_view line) {
-  std::string out;
-  bool inside = false;
-  for (const char c : line) {
-    inside = c == '"' ? !inside : inside;
-    if (!inside && c != '"') out += c;
-  }
-  return out;
-}
-
-/// Only where nothing else separates: names of columns, or a number among the fields.
-bool is_row_of_blanks(std::string_view line, size_t min_columns) {
-  size_t fields = 0, names = 0, numbers = 0;
-  for (line = trimmed(line); !line.empty(); line = trimmed(line)) {
-    const std::string_view field = line.substr(0, line.find(' '));
-    line.remove_prefix(field.size());
-    ++fields;
-    names += is_known_name(folded(field)) ? 1 : 0;
-    numbers += parse_number(field) ? 1 : 0;
-  }
-  return min_columns > 1 && fields >= min_columns && (names > 1 || numbers > 0);
-}
-
-/// A comment that is a header: as many fields as `row`, and names of columns among them.
-bool names_the_fields_of(std::string_view comment, std::string_view row) {
-  static constexpr std::array<std::string_view, 5> kSeparators = {"\t", ",", ";", "|", " "};
-  return std::ranges::any_of(kSeparators, [&](const std::string_view separator) {
-    const size_t count = count_of(row, separator);
-    if (count == 0 || count_of(comment, separator) != count) return false;
-    size_t names = 0;
-    for (std::string_view rest = comment;;) {
-      const size_t end = std::min(rest.find(separator), rest.size());
-      names += is_known_name(folded(rest.substr(0, end))) ? 1 : 0;
-      if (end == rest.size()) return names > 1;
-      rest.remove_prefix(end + separator.size());
-    }
-  });
-}
-
-/// Does every field stand in quotes, as R and pandas write a header?
-bool is_all_quoted(std::string_view line, std::string_view separator) {
-  while (true) {
-    const size_t end = std::min(line.find(separator), line.size());
-    const std::string_view field = line.substr(0, end);
-    if (field.size() < 2 || field.front() != '"' || field.back() != '"') return false;
-    if (end == line.size()) return true;
-    line.remove_prefix(end + separator.size());
-  }
-}
-
-}  // namespace
-
 const std::vector<FileKind>& file_kinds() {
   static const std::vector<FileKind> kinds = {{".tsv", "\t"},
                                               {".csv", ",", true},
@@ -114,11 +52,12 @@ RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptio
     return;
   }
   lines_ = std::make_unique<LineReader>(path, options.encoding);
-  separator_ = options.separator.empty() ? kind->separator : options.separator;
+  separator_ = kind->separator;
   quoting_ = kind->quoting;
   if (is_json()) return;
+  if (!options.separator.empty()) separator_ = options.separator;
   skip_comments();
-  if (options.separator.empty()) choose_separator(min_columns);
+  choose_separator(*kind, options.separator, min_columns);
 }
 
 void RecordReader::skip_comments() {
@@ -139,23 +78,23 @@ void RecordReader::skip_comments() {
   }
 }
 
-void RecordReader::choose_separator(size_t min_columns) {
-  if (!next_line()) return;
-  const std::string first = quoting_ ? without_quoted(line_) : std::string(line_);
-  const std::string usual = separator_;
-  size_t most = count_of(first, separator_);
-  static constexpr std::array<std::string_view, 5> kOthers = {"\t", "::", ";", "|", ","};
-  for (const std::string_view other : kOthers) {
-    const size_t count = count_of(first, other);
-    const bool better = quoting_ ? count > most : most == 0 && count + 1 >= min_columns && min_columns > 1;
-    if (!better || count == 0) continue;
-    separator_ = other;
-    most = count;
+void RecordReader::choose_separator(const FileKind& kind, const std::string& option, size_t min_columns) {
+  constexpr size_t kLines = 200, kBytes = size_t{1} << 20;
+  std::vector<Line> ahead;
+  for (size_t bytes = 0; ahead.size() < kLines && bytes < kBytes && next_line(); bytes += line_.size())
+    ahead.push_back({std::string(line_), line_line_});
+  std::vector<std::string_view> lines;
+  for (const Line& line : ahead) lines.push_back(line.text);
+  if (option.empty() && !lines.empty() && is_object(lines[0], path_)) {
+    separator_.clear();
+    unusual_separator_ = true;
+  } else {
+    if (option.empty() && !lines.empty()) separator_ = separator_of(lines, kind, min_columns);
+    unusual_separator_ = option.empty() && separator_ != kind.separator;
+    quoting_ = (quoting_ && separator_ != "::") || separator_ == "," ||
+               (!lines.empty() && is_all_quoted(lines[0], separator_));
   }
-  if (most == 0 && is_row_of_blanks(first, min_columns)) separator_ = " ";
-  unusual_separator_ = separator_ != usual;
-  quoting_ = (quoting_ && separator_ != "::") || is_all_quoted(line_, separator_) || separator_ == ",";
-  waiting_.push_back({std::string(line_), line_line_});
+  waiting_.insert(waiting_.end(), std::make_move_iterator(ahead.rbegin()), std::make_move_iterator(ahead.rend()));
 }
 
 bool RecordReader::next_line() {
@@ -168,6 +107,8 @@ bool RecordReader::next_line() {
   }
   if (!lines_->next(line_)) return false;
   line_line_ = lines_->line_number();
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";  // of UTF-8, again where files were joined
+  if (line_.starts_with(kMark)) line_.remove_prefix(kMark.size());
   return true;
 }
 

@@ -24,7 +24,7 @@ const FileKind* kind_of_file(const std::filesystem::path& path);  // null: no ta
 /// How files are read; part of the options of prepare.
 struct ReadingOptions {
   std::string encoding;   // as iconv calls it; empty: UTF-8, or what the byte order mark says
-  std::string separator;  // instead of what the extension says; empty: that
+  std::string separator;  // of tables of text, instead of what extension and lines say; " ": blanks; empty: those
 };
 
 /// Rows of a file, whatever it is: lines of JSON, or cells; of Parquet the names of the columns are the first row.
@@ -35,8 +35,8 @@ struct ReadingOptions {
 /// which SNAP, KONECT and Excel write.
 class RecordReader {
  public:
-  /// min_columns: a file without the separator of its extension in the first line that needs so many is looked at for
-  /// another one: tab, ::, ; | or comma.
+  /// min_columns: a file of text that does not have the separator of its extension, and needs so many, is looked at for
+  /// another one (separator.h). Objects of JSON are read whatever the extension says.
   RecordReader(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns);
 
   /// False at the end. All views are valid until the next call.
@@ -74,7 +74,7 @@ class RecordReader {
   };
   bool next_line();
   void skip_comments();
-  void choose_separator(size_t min_columns);
+  void choose_separator(const FileKind& kind, const std::string& option, size_t min_columns);
   bool next_columnar();
   void split_plain();
   void split_words();

@@ -92,6 +92,26 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json) {
   return columns;
 }
 
+std::vector<std::string> ids_of(const Sample& sample, const Placement& placement, size_t column) {
+  std::vector<std::string> ids;
+  const auto place = placement.places[column];
+  for (size_t row = placement.has_header ? 1 : 0; place && row < sample.size(); ++row) {
+    if (sample[row].size() == sample[0].size()) ids.push_back(sample[row][*place]);
+  }
+  return ids;
+}
+
+std::vector<std::string> ids_of(const Sample& objects, const std::string& key) {
+  std::vector<std::string> ids;
+  for (const auto& line : objects) {
+    const Json row = is_utf8(line[0]) ? parse_json_line(line[0]) : Json();
+    if (!row.is_object() || !row.contains(key)) continue;
+    const Json& id = row[key];
+    ids.push_back(id.is_string() ? id.get<std::string>() : id.is_number() ? id.dump() : "");
+  }
+  return ids;
+}
+
 void prefer_filled(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted,
                    const ColumnChoices& choices, Placement& placement) {
   if (!placement.has_header || columns.empty() || columns[0].values.empty()) return;

@@ -26,6 +26,10 @@ struct SampledColumn {
 /// Those that the first row names; of JSON (rows of one cell), by key, values as texts.
 std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 
+/// The ids of a column, of JSON (a key's) those that are texts.
+std::vector<std::string> ids_of(const Sample& sample, const Placement& placement, size_t column);
+std::vector<std::string> ids_of(const Sample& objects, const std::string& key);
+
 /// Is none of the values there?
 bool all_empty(const std::vector<std::string>& values);
 

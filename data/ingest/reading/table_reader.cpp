@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "data/errors.h"
 #include "data/ingest/reading/sample.h"
-#include "data/ingest/reading/time_columns.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
@@ -14,127 +12,28 @@ namespace {
 
 using Json = nlohmann::json;
 
-size_t num_required(const TableSpec& spec) {
-  return static_cast<size_t>(
-      std::count_if(spec.columns.begin(), spec.columns.end(), [](const Column& column) { return column.required; }));
-}
-
-bool is_id(const Column& column) { return column.what == "user" || column.what == "item"; }
-
-bool holds_one_value(const Column& column) {
-  return is_id(column) || column.what == "time" || column.what == "rating" || column.what == "kind" ||
-         column.what == "part";
-}
-
 /// Of a first line that is no object.
 std::string hint_for_json(std::string_view line) {
+  const bool closed = line.ends_with('}') || line.ends_with("},");
+  if (const Json row = line.starts_with('[') ? parse_json_line(line) : Json();
+      holds_several(row) && !row[0].is_object())
+    return " is an array; name its values: jq -c '{user: .[0], item: .[1]}'";
   if (line.starts_with('[')) return " begins one large array; write one object per line: jq -c '.[]'";
-  return line.starts_with('{') ? " begins an object of several lines; write one object per line: jq -c ." : "";
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
-  return out;
+  if (line.starts_with('{') && line.ends_with("},")) return " ends with a comma; take it off: sed 's/,$//'";
+  return line.starts_with('{') && !closed ? " begins an object of several lines; write one object per line: jq -c ."
+                                          : "";
 }
 
 }  // namespace
 
 TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
     : spec_(std::move(spec)), intake_(intake), reading_(reading_of(path, intake.reading, intake.log)),
-      records_(path, reading_, num_required(spec_)) {
+      records_(path, reading_, spec_.num_required()) {
   bool first_time = true;
   origin_.file = intake.log.open(path, &first_time) & 0xFFFF;
   silent_ = !first_time;
   understand();
   if (!silent_) tell_about(path.filename().string());
-}
-
-void TableReader::understand() {
-  const Sample sample = read_sample(records_.path(), reading_, num_required(spec_));
-  if (records_.is_json()) {
-    const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
-    placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
-    values_.resize(spec_.columns.size() + placement_.others.size());
-    return judge_times(keys);
-  }
-  for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
-    if (!is_utf8(sample[0][n])) {
-      throw DataError(records_.path().string() + ":1: not UTF-8: " + cllm::quoted(sample[0][n]) + "; " +
-                      suggest_encoding(sample[0][n]));
-    }
-  }
-  placement_ = place_columns(sample, spec_, intake_.columns, records_.path().string(), records_.is_columnar());
-  if (sample.empty()) return;
-  width_ = sample[0].size();
-  skip_first_ = placement_.has_header;
-  if (placement_.has_header) header_ = sample[0];
-  const std::vector<SampledColumn> columns = columns_of(sample, /*json=*/false);
-  prefer_filled(columns, spec_.columns, intake_.columns, placement_);
-  judge_times(columns);
-  if (!spec_.others) {
-    for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
-    placement_.others.clear();
-  }
-  if (records_.is_columnar()) select_columns();
-}
-
-void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
-  const std::string file = records_.path().filename().string();
-  for (size_t n = 0; n < spec_.columns.size() && !silent_; ++n) {
-    if (spec_.columns[n].what != "time" || !placement_.places[n]) continue;
-    const auto time = records_.is_json() ? std::ranges::find(columns, keys_.name_of(n), &SampledColumn::name)
-                                         : columns.begin() + static_cast<std::ptrdiff_t>(*placement_.places[n]);
-    const std::string note = time == columns.end() ? "" : note_on_dates(time->values);
-    if (!note.empty()) intake_.log.note(file + ": " + note);
-  }
-  const bool chosen = intake_.columns.contains("time");
-  if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
-  const TimeFault fault = fault_of_times(columns, spec_.columns);
-  if (fault.what.empty()) return;
-  if (fault.always || intake_.needs_times)
-    throw DataError(records_.path().string() + ":1: " + fault.what +
-                    (fault.always ? "" : ", else --columns time=none"));
-  intake_.log.note(file + ": " + fault.what);
-}
-
-void TableReader::select_columns() {
-  std::vector<ColumnUse> wanted(width_, ColumnUse::kNone);
-  for (const OtherColumn& other : placement_.others) wanted[other.place] = ColumnUse::kText;
-  for (size_t n = 0; n < spec_.columns.size(); ++n) {
-    if (const auto place = placement_.places[n])
-      wanted[*place] = holds_one_value(spec_.columns[n]) ? ColumnUse::kValue : ColumnUse::kText;
-  }
-  records_.select(wanted);
-  for (size_t n = 0; n < width_; ++n) {
-    if (wanted[n] == ColumnUse::kNone) header_[n].clear();
-  }
-}
-
-void TableReader::tell_about(const std::string& file) const {
-  if (records_.unusual_separator() && !records_.is_json())
-    intake_.log.note(file + ": fields are separated by '" +
-                     (records_.separator() == "\t"  ? "tab"
-                      : records_.separator() == " " ? "blanks"
-                                                    : records_.separator()) +
-                     "'");
-  if (records_.lines_above() > 0) {
-    intake_.log.note(file + ": not read: " + std::to_string(records_.lines_above()) +
-                     " line(s) of comments above the rows");
-  }
-  if (!placement_.reading.empty()) intake_.log.note(file + " has no header: read as " + placement_.reading);
-  if (!placement_.others.empty()) {
-    std::vector<std::string> names;
-    for (const OtherColumn& other : placement_.others) names.push_back(other.name);
-    intake_.log.note(file + ": texts of the kinds " + joined(names) + " (named as their columns)");
-  }
-  if (!placement_.unused.empty()) intake_.log.note(file + ": not used: " + joined(placement_.unused));
-  const Column part = column(Role::kPart);
-  for (const std::string& name : placement_.unused) {
-    if (std::ranges::find(part.names, folded(name)) == part.names.end()) continue;
-    intake_.log.note(file + ": is " + cllm::quoted(name) + " the part (train, validation or test) of each row? " +
-                     "--split FILE keeps it; FILE may be this one");
-  }
 }
 
 bool TableReader::next() {
@@ -146,7 +45,9 @@ bool TableReader::next() {
     if (records_.is_blank() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
     if (std::exchange(skip_first_, false)) continue;
     if (!silent_) intake_.log.count_row(origin_);
-    if (parse_record()) return true;
+    if (!parse_record()) continue;
+    watch_late_columns();
+    return true;
   }
   tell_about_late_keys();
   return false;
@@ -182,6 +83,15 @@ bool TableReader::parse_record() {
   return !has_list_for_id();
 }
 
+void TableReader::watch_late_columns() {
+  const auto& cells = records_.cells();
+  for (LateColumn& column : late_) {
+    if (column.place >= cells.size() || cells[column.place].empty()) continue;
+    const std::string_view value = cells[column.place];
+    if (column.see(value, reads_as_text(value), origin_.line)) placement_.others.push_back({column.name, column.place});
+  }
+}
+
 bool TableReader::is_header_again() const {
   const auto& cells = records_.cells();
   return header_.size() == cells.size() && std::equal(cells.begin(), cells.end(), header_.begin());
@@ -197,17 +107,21 @@ bool TableReader::parse_json() {
   for (std::string& value : values_) value.clear();
   for (const auto& [name, value] : row.items()) {
     JsonKeys::Key* key = keys_.find(name);
-    if (key != nullptr && key->place == JsonKeys::kNowhere && key->first_line == 0) continue;
+    const bool unused = key != nullptr && key->place == JsonKeys::kNowhere && key->first_line == 0;
+    if (unused && key->late == JsonKeys::kNowhere) continue;
     std::string found;
     append_json_text(value, found);
     if (found.empty()) continue;
-    if (key == nullptr) key = keys_.add(name, origin_.line, spec_, placement_);
+    if (key == nullptr) key = keys_.add(name, found, origin_.line, spec_, placement_);
     if (key == nullptr) continue;
+    keys_.watch(*key, found, origin_.line);
+    if (unused) continue;
+    values_.resize(spec_.columns.size() + placement_.others.size());
     if (key->place == JsonKeys::kNowhere) {
       ++key->rows_without_use;
       continue;
     }
-    if (key->place < spec_.columns.size() && holds_one_value(spec_.columns[key->place]) && holds_several(value)) {
+    if (key->place < spec_.columns.size() && spec_.columns[key->place].holds_one_value() && holds_several(value)) {
       report_list(key->place, found);
       return false;
     }
@@ -233,7 +147,7 @@ bool TableReader::parse_json() {
 /// As pandas writes a column of lists into a CSV: ['a', 'b'].
 bool TableReader::has_list_for_id() const {
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
-    const std::string_view id = is_id(spec_.columns[n]) ? field(n) : std::string_view{};
+    const std::string_view id = spec_.columns[n].is_id() ? field(n) : std::string_view{};
     if (!id.starts_with('[') || !id.ends_with(']') || !holds_several(parse_json_line(id))) continue;
     report_list(n, id);
     return true;
@@ -248,14 +162,6 @@ void TableReader::report_list(size_t column, std::string_view elements) const {
                            : place && placement_.has_header ? header_[*place]
                                                             : spec_.columns[column].what;
   if (!silent_) intake_.log.add_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
-}
-
-void TableReader::tell_about_late_keys() const {
-  const std::string late = keys_.late_keys();
-  if (late.empty() || silent_) return;
-  intake_.log.note(records_.path().filename().string() + ": not used: " + late + "; the first " +
-                   std::to_string(kSampleRows) + " rows, by which a file is understood, have no such key" +
-                   (spec_.others ? ": put a row that has it among them, and its texts are read" : ""));
 }
 
 std::string_view TableReader::field(size_t column) const {

@@ -10,6 +10,7 @@
 #include "data/ingest/reading/json_keys.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/record_reader.h"
+#include "data/ingest/values/late_texts.h"
 
 namespace cllm {
 
@@ -46,12 +47,15 @@ class TableReader {
  private:
   void understand();
   void judge_times(const std::vector<SampledColumn>& columns) const;
+  void find_late_columns(const std::vector<SampledColumn>& columns);
+  void refuse_lists(const Sample& sample) const;
   void select_columns();
   void tell_about(const std::string& file) const;
   bool parse_record();
   bool parse_json();
   bool has_list_for_id() const;
   void report_list(size_t column, std::string_view elements) const;
+  void watch_late_columns();
   void tell_about_late_keys() const;
   bool is_header_again() const;
 
@@ -67,6 +71,7 @@ class TableReader {
   bool skip_first_ = false, quote_noted_ = false;
   std::vector<std::string> values_;  // JSON, by column, then others
   JsonKeys keys_;
+  std::vector<LateColumn> late_;  // of other files
   uint64_t bytes_reported_ = 0;
 };
 

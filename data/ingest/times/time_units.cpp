@@ -43,6 +43,7 @@ void TimeUnits::count(const Moment& time, Origin origin, bool is_date, Tallies& 
   const bool none = time.time == 0 || time.time == -1;
   if (none && none_.count++ == 0) none_ = {1, time.time, origin};
   if (none) return;
+  if (&tallies == &tallies_) extremes_.add(time.time, is_date, origin);
   const Form form = form_of(time.time, is_date);
   if (form == kSeconds) least_second_ = std::min(least_second_, time.time);
   Tally& tally = tallies[form];
@@ -83,6 +84,21 @@ void TimeUnits::note_what_is_odd(uint64_t judged, ProblemLog& log) const {
   }
 }
 
+void TimeUnits::judge_extremes(double limit, ProblemLog& log) const {
+  const auto describe = [&](const Extremes::End& end) {
+    return std::to_string(end.count) + " of " + std::to_string(times_) + " times are far from all others (" +
+           log.where(end.origin) + ": " + (end.is_date ? day_of(end.time) : std::to_string(end.time)) +
+           "): are they missing? ";
+  };
+  if (const auto first = extremes_.first()) log.note(describe(*first) + "They come first in their histories");
+  const auto last = extremes_.last();
+  if (!last) return;
+  const std::string what = describe(*last) + "They come last in their histories, where a split by time holds out; ";
+  if (static_cast<double>(last->count) > limit * static_cast<double>(times_))
+    throw DataError(what + "leave such cells empty, or take the rows out");
+  log.note(what + "empty cells come first");
+}
+
 void TimeUnits::check(double limit, ProblemLog& log) const {
   const auto sum_of = [](const auto& counts) { return std::accumulate(counts.begin(), counts.end(), uint64_t{0}); };
   const auto counts = judged(tallies_), old_counts = judged(old_);
@@ -94,7 +110,7 @@ void TimeUnits::check(double limit, ProblemLog& log) const {
   for (size_t form = 0; form < kForms; ++form) {
     if (form != most && counts[form] > 0) other = form;
   }
-  if (other == kForms) return;
+  if (other == kForms) return judge_extremes(limit, log);
   const uint64_t others = sum - counts[most];
   const std::string what = std::to_string(others) + " of " + std::to_string(sum) + (old_sum > 0 ? " new" : "") +
                            " times are " + example(tallies_, other, log) + ", the others " +

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/ingest/reading/problems.h"
+#include "data/ingest/times/extremes.h"
 #include "data/ingest/values/moment.h"
 
 namespace cllm {
@@ -21,7 +22,8 @@ class TimeUnits {
 
   /// DataError if more than the share `limit` of the times is of other forms than the most, or than the most of the
   /// corpus that is extended; less is a note, and so is one time for all, and 0 or -1 among seconds since 1970: what
-  /// programs write where they know no time.
+  /// programs write where they know no time. Other times far from all others (extremes.h) are noted if they come first,
+  /// and refused beyond `limit` if they come last, where they would be held out.
   void check(double limit, ProblemLog& log) const;
 
  private:
@@ -41,12 +43,14 @@ class TimeUnits {
   std::array<uint64_t, kForms> judged(const Tallies& tallies) const;
   static std::string example(const Tallies& tallies, size_t form, const ProblemLog& log);
   void note_what_is_odd(uint64_t judged, ProblemLog& log) const;
+  void judge_extremes(double limit, ProblemLog& log) const;
 
   Tallies tallies_, old_;
   Tally none_;  // 0 and -1
   uint64_t times_ = 0;
   Moment least_{INT64_MAX, 0}, most_{INT64_MIN, 0};
   int64_t least_second_ = INT64_MAX;  // of the form kSeconds
+  Extremes extremes_;
 };
 
 }  // namespace cllm

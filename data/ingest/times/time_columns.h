@@ -17,8 +17,8 @@ bool are_times_of_day(const std::vector<std::string>& values);
 std::string note_on_dates(const std::vector<std::string>& values);
 
 /// What is wrong with the times of a table, where no choice of the person says which they are, with the remedy: the
-/// time of the day is the time and another column has the dates; or no column is known as the time, and one that is
-/// not used holds such. `wanted`: the columns that the table is read for. Empty: nothing.
+/// time of the day, or small numbers, are the time and another column has the dates; or no column is known as the time,
+/// and one that is not used holds such. `wanted`: the columns that the table is read for. Empty: nothing.
 struct TimeFault {
   std::string what;
   bool always = false;  // wrong for every split

@@ -1,7 +1,9 @@
-#include "data/ingest/reading/time_columns.h"
+#include "data/ingest/times/time_columns.h"
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <map>
 #include <optional>
 
 #include "data/ingest/values/days.h"
@@ -73,10 +75,48 @@ std::string in_quotes(const SampledColumn& column) {
   return cllm::quoted(column.name) + " (" + in_plain(trimmed(*there)) + ")";
 }
 
+/// Seconds spent, ranks and the like: no time since 1970, and no day as 20180704.
+bool are_small_numbers(const std::vector<std::string>& values) {
+  constexpr int64_t kFirstSecond = 30'000'000;  // of 1970's end
+  return all_that_are_there(values, [](std::string_view text) {
+    const auto number = parse_count(text);
+    return number && number->time > -kFirstSecond && number->time < kFirstSecond && !is_written_day(number->time);
+  });
+}
+
+/// Do numbers go up where the dates of a user do?
+bool agree(const SampledColumn& numbers, const SampledColumn& dates, const SampledColumn* users) {
+  const size_t rows = numbers.values.size();
+  if (dates.values.size() != rows) return false;
+  std::map<std::string_view, std::vector<std::pair<Moment, Moment>>> of_user;
+  for (size_t row = 0; row < rows; ++row) {
+    const auto date = parse_moment(dates.values[row]), number = parse_count(numbers.values[row]);
+    const bool known = users != nullptr && users->values.size() == rows;
+    if (date && number) of_user[known ? std::string_view(users->values[row]) : ""].emplace_back(*date, *number);
+  }
+  return std::ranges::all_of(of_user, [](auto& user) {
+    auto& times = user.second;
+    std::ranges::sort(times);
+    return std::ranges::is_sorted(times, std::less<>(), &std::pair<Moment, Moment>::second);
+  });
+}
+
 std::string list_of(const std::vector<const SampledColumn*>& columns) {
   std::string out;
   for (const SampledColumn* column : columns) out += (out.empty() ? "" : ", ") + in_quotes(*column);
   return out;
+}
+
+const SampledColumn* column_of(const std::string& what, const std::vector<SampledColumn>& columns,
+                               const std::vector<Column>& wanted) {
+  const auto role = std::ranges::find(wanted, what, &Column::what);
+  if (role == wanted.end()) return nullptr;
+  for (const std::string& name : role->names) {
+    for (const SampledColumn& column : columns) {
+      if (folded(column.name) == name && !all_empty(column.values)) return &column;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -117,13 +157,9 @@ std::string note_on_dates(const std::vector<std::string>& values) {
 TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted) {
   const auto role = std::find_if(wanted.begin(), wanted.end(), [](const Column& one) { return one.what == "time"; });
   if (role == wanted.end()) return {};
-  const SampledColumn* time = nullptr;  // the first of the names that has values
-  for (auto name = role->names.begin(); time == nullptr && name != role->names.end(); ++name) {
-    for (const SampledColumn& column : columns) {
-      if (folded(column.name) == *name && !all_empty(column.values)) time = &column;
-    }
-  }
-  if (time != nullptr && !are_times_of_day(time->values)) return {};
+  const SampledColumn* const time = column_of("time", columns, wanted);
+  const bool of_day = time != nullptr && are_times_of_day(time->values);
+  if (time != nullptr && !of_day && (are_dates(time->values) || !are_small_numbers(time->values))) return {};
   std::vector<const SampledColumn*> dates;
   for (const SampledColumn& column : columns) {
     const bool other = std::any_of(wanted.begin(), wanted.end(),
@@ -136,6 +172,15 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
     return {"no column is known as the time, but " + list_of(dates) + (dates.size() > 1 ? " hold" : " holds") +
                 " dates; if they are when the interactions were: " + choice,
             false};
+  }
+  if (!of_day) {
+    const SampledColumn* const users = column_of("user", columns, wanted);
+    std::erase_if(dates, [&](const SampledColumn* column) { return agree(*time, *column, users); });
+    if (dates.empty()) return {};
+    return {"the time column " + in_quotes(*time) + " holds small numbers, which do not go up with the dates of " +
+                list_of(dates) + "; say which is the time: --columns time=" + in_plain(dates[0]->name) +
+                " or --columns time=" + in_plain(time->name),
+            is_named(*dates[0], *role)};
   }
   return {"the time column " + in_quotes(*time) + " holds times of the day, and " + list_of(dates) +
               " the dates; write both into one column as 2018-07-04 22:09:11, or read the days alone: " + choice,

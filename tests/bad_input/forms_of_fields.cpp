@@ -1,0 +1,137 @@
+// Forms of tables whose fields are not what a table's fields are: lists of ids, objects, other separators.
+
+#include "tests/bad_input/bad_input.h"
+#include "tests/bad_input/forms.h"
+
+namespace cllm::testing {
+namespace {
+
+constexpr auto kColumns = FaultKind::kColumns, kPublic = FaultKind::kPublicFiles;
+
+Forms forms_of_lists() {
+  const auto list = [](const std::string& name, const std::string& form, const std::string& file,
+                       const std::string& content, const std::string& example, const std::string& remedy) {
+    return refused_form(kColumns, name, form, "refused with what makes a row per pair", {{file, content}},
+                        {"the item of most rows is a list, as '" + example + "', and one id is expected", remedy});
+  };
+  return {
+      list("lists_behind_a_tab", "a user, a tab, `105 119 103` (MicroLens)", "interactions.tsv",
+           "1\t105 119 103\n2\t101 115\n3\t119\n", "105 119 103",
+           "awk -F'\\t' '{m = split($2, i, \" \"); for (n = 1; n <= m; ++n) print $1 \"\\t\" i[n]}' OLD"),
+      list("lists_with_commas", "`user,item` above `u,\"105,119\"`", "interactions.csv",
+           "user,item\nu,\"105,119,103\"\nv,\"101,115\"\n", "105,119,103",
+           "t['item'].str.strip('[](){}').str.split(',')"),
+      list("lists_of_numpy", "`[105 119 103]` for an item", "interactions.csv",
+           "user,item,time\nu,[105 119 103],1\nv,[101 115],2\n", "[105 119 103]", "t.explode('item')"),
+      list("lists_in_json", "`\"item\": \"105|119\"` in JSON", "interactions.jsonl",
+           "{\"user\": 1, \"item\": \"105|119\"}\n{\"user\": 2, \"item\": \"101|119|7\"}\n", "105|119",
+           ".str.split('|')"),
+  };
+}
+
+Forms forms_of_other_rows() {
+  const std::string object = R"({"user": "@", "item": "#", "time": 13000000%})";
+  return {
+      read_form(kPublic, "objects_in_a_txt", "objects of JSON in a `.txt`", "read, noted",
+                {{"interactions.txt", with_each_row(object, "0")}},
+                {"interactions.txt: lines are objects of JSON, and read as such"}),
+      refused_form(kPublic, "tuples_of_python", "`(1, 105)` per line", "refused with what takes the brackets off",
+                   {{"interactions.txt", "(1, 105)\n(1, 119)\n(2, 105)\n"}},
+                   {"'(1, 105)' is a row in brackets", "sed"}),
+      refused_form(kPublic, "rows_in_brackets", "`[1, 105]` per line in a `.csv`", "the same",
+                   {{"interactions.csv", "[1, 105]\n[1, 119]\n[2, 105]\n"}},
+                   {"'[1, 105]' is a row in brackets", "sed"}),
+      refused_form(kPublic, "array_in_a_txt", "an array of JSON over lines in a `.txt`", "refused; jq is named",
+                   {{"interactions.txt", "[\n{\"user\": 1, \"item\": 105},\n"}},
+                   {"begins an array of JSON", "jq -c '.[]'"}),
+  };
+}
+
+Forms forms_of_separators() {
+  const std::string hive = with_each_row("@\x01#\x01%", kEpoch);
+  return {
+      read_form(kColumns, "pipes_in_ids", "`auth0|u,a,1300000001` without a header in a `.txt`",
+                "read by the separator that gives the most fields",
+                {{"interactions.txt", with_each_row("@,#,%,x|y", kEpoch)}}, {"fields are separated by ','"},
+                "--columns user=1,item=2,time=3"),
+      refused_form(kColumns, "separated_by_ctrl_a", "Ctrl-A between fields (Hive), `^`, `~`",
+                   "refused; `--separator` is named", {{"interactions.txt", hive}},
+                   {"if '\\x01' separates the fields: --separator '\\x01'"}),
+      read_form(kColumns, "separated_by_ctrl_a_settled", "the same with `--separator ctrl-a`", "read",
+                {{"interactions.txt", hive}}, {}, "--separator ctrl-a"),
+      read_form(kColumns, "separated_by_carets", "`^` between fields with `--separator ^`", "read",
+                {{"interactions.csv", with_each_row("@^#^%", kEpoch)}}, {}, "--separator ^"),
+  };
+}
+
+/// 1,000 rows with `first` as the description, then two with texts.
+std::pair<std::string, std::string> late_texts(const std::string& first) {
+  std::string rows = "item,title,description\n";
+  for (int n = 1; n <= 1000; ++n) rows += "x" + std::to_string(n) + ",a thing," + first + "\n";
+  return {"items.csv", rows + "a,a fine thing,all of it\nb,another thing,more of it\nc,one,less of it\n"};
+}
+
+Forms forms_of_late_texts() {
+  constexpr auto kTexts = FaultKind::kTexts;
+  auto numbers = late_texts("5");
+  for (int n = 1; n <= 100; ++n) numbers.second += "y" + std::to_string(n) + ",a thing,some text\n";
+  // Items that no interaction has are read, and left by the filter of one interaction.
+  const std::string filter = "--k-core 1";
+  return {
+      read_form(kTexts, "texts_behind_empty_rows",
+                "a column that is empty or `NaN` in the first 1,000 rows, then texts",
+                "read, noted with its line and number", {plain(), late_texts("NaN")},
+                {"items.csv: texts of the kinds 'description' (first in line 1002, 3 rows)"}, filter),
+      read_form(
+          kTexts, "texts_behind_numbers", "a column of numbers in the first 1,000 rows, then texts",
+          "noted with its line, its number, and the remedy", {plain(), numbers},
+          {"items.csv: not used: texts of 'description' (first in line 1002, 103 rows)", "put rows with texts first"},
+          filter),
+  };
+}
+
+Forms forms_of_odd_times() {
+  const auto table = [](const std::string& last) {
+    return Files{{"interactions.csv", "user,item,time\n" + with_each_row("@,#,%", kEpoch) + last}};
+  };
+  const auto refused = [&](const std::string& name, const std::string& time) {
+    return refused_form(kPublic, name, "`" + time + "` where a time is not known",
+                        "refused beyond the error limit, else noted; the value and a place are shown",
+                        table("u,d," + time + "\n"),
+                        {"1 of 7 times are far from all others (interactions.csv:8: " + time.substr(0, 10) + ")",
+                         "leave such cells empty"});
+  };
+  const std::string spent =
+      "user,item,time,date\nu,c,13,2014-04-06\nu,a,52,2013-04-06\nu,b,26,2013-05-06\n"
+      "v,c,14,2014-04-06\nv,a,65,2013-04-06\nv,b,44,2013-05-06\n";
+  return {
+      refused("times_that_never_come", "9999-12-31T23:59:59"),
+      refused("the_last_second_of_32_bits", "2147483647"),
+      {kPublic,
+       "times_before_there_were_any",
+       "`1900-01-01`, `-999` where a time is not known",
+       "noted; the value and a place are shown",
+       raw_files(table("w,a,-999\n")),
+       {kPrepareForm},
+       0,
+       {"1 of 7 times are far from all others (interactions.csv:8: -999): are they missing? They come first"},
+       "u c, v c"},
+      refused_form(kPublic, "seconds_spent", "`time,date` with `52,2014-04-06`, seconds spent",
+                   "refused; the options are named", {{"interactions.csv", spent}},
+                   {"the time column 'time' (13) holds small numbers, which do not go up with the dates of 'date'",
+                    "--columns time=date or --columns time=time"}),
+      read_form(kPublic, "seconds_spent_settled", "the same with `--columns time=date`", "read",
+                {{"interactions.csv", spent}}, {}, "--columns time=date"),
+  };
+}
+
+}  // namespace
+
+Forms forms_of_fields() {
+  Forms all = forms_of_lists();
+  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times()})
+    all.insert(all.end(), forms.begin(), forms.end());
+  return all;
+}
+
+}  // namespace cllm::testing
