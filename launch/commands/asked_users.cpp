@@ -159,6 +159,7 @@ AskedHistories read_histories(const std::string& path, const Corpus& corpus, con
                               bool strict) {
   SourceOptions options;
   options.columns = columns;
+  options.columns.erase("text");  // that of --add-items
   const std::unique_ptr<Source> source = open_source(path, options);
   ProblemLog log;
   HistoryCollector collected(corpus, log, strict);

@@ -26,6 +26,9 @@ struct SampledColumn {
 /// Those that the first row names; of JSON (rows of one cell), by key, values as texts.
 std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 
+/// What the header of a file names, or the keys of its first objects. Of a file without a header: its first row.
+std::vector<std::string> names_in(const std::filesystem::path& path, const ReadingOptions& options);
+
 /// Is none of the values there?
 bool all_empty(const std::vector<std::string>& values);
 
