@@ -286,7 +286,7 @@ class ParquetRows : public ColumnarRows {
 }  // namespace
 }  // namespace cllm
 
-extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* cllm4rec_open_parquet_parts(
+extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* CLLM_OPEN_PARQUET_PARTS(
     const std::filesystem::path& place, const std::vector<std::filesystem::path>& parts) {
   return new cllm::ParquetRows(place, parts);
 }

@@ -8,14 +8,25 @@
 namespace cllm {
 namespace {
 
+constexpr const char* kFile = "cllm4rec_parquet.so";
+#ifdef CLLM_OPEN_PARQUET_PARTS
+#define CLLM_NAME_OF(symbol) #symbol
+#define CLLM_VALUE_OF(macro) CLLM_NAME_OF(macro)
+constexpr const char* kName = CLLM_VALUE_OF(CLLM_OPEN_PARQUET_PARTS);
+#else  // a build without Arrow makes no such file
+constexpr const char* kName = "cllm4rec_open_parquet_parts";
+#endif
+
 /// Arrow is in a process only once it has read a Parquet file.
 struct ParquetPlugin {
   OpenParquetParts* open = nullptr;
   std::string problem;
 
   ParquetPlugin() {
-    if (void* const module = open_plugin("cllm4rec_parquet.so", /*isolated=*/false, problem))
-      open = reinterpret_cast<OpenParquetParts*>(dlsym(module, kOpenParquetParts));
+    void* const module = open_plugin(kFile, /*isolated=*/false, problem);
+    if (module == nullptr) return;
+    open = reinterpret_cast<OpenParquetParts*>(dlsym(module, kName));
+    if (open == nullptr) problem = std::string(kFile) + " beside the program is of another build";
   }
 };
 
