@@ -8,6 +8,7 @@
 #include "data/errors.h"
 #include "data/ingest/files/input_files.h"
 #include "data/ingest/prepare.h"
+#include "data/ingest/reading/sample.h"
 #include "data/ingest/values/parse.h"
 #include "launch/failures/errors.h"
 
@@ -66,11 +67,27 @@ std::string describe_texts(const Corpus& corpus, int64_t old_items) {
   return out;
 }
 
-/// The person's own file in the place of the one that was read.
-std::string with_name(std::string text, const fs::path& read, const fs::path& given) {
-  for (size_t at = 0; (at = text.find(read.string(), at)) != std::string::npos; at += given.string().size())
-    text.replace(at, read.string().size(), given.string());
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
   return text;
+}
+
+/// The person's own file in the place of the one that was read.
+std::string with_name(const std::string& text, const fs::path& read, const fs::path& given) {
+  const std::string mark = "\x01";  // the given path may hold the name that was read
+  const std::string marked = replaced(replaced(text, read.string(), mark), read.filename().string(), mark);
+  return replaced(marked, mark, given.string());
+}
+
+/// A text that is chosen must be there: in a file of items it need not be, and would be left out without a word.
+void check_choice(const fs::path& items, const SourceOptions& source) {
+  const ColumnChoices& columns = source.columns;
+  const auto text = columns.find("text");
+  if (text == columns.end() || text->second == kNoColumn) return;
+  const std::vector<std::string> names = names_in(items, source.reading);
+  if (std::ranges::any_of(names, [&](const auto& name) { return folded(name) == folded(text->second); })) return;
+  throw ConfigError("--add-items " + items.string() + ":1: header " + missing_column({text->second}, names, columns));
 }
 
 }  // namespace
@@ -80,6 +97,7 @@ std::string write_grown_corpus(const fs::path& corpus, const fs::path& items, co
   const ColumnChoices& columns = source.columns;
   if (!input_exists(items) || fs::is_directory(items))
     throw ConfigError("--add-items " + items.string() + ": no such file; name a table with the columns item and text");
+  check_choice(items, source);
   const ItemsFolder folder(output.string() + ".items", items, columns);
   PrepareOptions options;
   options.input = folder.dir();

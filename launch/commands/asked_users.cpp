@@ -155,8 +155,9 @@ std::vector<int64_t> users_in_input_order(const Corpus& corpus) {
   return users;
 }
 
-AskedHistories read_histories(const std::string& path, const Corpus& corpus, const SourceOptions& options,
-                              bool strict) {
+AskedHistories read_histories(const std::string& path, const Corpus& corpus, const SourceOptions& asked, bool strict) {
+  SourceOptions options = asked;
+  options.columns.erase("text");  // that of --add-items
   const std::unique_ptr<Source> source = open_source(path, options);
   ProblemLog log;
   HistoryCollector collected(corpus, log, strict);

@@ -57,7 +57,7 @@ Forms joined_files() {
       read_form(
           kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
           {{"ratings_2019.csv", rows(kRatings, kRating, "u")}, {"ratings_2020.csv", rows(kRatings, kRating, "v")}},
-          {"ratings_2019.csv, ratings_2020.csv: read as one table of interactions"}),
+          {"ratings_2019.csv, ratings_2020.csv: read as one table"}),
       read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
                 {{"goodreads_interactions_poetry.json", rows("", log)},
                  {"goodreads_interactions_comics_graphic.json", rows("", log, "v")}},
@@ -106,11 +106,100 @@ Forms lost_texts() {
                        {"items.csv:3: id 'a' is listed again", "a file texts.* of the columns item, kind and text"})};
 }
 
+Forms columns_of_several_files() {
+  constexpr auto kFault = FaultKind::kColumns;
+  const std::pair<std::string, std::string> movies{"interactions.csv", rows("user_id,movieId,timestamp", "@,#,%")};
+  const std::pair<std::string, std::string> pairs{"texts.csv", "user,item,opinion\nu,a,fine words\nu,c,SECRET\n"};
+  const std::string opinion = "--columns text=opinion";
+  const std::string book = R"({"asin": "&", "book_id": "#", "title": "Title of #"})";
+  const std::string log = R"({"user_id": "@", "book_id": "#", "date_added": "2011-03-1& 10:00:00"})";
+  return {
+      read_form(kFault, "two_ids_of_items", "interactions of `movieId`, `items.csv` of `item_id` and `movieId`",
+                "joined by the name that the interactions use",
+                {movies, {"items.csv", "item_id,movieId,title\nb,a,One more\nx,b,Two more\ny,c,Three more\n"}},
+                {"items.csv: not used: item_id", "3 texts of"}),
+      read_form(
+          kFault, "asin_beside_book_id", "`asin` before `book_id` in the books of Goodreads", "the same",
+          {{"goodreads_interactions_poetry.json", rows("", log)}, {"goodreads_books_poetry.json", rows("", book, "u")}},
+          {"3 texts of", "not used: asin"}),
+      refused_form(kFault, "other_ids_of_items", "ids of the interactions in the second of two columns of `items.csv`",
+                   "refused; the column and the option are named",
+                   {plain(), {"items.csv", "asin,book_id,title\nx,a,One\ny,b,Two\nz,c,Three\n"}},
+                   {"the item of items.csv is its column 'asin'; is it 'book_id'? --columns item=NAME"}),
+      read_form(kFault, "other_ids_of_items_chosen", "the same with `--columns item=book_id`", "read",
+                {plain(), {"items.csv", "asin,book_id,title\nx,a,One\ny,b,Two\nz,c,Three\n"}}, {"3 texts of"},
+                "--columns item=book_id"),
+      refused_form(kFault, "opinions_of_pairs", "`texts.csv` of `user,item,opinion`", "refused; the option is named",
+                   {plain(), pairs}, {"texts.csv:1: header without a column 'text'", "--columns text=NAME"}),
+      read_form(kFault, "opinions_chosen", "the same with `" + opinion + "`", "read; interactions need no such column",
+                {plain(), pairs}, {"1 texts of", "texts of held-out pairs left out: 1"}, opinion),
+      read_form(kFault, "words_of_things", "`--columns item=thing,text=words`, of which `interactions.csv` has `thing`",
+                "read",
+                {{"interactions.csv", rows("user,thing,timestamp", "@,#,%")},
+                 {"items.csv", "thing,words\na,foo bar\nb,foo baz\nc,boo baz\n"}},
+                {"3 texts of"}, "--columns item=thing,text=words"),
+      refused_form(kFault, "words_nobody_has", "the same where no file has `words`", "refused",
+                   {{"interactions.csv", rows("user,thing,timestamp", "@,#,%")},
+                    {"items.csv", "thing,title\na,foo bar\nb,foo baz\nc,boo baz\n"}},
+                   {"without a column 'words'"}, "--columns item=thing,text=words")};
+}
+
+Forms parts_of_tables() {
+  constexpr auto kFault = FaultKind::kPublicFiles;
+  const std::string header = "user,item,time", row = "@,#,%";
+  const std::string object = R"({"user": "@", "item": "#", "time": %})";
+  const std::string items = "item,title\na,One more\nb,Two more\nc,Three more\n";
+  return {
+      read_form(kFault, "parts_of_spark", "`part-00000-6f1a-c000.csv`, `part-00001-6f1a-c000.csv`, `_SUCCESS` (Spark)",
+                "read as one table, noted",
+                {{"part-00000-6f1a-c000.csv", rows(header, row, "u")},
+                 {"part-00001-6f1a-c000.csv", rows(header, row, "v")},
+                 {"_SUCCESS", ""}},
+                {"part-00000-6f1a-c000.csv, part-00001-6f1a-c000.csv: read as one table, in this order"}),
+      read_form(kFault, "folder_of_spark", "such a folder called `interactions.csv` beside `items.csv`", "the same",
+                {{"interactions.csv/part-00000-6f1a-c000.csv", rows(header, row, "u")},
+                 {"interactions.csv/part-00001-6f1a-c000.csv", rows(header, row, "v")},
+                 {"items.csv", items}},
+                {"read as one table", "3 texts of"}),
+      read_form(kFault, "numbered_interactions", "`interactions-0.csv`, `interactions-1.csv` and `items.csv`",
+                "the same",
+                {{"interactions-0.csv", rows(header, row, "u")},
+                 {"interactions-1.csv", rows(header, row, "v")},
+                 {"items.csv", items}},
+                {"interactions-0.csv, interactions-1.csv: read as one table", "3 texts of"}),
+      read_form(kFault, "cut_by_split", "`clicks_00.csv` with a header, `clicks_01.csv` without (split -l)", "the same",
+                {{"clicks_00.csv", rows(header, row, "u")}, {"clicks_01.csv", rows("", row, "v")}},
+                {"clicks_00.csv, clicks_01.csv: read as one table"}),
+      read_form(kFault, "parts_of_json", "`log.9.json` and `log.10.json`", "the same, 9 before 10",
+                {{"log.9.json", rows("", object, "u")}, {"log.10.json", rows("", object, "v")}},
+                {"log.9.json, log.10.json: read as one table, in this order"}),
+      refused_form(kFault, "parts_of_two_headers", "`clicks_0.csv` and `clicks_1.csv` with other headers", "refused",
+                   {{"clicks_0.csv", rows(header, row, "u")}, {"clicks_1.csv", rows("item,user,time", "#,@,%", "v")}},
+                   {"no input found; it holds clicks_0.csv, clicks_1.csv"}),
+      refused_form(kFault, "sizes_of_one_data_set", "`ml-10m.csv` and `ml-20m.csv`", "refused: sizes are no parts",
+                   {{"ml-10m.csv", rows(kRatings, kRating)}, {"ml-20m.csv", rows(kRatings, kRating)}},
+                   {"no input found; it holds ml-10m.csv, ml-20m.csv"}),
+      refused_form(kFault, "an_end_nobody_knows", "`ra.log` of `user::item::rating::time`",
+                   "refused; the end of its name is why, and the command that mends it is named",
+                   {{"ra.log", rows("", "@::#::&.5::%")}},
+                   {"the end of a file's name says what kind of table it is", "mv raw/ra.log raw/ra.log.dat"}),
+      refused_form(kFault, "no_end_at_all", "`ratings` without an end", "the same", {{"ratings", rows(header, row)}},
+                   {"mv raw/ratings raw/ratings.csv"}),
+      refused_form(kFault, "a_feather_file", "`a.feather`", "refused with what it is and what to do",
+                   {{"a.feather", std::string("ARROW1\0\0", 8) + "x"}},
+                   {"a.feather: by its first bytes a Feather file", "to_parquet"}),
+      refused_form(kFault, "a_table_of_delta_lake", "a folder with `_delta_log`",
+                   "refused; the command that writes plain Parquet is named",
+                   {{"part-0.parquet", "PAR1"}, {"_delta_log/00000000000000000000.json", "{}"}},
+                   {"a table of the format delta", ".write.parquet('NEW')"})};
+}
+
 }  // namespace
 
 Forms forms_of_layouts() {
   Forms all;
-  for (const Forms& forms : {parts_of_splits(), joined_files(), lost_texts()})
+  for (const Forms& forms :
+       {parts_of_splits(), joined_files(), lost_texts(), columns_of_several_files(), parts_of_tables()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

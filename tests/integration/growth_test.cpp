@@ -230,7 +230,7 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
 
   const fs::path only = small_world().root / "only.txt";
   std::ofstream(only) << "arrival-1\n" << twin << "\nno such item\n";
-  const std::string columns = " --columns user=reader,item=item --only-items ";  // a reader of --histories
+  const std::string columns = " --columns user=reader,item=item,text=text --only-items ";  // a reader of --histories
   for (const auto& [user, of_user] : scores(added + columns + only.string(), 1)) {
     EXPECT_LE(of_user.size(), 2u);
     for (const auto& [item, score] : of_user) EXPECT_NEAR(score, here.at(user).at(item), 1e-5);

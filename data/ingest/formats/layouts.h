@@ -24,8 +24,12 @@ struct Layout {
 
 /// "test.csv, train.csv: ...", and what to do, if files are named as two parts of one split; else empty.
 std::string parts_of_a_split(const InputFolder& input);
-/// DataError if files that would be read as one table are named as parts of a split: some as one part, others as
-/// another or as none.
+/// The same folder with numbered parts of one table as one file: part-*.csv (input_parts()).
+InputFolder with_joined_parts(const InputFolder& input, const ReadingOptions& reading);
+
+/// Are files that would be read as one table named as parts of a split: some as one part, others as another or as none?
+bool are_parts_of_a_split(const std::filesystem::path& place, const std::vector<std::filesystem::path>& files);
+/// DataError if they are.
 void refuse_parts_of_a_split(const std::filesystem::path& place, const std::vector<std::filesystem::path>& files);
 
 /// In the order in which they are looked for.

@@ -52,7 +52,7 @@ std::string part_of(const fs::path& file, const fs::path& place) {
   const bool known = kind_of_file(file) != nullptr;
   const auto words = words_of((below.parent_path() / (known ? name.stem() : name)).string());
   for (size_t n = 0; n < words.size(); ++n) {
-    if (const std::string part = part_of_word(words[n]); !part.empty()) return part;
+    if (std::string part = part_of_word(words[n]); !part.empty()) return part;
     const bool fold = words[n] == "fold" || words[n] == "kfold" || words[n] == "cv";
     if (fold && n + 1 < words.size() && is_digit(words[n + 1][0])) return "fold " + words[n + 1];
   }
@@ -79,10 +79,14 @@ std::string parts_of_a_split(const InputFolder& input) {
   return parts.size() < 2 ? "" : what_to_do(named);
 }
 
-void refuse_parts_of_a_split(const fs::path& place, const std::vector<fs::path>& files) {
+bool are_parts_of_a_split(const fs::path& place, const std::vector<fs::path>& files) {
   std::set<std::string> parts;
   for (const fs::path& file : files) parts.insert(part_of(file, place));
-  if (parts.size() > 1) throw DataError(place.string() + ": " + what_to_do(files));
+  return parts.size() > 1;
+}
+
+void refuse_parts_of_a_split(const fs::path& place, const std::vector<fs::path>& files) {
+  if (are_parts_of_a_split(place, files)) throw DataError(place.string() + ": " + what_to_do(files));
 }
 
 }  // namespace cllm

@@ -30,7 +30,7 @@ bool is_goodreads_book(std::string_view stem) { return stem.starts_with("goodrea
 /// Are its items named as Amazon's or Google's are? Names of files say nothing. The first object tells.
 bool has_amazon_items(const fs::path& file, const ReadingOptions& reading) {
   const Column items = column_named("item", {"asin", "parent_asin", "gmap_id", "gPlusPlaceId"});
-  RecordReader lines(file, reading, 1);
+  RecordReader lines(input_parts(file)[0], reading, 1);
   for (size_t n = 0; n < kSampleRows && lines.next(); ++n) {
     const auto row = is_utf8(lines.line()) ? parse_json_line(lines.line()) : nlohmann::json();
     if (!row.is_object()) continue;

@@ -33,6 +33,7 @@ struct ParquetPlugin {
 }  // namespace
 
 std::unique_ptr<ColumnarRows> open_parquet(const std::filesystem::path& path) {
+  const std::vector<std::filesystem::path> parts = parquet_parts(path);
   static const ParquetPlugin plugin;
   if (plugin.open == nullptr) {
     throw DataError(path.string() + ": this build has no Arrow, which reads Parquet" +
@@ -41,7 +42,6 @@ std::unique_ptr<ColumnarRows> open_parquet(const std::filesystem::path& path) {
                     "convert the file: python -c \"import pandas; pandas.read_parquet('" +
                     path.filename().string() + "').to_csv('" + path.stem().string() + ".csv', index=False)\"");
   }
-  const std::vector<std::filesystem::path> parts = parquet_parts(path);
   if (parts.empty()) throw DataError(path.string() + ": no Parquet file; one inside of an archive: unpack it first");
   return std::unique_ptr<ColumnarRows>(plugin.open(path, parts));
 }

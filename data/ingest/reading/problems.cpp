@@ -20,11 +20,12 @@ std::string_view ProblemLog::name(Problem problem) {
 }
 
 uint64_t ProblemLog::open(const std::filesystem::path& file, bool* first_time) {
-  const auto at = std::find(files_.begin(), files_.end(), file);
-  if (first_time != nullptr) *first_time = at == files_.end();
-  const auto number = static_cast<uint64_t>(at - files_.begin());
-  if (at == files_.end()) files_.push_back(file);
-  return number;
+  constexpr size_t kMost = size_t{1} << 16;  // of Origin
+  const auto [at, is_new] = numbers_.emplace(file.string(), files_.size());
+  if (first_time != nullptr) *first_time = is_new;
+  if (is_new) files_.push_back(file);
+  if (files_.size() > kMost) throw DataError(file.string() + ": more than 65,536 files; join some of them");
+  return at->second;
 }
 
 std::string ProblemLog::where(Origin origin) const {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace cllm {
@@ -65,6 +66,7 @@ class ProblemLog {
   [[noreturn]] void refuse(const Tallies& tallies, const std::string& rows, double limit) const;
 
   std::vector<std::filesystem::path> files_;
+  std::unordered_map<std::string, uint64_t> numbers_;  // of files
   std::vector<OfFile> by_file_;
   Tallies tallies_;
   std::vector<std::string> notes_, hints_;

@@ -30,6 +30,9 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 std::vector<std::string> ids_of(const Sample& sample, const Placement& placement, size_t column);
 std::vector<std::string> ids_of(const Sample& objects, const std::string& key);
 
+/// What the header of a file names, or the keys of its first objects. Of a file without a header: its first row.
+std::vector<std::string> names_in(const std::filesystem::path& path, const ReadingOptions& options);
+
 /// Is none of the values there?
 bool all_empty(const std::vector<std::string>& values);
 
