@@ -30,6 +30,10 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 std::vector<std::string> ids_of(const Sample& sample, const Placement& placement, size_t column);
 std::vector<std::string> ids_of(const Sample& objects, const std::string& key);
 
+/// Is the first row what pandas writes above columns without names, 0,1,2, and no row of data: are there only times, or
+/// no numbers at all, below one of them?
+bool has_numbered_columns(const Sample& sample);
+
 /// Is none of the values there?
 bool all_empty(const std::vector<std::string>& values);
 
