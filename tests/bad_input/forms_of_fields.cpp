@@ -36,6 +36,26 @@ std::string in_utf32(const std::string& text) {
   return out;
 }
 
+Forms forms_of_blocks_and_counts() {
+  return {
+      refused_form(kColumns, "lists_with_their_length", "`4 10 11 12 13` per line, the first is how many (CiteULike)",
+                   "refused with the command that makes pairs of it",
+                   {{"interactions.txt", "2 10 11\n3 10 12 14\n1 9\n"}}, {"(CiteULike)", "print NR"}),
+      refused_form(kColumns, "lists_with_values", "`1 105:1 119:1` per line (libsvm)", "the same",
+                   {{"interactions.txt", "1 105:1 119:1\n2 105:1\n3 7:1 8:1 9:1\n"}}, {"split($n, i, \":\")"}),
+      refused_form(kPublic, "blocks_of_netflix", "`1:` above the rows of an item (Netflix)",
+                   "refused with the command that makes a table of it",
+                   {{"interactions.txt", "1:\n17,3,2005-02-03\n34,4,2005-03-04\n"}}, {"(Netflix)", "awk -F,"}),
+      refused_form(kPublic, "blocks_of_snap", "`product/productId: B` and a line per field (SNAP)", "the same",
+                   {{"interactions.txt", "product/productId: B1\nreview/userId: A1\nreview/score: 4.0\n"}},
+                   {"(SNAP)", "awk -F': '"}),
+      refused_form(kPublic, "ratings_in_words", "`good` for a rating", "refused; `--columns rating=none` is named",
+                   {{"interactions.csv", "user,item,rating\nu,a,good\nu,b,bad\n"}}, {"--columns rating=none"}),
+      read_form(kPublic, "hours", "times as `2014-12-06 02`", "read, in their order",
+                {{"interactions.csv", "user,item,time\n" + rows_in_order(",", "2014-12-06 0", "")}}),
+  };
+}
+
 Forms forms_of_other_rows() {
   const std::string object = R"({"user": "@", "item": "#", "time": 13000000%})";
   return {
@@ -168,7 +188,7 @@ Forms forms_of_odd_times() {
 Forms forms_of_fields() {
   Forms all = forms_of_lists();
   for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times(),
-                             forms_of_quotes_and_marks()})
+                             forms_of_quotes_and_marks(), forms_of_blocks_and_counts()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }
