@@ -63,7 +63,9 @@ class Collector : public RowSink {
     work_.users.fetch(row.user_facts.ahead);
     work_.items.fetch(row.item_facts.ahead);
     if (work_.options.rating_threshold) {
-      if (!row.rating) return work_.log.add(Problem::kNumber, row.origin, "no rating, but a rating threshold is set");
+      if (!row.rating)
+        return work_.log.add(Problem::kNumber, row.origin,
+                             "no rating, but a rating threshold is set; --columns rating=NAME says which column it is");
       if (*row.rating < *work_.options.rating_threshold) {
         ++work_.report.below_threshold;
         return;

@@ -34,7 +34,7 @@ bool read_rating(const TableReader& rows, std::optional<double>& rating) {
   if (is_no_value(text)) return true;
   rating = parse_number(text);
   if (rating && std::abs(*rating) <= std::numeric_limits<float>::max()) return true;
-  rows.report(Problem::kNumber, "rating " + quoted(text) + " is no number");
+  rows.report(Problem::kNumber, "rating " + quoted(text) + " is no number; --columns rating=none leaves ratings out");
   return false;
 }
 

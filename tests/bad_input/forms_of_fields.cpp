@@ -29,6 +29,33 @@ Forms forms_of_lists() {
   };
 }
 
+/// ASCII, little-endian.
+std::string in_utf32(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += std::string{c, '\0', '\0', '\0'};
+  return out;
+}
+
+Forms forms_of_blocks_and_counts() {
+  return {
+      refused_form(kColumns, "lists_with_their_length", "`4 10 11 12 13` per line, the first is how many (CiteULike)",
+                   "refused with the command that makes pairs of it",
+                   {{"interactions.txt", "2 10 11\n3 10 12 14\n1 9\n"}}, {"(CiteULike)", "print NR"}),
+      refused_form(kColumns, "lists_with_values", "`1 105:1 119:1` per line (libsvm)", "the same",
+                   {{"interactions.txt", "1 105:1 119:1\n2 105:1\n3 7:1 8:1 9:1\n"}}, {"split($n, i, \":\")"}),
+      refused_form(kPublic, "blocks_of_netflix", "`1:` above the rows of an item (Netflix)",
+                   "refused with the command that makes a table of it",
+                   {{"interactions.txt", "1:\n17,3,2005-02-03\n34,4,2005-03-04\n"}}, {"(Netflix)", "awk -F,"}),
+      refused_form(kPublic, "blocks_of_snap", "`product/productId: B` and a line per field (SNAP)", "the same",
+                   {{"interactions.txt", "product/productId: B1\nreview/userId: A1\nreview/score: 4.0\n"}},
+                   {"(SNAP)", "awk -F': '"}),
+      refused_form(kPublic, "ratings_in_words", "`good` for a rating", "refused; `--columns rating=none` is named",
+                   {{"interactions.csv", "user,item,rating\nu,a,good\nu,b,bad\n"}}, {"--columns rating=none"}),
+      read_form(kPublic, "hours", "times as `2014-12-06 02`", "read, in their order",
+                {{"interactions.csv", "user,item,time\n" + rows_in_order(",", "2014-12-06 0", "")}}),
+  };
+}
+
 Forms forms_of_other_rows() {
   const std::string object = R"({"user": "@", "item": "#", "time": 13000000%})";
   return {
@@ -44,6 +71,37 @@ Forms forms_of_other_rows() {
       refused_form(kPublic, "array_in_a_txt", "an array of JSON over lines in a `.txt`", "refused; jq is named",
                    {{"interactions.txt", "[\n{\"user\": 1, \"item\": 105},\n"}},
                    {"begins an array of JSON", "jq -c '.[]'"}),
+  };
+}
+
+Forms forms_of_quotes_and_marks() {
+  const std::string mark = "\xEF\xBB\xBF";
+  const std::string rows = "u,c,1300000003\nu,a,1300000001\nu,b,1300000002\n";
+  const std::string others = "v,c,1300000003\nv,a,1300000001\nv,b,1300000002\n";
+  const auto numbers = with_each_row("@,#,%", kEpoch);
+  return {
+      read_form(kColumns, "blanks_before_quotes", "`u, \"a\", 1300000001`", "read without blanks and quotes",
+                {{"interactions.csv", "user, item, time\n" + with_each_row("@, \"#\", %", kEpoch)}}),
+      read_form(kColumns, "marks_within", "a BOM again, where files were joined", "left out",
+                {{"interactions.csv", mark + rows + mark + others}}),
+      read_form(kColumns, "numbers_for_names", "`0,1,2` above the rows (pandas)", "left out, noted",
+                {{"interactions.csv", "0,1,2\n" + numbers}}, {"not read: the first row, '0 1 2', pandas' header"}),
+      read_form(kColumns, "numbers_for_names_settled", "the same with `--columns user=1,item=2,time=3`", "the same",
+                {{"interactions.csv", "0,1,2\n" + numbers}}, {"not read: the first row"},
+                "--columns user=1,item=2,time=3"),
+      {kPublic,
+       "ties_of_days",
+       "dates alone, several items a day",
+       "read; for how many users the file decides is noted",
+       raw_files({{"interactions.csv",
+                   "user,item,date\nu,a,2011-01-02\nu,b,2011-01-02\nu,c,2011-01-02\n"
+                   "v,a,2011-01-01\nv,b,2011-01-02\nv,c,2011-01-03\n"}}),
+       {kPrepareForm},
+       0,
+       {"of 1 of 2 users the last or the one before has the time of another"},
+       "u c, v c"},
+      read_form(kPublic, "utf_32", "UTF-32 with its mark", "read",
+                {{"interactions.csv", std::string("\xFF\xFE\0\0", 4) + in_utf32("user,item,time\n" + numbers)}}),
   };
 }
 
@@ -129,7 +187,8 @@ Forms forms_of_odd_times() {
 
 Forms forms_of_fields() {
   Forms all = forms_of_lists();
-  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times()})
+  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times(),
+                             forms_of_quotes_and_marks(), forms_of_blocks_and_counts()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

@@ -164,6 +164,12 @@ std::unique_ptr<ByteStream> open_bytes(const std::filesystem::path& path, const 
     first.erase(0, 3);
     return std::make_unique<Rejoined>(std::move(bytes), std::move(first));
   }
+  constexpr std::string_view kLittle("\xFF\xFE\0\0", 4), kBig("\0\0\xFE\xFF", 4);
+  if (first.starts_with(kLittle) || first.starts_with(kBig)) {
+    const bool little = first[0] == '\xFF';
+    first.erase(0, 4);
+    return recode(std::move(bytes), first, little ? "UTF-32LE" : "UTF-32BE", path.string());
+  }
   if (first.starts_with("\xFF\xFE") || first.starts_with("\xFE\xFF")) {
     const bool little = first[0] == '\xFF';
     first.erase(0, 2);

@@ -12,13 +12,18 @@
 namespace cllm {
 namespace {
 
-/// Names that people and Python use, and iconv does not.
+/// Names that people and Python use, and iconv does not. Latin-1 is read as windows-1252, as browsers do: its control
+/// characters stand in no text, and what has quotes and dashes there is called Latin-1 all the same.
 std::string iconv_name(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](char c) {
     return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   });
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOthers = {
-      {{"latin-1", "ISO-8859-1"},
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kOthers = {
+      {{"latin-1", "CP1252"},
+       {"latin1", "CP1252"},
+       {"l1", "CP1252"},
+       {"iso-8859-1", "CP1252"},
+       {"iso8859-1", "CP1252"},
        {"utf-8-sig", "UTF-8"},
        {"shift-jis", "SHIFT_JIS"},
        {"utf-16", "UTF-16LE"},  // without a mark it is what Windows writes

@@ -41,6 +41,10 @@ inline constexpr std::string_view kNoColumn = "none";
 /// "user=visitor,item=3,time=none". DataError: no pairs, an unknown role, or no user or item.
 ColumnChoices parse_column_choices(const std::string& text);
 
+/// "--columns time=date", in the shell's quotes where the name needs them; `number` (from 1; 0: none) instead of a name
+/// that is empty or has a comma.
+std::string columns_option(const std::string& what, std::string_view name, size_t number = 0);
+
 /// The names per role as lines for --help.
 std::string describe_columns();
 

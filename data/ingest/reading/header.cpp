@@ -228,8 +228,10 @@ std::string missing_column(const std::vector<std::string>& missing, const std::v
     const std::string name = quoted(there[n]);
     out += (n > 0 ? ", " : "") + name.substr(1, name.size() - 2);
   }
-  return out + (there.size() > kMost ? ", ...)" : ")") + "; rename one, or say which it is: --columns " + option +
-         "=NAME";
+  const bool number = std::ranges::all_of(missing[0], [](char c) { return c >= '0' && c <= '9'; });
+  return out + (there.size() > kMost ? ", ...)" : ")") +
+         (number ? "; there are " + std::to_string(there.size()) + " columns" : "") +
+         "; rename one, or say which it is: --columns " + option + "=NAME (or its number from 1)";
 }
 
 bool reads_as_text(std::string_view value) {

@@ -131,18 +131,46 @@ std::string option_for_many(const Sample& sample, size_t width) {
                   (column < 2 ? option_for_time(column, sample[0].size()) : option_for(sample, column)));
 }
 
-/// A line per user with all of his items, as LightGCN and others write it.
+/// A line per user with all of his items, as LightGCN and others write it; as CiteULike does with their number first.
 void refuse_lists(const Sample& sample, const std::string& where) {
   std::set<std::string_view> firsts;
-  size_t other_widths = 0;
+  size_t other_widths = 0, counted = 0;
   for (const auto& row : sample) {
     firsts.insert(row[0]);
     other_widths += row.size() != sample[0].size() ? 1 : 0;
+    counted += row[0] == std::to_string(row.size() - 1) ? 1 : 0;
+  }
+  constexpr size_t kEnough = 3, kNoTable = 5;  // columns: user, item, time and rating are fewer
+  const bool one_width = firsts.size() == 1 && sample[0].size() < kNoTable;
+  if (counted == sample.size() && sample.size() >= kEnough && !one_width) {
+    throw DataError(where + ": lines 'number item item ...', a user per line (CiteULike)? Write a line per pair: " +
+                    "awk '{for (n = 2; n <= NF; ++n) print NR \"\\t\" $n}' OLD > interactions.tsv");
   }
   if (firsts.size() != sample.size() || other_widths * 4 < sample.size()) return;
+  const bool valued = sample[0].size() > 1 && sample[0][1].find(':') != std::string::npos;  // libsvm
+  const bool marked = sample[0][0].ends_with(':');
   throw DataError(
       where + ": lines of different widths and none begins as another does; lists 'user item item ...'? " +
-      "Write a line per pair: awk '{for (n = 2; n <= NF; ++n) print $1 \"\\t\" $n}' OLD > interactions.tsv");
+      "Write a line per pair: awk '{" + (marked ? "sub(/:$/, \"\", $1); " : "") + "for (n = 2; n <= NF; ++n) " +
+      (valued ? "{split($n, i, \":\"); print $1 \"\\t\" i[1]}" : "print $1 \"\\t\" $n") + "}' OLD > interactions.tsv");
+}
+
+/// Blocks of lines: `1:` and the ratings of that item (Netflix), `product/productId: ...` (SNAP's reviews).
+void refuse_blocks(const Sample& sample, const std::string& where) {
+  const std::string& first = sample[0][0];
+  const bool number = first.size() > 1 && first.ends_with(':') &&
+                      std::all_of(first.begin(), first.end() - 1, [](char c) { return c >= '0' && c <= '9'; });
+  if (number && sample[0].size() == 1) {
+    throw DataError(where + ":1: " + cllm::quoted(first) +
+                    " heads a block of an item's rows (Netflix); write tables: " +
+                    "awk -F, '/:$/ {i = substr($1, 1, length($1) - 1); next} {print $1 \",\" i \",\" $3 \",\" $2}' " +
+                    "OLD > interactions.csv (user, item, time, rating)");
+  }
+  if (first.starts_with("product/productId:")) {
+    throw DataError(where + ":1: " + cllm::quoted(first) + " is one field of a review per line (SNAP); write tables: " +
+                    "awk -F': ' '/productId/ {i = $2} /userId/ {u = $2} /score/ {r = $2} " +
+                    "/review.time/ {print u \"\\t\" i \"\\t\" $2 \"\\t\" r}' OLD > interactions.tsv");
+  }
 }
 
 /// The first columns are a user and an item, and no times.
@@ -167,7 +195,9 @@ void refuse_what_may_be_names(const Sample& sample, const std::string& where) {
   if (sample.size() < 3 || std::ranges::any_of(sample[0], has_digit) || stands_again(0) || stands_again(1)) return;
   std::string columns;
   for (size_t column = 0; column < kLeast; ++column)
-    columns += (column == 0 ? "user=" : ",item=") + std::string(trimmed(sample[0][column]));
+    columns +=
+        (column == 0 ? "user=" : ",item=") +
+        (trimmed(sample[0][column]).empty() ? std::to_string(column + 1) : std::string(trimmed(sample[0][column])));
   throw DataError(where + ":1: no header that names 'user' and 'item'; " + first_of(sample) +
                   " may be one in other words: say --columns " + columns +
                   ", or, if it is a row of data, --columns user=1,item=2");
@@ -178,6 +208,7 @@ void refuse_what_may_be_names(const Sample& sample, const std::string& where) {
 void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnChoices& choices,
                      const std::string& where, Placement& placement) {
   const size_t width = sample[0].size();
+  refuse_blocks(sample, where);
   refuse_lists(sample, where);
   if (place_as_chosen(spec, choices, width, where, placement)) return;
   constexpr size_t kLeast = 2, kMost = 4;

@@ -80,8 +80,9 @@ Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSp
     if (spec.others && !second && holds_texts(key.key, {key.values->begin(), key.values->end()})) {
       keys_[key.key] = {spec.columns.size() + placement.others.size()};
       placement.others.push_back({key.key, 0});
-    } else if (key.has_value || second || !spec.others) {  // else as if it were not there
-
+    } else if (!key.has_value && !second && spec.others) {
+      late_.push_back({key.key, 0, true});  // its values are those of a key that was not seen so far
+    } else {
       Key& unused = keys_[key.key] = {};
       if (spec.others && !second && holds_texts(key.key, {kSomeText})) {
         unused.late = late_.size();
@@ -111,9 +112,9 @@ JsonKeys::Key* JsonKeys::add(const std::string& name, std::string_view value, ui
     placement.places[key.place] = key.place;
   } else if (spec.others && !second && holds_texts(name, {value})) {
     key.place = spec.columns.size() + placement.others.size();
-    key.late = late_.size();
+    key.late = static_cast<size_t>(std::ranges::find(late_, name, &LateColumn::name) - late_.begin());
     placement.others.push_back({name, 0});
-    late_.push_back({name, 0, true});
+    if (key.late == late_.size()) late_.push_back({name, 0, true});
   }
   return &(keys_[name] = key);
 }

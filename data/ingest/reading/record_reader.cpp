@@ -200,6 +200,21 @@ void RecordReader::split_quoted() {
   line_ = record_;
 }
 
+size_t RecordReader::quote_behind_blanks(size_t from) const {
+  const std::string_view record = record_;
+  const size_t quote = std::min(record.find_first_not_of(' ', from), record.size());
+  if (quote == from || quote == record.size() || record[quote] != '"' || separator_ == " ") return from;
+  size_t end = quote + 1;
+  for (; end < record.size(); ++end) {
+    if (record[end] != '"') continue;
+    if (end + 1 == record.size() || record[end + 1] != '"') break;
+    ++end;
+  }
+  const size_t behind = std::min(record.find_first_not_of(' ', end + 1), record.size());
+  const bool whole = end < record.size() && (behind == record.size() || record.substr(behind).starts_with(separator_));
+  return whole ? quote : from;
+}
+
 bool RecordReader::cut_more(size_t from, Field& field) {
   const std::string_view record = record_;
   for (size_t n = from; n < record.size(); ++n) {
@@ -208,6 +223,9 @@ bool RecordReader::cut_more(size_t from, Field& field) {
       starts_.push_back(unquoted_.size());
       n += separator_.size() - 1;
       field = {};
+    } else if (const size_t quote = field.place == Place::kStart ? quote_behind_blanks(n) : n; quote > n) {
+      n = quote;
+      field.place = Place::kQuoted;
     } else if (c == '"' && field.place == Place::kStart) {
       field.place = Place::kQuoted;
     } else if (c == '"' && field.place == Place::kQuoted) {

@@ -79,6 +79,8 @@ class RecordReader {
   void split_plain();
   void split_words();
   void split_quoted();
+  /// Of a field at `from` of record_ that stands in quotes with blanks before them: where the quote is. Else `from`.
+  size_t quote_behind_blanks(size_t from) const;
   /// Goes on cutting record_ at `from`, into unquoted_ and starts_. False if it cannot be cut.
   bool cut_more(size_t from, Field& field);
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "data/ingest/files/input_files.h"
+#include "data/ingest/values/column_values.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
@@ -121,6 +122,23 @@ std::vector<std::string> ids_of(const Sample& objects, const std::string& key) {
     ids.push_back(id.is_string() ? id.get<std::string>() : id.is_number() ? id.dump() : "");
   }
   return ids;
+}
+
+bool has_numbered_columns(const Sample& sample) {
+  if (sample.size() < 2) return false;
+  const size_t first = sample[0][0].empty() ? 1 : 0;  // the index has no name
+  for (size_t n = first; n < sample[0].size(); ++n) {
+    if (sample[0][n] != std::to_string(n - first)) return false;
+  }
+  const auto tells = [&](size_t column) {
+    return std::all_of(sample.begin() + 1, sample.end(), [&](const auto& row) {
+      return column < row.size() && (is_time(trimmed(row[column])) || !parse_number(trimmed(row[column])));
+    });
+  };
+  for (size_t n = first; n < sample[0].size(); ++n) {
+    if (tells(n)) return true;
+  }
+  return false;
 }
 
 void prefer_filled(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted,

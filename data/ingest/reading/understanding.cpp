@@ -66,7 +66,7 @@ void TableReader::refuse_lists(const Sample& sample) const {
 }
 
 void TableReader::understand() {
-  const Sample sample = read_sample(records_.path(), reading_, spec_.num_required());
+  Sample sample = read_sample(records_.path(), reading_, spec_.num_required());
   if (records_.is_json()) {
     const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
     placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
@@ -80,10 +80,17 @@ void TableReader::understand() {
                       suggest_encoding(sample[0][n]));
     }
   }
+  const bool numbered = !records_.is_columnar() && has_numbered_columns(sample);
+  if (numbered) {
+    if (!silent_)
+      intake_.log.note(records_.path().filename().string() + ": not read: the first row, " + first_of(sample) +
+                       ", pandas' header of columns without names");
+    sample.erase(sample.begin());
+  }
   placement_ = place_columns(sample, spec_, intake_.columns, records_.path().string(), records_.is_columnar());
   if (sample.empty()) return;
   width_ = sample[0].size();
-  skip_first_ = placement_.has_header;
+  skip_first_ = placement_.has_header || numbered;
   first_row_ = sample[0];
   if (placement_.has_header) header_ = sample[0];
   const std::vector<SampledColumn> columns = columns_of(sample, /*json=*/false);

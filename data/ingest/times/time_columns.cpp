@@ -167,7 +167,10 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
     if (&column != time && !other && are_dates(column.values)) dates.push_back(&column);
   }
   if (dates.empty()) return {};
-  const std::string choice = "--columns time=" + in_plain(dates[0]->name);
+  const auto option = [&](const SampledColumn& column) {
+    return columns_option("time", column.name, static_cast<size_t>(&column - columns.data()) + 1);
+  };
+  const std::string choice = option(*dates[0]);
   if (time == nullptr) {
     return {"no column is known as the time, but " + list_of(dates) + (dates.size() > 1 ? " hold" : " holds") +
                 " dates; if they are when the interactions were: " + choice,
@@ -178,8 +181,7 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
     std::erase_if(dates, [&](const SampledColumn* column) { return agree(*time, *column, users); });
     if (dates.empty()) return {};
     return {"the time column " + in_quotes(*time) + " holds small numbers, which do not go up with the dates of " +
-                list_of(dates) + "; say which is the time: --columns time=" + in_plain(dates[0]->name) +
-                " or --columns time=" + in_plain(time->name),
+                list_of(dates) + "; say which is the time: " + option(*dates[0]) + " or " + option(*time),
             is_named(*dates[0], *role)};
   }
   return {"the time column " + in_quotes(*time) + " holds times of the day, and " + list_of(dates) +

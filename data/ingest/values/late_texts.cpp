@@ -25,8 +25,6 @@ std::string describe_late(const std::vector<LateColumn>& columns, size_t sampled
       add(read, place);
     } else if (column.texts >= kMany || column.texts * kShare > column.values) {
       add(unread, place);
-    } else if (column.empty && column.values == 0) {
-      add(never, column.name + " (empty)");
     } else if (column.empty) {
       add(never, column.name);
     }
@@ -36,7 +34,8 @@ std::string describe_late(const std::vector<LateColumn>& columns, size_t sampled
   if (!read.empty()) say("texts of the kinds " + read + ", which the first rows do not have");
   if (!unread.empty()) {
     say("not used: texts of " + unread + "; the first " + std::to_string(sampled_rows) +
-        " rows, by which a file is understood, mostly hold other values there: put rows with texts first, and they are read");
+        " rows, by which a file is understood, mostly hold other values there: put rows with texts first, and they are "
+        "read");
   }
   if (!never.empty()) say("not used: " + never);
   return out;
