@@ -1,9 +1,9 @@
 #include "data/ingest/interactions.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "data/errors.h"
+#include "data/ingest/distinct_pairs.h"
 #include "data/ingest/extend.h"
 #include "data/ingest/times/time_units.h"
 #include "data/ingest/values/lookalikes.h"
@@ -15,16 +15,6 @@ namespace {
 constexpr uint64_t kSortShare =
     4;  // a sorter may use 1/4 of the memory: two are alive at once, and the maps may take another 1/3
 constexpr uint64_t kMapShare = 3;
-
-struct ByPairThenTime {
-  bool operator()(const Pair& a, const Pair& b) const {
-    return std::tuple(a.user, a.item, a.time, a.fraction, uint64_t{a.file}, uint64_t{a.line}) <
-           std::tuple(b.user, b.item, b.time, b.fraction, uint64_t{b.file}, uint64_t{b.line});
-  }
-};
-using PairSorter = ExternalSorter<Pair, ByPairThenTime>;
-
-bool same_pair(const Pair& a, const Pair& b) { return a.user == b.user && a.item == b.item; }
 
 bool is_good_id(std::string_view id) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
@@ -107,8 +97,11 @@ class Collector : public RowSink {
   void declare(IdMap& ids, std::string_view id, Origin origin) {
     if (!is_good_id(id)) return work_.log.add(Problem::kId, origin, quoted(id));
     const size_t before = ids.size(), old = (&ids == &work_.users ? work_.old_users : work_.old_items).size();
-    if (ids.intern(id) >= old && ids.size() == before)
+    if (ids.intern(id) >= old && ids.size() == before) {
       work_.log.add(Problem::kDuplicate, origin, "id " + quoted(id) + " is listed again");
+      work_.log.add_hint("several texts of one: a file texts.* of the columns " +
+                         std::string(&ids == &work_.users ? "user" : "item") + ", kind and text");
+    }
     check_memory();
   }
   std::optional<uint32_t> number(IdMap& ids, std::string_view id, bool declared, Origin origin, const char* what) {
@@ -168,7 +161,7 @@ void tell_of_lookalikes(IngestFolder& work, const Lookalikes& users, const Looka
     const std::string found =
         unknown.describe(what, known.size(), [&](size_t n) { return known.name(static_cast<uint32_t>(n)); });
     if (found.empty()) return;
-    work.log.set_hint(found);
+    work.log.add_hint(found);
     work.log.note(found);
   };
   tell(users, "users" + of, work.users);
@@ -211,44 +204,6 @@ void read_split_file(IngestFolder& work, PairSorter& split) {
   tell_of_lookalikes(work, unknown_users, unknown_items, " of the split file");
 }
 
-std::string names(const IngestFolder& work, const Pair& pair) {
-  return "user " + quoted(work.users.name(pair.user)) + " and item " + quoted(work.items.name(pair.item));
-}
-
-/// Hands out the distinct pairs of a sorter; the others are bad rows, or counted in merged.
-class DistinctPairs {
- public:
-  DistinctPairs(PairSorter& sorter, IngestFolder& work, uint64_t* merged)
-      : sorter_(sorter), work_(work), merged_(merged) {
-    sorter_.finish();
-    has_next_ = sorter_.next(next_);
-  }
-  bool next(Pair& pair) {
-    if (!has_next_) return false;
-    pair = next_;
-    while ((has_next_ = sorter_.next(next_)) && same_pair(next_, pair)) {
-      if (pair.known || next_.known) {
-        ++work_.report.known_interactions;
-        if (next_.known) pair = next_;
-      } else if (merged_ != nullptr) {
-        ++*merged_;
-        if (next_.has_time() && !pair.has_time()) pair = next_;
-      } else {
-        work_.log.add(Problem::kDuplicate, next_.origin(),
-                      names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
-      }
-    }
-    return true;
-  }
-
- private:
-  PairSorter& sorter_;
-  IngestFolder& work_;
-  uint64_t* merged_;
-  Pair next_;
-  bool has_next_;
-};
-
 /// Gives every pair the part of the split file; pairs that are in only one of the two are bad rows. Those of the corpus
 /// that is extended keep theirs, if they are not listed or are trained on.
 void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, RecordFile<Pair>& out) {
@@ -256,7 +211,7 @@ void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, Record
     return std::pair(a.user, a.item) < std::pair(b.user, b.item);
   };
   const auto split_only = [&](const Pair& s) {
-    no_interaction(work, s.origin(), "no interaction of " + names(work, s));
+    no_interaction(work, s.origin(), "no interaction of " + pair_names(work, s));
   };
   Pair pair, part;
   bool has_part = split.next(part);
@@ -264,7 +219,7 @@ void join(DistinctPairs& pairs, DistinctPairs& split, IngestFolder& work, Record
     for (; has_part && before(part, pair); has_part = split.next(part)) split_only(part);
     const bool listed = has_part && same_pair(part, pair);
     if (!listed && !pair.known) {
-      work.log.add(Problem::kNotInSplit, pair.origin(), names(work, pair));
+      work.log.add(Problem::kNotInSplit, pair.origin(), pair_names(work, pair));
       continue;
     }
     if (listed && !pair.trained) pair.part = part.part & 3;
@@ -315,12 +270,13 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
   if (options.split == SplitMethod::kFile) {
     PairSorter split_sorter(work.folder, options.memory_bytes / kSortShare);
     read_split_file(work, split_sorter);
-    DistinctPairs split(split_sorter, work, nullptr);
+    DistinctPairs split(split_sorter, work, nullptr, /*of_split_file=*/true);
     join(pairs, split, work, distinct);
   } else {
     Pair pair;
     while (pairs.next(pair)) distinct.add(pair);
   }
+  pairs.tell_of_copies();
   work.log.check(options.error_limit);
   tell_of_missing_times(work, work.timed_rows - old_timed_rows, work.rows - old_rows, work.log);
   collector.units.check(options.error_limit, work.log);

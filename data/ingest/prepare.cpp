@@ -153,8 +153,12 @@ void refuse_leaks(const PrepareReport& report) {
 
 /// Files that could be read and are not.
 std::string unread_files(const PrepareOptions& options, const Source& source) {
-  std::vector<fs::path> read = source.interaction_files(), unread;
-  for (const auto& file : source.text_files()) read.push_back(file);
+  std::vector<fs::path> files = source.interaction_files(), read, unread;
+  for (const auto& file : source.text_files()) files.push_back(file);
+  for (const auto& file : files) {
+    read.push_back(file);
+    for (const auto& part : input_parts(file)) read.push_back(part);
+  }
   if (!options.split_file.empty()) read.push_back(options.split_file);
   for (const fs::path& file : input_files(options.input)) {
     const std::string name = lower_case(bare_name(file).string());

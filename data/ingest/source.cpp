@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "data/ingest/formats/id_columns.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -46,14 +47,15 @@ TableSpec interaction_table() {
           false};
 }
 
-bool read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake) {
+ReadInteractions read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink,
+                                        Intake& intake) {
   TableReader rows(path, table, intake);
   while (rows.next()) {
     InteractionRow row{rows.field(kUserAt), rows.field(kItemAt), {}, {}, rows.origin(),
                        rows.facts(kUserAt), rows.facts(kItemAt)};
     if (read_time(rows, row) && read_rating(rows, row.rating)) sink.interaction(row);
   }
-  return rows.has(kTextAt);
+  return {rows.has(kTextAt), rows.name_of(kUserAt), rows.name_of(kItemAt)};
 }
 
 void read_pair_texts(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake) {
@@ -70,6 +72,8 @@ void read_text_table(const std::filesystem::path& path, const TextTable& table, 
   const size_t first_text = spec.columns.size();
   spec.columns.insert(spec.columns.end(), table.texts.begin(), table.texts.end());
   TableReader rows(path, std::move(spec), intake);
+  if (table.user) tell_of_other_ids(rows, 0, *table.user, Role::kUser, intake.log);
+  if (table.item) tell_of_other_ids(rows, first_text - 1, *table.item, Role::kItem, intake.log);
   while (rows.next()) {
     TextRow row;
     row.origin = rows.origin();

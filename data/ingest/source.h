@@ -71,8 +71,12 @@ std::unique_ptr<Source> open_source(const std::filesystem::path& place, const So
 /// What the layouts share: a table of interactions (user, item, time, rating by their common names, in this order; a
 /// text of the pair may be the fifth column) ...
 TableSpec interaction_table();
-/// True if the table has texts of its pairs, which read_pair_texts() hands out.
-bool read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake);
+struct ReadInteractions {
+  bool has_texts = false;            // of its pairs, which read_pair_texts() hands out
+  std::string user_name, item_name;  // as its header or its keys call them; empty: no header
+};
+ReadInteractions read_interaction_table(const std::filesystem::path& path, const TableSpec& table, RowSink& sink,
+                                        Intake& intake);
 void read_pair_texts(const std::filesystem::path& path, const TableSpec& table, RowSink& sink, Intake& intake);
 
 /// ... and a table whose columns are texts of given kinds, besides a user, an item, or both.

@@ -102,7 +102,7 @@ Listed read_ids(const std::string& option, const std::string& what, const std::s
   for (std::string line; std::getline(in, line);) {
     ++number;
     if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+    line = std::string(trimmed(line));  // as prepare reads ids
     if (line.empty()) continue;
     if (const auto id = find(line)) {
       out.ids.push_back(*id);
@@ -155,10 +155,9 @@ std::vector<int64_t> users_in_input_order(const Corpus& corpus) {
   return users;
 }
 
-AskedHistories read_histories(const std::string& path, const Corpus& corpus, const ColumnChoices& columns,
-                              bool strict) {
-  SourceOptions options;
-  options.columns = columns;
+AskedHistories read_histories(const std::string& path, const Corpus& corpus, const SourceOptions& asked, bool strict) {
+  SourceOptions options = asked;
+  options.columns.erase("text");  // that of --add-items
   const std::unique_ptr<Source> source = open_source(path, options);
   ProblemLog log;
   HistoryCollector collected(corpus, log, strict);

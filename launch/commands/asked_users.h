@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/corpus/corpus.h"
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/source.h"
 #include "model/evaluation/scorer.h"
 
 namespace cllm {
@@ -44,6 +44,6 @@ struct AskedHistories {
 /// Any table of interactions that prepare reads: histories are in the order of time, equal times as in the file; of a
 /// pair that comes again the first counts. DataError as of prepare; ConfigError if no user has an item of the corpus,
 /// or, with `strict`, at an item that it has not.
-AskedHistories read_histories(const std::string& path, const Corpus& corpus, const ColumnChoices& columns, bool strict);
+AskedHistories read_histories(const std::string& path, const Corpus& corpus, const SourceOptions& options, bool strict);
 
 }  // namespace cllm

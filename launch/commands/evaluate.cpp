@@ -113,6 +113,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
                         " item: nothing to evaluate; prepare with a split that holds some out");
     }
     if (arguments.per_user.empty()) return;
+    require_json_lines("--per-user", arguments.per_user);
     require_new(arguments.per_user, arguments.overwrite);
     file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.per_user().names());
   });

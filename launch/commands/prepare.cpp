@@ -93,7 +93,9 @@ void add_limits(CLI::App& command, PrepareOptions& options) {
   command.add_option("--max-text-tokens", options.max_text_tokens, "Longer texts are cut")
       ->check(kPositive)
       ->capture_default_str();
-  command.add_option("--error-limit", options.error_limit, "Refuse if more than this share of the rows is bad")
+  command
+      .add_option("--error-limit", options.error_limit,
+                  "Refuse if more than this share of all rows, or of one file's rows, is bad")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_flag("--strict", options.strict,

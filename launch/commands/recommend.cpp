@@ -19,10 +19,17 @@ namespace {
 
 struct RecommendArguments {
   RunArguments run;
-  std::string users = "all", histories, columns, added_items, only_items, output = "recommendations.jsonl";
+  std::string users = "all", histories, columns, encoding, added_items, only_items, output = "recommendations.jsonl";
   int64_t k = 20;
   bool overwrite = false, strict = false;
 
+  /// How --histories and --add-items are read.
+  SourceOptions source() const {
+    SourceOptions out;
+    out.columns = column_choices(columns);
+    out.reading.encoding = encoding;
+    return out;
+  }
   /// Standard output is "-"; the ranks' parts lie in the run folder then.
   std::string file() const { return output == "-" ? run.dir + "/-" : output; }
 };
@@ -90,7 +97,7 @@ Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, 
   collectively(*run.world, [&] {
     const std::string refusal = run.workspace->model->why_no_fold_in();
     if (!refusal.empty()) throw ConfigError("--histories: " + arguments.run.dir + " " + refusal);
-    asked = read_histories(arguments.histories, corpus, column_choices(arguments.columns), arguments.strict);
+    asked = read_histories(arguments.histories, corpus, arguments.source(), arguments.strict);
     lists.emplace(part_path(*run.world, arguments.file()), corpus);
   });
   const auto keys = share_of(asked.keys, *run.world);
@@ -118,7 +125,7 @@ class GrownCorpus {
       if (!refusal.empty()) throw ConfigError("--add-items: " + arguments.run.dir + " is a run of " + refusal);
       find_paths(config, arguments.run.dir, arguments.run.moved);
       if (!is_first_) return;
-      line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_, column_choices(arguments.columns));
+      line = write_grown_corpus(config.run.corpus, arguments.added_items, dir_, arguments.source());
     });
     context.log.info(line);
   }
@@ -137,8 +144,12 @@ class GrownCorpus {
 };
 
 int recommend(CommandContext& context, const RecommendArguments& arguments) {
-  if (!arguments.columns.empty() && arguments.histories.empty() && arguments.added_items.empty())
-    throw ConfigError("--columns says how --histories or --add-items is read: give one of them");
+  for (const auto& [option, value] :
+       {std::pair{"--columns", &arguments.columns}, {"--encoding", &arguments.encoding}}) {
+    if (!value->empty() && arguments.histories.empty() && arguments.added_items.empty())
+      throw ConfigError(std::string(option) + " says how --histories or --add-items is read: give one of them");
+  }
+  collectively(*context.mpi.world(), [&] { require_json_lines("--output", arguments.output); });
   std::optional<GrownCorpus> grown;
   RunArguments opened = arguments.run;
   if (!arguments.added_items.empty()) opened.grown = grown.emplace(context, arguments).dir();
@@ -194,6 +205,7 @@ void add_recommend_command(CLI::App& app, CommandContext& context) {
                       "File with one raw item id per line: lists hold no others");
   command->add_option("--columns", arguments->columns,
                       "What the columns of --histories or --add-items are called, as of prepare");
+  command->add_option("--encoding", arguments->encoding, "Of --histories or --add-items, as of prepare");
   command->add_option("--k,-k", arguments->k, "Items per user")->check(kPositive)->capture_default_str();
   command->add_flag("--strict", arguments->strict,
                     "Refuse users and items that are not in the corpus, instead of leaving them out");

@@ -8,6 +8,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/run/connect.h"
+#include "launch/run/train_state.h"
 
 namespace cllm {
 
@@ -33,8 +34,12 @@ OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads) {
   run.channels = std::make_unique<Channels>(*run.world);
   run.workspace = open_workspace(config, mpi, *run.channels,
                                  {.device = open_device(mpi, options), .levels = {}, .to_start = grown});
-  if (!grown)
-    collectively(*run.world, [&] { run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus); });
+  collectively(*run.world, [&] {
+    if (grown) return;
+    run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus);
+    run.folder.check_backbone(fingerprint_of_frozen(run.workspace->model->store()),
+                              "run.backbone = " + value_of(config, "run.backbone"));
+  });
   together(*run.world, [&] {
     run.best =
         grown ? start_from(*run.workspace, *run.world, run.folder) : load_best(*run.workspace, *run.world, run.folder);
@@ -54,6 +59,13 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
   command.add_option("--backbone", arguments.moved.backbone, "Where the run's backbone is, if it was moved");
   command.add_option("--device", arguments.device, "cpu | cuda; default: where the run was trained")
       ->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+void require_json_lines(const std::string& option, const std::string& output) {
+  for (const char* const other : {".gz", ".zst", ".zip", ".csv", ".tsv", ".parquet"}) {
+    if (output.ends_with(other))
+      throw ConfigError(option + " " + output + ": JSON lines are written, not packed: call it NAME.jsonl");
+  }
 }
 
 void require_new(const std::string& output, bool overwrite) {

@@ -36,6 +36,9 @@ OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads = 0
 /// ConfigError if the run trained a model that gives no lists.
 void require_ranking(const Workspace& workspace);
 
+/// ConfigError if the name of a file of JSON lines promises something else.
+void require_json_lines(const std::string& option, const std::string& output);
+
 /// ConfigError if the file, or something in the folder, is there already.
 void require_new(const std::string& output, bool overwrite);
 

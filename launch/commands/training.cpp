@@ -14,6 +14,7 @@
 #include "launch/run/connect.h"
 #include "launch/run/restore.h"
 #include "launch/run/start_print.h"
+#include "launch/run/train_state.h"
 #include "launch/run/trainer.h"
 #include "launch/supervision/restart_guard.h"
 #include "launch/supervision/watchdog.h"
@@ -74,7 +75,11 @@ TrainOutcome train(CommandContext& context, const RunConfig& config, Supervision
   const RunChannels channels = connect_run(mpi, options, traffic);
   const auto workspace = open(config, mpi, channels.of_step(), options, traffic, context.log);
   collectively(*channels.world, [&] {
-    if (mpi.rank() == 0) RunFolder(config.run.dir).bind_corpus(workspace->corpus.fingerprint(), workspace->other_run);
+    if (mpi.rank() != 0) return;
+    RunFolder(config.run.dir)
+        .bind_inputs({.corpus = workspace->corpus.fingerprint(),
+                      .backbone = fingerprint_of_frozen(workspace->model->store()),
+                      .other_run = workspace->other_run});
   });
   supervision.failpoints.at("start.opened");
   Trainer trainer(*workspace, context.log, supervision, how.trial.value_or(TrialOptions()));

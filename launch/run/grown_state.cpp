@@ -204,6 +204,12 @@ GrownState load_grown(Workspace& workspace, Communicator& comm, const RunFolder&
   const auto share = [&](int64_t n) { return std::to_string(count[n]) + " of " + std::to_string(count[n + 1]); };
   out.line = "started from " + other.dir().string() + ", of another corpus";
   if (count[1] + count[3] == 0) return out;  // no rows of users or items
+  collectively(comm, [&] {
+    if (count[0] + count[2] == 0)
+      throw ConfigError("init.run: " + other.dir().string() +
+                        " has rows of no user and no item of run.corpus: ids must be the same, as after prepare "
+                        "--extend; leave init.run out");
+  });
   out.line += ": it has rows of " + (count[1] > 0 ? share(0) + " users and " : "") + share(2) +
               " items; the others start " +
               (!mean   ? "as those of a new run"

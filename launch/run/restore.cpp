@@ -8,6 +8,7 @@
 #include "launch/failures/errors.h"
 #include "launch/output/append_file.h"
 #include "launch/run/grown_state.h"
+#include "launch/run/train_state.h"
 
 namespace cllm {
 
@@ -93,7 +94,12 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
   });
   const std::string there = other.corpus_fingerprint();
   const bool same_corpus = there.empty() || there == workspace.corpus.fingerprint();
-  return load_best_of(workspace, comm, other, "", same_corpus);
+  BestState best = load_best_of(workspace, comm, other, "", same_corpus);
+  const std::string theirs = other.backbone_fingerprint(), ours = fingerprint_of_frozen(workspace.model->store());
+  if (same_corpus && !theirs.empty() && !ours.empty() && theirs != ours)
+    best.line += (best.line.empty() ? "" : "; ") +
+                 ("the backbone of " + other.dir().string() + " had other weights: rows start where those left them");
+  return best;
 }
 
 OtherRun open_other_run(const Workspace& workspace, MpiSession& mpi, const std::string& dir) {
@@ -121,6 +127,8 @@ OtherRun open_other_run(const Workspace& workspace, MpiSession& mpi, const std::
   together(*opened->world, [&] {
     if (!opened->workspace->model->ranks())
       throw ConfigError(dir + " holds a " + config.model + ", which gives no lists: name a run of a recommender");
+    folder.check_backbone(fingerprint_of_frozen(opened->workspace->model->store()),
+                          "run.backbone = " + value_of(config, "run.backbone"));
     best = load_best(*opened->workspace, *opened->world, folder);
   });
   std::string digest;

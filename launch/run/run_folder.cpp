@@ -73,16 +73,26 @@ void RunFolder::check_corpus(const std::string& fingerprint, const std::string& 
                     ", of the run " + known + "): its rows are of other users and items; name that corpus");
 }
 
-void RunFolder::bind_corpus(const std::string& fingerprint, const std::string& other_run) const {
+void RunFolder::check_backbone(const std::string& fingerprint, const std::string& path) const {
+  const std::string known = backbone_fingerprint();
+  if (known.empty() || known == fingerprint) return;
+  throw ConfigError(path + " has other weights than the backbone that " + dir_.string() +
+                    " was trained on (fingerprint " + fingerprint + ", of the run " + known +
+                    "): its rows mean nothing to it; name that backbone");
+}
+
+void RunFolder::bind_inputs(const Inputs& inputs) const {
   if (!std::filesystem::is_empty(checkpoints())) {
-    check_corpus(fingerprint, "run.corpus");
-    if (const std::string known = input("other_run"); known != other_run)
+    check_corpus(inputs.corpus, "run.corpus");
+    check_backbone(inputs.backbone, "run.backbone");
+    if (const std::string known = input("other_run"); known != inputs.other_run)
       throw ConfigError(dir_.string() + " learned from another state of teacher.model (" + known + ", now " +
-                        other_run + "): put that back, or start over with --fresh");
+                        inputs.other_run + "): put that back, or start over with --fresh");
   }
-  nlohmann::json json{{"corpus", fingerprint}};
-  if (!other_run.empty()) json["other_run"] = other_run;
-  write_whole_file(inputs(), json.dump() + "\n");
+  nlohmann::json json{{"corpus", inputs.corpus}};
+  if (!inputs.backbone.empty()) json["backbone"] = inputs.backbone;
+  if (!inputs.other_run.empty()) json["other_run"] = inputs.other_run;
+  write_whole_file(this->inputs(), json.dump() + "\n");
 }
 
 void RunFolder::write_result(const std::map<std::string, double>& test, int64_t step) const {

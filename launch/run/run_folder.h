@@ -26,12 +26,18 @@ class RunFolder {
   void prepare(const RunConfig& config, bool fresh) const;
   /// The stored configuration; ConfigError if `dir` is no run folder.
   RunConfig load_config() const;
-  /// Notes which corpus the run is trained on. ConfigError if checkpoints are there already, of another one: their rows
-  /// are of other users and items; or if `other_run`, the digest of the run that it learns from ("": none), was another
-  /// then. Rank 0.
-  void bind_corpus(const std::string& fingerprint, const std::string& other_run = "") const;
+  /// What a run is trained on, by fingerprints; "": none.
+  struct Inputs {
+    std::string corpus, backbone, other_run;  // backbone: its frozen weights; other_run: what the run learns from
+  };
+  /// Notes it. ConfigError if checkpoints are there already, of another corpus (their rows are of other users and
+  /// items), another backbone or another run to learn from. Rank 0.
+  void bind_inputs(const Inputs& inputs) const;
   /// Of the corpus that the run was trained on; "" if a version wrote it that did not note it.
   std::string corpus_fingerprint() const { return input("corpus"); }
+  std::string backbone_fingerprint() const { return input("backbone"); }
+  /// ConfigError if the run is known to be of another backbone.
+  void check_backbone(const std::string& fingerprint, const std::string& path) const;
   /// ConfigError if the run is known to be of another corpus.
   void check_corpus(const std::string& fingerprint, const std::string& path) const;
   /// result.json: metrics of the best state.

@@ -44,4 +44,8 @@ std::vector<ReplicatedTensor> view_replicas(const Store& store);
 /// Views (no copies) of this rank's rows, "l_user.weight", "l_item.moment1", …, and of trained dense tensors.
 TrainState view_state(const Store& store);
 
+/// Tells sets of frozen weights apart: names, shapes, and some thousand values of each tensor as bf16, so that it is
+/// the same whatever they are computed in. "": nothing is frozen.
+std::string fingerprint_of_frozen(const Store& store);
+
 }  // namespace cllm

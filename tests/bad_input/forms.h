@@ -35,10 +35,11 @@ Forms forms_of_choices();
 Forms forms_of_paths();
 Forms forms_of_other_tables();  // of the first, third and fourth kind
 Forms forms_of_other_texts();
-Forms forms_of_json();    // of the first four kinds
-Forms forms_of_times();   // of the third kind
-Forms forms_of_bytes();   // of four kinds
-Forms forms_of_fields();  // of three kinds
+Forms forms_of_json();     // of the first four kinds
+Forms forms_of_times();    // of the third kind
+Forms forms_of_bytes();    // of four kinds
+Forms forms_of_layouts();  // of four kinds: files of one folder
+Forms forms_of_fields();   // of three kinds
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();

@@ -98,7 +98,7 @@ Forms forms_of_advice() {
                    {{"interactions.tsv", "u\ta\tThe One\t31\nu\tb\tThe Two\t2\nv\ta\tThe One\t17\n"}},
                    {"is column 3 ('The One', 'The Two', 'The One')", "--columns user=1,item=2 (leaves column 3 out)"}),
       refused_form(kColumns, "places_of_check_ins", "no header, five columns, the time in column 2 (Gowalla)",
-                   "refused; the option names the time and asks which is the item",
+                   "refused; the option asks which is the item",
                    {{"interactions.tsv", with_each_row("@\t2010-10-1%T23:55:27Z\t30.23\t-97.79\t#", "")}},
                    {"5 columns and no header", "--columns user=1,item=N,time=2 (N: the item's, one of 3, 4, 5)"}),
       read_form(kColumns, "places_of_check_ins_settled", "the same with `--columns user=1,item=5,time=2`", "read",

@@ -170,6 +170,12 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   refused(train_arguments(dealt, old, shuffled + " --fresh --init.run=" + dealt.string()), "is this run itself");
   EXPECT_EQ(run(cllm4rec(1, "evaluate " + dealt.string() + " --no-baselines")).code, 0) << "nothing of it is lost";
   refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
+  const fs::path others = small_world().root / "others.tsv", of_others = fresh_dir("of_others");
+  std::ofstream(others) << "user\titem\nother1\tthing1\n";
+  const std::string tokenizer = " --tokenizer " + (small_world().corpus / "tokenizer").string();
+  run(cllm4rec(1, "prepare --input " + others.string() + " --output " + of_others.string() + tokenizer));
+  refused(train_arguments(fresh_dir("no_relation"), of_others, "--init.run=" + old_run().string()),
+          "has rows of no user and no item of run.corpus");
   refused("prepare --extend " + old + " --input x --output y --seed 3", "--seed is that of the corpus");
 }
 
@@ -192,6 +198,9 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
   const std::string added = dir.string() + " --k 53 --add-items " + new_items().string();
   const auto here = scores(added, 2), there = scores(on.string() + " --k 53", 1), before = scores(dir.string(), 1);
   ASSERT_EQ(here.size(), 120u);
+  EXPECT_THAT(run(cllm4rec(1, "recommend " + added + " -o -")).output,
+              HasSubstr("added 3 items of " + new_items().string() +
+                        "; 1 of them have no text and rank by the mean of all items' rows, the first: 'arrival-2'"));
   const Corpus corpus = Corpus::open(small_world().corpus);
   std::ifstream items(small_world().root / "data" / "items.tsv");
   std::string twin;
@@ -221,7 +230,7 @@ TEST(Growth, ItemsThatARunNeverSawScoreByTheirTextsAsOnACorpusThatHasThem) {
 
   const fs::path only = small_world().root / "only.txt";
   std::ofstream(only) << "arrival-1\n" << twin << "\nno such item\n";
-  const std::string columns = " --columns user=reader,item=item --only-items ";  // a reader of --histories
+  const std::string columns = " --columns user=reader,item=item,text=text --only-items ";  // a reader of --histories
   for (const auto& [user, of_user] : scores(added + columns + only.string(), 1)) {
     EXPECT_LE(of_user.size(), 2u);
     for (const auto& [item, score] : of_user) EXPECT_NEAR(score, here.at(user).at(item), 1e-5);

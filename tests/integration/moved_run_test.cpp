@@ -120,6 +120,15 @@ TEST(MovedRun, is_used_from_any_directory_and_after_all_was_moved_together) {
   fs::rename(home() / "hidden", home() / "c");
 }
 
+/// Of a bf16 or fp32 number: its sign.
+void change_last_byte(const fs::path& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  const auto last = static_cast<char>(file.get() ^ 0x80);
+  file.seekp(-1, std::ios::end);
+  file.put(last);
+}
+
 TEST(MovedRun, takes_corpus_and_backbone_from_the_command_line_but_no_other_corpus) {
   const fs::path apart = fresh_dir("apart");
   fs::create_directories(apart);
@@ -136,6 +145,14 @@ TEST(MovedRun, takes_corpus_and_backbone_from_the_command_line_but_no_other_corp
   const Finished refused = run(cllm4rec(1, "evaluate " + run_dir + b + " --corpus " + other.string()));
   EXPECT_EQ(refused.code, 64);
   EXPECT_THAT(refused.output, HasSubstr("is not the corpus that"));
+  const fs::path weights = home() / "b2" / "model.safetensors";
+  change_last_byte(weights);
+  for (const std::string command : {"evaluate ", "recommend -o - ", "export --overwrite "}) {
+    const Finished other_weights = run(cllm4rec(1, command + run_dir + b + c));
+    EXPECT_EQ(other_weights.code, 64) << command;
+    EXPECT_THAT(other_weights.output, HasSubstr("b2 has other weights than the backbone that")) << command;
+  }
+  change_last_byte(weights);
   fs::rename(home() / "c2", home() / "c");
   fs::rename(home() / "b2", home() / "b");
 }
@@ -149,6 +166,9 @@ TEST(Outputs, are_never_replaced_unless_told_and_may_be_standard_output) {
   EXPECT_EQ(again.code, 64);
   EXPECT_THAT(again.output, HasSubstr("outputs.jsonl exists already: choose another --output, or say --overwrite"));
   EXPECT_EQ(run(cllm4rec(1, recommend + lists.string() + " --overwrite")).code, 0);
+  const Finished packed = run(cllm4rec(1, recommend + lists.string() + ".gz"));
+  EXPECT_EQ(packed.code, 64);
+  EXPECT_THAT(packed.output, HasSubstr("JSON lines are written, not packed: call it NAME.jsonl"));
   const fs::path out = fresh_dir("stdout.jsonl");
   EXPECT_EQ(run("(" + cllm4rec(2, recommend + "-") + " > " + out.string() + ")").code, 0);
   EXPECT_EQ(read_file(out), read_file(lists));

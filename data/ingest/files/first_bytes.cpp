@@ -31,14 +31,22 @@ constexpr std::array kKinds{
     Kind{"\x93NUMPY"sv, "an array of NumPy", "write it as a table (numpy.savetxt)"},
     Kind{"SQLite format 3\x00"sv, "a data base of SQLite", "write its table (sqlite3 -header -csv)"},
     Kind{"ARROW1\x00\x00"sv, "a Feather file of Arrow", "write it as Parquet (pandas: read_feather, to_parquet)"},
+    Kind{"FEA1"sv, "a Feather file of version 1", "write it as Parquet (pandas: read_feather, to_parquet)"},
     Kind{"Obj\x01"sv, "an Avro file", "write it as Parquet or JSON lines"},
-    Kind{"ORC\x08"sv, "an ORC file", "write it as Parquet"},
+    Kind{"ORC"sv, "an ORC file", "write it as Parquet"},
     Kind{"%PDF-"sv, "a PDF", "give a table"},
 };
 
 /// bzip2's block or end, behind the digit of its size.
 bool is_bzip2(std::string_view first) {
   return first.substr(4).starts_with("1AY&SY") || first.substr(4).starts_with("\x17\x72\x45\x38\x50\x90");
+}
+
+/// Its name, and no word of a text behind it.
+bool is_orc(std::string_view first) {
+  return first.size() > 3 &&
+         (static_cast<unsigned char>(first[3]) < 0x20 || static_cast<unsigned char>(first[3]) >= 0x7F) &&
+         first[3] != '\t' && first[3] != '\r';
 }
 
 /// Python's pickle of protocol 2 to 5.
@@ -68,7 +76,8 @@ Packing packing_of(std::string_view first) {
 void refuse_what_is_no_text(std::string_view first, const std::filesystem::path& path) {
   for (const Kind& kind : kKinds) {
     if (first.size() < kind.offset || !first.substr(kind.offset).starts_with(kind.first)) continue;
-    if (kind.first != "BZh" || (first.size() > 4 && is_bzip2(first))) refuse(path, kind.what, kind.remedy);
+    const bool sure = kind.first == "BZh" ? first.size() > 4 && is_bzip2(first) : kind.first != "ORC" || is_orc(first);
+    if (sure) refuse(path, kind.what, kind.remedy);
   }
   if (is_pickle(first)) refuse(path, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)");
   if (is_page(first))

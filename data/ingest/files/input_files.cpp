@@ -84,7 +84,7 @@ std::vector<fs::path> input_files(const fs::path& place) {
         files.push_back(entry.path());
       }
     }
-  } else if (fs::exists(place)) {
+  } else if (fs::exists(place) || input_parts(place)[0] != place) {
     files.push_back(place);
   } else {
     throw DataError(place.string() + ": no such folder; give the folder that holds the raw files");
@@ -95,6 +95,7 @@ std::vector<fs::path> input_files(const fs::path& place) {
 }
 
 bool input_exists(const fs::path& path) {
+  if (const auto parts = input_parts(path); parts[0] != path) return true;
   const fs::path archive = zip_of(path);
   if (archive.empty()) return fs::exists(path);
   const auto files = input_files(archive);
@@ -102,6 +103,11 @@ bool input_exists(const fs::path& path) {
 }
 
 uint64_t input_bytes(const fs::path& path) {
+  if (const auto parts = input_parts(path); parts[0] != path) {
+    uint64_t bytes = 0;
+    for (const fs::path& part : parts) bytes += input_bytes(part);
+    return bytes;
+  }
   const fs::path archive = zip_of(path);
   if (fs::is_directory(path)) {
     uint64_t bytes = 0;
@@ -126,7 +132,8 @@ fs::path bare_name(const fs::path& path) {
     return name.stem().stem().string() + ".parquet";
   }
   const std::string extension = lower_case(name.extension().string());
-  return extension == ".gz" || extension == ".zst" ? name.stem() : name;
+  const fs::path bare = extension == ".gz" || extension == ".zst" ? name.stem() : name;
+  return bare.string().find('*') == std::string::npos ? bare : name_of_parts(path.parent_path() / bare);
 }
 
 bool comes_before(const fs::path& a, const fs::path& b) {

@@ -8,7 +8,7 @@
 namespace cllm {
 
 /// Input files are named by paths, folders of Parquet parts count as files; those inside of a zip archive by
-/// dir/archive.zip/folder/member.
+/// dir/archive.zip/folder/member; numbered files that are parts of one table by dir/name-*.csv.
 
 /// The archive that the path goes through; empty: none.
 std::filesystem::path zip_of(const std::filesystem::path& path);
@@ -21,12 +21,19 @@ std::vector<std::filesystem::path> input_files(const std::filesystem::path& plac
 /// Those that people see, sorted.
 std::vector<std::filesystem::path> folders_in(const std::filesystem::path& place);
 
+/// Of name-*.csv the files with a number in place of *, sorted; of another path itself.
+std::vector<std::filesystem::path> input_parts(const std::filesystem::path& path);
+/// Named as Spark and Dask name parts: part-0....
+bool is_numbered_part(const std::string& name);
+/// "ratings.csv" of ratings-*.csv and of ratings/part-*.csv.
+std::filesystem::path name_of_parts(const std::filesystem::path& path);
+
 bool input_exists(const std::filesystem::path& path);
 /// Of the file as it is on disk, compressed. DataError if there is none.
 uint64_t input_bytes(const std::filesystem::path& path);
 
 /// Files of a folder of parts as Spark, Hive and pandas write it (part-0.parquet, region=x/part-0.parquet), sorted; of
-/// a file itself; empty: neither.
+/// a file itself; empty: neither. DataError: a folder of Delta Lake, Iceberg or Hudi, where parts may be outdated.
 std::vector<std::filesystem::path> parquet_parts(const std::filesystem::path& path);
 
 /// Is it such a folder: named .parquet, or holding nothing but numbered parts?

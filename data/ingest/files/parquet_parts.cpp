@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "data/errors.h"
 #include "data/ingest/files/input_files.h"
 
 namespace cllm {
@@ -11,6 +12,17 @@ bool is_hidden(const std::string& name) { return name.starts_with('.') || name.s
 
 bool is_parquet(const std::string& name) { return name.ends_with(".parquet") || name.ends_with(".pq"); }
 
+/// The folder of a table whose own log says which of its files count; empty: of none.
+std::string format_with_a_log(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::is_directory(folder / "_delta_log", ignored)) return "delta";
+  if (fs::is_directory(folder / ".hoodie", ignored)) return "hudi";
+  for (const auto& entry : fs::directory_iterator(folder / "metadata", ignored)) {
+    if (entry.path().filename().string().ends_with(".metadata.json")) return "iceberg";
+  }
+  return "";
+}
+
 std::string without_digits(std::string name) {
   std::erase_if(name, [](char c) { return c >= '0' && c <= '9'; });
   return name;
@@ -20,6 +32,12 @@ std::string without_digits(std::string name) {
 
 std::vector<fs::path> parquet_parts(const fs::path& path) {
   if (fs::is_regular_file(path)) return {path};
+  if (const std::string format = format_with_a_log(path); !format.empty()) {
+    throw DataError(path.string() + ": a table of the format " + format +
+                    ", whose log says which of its files count; write it as plain Parquet, in Spark: "
+                    "spark.read.format('" +
+                    format + "').load('" + path.filename().string() + "').write.parquet('NEW')");
+  }
   std::vector<fs::path> parts;
   std::error_code ignored;
   for (fs::recursive_directory_iterator at(path, ignored), end; at != end; at.increment(ignored)) {
@@ -33,7 +51,7 @@ std::vector<fs::path> parquet_parts(const fs::path& path) {
 
 bool is_parquet_folder(const fs::path& path) {
   if (!fs::is_directory(path)) return false;
-  if (is_parquet(path.filename().string())) return true;
+  if (is_parquet(path.filename().string()) || !format_with_a_log(path).empty()) return true;
   std::string first;
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();

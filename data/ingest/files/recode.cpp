@@ -39,7 +39,7 @@ class Recoded : public ByteStream {
  public:
   Recoded(std::unique_ptr<ByteStream> bytes, std::string first, const std::string& encoding, const std::string& name)
       : bytes_(std::move(bytes)), in_(std::move(first)), converter_(iconv_open("UTF-8", iconv_name(encoding).c_str())) {
-    if (converter_ == reinterpret_cast<iconv_t>(-1)) {
+    if (converter_ == reinterpret_cast<iconv_t>(-1)) {  // NOLINT(performance-no-int-to-ptr): as POSIX says it
       throw DataError(name + ": unknown encoding '" + encoding + "'; `iconv --list` shows those that are known");
     }
   }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
-#include <set>
 
 #include "data/errors.h"
+#include "data/ingest/files/line_reader.h"
 #include "data/ingest/reading/record_reader.h"
+#include "data/ingest/values/parse.h"
 
 namespace cllm {
 
@@ -54,44 +54,58 @@ std::string what_to_unpack(const std::vector<fs::path>& files) {
 std::string a_table_of(std::vector<fs::path> files) {
   std::erase_if(files, [](const fs::path& file) { return kind_of_file(file) == nullptr; });
   const auto table = std::ranges::max_element(files, std::less<>(), input_bytes);
-  return table == files.end() ? "" : "; if one table has the interactions, name it: --input " + table->string();
+  if (table == files.end()) return "";
+  const bool parts = table->string().find('*') != std::string::npos;
+  return "; if one table has the interactions, name it: --input " +
+         (parts ? "'" + table->string() + "'" : table->string());
 }
 
-/// The part that a name says: its first or last word, as in train-00000.jsonl and beauty.test.csv; empty: none.
-std::string_view part_of(const fs::path& file) {
-  static const std::map<std::string, std::string_view, std::less<>> kParts = {
-      {"train", "train"},      {"training", "train"}, {"trn", "train"},
-      {"valid", "validation"}, {"val", "validation"}, {"validation", "validation"},
-      {"dev", "validation"},   {"test", "test"},      {"testing", "test"},
-      {"tst", "test"}};
-  const std::string stem = lower_case(bare_name(file).stem().string());
-  constexpr std::string_view kBetween = "._- ";
-  for (const std::string& word :
-       {stem.substr(0, stem.find_first_of(kBetween)), stem.substr(stem.find_last_of(kBetween) + 1)}) {
-    if (const auto part = kParts.find(word); part != kParts.end()) return part->second;
+/// What a line looks like a row of.
+std::string ending_for(std::string_view line) {
+  line = trimmed(line);
+  if (line.starts_with('{')) return ".jsonl";
+  if (line.find("::") != std::string_view::npos) return ".dat";
+  if (line.find('\t') != std::string_view::npos) return ".tsv";
+  return line.find_first_of(",;|") != std::string_view::npos ? ".csv" : ".txt";
+}
+
+/// What to do with files whose names do not say what kind of table they are: what they are by their first bytes, or
+/// the name that would do.
+std::string what_to_rename(std::vector<fs::path> files) {
+  std::erase_if(files, [](const fs::path& file) {
+    const std::string name = lower_case(file.filename().string());
+    return kind_of_file(file) != nullptr || name.starts_with("readme") || name.starts_with("license") ||
+           name.starts_with('_') || fs::is_directory(file);
+  });
+  constexpr size_t kMost = 3;
+  std::string told, commands;
+  for (size_t n = 0; n < std::min(files.size(), kMost); ++n) {
+    try {
+      LineReader lines(files[n]);
+      std::string_view line;
+      if (!lines.next(line)) continue;
+      if (!is_utf8(line) || std::ranges::any_of(line, [](unsigned char c) { return c < 0x20 && c != '\t'; })) {
+        told += "; " + files[n].filename().string() + ": not a table of text in UTF-8";
+        continue;
+      }
+      const fs::path bare = bare_name(files[n]);
+      const std::string packed = files[n].filename().string().substr(bare.string().size());
+      commands += (commands.empty() ? " mv " : " && mv ") + files[n].string() + " " +
+                  (files[n].parent_path() / (bare.string() + ending_for(line) + packed)).string();
+    } catch (const DataError& error) {
+      told += std::string("; ") + error.what();
+    }
   }
-  return {};
+  if (commands.empty()) return told;
+  std::string known;
+  for (const FileKind& kind : file_kinds()) known += (known.empty() ? "" : ", ") + kind.extension;
+  return told + "; the end of a file's name says what kind of table it is (" + known + "), so:" + commands;
 }
 
 }  // namespace
 
-std::string parts_of_a_split(const std::vector<fs::path>& files) {
-  std::set<std::string_view> parts;
-  std::vector<fs::path> named;
-  for (const fs::path& file : files) {
-    const std::string_view part = kind_of_file(file) == nullptr ? std::string_view{} : part_of(file);
-    if (part.empty()) continue;
-    parts.insert(part);
-    named.push_back(file);
-  }
-  if (parts.size() < 2) return "";
-  return list_of_names(named) +
-         ": parts of a split, which would be split anew; write all rows into one file for --input, with a column "
-         "'part' (train, validation or test), and give it as --split FILE, too";
-}
-
 std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& options) {
-  const InputFolder input{place, input_files(place)};
+  const InputFolder input = with_joined_parts({place, input_files(place)}, options.reading);
   const bool any = options.format == "auto";
   std::string looked_for;
   for (const Layout& layout : layouts()) {
@@ -101,14 +115,14 @@ std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& 
   }
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
-  if (const std::string parts = parts_of_a_split(input.files); !parts.empty())
-    throw DataError(place.string() + ": " + parts);
+  if (const std::string parts = parts_of_a_split(input); !parts.empty()) throw DataError(place.string() + ": " + parts);
   const auto folders = folders_in(place);
+  const std::string packed = what_to_unpack(input.files);
   throw DataError(
       place.string() + ": no input found; it holds " + list_of_names(input.files) +
       (folders.empty() ? "" : " and the folders " + list_of_names(folders) + ", of which one may be given") +
       "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") + a_table_of(input.files) +
-      what_to_unpack(input.files));
+      (packed.empty() ? what_to_rename(input.files) : packed));
 }
 
 }  // namespace cllm

@@ -22,8 +22,15 @@ struct Layout {
   std::unique_ptr<Source> (*open)(const InputFolder& input, const SourceOptions& options);  // null: not there
 };
 
-/// "test.csv, train.csv: ...", and what to do, if these files are the parts of one split; else empty.
-std::string parts_of_a_split(const std::vector<std::filesystem::path>& files);
+/// "test.csv, train.csv: ...", and what to do, if files are named as two parts of one split; else empty.
+std::string parts_of_a_split(const InputFolder& input);
+/// The same folder with numbered parts of one table as one file: part-*.csv (input_parts()).
+InputFolder with_joined_parts(const InputFolder& input, const ReadingOptions& reading);
+
+/// Are files that would be read as one table named as parts of a split: some as one part, others as another or as none?
+bool are_parts_of_a_split(const std::filesystem::path& place, const std::vector<std::filesystem::path>& files);
+/// DataError if they are.
+void refuse_parts_of_a_split(const std::filesystem::path& place, const std::vector<std::filesystem::path>& files);
 
 /// In the order in which they are looked for.
 const std::vector<Layout>& layouts();

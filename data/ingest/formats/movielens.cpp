@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/ingest/formats/id_columns.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
 #include "data/ingest/reading/sample.h"
@@ -38,7 +39,10 @@ class MovieLens : public Tables {
  protected:
   virtual void read_movies(RowSink& sink, Intake& intake) const {
     const Column title = column_named("title", {"title", "movie_title", "name"});
-    TableReader rows(movies, {{column(Role::kItem), title, column_named("genres", {"genres"}, false)}}, intake);
+    TableReader rows(
+        movies, {{called(column(Role::kItem), names_.item_name), title, column_named("genres", {"genres"}, false)}},
+        intake);
+    tell_of_other_ids(rows, 0, called(column(Role::kItem), names_.item_name), Role::kItem, intake.log);
     while (rows.next()) {
       const std::string genres = with_commas(rows.field(2));
       sink.text({{}, rows.field(0), "title", rows.field(1), rows.origin()});
@@ -50,9 +54,10 @@ class MovieLens : public Tables {
   /// A tag is the text of a pair, so that the tags of a held-out pair can be left out. Those of one pair stand together
   /// in the file.
   void read_tags(RowSink& sink, Intake& intake) const {
-    TableReader rows(
-        tags, {{column(Role::kUser), column(Role::kItem), column_named("tag", {"tag"}), column(Role::kTime, false)}},
-        intake);
+    TableReader rows(tags,
+                     {{called(column(Role::kUser), names_.user_name), called(column(Role::kItem), names_.item_name),
+                       column_named("tag", {"tag"}), column(Role::kTime, false)}},
+                     intake);
     std::string user, item, text;
     Origin origin;
     const auto flush = [&] {
@@ -75,11 +80,10 @@ class MovieLens : public Tables {
 ReadingOptions reading_of_old(const fs::path& path, ReadingOptions reading, const std::string& separator) {
   reading.separator = separator;
   if (!reading.encoding.empty()) return reading;
-  LineReader lines(path);
-  for (std::string_view line; lines.next(line);) {
-    if (!is_utf8(line)) {
-      reading.encoding = "ISO-8859-1";
-      break;
+  for (const fs::path& part : input_parts(path)) {
+    LineReader lines(part);
+    for (std::string_view line; reading.encoding.empty() && lines.next(line);) {
+      if (!is_utf8(line)) reading.encoding = "ISO-8859-1";
     }
   }
   return reading;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/errors.h"
+#include "data/ingest/formats/id_columns.h"
 #include "data/ingest/formats/layouts.h"
 
 namespace cllm {
@@ -43,28 +44,41 @@ class OwnLayout : public Source {
   bool user_texts = false, taken_for_ids = false;
 
   void read_interactions(RowSink& sink, Intake& intake) override {
+    Intake own = intake;
+    own.columns =
+        choices_for_interactions(interactions, present({users, items, texts}), intake.columns, intake.reading);
+    look_for_names(own);
     if (!users.empty()) {
-      TableReader rows(users, list_of(Role::kUser), intake);
+      TableReader rows(users, list_of(Role::kUser, user_name_), intake);
+      tell_of_other_ids(rows, 0, list_of(Role::kUser, user_name_).columns[0], Role::kUser, intake.log);
       while (rows.next()) sink.declare_user(rows.field(0), rows.origin());
     }
     if (!items.empty()) {
-      TableReader rows(items, list_of(Role::kItem), intake);
+      TableReader rows(items, list_of(Role::kItem, item_name_), intake);
+      tell_of_other_ids(rows, 0, list_of(Role::kItem, item_name_).columns[0], Role::kItem, intake.log);
       while (rows.next()) sink.declare_item(rows.field(0), rows.origin());
     }
-    interactions_have_texts_ = read_interaction_table(interactions, interaction_table(), sink, intake);
+    interactions_have_texts_ = read_interaction_table(interactions, interaction_table(), sink, own).has_texts;
   }
 
   void read_texts(RowSink& sink, Intake& intake) override {
     if (!users.empty()) read_list(users, Role::kUser, user_texts ? "biography" : "", sink, intake);
     if (!items.empty()) read_list(items, Role::kItem, "content", sink, intake);
-    if (interactions_have_texts_) read_pair_texts(interactions, interaction_table(), sink, intake);
+    if (interactions_have_texts_) {
+      Intake own = intake;
+      own.columns =
+          choices_for_interactions(interactions, present({users, items, texts}), intake.columns, intake.reading);
+      read_pair_texts(interactions, interaction_table(), sink, own);
+    }
     if (texts.empty()) return;
-    TableSpec spec{
-        {column(Role::kUser, false), column(Role::kItem, false), column(Role::kText), column(Role::kKind, false)},
-        false,
-        true};
+    TableSpec spec{{called(column(Role::kUser, false), user_name_), called(column(Role::kItem, false), item_name_),
+                    column(Role::kText), column(Role::kKind, false)},
+                   false,
+                   true};
     TableReader rows(texts, spec, intake);
     refuse_half_a_pair(rows);
+    tell_of_other_ids(rows, 0, spec.columns[0], Role::kUser, intake.log);
+    tell_of_other_ids(rows, 1, spec.columns[1], Role::kItem, intake.log);
     while (rows.next()) {
       TextRow row{rows.field(0), rows.field(1), rows.field(3), rows.field(2), rows.origin()};
       if (row.kind.empty()) row.kind = row.user.empty() ? "content" : row.item.empty() ? "biography" : "review";
@@ -84,9 +98,19 @@ class OwnLayout : public Source {
   }
 
   /// A file of users or items.
-  static TableSpec list_of(Role role) { return {{with_id(role), plain_text()}, false, true}; }
+  static TableSpec list_of(Role role, const std::string& name = "") {
+    return {{called(with_id(role), name), plain_text()}, false, true};
+  }
 
  private:
+  /// How the interactions call users and items.
+  void look_for_names(const Intake& intake) {
+    ProblemLog log;
+    Intake look{log, {}, intake.reading, intake.columns, false};
+    const TableReader rows(interactions, interaction_table(), look);
+    user_name_ = rows.name_of(0);
+    item_name_ = rows.name_of(1);
+  }
   /// Where only the user or only the item of texts is named, and some other column may be the other one, texts of pairs
   /// would pass for biographies or contents, those of held-out pairs among them.
   void refuse_half_a_pair(const TableReader& rows) const {
@@ -113,8 +137,8 @@ class OwnLayout : public Source {
     }
   }
   /// An empty kind: the text is none.
-  static void read_list(const fs::path& path, Role role, std::string_view kind, RowSink& sink, Intake& intake) {
-    TableReader rows(path, list_of(role), intake);
+  void read_list(const fs::path& path, Role role, std::string_view kind, RowSink& sink, Intake& intake) const {
+    TableReader rows(path, list_of(role, role == Role::kUser ? user_name_ : item_name_), intake);
     while (rows.next()) {
       TextRow row;
       row.origin = rows.origin();
@@ -127,6 +151,7 @@ class OwnLayout : public Source {
   }
 
   bool interactions_have_texts_ = false;  // found by read_interactions
+  std::string user_name_, item_name_;     // the same
 };
 
 enum class Guess { kTexts, kIds, kEmpty };

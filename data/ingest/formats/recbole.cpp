@@ -15,8 +15,14 @@ bool any_name(std::string_view) { return true; }
 /// The one file of that extension; empty: none.
 fs::path one_of(const InputFolder& input, const std::string& extension) {
   const auto found = files_named(input.files, {extension}, any_name);
-  if (found.size() > 1)
-    throw DataError(input.place.string() + ": " + list_of_names(found) + "; give the one to read: --input FILE");
+  const bool parts = !found.empty() && bare_name(found[0]).stem().extension() == ".part";  // a.part*.inter
+  if (found.size() > 1 || parts) {
+    refuse_parts_of_a_split(input.place, found);
+    throw DataError(input.place.string() + ": " + list_of_names(parts ? input_parts(found[0]) : found) +
+                    "; give the one to read: --input FILE; if they are train, validation and test, as NAME.part1, "
+                    ".part2 and .part3 of RecBole are, write all rows into one file for --input, with a column 'part' "
+                    "(train, validation or test), and give it as --split FILE, too");
+  }
   return found.empty() ? fs::path() : found[0];
 }
 

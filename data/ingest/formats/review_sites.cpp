@@ -30,7 +30,7 @@ bool is_goodreads_book(std::string_view stem) { return stem.starts_with("goodrea
 /// Are its items named as Amazon's or Google's are? Names of files say nothing. The first object tells.
 bool has_amazon_items(const fs::path& file, const ReadingOptions& reading) {
   const Column items = column_named("item", {"asin", "parent_asin", "gmap_id", "gPlusPlaceId"});
-  RecordReader lines(file, reading, 1);
+  RecordReader lines(input_parts(file)[0], reading, 1);
   for (size_t n = 0; n < kSampleRows && lines.next(); ++n) {
     const auto row = is_utf8(lines.line()) ? parse_json_line(lines.line()) : nlohmann::json();
     if (!row.is_object()) continue;
@@ -43,9 +43,10 @@ bool has_amazon_items(const fs::path& file, const ReadingOptions& reading) {
 }
 
 /// Null if there are no reviews.
-std::unique_ptr<Tables> tables(const std::vector<fs::path>& reviews, const TableSpec& review,
+std::unique_ptr<Tables> tables(const fs::path& place, const std::vector<fs::path>& reviews, const TableSpec& review,
                                const std::vector<fs::path>& contents, const TextTable& content) {
   if (reviews.empty()) return nullptr;
+  refuse_parts_of_a_split(place, reviews);
   auto source = std::make_unique<Tables>();
   for (const fs::path& file : reviews) source->interactions.push_back({file, review});
   for (const fs::path& file : contents) source->texts.push_back({file, content});
@@ -70,18 +71,17 @@ std::unique_ptr<Source> open_amazon(const InputFolder& input, const SourceOption
   auto reviews = files_named(input.files, kJson, is_amazon_review);
   if (options.format == "auto")
     std::erase_if(reviews, [&](const fs::path& file) { return !has_amazon_items(file, options.reading); });
-  if (const std::string parts = parts_of_a_split(reviews); !parts.empty())
-    throw DataError(input.place.string() + ": " + parts);
   const auto ratings = files_named(input.files, {".csv"}, is_amazon_ratings);
   if (reviews.empty()) reviews = ratings;
-  return with_repeats(tables(reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content));
+  return with_repeats(
+      tables(input.place, reviews, interaction_table(), files_named(input.files, kJson, is_metadata), content));
 }
 
 std::unique_ptr<Source> open_yelp(const InputFolder& input, const SourceOptions&) {
   const TextTable content{{},
                           column(Role::kItem),
                           {column_named("title", {"name"}, false), column_named("categories", {"categories"}, false)}};
-  return with_repeats(tables(files_named(input.files, kJson, is_yelp_review), interaction_table(),
+  return with_repeats(tables(input.place, files_named(input.files, kJson, is_yelp_review), interaction_table(),
                              files_named(input.files, kJson, is_yelp_business), content));
 }
 
@@ -94,7 +94,7 @@ std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions
                           column_named("item", {"id", "product_id", "app_id"}),
                           {column_named("title", {"app_name", "title"}, false), optional("genres"), optional("tags"),
                            optional("specs"), optional("developer")}};
-  return with_repeats(tables(files_named(input.files, kJson, is_steam_review), review,
+  return with_repeats(tables(input.place, files_named(input.files, kJson, is_steam_review), review,
                              files_named(input.files, kJson, is_steam_game), content));
 }
 
@@ -106,15 +106,18 @@ std::unique_ptr<Source> open_goodreads(const InputFolder& input, const SourceOpt
   kinds.push_back(".csv");
   const auto logs = files_named(input.files, kinds, is_goodreads_log);
   const auto reviews = files_named(input.files, kJson, is_goodreads_review);
-  if (logs.size() > 1) {
+  const auto is_csv = [](const fs::path& file) { return bare_name(file).extension() == ".csv"; };
+  const auto num_csv = std::ranges::count_if(logs, is_csv);
+  if (num_csv > 0 && static_cast<size_t>(num_csv) < logs.size()) {
     throw DataError(input.place.string() + ": " + list_of_names(logs) +
-                    " list the same interactions, by other ids; keep one of them");
+                    ": the CSV lists the interactions by other ids than the JSON; keep one of them");
   }
-  auto source = tables(logs.empty() ? reviews : logs, interaction_table(),
+  auto source = tables(input.place, logs.empty() ? reviews : logs, interaction_table(),
                        files_named(input.files, kJson, is_goodreads_book), content);
+  if (source && source->interactions.size() > 1) source->event_log = true;  // a book of two genres
   if (source && !logs.empty()) {
     for (const fs::path& file : reviews) source->interactions.push_back({file, interaction_table(), true});
-    if (bare_name(logs[0]).extension() == ".csv" && (!source->texts.empty() || !reviews.empty()))
+    if (is_csv(logs[0]) && (!source->texts.empty() || !reviews.empty()))
       source->message = bare_name(logs[0]).string() +
                         " has ids of its own (book_id_map.csv): books and reviews in JSON have others and do not join";
   }

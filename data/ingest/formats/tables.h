@@ -32,6 +32,9 @@ class Tables : public Source {
   std::string notice() const override { return message; }
   bool is_event_log() const override { return event_log; }
 
+ protected:
+  ReadInteractions names_;  // of the first file of interactions
+
  private:
   std::vector<const Interactions*> with_texts_;  // found by read_interactions
 };

@@ -233,8 +233,8 @@ class ParquetRows : public ColumnarRows {
       const std::string name = folder.string();
       const size_t equals = name.find('=');
       if (equals == std::string::npos) continue;
-      const std::string value = name.substr(equals + 1);
-      if (!is_utf8(name)) throw DataError(part.string() + ": a folder's name is no UTF-8");
+      const std::string value = without_percents(name.substr(equals + 1));  // as Hive writes / and the like
+      if (!is_utf8(name) || !is_utf8(value)) throw DataError(part.string() + ": a folder's name is no UTF-8");
       keys.emplace_back(name.substr(0, equals), value == "__HIVE_DEFAULT_PARTITION__" ? "" : value);
     }
     return keys;
@@ -294,7 +294,7 @@ class ParquetRows : public ColumnarRows {
 }  // namespace
 }  // namespace cllm
 
-extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* cllm4rec_open_parquet_parts(
+extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* CLLM_OPEN_PARQUET_PARTS(
     const std::filesystem::path& place, const std::vector<std::filesystem::path>& parts) {
   return new cllm::ParquetRows(place, parts);
 }

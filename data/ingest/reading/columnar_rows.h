@@ -52,10 +52,10 @@ class ColumnarRows {
 /// build without Arrow.
 std::unique_ptr<ColumnarRows> open_parquet(const std::filesystem::path& path);
 
-/// What the plug-in cllm4rec_parquet.so (arrow_*.cpp), which alone is linked to Arrow, gives under this name: the rows
-/// of the parts (at least one) of `place`; the caller deletes them.
+/// What the plug-in cllm4rec_parquet.so (arrow_*.cpp), which alone is linked to Arrow, gives under the name
+/// CLLM_OPEN_PARQUET_PARTS, which changes with this file: the rows of the parts (at least one) of `place`; the caller
+/// deletes them.
 using OpenParquetParts = ColumnarRows*(const std::filesystem::path& place,
                                        const std::vector<std::filesystem::path>& parts);
-inline constexpr const char* kOpenParquetParts = "cllm4rec_open_parquet_parts";
 
 }  // namespace cllm

@@ -1,6 +1,7 @@
 #include "data/ingest/reading/header.h"
 
 #include <algorithm>
+#include <array>
 
 #include "data/errors.h"
 #include "data/ingest/values/moment.h"
@@ -132,11 +133,13 @@ void refuse_twins(const Row& names, const TableSpec& spec, const ColumnChoices& 
 
 /// A column of ids, or of the parts of a split: words too, but nobody's texts.
 bool names_no_texts(std::string_view name) {
-  static const std::vector<std::string> kParts = column(Role::kPart).names;
+  static const std::array kNames = {column(Role::kPart).names, column(Role::kUser).names, column(Role::kItem).names};
   name = plain_name(name);
   const auto ends = [&](std::string_view with) { return name.ends_with(with); };
   return name == "id" || ends("_id") || ends("-id") || ends(" id") || ends(".id") || ends("Id") || ends("ID") ||
-         ends("uuid") || ends("hash") || std::ranges::find(kParts, folded(name)) != kParts.end();
+         ends("uuid") || ends("hash") || std::ranges::any_of(kNames, [&](const std::vector<std::string>& names) {
+           return std::ranges::find(names, folded(name)) != names.end();
+         });
 }
 
 bool look_like_texts(const std::vector<std::string_view>& values) {

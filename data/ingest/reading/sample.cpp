@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "data/ingest/files/input_files.h"
 #include "data/ingest/values/column_values.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
@@ -62,7 +63,7 @@ ReadingOptions reading_of(const std::filesystem::path& path, const ReadingOption
 }
 
 Sample read_sample(const std::filesystem::path& path, const ReadingOptions& options, size_t min_columns) {
-  RecordReader records(path, options, min_columns);
+  RecordReader records(input_parts(path)[0], options, min_columns);
   constexpr size_t kMaxBytes = size_t{8} << 20;
   Sample sample;
   for (size_t bytes = 0; sample.size() < kSampleRows && bytes < kMaxBytes && records.next();) {
@@ -75,6 +76,16 @@ Sample read_sample(const std::filesystem::path& path, const ReadingOptions& opti
     }
   }
   return sample;
+}
+
+std::vector<std::string> names_in(const std::filesystem::path& path, const ReadingOptions& options) {
+  const FileKind* const kind = kind_of_file(path);
+  const bool json = kind != nullptr && kind->separator.empty();
+  const Sample sample = read_sample(path, options, 2);
+  std::vector<std::string> names;
+  if (sample.empty()) return names;
+  for (const SampledColumn& column : columns_of(sample, json)) names.push_back(column.name);
+  return names;
 }
 
 bool all_empty(const std::vector<std::string>& values) {

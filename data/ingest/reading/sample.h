@@ -30,6 +30,9 @@ std::vector<SampledColumn> columns_of(const Sample& sample, bool json);
 std::vector<std::string> ids_of(const Sample& sample, const Placement& placement, size_t column);
 std::vector<std::string> ids_of(const Sample& objects, const std::string& key);
 
+/// What the header of a file names, or the keys of its first objects. Of a file without a header: its first row.
+std::vector<std::string> names_in(const std::filesystem::path& path, const ReadingOptions& options);
+
 /// Is the first row what pandas writes above columns without names, 0,1,2, and no row of data: are there only times, or
 /// no numbers at all, below one of them?
 bool has_numbered_columns(const Sample& sample);

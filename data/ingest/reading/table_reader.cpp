@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/errors.h"
+#include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/sample.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
@@ -27,24 +29,26 @@ std::string hint_for_json(std::string_view line) {
 }  // namespace
 
 TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
-    : spec_(std::move(spec)), intake_(intake), reading_(reading_of(path, intake.reading, intake.log)),
-      records_(path, reading_, spec_.num_required()) {
+    : spec_(std::move(spec)), intake_(intake), parts_(input_parts(path)),
+      reading_(reading_of(parts_[0], intake.reading, intake.log)), records_(parts_[0], reading_, spec_.num_required()) {
   bool first_time = true;
-  origin_.file = intake.log.open(path, &first_time) & 0xFFFF;
+  origin_.file = intake.log.open(parts_[0], &first_time) & 0xFFFF;
   silent_ = !first_time;
   understand();
+  if (parts_.size() > 1) intake.log.note(list_of_names(parts_) + ": read as one table, in this order");
   if (!silent_) tell_about(path.filename().string());
 }
 
 bool TableReader::next() {
   constexpr uint64_t kReportEvery = 4096;  // lines
-  while (records_.next()) {
+  while (records_.next() || open_next_part()) {
+    if (records_.line_number() == 0) continue;  // of a part: nothing is read yet
     origin_.line = records_.line_number() & 0xFFFFFFFFFFFF;
     if (intake_.on_bytes && origin_.line % kReportEvery == 0)
       intake_.on_bytes(records_.bytes_consumed() - std::exchange(bytes_reported_, records_.bytes_consumed()));
     if (records_.is_blank() && (records_.is_json() || (records_.cells().size() <= 1 && width_ != 1))) continue;
-    if (std::exchange(skip_first_, false)) continue;
-    if (!silent_) intake_.log.count_row();
+    if (std::exchange(skip_first_, false) || (begins_part_ && is_header_of_part())) continue;
+    if (!silent_) intake_.log.count_row(origin_);
     if (!parse_record()) continue;
     watch_late_columns();
     return true;
@@ -53,10 +57,36 @@ bool TableReader::next() {
   return false;
 }
 
+bool TableReader::open_next_part() {
+  if (part_ + 1 == parts_.size()) return false;
+  const std::filesystem::path& part = parts_[++part_];
+  reading_ = reading_of(part, intake_.reading, intake_.log);
+  records_ = RecordReader(part, reading_, spec_.num_required());
+  origin_.file = intake_.log.open(part) & 0xFFFF;
+  bytes_reported_ = 0;
+  begins_part_ = !records_.is_json();
+  return true;
+}
+
+/// Of the first row of a further part.
+bool TableReader::is_header_of_part() {
+  begins_part_ = false;
+  const auto& cells = records_.cells();
+  const bool same = std::equal(cells.begin(), cells.end(), first_row_.begin(), first_row_.end());
+  if (same && records_.is_columnar()) select_columns();
+  if (same) return placement_.has_header;
+  const bool names = std::ranges::any_of(cells, [](std::string_view cell) { return is_known_name(folded(cell)); });
+  if (names || records_.is_columnar()) {
+    throw DataError(records_.path().string() + ":1: another header than that of " + parts_[0].filename().string() +
+                    "; give all parts of a table one, or read them by themselves");
+  }
+  return false;
+}
+
 bool TableReader::parse_record() {
   if (const auto bad = records_.not_utf8()) {
     report(Problem::kUtf8, quoted(*bad));
-    if (!silent_) intake_.log.set_hint(suggest_encoding(*bad));
+    if (!silent_) intake_.log.add_hint(suggest_encoding(*bad));
     return false;
   }
   if (records_.is_json()) return parse_json();
@@ -157,11 +187,14 @@ bool TableReader::has_list_for_id() const {
 
 void TableReader::report_list(size_t column, std::string_view elements) const {
   report(Problem::kColumns, "a list where one " + spec_.columns[column].what + " is expected: " + quoted(elements));
+  const std::string name = name_of(column).empty() ? spec_.columns[column].what : name_of(column);
+  if (!silent_) intake_.log.add_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
+}
+
+std::string TableReader::name_of(size_t column) const {
+  if (records_.is_json()) return keys_.name_of(column);
   const auto place = placement_.places[column];
-  const std::string name = records_.is_json()               ? keys_.name_of(column)
-                           : place && placement_.has_header ? header_[*place]
-                                                            : spec_.columns[column].what;
-  if (!silent_) intake_.log.set_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
+  return place && placement_.has_header ? header_[*place] : "";
 }
 
 std::string_view TableReader::field(size_t column) const {

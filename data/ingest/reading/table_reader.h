@@ -28,7 +28,8 @@ struct Intake {
 /// like of MongoDB; arrays are joined with ", ", where one value is wanted a row of several is bad; NaN is no value;
 /// Python literals are accepted, too. All rows must be as wide as the first. Bad rows go to the log and are skipped:
 /// another width, a header again, a quote that is never closed, no UTF-8. What a person should know (how a file without
-/// a header was read, columns that are not used) goes to the log as a note.
+/// a header was read, columns that are not used) goes to the log as a note. A table of parts (input_parts()) is
+/// understood by the first of them; the others may begin with its header again.
 class TableReader {
  public:
   TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake);
@@ -41,6 +42,7 @@ class TableReader {
   std::string_view other(size_t n) const;
   bool has(size_t column) const { return placement_.places[column].has_value(); }
   const Placement& placement() const { return placement_; }
+  std::string name_of(size_t column) const;  // in the header, or its key; empty: none
   Origin origin() const { return origin_; }
   void report(Problem problem, const std::string& detail) const;  // about the current row
 
@@ -51,6 +53,8 @@ class TableReader {
   void refuse_lists(const Sample& sample) const;
   void select_columns();
   void tell_about(const std::string& file) const;
+  bool open_next_part();
+  bool is_header_of_part();
   bool parse_record();
   bool parse_json();
   bool has_list_for_id() const;
@@ -61,6 +65,8 @@ class TableReader {
 
   TableSpec spec_;
   Intake& intake_;
+  std::vector<std::filesystem::path> parts_;  // of the table, mostly one
+  size_t part_ = 0;
   ReadingOptions reading_;
   RecordReader records_;
   Placement placement_;
@@ -68,7 +74,8 @@ class TableReader {
   Origin origin_;
   std::vector<std::string> header_;  // the first row, if it is one
   size_t width_ = 0;
-  bool skip_first_ = false, quote_noted_ = false;
+  std::vector<std::string> first_row_;
+  bool skip_first_ = false, begins_part_ = false, quote_noted_ = false;
   std::vector<std::string> values_;  // JSON, by column, then others
   JsonKeys keys_;
   std::vector<LateColumn> late_;  // of other files

@@ -91,6 +91,7 @@ void TableReader::understand() {
   if (sample.empty()) return;
   width_ = sample[0].size();
   skip_first_ = placement_.has_header || numbered;
+  first_row_ = sample[0];
   if (placement_.has_header) header_ = sample[0];
   const std::vector<SampledColumn> columns = columns_of(sample, /*json=*/false);
   prefer_filled(columns, spec_.columns, intake_.columns, placement_);

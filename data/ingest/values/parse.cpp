@@ -117,4 +117,17 @@ bool is_no_value(std::string_view text) {
   return text.size() <= kLongest && std::find(kNone.begin(), kNone.end(), text) != kNone.end();
 }
 
+std::string without_percents(std::string_view text) {
+  std::string out;
+  for (size_t n = 0; n < text.size(); ++n) {
+    unsigned byte = 0;
+    const char* const digits = text.data() + n + 1;
+    const bool coded =
+        text[n] == '%' && n + 2 < text.size() && std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
+    out += coded ? static_cast<char>(byte) : text[n];
+    n += coded ? 2 : 0;
+  }
+  return out;
+}
+
 }  // namespace cllm

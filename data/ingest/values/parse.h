@@ -15,6 +15,8 @@ std::optional<double> parse_number(std::string_view text);
 
 /// Without white space at both ends.
 std::string_view trimmed(std::string_view text);
+/// "a b" of a%20b.
+std::string without_percents(std::string_view text);
 
 /// For messages: at most 40 bytes, control and non-ASCII bytes as \xNN, in quotes.
 std::string quoted(std::string_view text);

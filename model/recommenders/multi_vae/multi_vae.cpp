@@ -63,8 +63,7 @@ MultiVae::MultiVae(MultiVaeOptions options, const OpenArguments& arguments)
 }
 
 Store MultiVae::store() {
-  return {.tables = {{"w1", &state_.encoder}, {"w4", &state_.decoder}},
-          .dense = {{"multi_vae.", &state_.dense}}};
+  return {.tables = {{"w1", &state_.encoder}, {"w4", &state_.decoder}}, .dense = {{"multi_vae.", &state_.dense}}};
 }
 
 void MultiVae::practise(const StepInput& input, const RowOptimizer& still) {

@@ -236,13 +236,14 @@ TEST(TableReader, survives_hostile_nesting) {
 TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
   ProblemLog log;
   const uint64_t file = log.open("/data/interactions.tsv");
-  for (int n = 0; n < 1000; ++n) log.count_row();
   const auto at = [&](uint64_t line) {
     Origin origin;
     origin.line = line & 0xFFFFFFFFFFFF;
     origin.file = file & 0xFFFF;
     return origin;
   };
+  for (uint64_t line = 1; line <= 1000; ++line) log.count_row(at(line));
+  log.add_hint("repeated events are normal? merge duplicates");
   for (uint64_t line = 1; line <= 10; ++line) log.add(Problem::kDuplicate, at(line), "twice");
   EXPECT_NO_THROW(log.check(0.01));
   log.add(Problem::kNumber, at(77), "time 'x' is no number or date");
@@ -254,6 +255,29 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
             "mend the "
             "files or raise "
             "the error limit (repeated events are normal? merge duplicates)");
+}
+
+TEST(ProblemLog, refuses_a_file_whose_rows_are_bad_beside_a_large_one) {
+  ProblemLog log;
+  log.open("/data/ratings.csv");
+  log.open("/data/movies.csv");
+  const auto fill = [&](uint64_t file, uint64_t rows, uint64_t bad) {
+    for (uint64_t line = 1; line <= rows; ++line) {
+      Origin origin;
+      origin.line = line & 0xFFFFFFFFFFFF;
+      origin.file = file & 0xFFFF;
+      log.count_row(origin);
+      if (line <= bad) log.add(Problem::kColumns, origin, "2 columns instead of 3");
+    }
+  };
+  fill(0, 10000, 0);
+  fill(1, 7, 3);
+  EXPECT_NO_THROW(log.check(0.01)) << "few, and less than half";
+  EXPECT_NO_THROW(log.check(0.001));
+  fill(1, 1, 1);
+  EXPECT_EQ(error_of([&] { log.check(0.01); }).substr(0, 74),
+            "4 of 8 rows of movies.csv are bad, more than the error limit of 1.000 %: 4");
+  EXPECT_NO_THROW(log.check(0.5));
 }
 
 }  // namespace
