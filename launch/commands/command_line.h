@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/values/columns.h"
 #include "dist/communicator/mpi_session.h"
 #include "launch/output/log.h"
 

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/errors.h"
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/values/columns.h"
 #include "data/ingest/values/moment.h"
 #include "data/ingest/values/parse.h"
 #include "data/ingest/values/python_literal.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/values/columns.h"
 
 namespace cllm {
 

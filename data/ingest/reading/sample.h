@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/reading/columns.h"
 #include "data/ingest/reading/header.h"
 #include "data/ingest/reading/problems.h"
 #include "data/ingest/reading/record_reader.h"
+#include "data/ingest/values/columns.h"
 
 namespace cllm {
 

@@ -6,8 +6,8 @@
 #include <map>
 
 #include "data/errors.h"
-#include "data/ingest/reading/columns.h"
 #include "data/ingest/values/column_values.h"
+#include "data/ingest/values/columns.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 

@@ -8,7 +8,7 @@
 #include "data/ingest/reading/sample.h"
 #include "data/ingest/reading/separator.h"
 #include "data/ingest/reading/table_reader.h"
-#include "data/ingest/times/time_columns.h"
+#include "data/ingest/reading/time_columns.h"
 #include "data/ingest/values/id_lists.h"
 #include "data/ingest/values/late_texts.h"
 #include "data/ingest/values/parse.h"

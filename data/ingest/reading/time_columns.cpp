@@ -1,4 +1,4 @@
-#include "data/ingest/times/time_columns.h"
+#include "data/ingest/reading/time_columns.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "data/ingest/reading/columns.h"
+#include "data/ingest/values/columns.h"
 
 #include <algorithm>
 #include <array>
