@@ -185,10 +185,6 @@ void add_notices(const PrepareOptions& options, Source& source, PrepareReport& r
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// Nothing, if nothing is unusual.
 std::string leak_table(const PrepareReport& report) {
   std::string out;

@@ -154,8 +154,7 @@ Forms forms_of_odd_times() {
   };
   const auto refused = [&](const std::string& name, const std::string& time) {
     return refused_form(kPublic, name, "`" + time + "` where a time is not known",
-                        "refused beyond the error limit, else noted; the value and a place are shown",
-                        table("u,d," + time + "\n"),
+                        "refused beyond the error limit, else noted with value and place", table("u,d," + time + "\n"),
                         {"1 of 7 times are far from all others (interactions.csv:8: " + time.substr(0, 10) + ")",
                          "leave such cells empty"});
   };
