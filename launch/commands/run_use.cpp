@@ -37,8 +37,7 @@ OpenRun open_run(MpiSession& mpi, const RunArguments& arguments, int threads) {
   collectively(*run.world, [&] {
     if (grown) return;
     run.folder.check_corpus(run.workspace->corpus.fingerprint(), config.run.corpus);
-    run.folder.check_backbone(fingerprint_of_frozen(run.workspace->model->store()),
-                              "run.backbone = " + value_of(config, "run.backbone"));
+    run.folder.check_backbone(fingerprint_of_frozen(run.workspace->model->store()), config);
   });
   together(*run.world, [&] {
     run.best =

@@ -127,8 +127,7 @@ OtherRun open_other_run(const Workspace& workspace, MpiSession& mpi, const std::
   together(*opened->world, [&] {
     if (!opened->workspace->model->ranks())
       throw ConfigError(dir + " holds a " + config.model + ", which gives no lists: name a run of a recommender");
-    folder.check_backbone(fingerprint_of_frozen(opened->workspace->model->store()),
-                          "run.backbone = " + value_of(config, "run.backbone"));
+    folder.check_backbone(fingerprint_of_frozen(opened->workspace->model->store()), config);
     best = load_best(*opened->workspace, *opened->world, folder);
   });
   std::string digest;

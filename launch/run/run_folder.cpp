@@ -73,18 +73,18 @@ void RunFolder::check_corpus(const std::string& fingerprint, const std::string& 
                     ", of the run " + known + "): its rows are of other users and items; name that corpus");
 }
 
-void RunFolder::check_backbone(const std::string& fingerprint, const std::string& path) const {
+void RunFolder::check_backbone(const std::string& fingerprint, const RunConfig& config) const {
   const std::string known = backbone_fingerprint();
   if (known.empty() || known == fingerprint) return;
-  throw ConfigError(path + " has other weights than the backbone that " + dir_.string() +
-                    " was trained on (fingerprint " + fingerprint + ", of the run " + known +
-                    "): its rows mean nothing to it; name that backbone");
+  throw ConfigError("run.backbone = " + value_of(config, "run.backbone") +
+                    " has other weights than the backbone that " + dir_.string() + " was trained on (fingerprint " +
+                    fingerprint + ", of the run " + known + "): its rows mean nothing to it; name that backbone");
 }
 
 void RunFolder::bind_inputs(const Inputs& inputs) const {
   if (!std::filesystem::is_empty(checkpoints())) {
     check_corpus(inputs.corpus, "run.corpus");
-    check_backbone(inputs.backbone, "run.backbone");
+    check_backbone(inputs.backbone, load_config());
     if (const std::string known = input("other_run"); known != inputs.other_run)
       throw ConfigError(dir_.string() + " learned from another state of teacher.model (" + known + ", now " +
                         inputs.other_run + "): put that back, or start over with --fresh");

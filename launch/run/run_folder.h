@@ -36,8 +36,8 @@ class RunFolder {
   /// Of the corpus that the run was trained on; "" if a version wrote it that did not note it.
   std::string corpus_fingerprint() const { return input("corpus"); }
   std::string backbone_fingerprint() const { return input("backbone"); }
-  /// ConfigError if the run is known to be of another backbone.
-  void check_backbone(const std::string& fingerprint, const std::string& path) const;
+  /// ConfigError if the run is known to be of another backbone than that of `config`.
+  void check_backbone(const std::string& fingerprint, const RunConfig& config) const;
   /// ConfigError if the run is known to be of another corpus.
   void check_corpus(const std::string& fingerprint, const std::string& path) const;
   /// result.json: metrics of the best state.

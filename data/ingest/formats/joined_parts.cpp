@@ -112,7 +112,9 @@ InputFolder with_joined_parts(const InputFolder& input, const ReadingOptions& re
     if (kind_of_file(file) != nullptr && !fs::is_directory(file)) families[family_of(file)].push_back(file);
   }
   InputFolder joined = input;
-  for (const auto& [family, parts] : families) {
+  for (const auto& named : families) {
+    const auto& family = named.first;
+    const std::vector<fs::path>& parts = named.second;
     const bool spark = is_numbered_part(parts[0].filename().string());
     const bool alone = parts.size() == 1 && !(spark && kind_of_file(family.first) != nullptr);
     if (alone || family.second.find('*') == std::string::npos || are_parts_of_a_split(input.place, parts)) continue;

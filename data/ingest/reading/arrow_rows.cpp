@@ -293,7 +293,7 @@ class ParquetRows : public ColumnarRows {
 
 }  // namespace
 }  // namespace cllm
-
+// NOLINTNEXTLINE(readability-identifier-naming): a macro
 extern "C" [[gnu::visibility("default")]] cllm::ColumnarRows* CLLM_OPEN_PARQUET_PARTS(
     const std::filesystem::path& place, const std::vector<std::filesystem::path>& parts) {
   return new cllm::ParquetRows(place, parts);
