@@ -84,6 +84,7 @@ void RecordReader::choose_separator(const FileKind& kind, const std::string& opt
   for (size_t bytes = 0; ahead.size() < kLines && bytes < kBytes && next_line(); bytes += line_.size())
     ahead.push_back({std::string(line_), line_line_});
   std::vector<std::string_view> lines;
+  lines.reserve(ahead.size());
   for (const Line& line : ahead) lines.push_back(line.text);
   if (option.empty() && !lines.empty() && is_object(lines[0], path_)) {
     separator_.clear();

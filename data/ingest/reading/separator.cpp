@@ -195,6 +195,7 @@ bool is_object(std::string_view line, const std::filesystem::path& path) {
 std::string hint_of_separator(const std::vector<std::vector<std::string>>& sample) {
   if (sample.empty() || sample[0].size() != 1) return "";
   std::vector<std::string> lines;
+  lines.reserve(sample.size());
   for (const auto& row : sample) lines.push_back(row[0]);
   constexpr std::string_view kOthers = "\x01\x02\x1E\x1F^~#$&*+!@%=/:_-\\";
   for (const char c : kOthers) {

@@ -117,13 +117,13 @@ void TableReader::find_late_columns(const std::vector<SampledColumn>& columns) {
 }
 
 void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
-  const std::string file = records_.path().filename().string();
+  const std::string file = records_.path().filename().string() + ": ";
   for (size_t n = 0; n < spec_.columns.size() && !silent_; ++n) {
     if (spec_.columns[n].what != "time" || !placement_.places[n]) continue;
     const auto time = records_.is_json() ? std::ranges::find(columns, keys_.name_of(n), &SampledColumn::name)
                                          : columns.begin() + static_cast<std::ptrdiff_t>(*placement_.places[n]);
     const std::string note = time == columns.end() ? "" : note_on_dates(time->values);
-    if (!note.empty()) intake_.log.note(file + ": " + note);
+    if (!note.empty()) intake_.log.note(std::string(file).append(note));
   }
   const bool chosen = intake_.columns.contains("time");
   if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
@@ -132,7 +132,7 @@ void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
   if (fault.always || intake_.needs_times)
     throw DataError(records_.path().string() + ":1: " + fault.what +
                     (fault.always ? "" : ", else --columns time=none"));
-  intake_.log.note(file + ": " + fault.what);
+  intake_.log.note(file + fault.what);
 }
 
 void TableReader::select_columns() {

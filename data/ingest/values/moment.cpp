@@ -127,7 +127,7 @@ std::optional<Moment> iso_date(Scanner scan) {
   }
   Scanner hour = scan;
   if (const auto hours = hour.number(1, 2, 0, 23); hours && hour.at_end()) {  // 2014-12-06 02
-    date.seconds_of_day = *hours * 3600;
+    date.seconds_of_day = int64_t{*hours} * 3600;
     return date.moment();
   }
   if (!take_time(scan, date) || !take_offset(scan, date) || !scan.at_end()) return {};
