@@ -63,7 +63,8 @@ std::string describe_texts(const Corpus& corpus, int64_t old_items) {
            quoted(corpus.item_raw_id(old_items + first));
   }
   if (of_known > 0)
-    out += "; " + std::to_string(of_known) + " texts are of items that the corpus has: these keep their rows";
+    out += "; " + std::to_string(of_known) +
+           " texts are of items that the corpus has: their rows move, as on a corpus with these texts";
   return out;
 }
 
