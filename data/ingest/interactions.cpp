@@ -158,8 +158,7 @@ void no_interaction(IngestFolder& work, Origin origin, const std::string& detail
 /// Ids that are another's but for their form: what to do where they are too many, and a note where they are few.
 void tell_of_lookalikes(IngestFolder& work, const Lookalikes& users, const Lookalikes& items, const std::string& of) {
   const auto tell = [&](const Lookalikes& unknown, const std::string& what, const IdMap& known) {
-    const std::string found =
-        unknown.describe(what, known.size(), [&](size_t n) { return known.name(static_cast<uint32_t>(n)); });
+    const std::string found = unknown.describe(what, known, known.size());
     if (found.empty()) return;
     work.log.add_hint(found);
     work.log.note(found);
@@ -173,7 +172,7 @@ void tell_of_new_lookalikes(IngestFolder& work) {
   const auto tell = [&](const IdMap& ids, size_t old, const std::string& what) {
     Lookalikes fresh;
     for (size_t n = old; n < ids.size(); ++n) fresh.add(ids.name(static_cast<uint32_t>(n)));
-    const std::string found = fresh.describe(what, old, [&](size_t n) { return ids.name(static_cast<uint32_t>(n)); });
+    const std::string found = fresh.describe(what, ids, old);
     if (!found.empty()) work.log.note(found);
   };
   tell(work.users, work.old_users.size(), "new users");

@@ -7,10 +7,25 @@
 #include "data/random.h"
 
 namespace cllm {
-
 namespace {
 
 constexpr size_t kMinimum = 3;  // one item for each part
+
+/// Users of whom not time, but the place in the input decides what is held out.
+struct Ties {
+  uint64_t users = 0, of = 0;
+
+  void add(std::span<const Pair> by_time) {
+    if (by_time.size() < kMinimum) return;
+    ++of;
+    for (size_t n = by_time.size() - 1; n + 2 >= by_time.size(); --n) {
+      const Pair &a = by_time[n - 1], &b = by_time[n];
+      if (!a.has_time() || std::tuple(a.time, a.fraction) != std::tuple(b.time, b.fraction)) continue;
+      ++users;
+      return;
+    }
+  }
+};
 
 }  // namespace
 
@@ -48,26 +63,6 @@ void split_history(std::span<Pair> history, SplitMethod method, uint64_t key, co
     set(history[n], part);
   }
 }
-
-namespace {
-
-/// Users of whom not time, but the place in the input decides what is held out.
-struct Ties {
-  uint64_t users = 0, of = 0;
-
-  void add(std::span<const Pair> by_time) {
-    if (by_time.size() < kMinimum) return;
-    ++of;
-    for (size_t n = by_time.size() - 1; n + 2 >= by_time.size(); --n) {
-      const Pair &a = by_time[n - 1], &b = by_time[n];
-      if (!a.has_time() || std::tuple(a.time, a.fraction) != std::tuple(b.time, b.fraction)) continue;
-      ++users;
-      return;
-    }
-  }
-};
-
-}  // namespace
 
 void split_interactions(RecordFile<Pair>& pairs, const InternalIds& ids, IngestFolder& work,
                         ExternalSorter<SplitPair>& out) {

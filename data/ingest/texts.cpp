@@ -116,8 +116,7 @@ class TextCollector : public RowSink {
  private:
   void tell_of_lookalikes(const std::string& file, const Lookalikes& unknown, const char* what,
                           const IdMap& known) const {
-    const std::string found =
-        unknown.describe(what, known.size(), [&](size_t n) { return known.name(static_cast<uint32_t>(n)); });
+    const std::string found = unknown.describe(what, known, known.size());
     if (!found.empty()) work_.log.note(file + ": " + found);
   }
   void explain(const TextRow& row) {

@@ -12,34 +12,12 @@ namespace {
 
 using namespace std::string_view_literals;
 
-struct Kind {
-  std::string_view first, what, remedy;
-  size_t offset = 0;
-};
-
-constexpr std::array kKinds{
-    Kind{"PK\x03\x04"sv, "a zip archive, or a workbook of Excel",
-         "call an archive NAME.zip; save a workbook as CSV in UTF-8"},
-    Kind{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, "a workbook of Excel", "save it as CSV in UTF-8"},
-    Kind{"PAR1"sv, "a Parquet file", "call it NAME.parquet"},
-    Kind{"ustar"sv, "a tar archive", "unpack it", 257},
-    Kind{"\xFD\x37\x7A\x58\x5A\x00"sv, "packed by xz", "unpack it (xz -d)"},
-    Kind{"BZh"sv, "packed by bzip2", "unpack it (bzip2 -d)"},
-    Kind{"7z\xBC\xAF\x27\x1C"sv, "a 7z archive", "unpack it (7z x)"},
-    Kind{"Rar!\x1A\x07"sv, "a rar archive", "unpack it (unrar x)"},
-    Kind{"\x89HDF\r\n\x1A\n"sv, "an HDF5 file", "write it as a table (pandas: read_hdf, to_csv)"},
-    Kind{"\x93NUMPY"sv, "an array of NumPy", "write it as a table (numpy.savetxt)"},
-    Kind{"SQLite format 3\x00"sv, "a data base of SQLite", "write its table (sqlite3 -header -csv)"},
-    Kind{"ARROW1\x00\x00"sv, "a Feather file of Arrow", "write it as Parquet (pandas: read_feather, to_parquet)"},
-    Kind{"FEA1"sv, "a Feather file of version 1", "write it as Parquet (pandas: read_feather, to_parquet)"},
-    Kind{"Obj\x01"sv, "an Avro file", "write it as Parquet or JSON lines"},
-    Kind{"ORC"sv, "an ORC file", "write it as Parquet"},
-    Kind{"%PDF-"sv, "a PDF", "give a table"},
-};
-
 /// bzip2's block or end, behind the digit of its size.
 bool is_bzip2(std::string_view first) {
-  return first.substr(4).starts_with("1AY&SY") || first.substr(4).starts_with("\x17\x72\x45\x38\x50\x90");
+  constexpr size_t kBehindSize = 4;
+  if (first.size() < kBehindSize) return false;
+  first.remove_prefix(kBehindSize);
+  return first.starts_with("1AY&SY") || first.starts_with("\x17\x72\x45\x38\x50\x90");
 }
 
 /// Its name, and no word of a text behind it.
@@ -49,16 +27,44 @@ bool is_orc(std::string_view first) {
          first[3] != '\t' && first[3] != '\r';
 }
 
-/// Python's pickle of protocol 2 to 5.
-bool is_pickle(std::string_view first) {
-  return first.size() > 2 && first[0] == '\x80' && first[1] >= 2 && first[1] <= 5;
-}
+/// Of protocol 2 to 5.
+bool is_pickle(std::string_view first) { return first.size() > 2 && first[1] >= 2 && first[1] <= 5; }
 
 bool is_page(std::string_view first) {
   first.remove_prefix(std::min(first.find_first_not_of("\xEF\xBB\xBF \t\r\n"), first.size()));
   const std::string start = lower_case(std::string(first.substr(0, 16)));
   return start.starts_with("<!doctype html") || start.starts_with("<html") || start.starts_with("<head");
 }
+
+struct Kind {
+  std::string_view first, what, remedy;
+  size_t offset = 0;
+  bool (*is_so)(std::string_view first) = nullptr;  // where the bytes alone do not say it
+};
+
+constexpr std::array kKinds{
+    Kind{"PK\x03\x04"sv, "a zip archive, or a workbook of Excel",
+         "call an archive NAME.zip; save a workbook as CSV in UTF-8"},
+    Kind{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, "a workbook of Excel", "save it as CSV in UTF-8"},
+    Kind{"PAR1"sv, "a Parquet file", "call it NAME.parquet"},
+    Kind{"ustar"sv, "a tar archive", "unpack it", 257},
+    Kind{"\xFD\x37\x7A\x58\x5A\x00"sv, "packed by xz", "unpack it (xz -d)"},
+    Kind{"BZh"sv, "packed by bzip2", "unpack it (bzip2 -d)", 0, is_bzip2},
+    Kind{"7z\xBC\xAF\x27\x1C"sv, "a 7z archive", "unpack it (7z x)"},
+    Kind{"Rar!\x1A\x07"sv, "a rar archive", "unpack it (unrar x)"},
+    Kind{"\x89HDF\r\n\x1A\n"sv, "an HDF5 file", "write it as a table (pandas: read_hdf, to_csv)"},
+    Kind{"\x93NUMPY"sv, "an array of NumPy", "write it as a table (numpy.savetxt)"},
+    Kind{"SQLite format 3\x00"sv, "a data base of SQLite", "write its table (sqlite3 -header -csv)"},
+    Kind{"ARROW1\x00\x00"sv, "a Feather file of Arrow", "write it as Parquet (pandas: read_feather, to_parquet)"},
+    Kind{"FEA1"sv, "a Feather file of version 1", "write it as Parquet (pandas: read_feather, to_parquet)"},
+    Kind{"Obj\x01"sv, "an Avro file", "write it as Parquet or JSON lines"},
+    Kind{"ORC"sv, "an ORC file", "write it as Parquet", 0, is_orc},
+    Kind{"%PDF-"sv, "a PDF", "give a table"},
+    Kind{"\x80"sv, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)", 0, is_pickle},
+    Kind{"<?xml"sv, "XML", "write it as CSV or JSON lines"},
+    Kind{""sv, "a web page", "download the data again; a page in its place often asks to log in or tells of an error",
+         0, is_page},
+};
 
 [[noreturn]] void refuse(const std::filesystem::path& path, std::string_view what, std::string_view remedy) {
   throw DataError(path.string() + ": by its first bytes " + std::string(what) + ", not a table of text; " +
@@ -76,14 +82,8 @@ Packing packing_of(std::string_view first) {
 void refuse_what_is_no_text(std::string_view first, const std::filesystem::path& path) {
   for (const Kind& kind : kKinds) {
     if (first.size() < kind.offset || !first.substr(kind.offset).starts_with(kind.first)) continue;
-    const bool sure = kind.first == "BZh" ? first.size() > 4 && is_bzip2(first) : kind.first != "ORC" || is_orc(first);
-    if (sure) refuse(path, kind.what, kind.remedy);
+    if (kind.is_so == nullptr || kind.is_so(first)) refuse(path, kind.what, kind.remedy);
   }
-  if (is_pickle(first)) refuse(path, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)");
-  if (is_page(first))
-    refuse(path, "a web page",
-           "download the data again; a page in its place often asks to log in or tells of an error");
-  if (first.starts_with("<?xml")) refuse(path, "XML", "write it as CSV or JSON lines");
 }
 
 }  // namespace cllm

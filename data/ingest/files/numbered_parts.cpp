@@ -1,13 +1,12 @@
 #include <algorithm>
 
 #include "data/ingest/files/input_files.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// * is a number; in part-*.csv it is whatever Spark writes there: 00000-6f1a-c000.
 bool matches(std::string_view name, std::string_view pattern) {

@@ -7,13 +7,12 @@
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/reading/record_reader.h"
 #include "data/ingest/values/parse.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// A name cut where numbers begin and end: text, number, text, ...
 std::vector<std::string> pieces_of(const std::string& name) {

@@ -123,11 +123,9 @@ class MovieLens100k : public MovieLens {
 
 /// Other data sets (goodbooks) have a tags.csv without users.
 bool names_users(const fs::path& table) {
-  if (table.empty()) return false;
-  const Sample sample = read_sample(table, {}, 1);
-  const std::vector<std::string> names = column(Role::kUser).names;
-  return !sample.empty() && std::ranges::any_of(sample[0], [&](const std::string& cell) {
-    return std::ranges::find(names, folded(cell)) != names.end();
+  const std::vector<std::string> users = column(Role::kUser).names;
+  return !table.empty() && std::ranges::any_of(names_in(table, {}), [&](const std::string& name) {
+    return std::ranges::find(users, folded(name)) != users.end();
   });
 }
 

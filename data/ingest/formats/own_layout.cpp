@@ -44,9 +44,10 @@ class OwnLayout : public Source {
   bool user_texts = false, taken_for_ids = false;
 
   void read_interactions(RowSink& sink, Intake& intake) override {
-    Intake own = intake;
-    own.columns =
+    own_columns_ =
         choices_for_interactions(interactions, present({users, items, texts}), intake.columns, intake.reading);
+    Intake own = intake;
+    own.columns = own_columns_;
     look_for_names(own);
     if (!users.empty()) {
       TableReader rows(users, list_of(Role::kUser, user_name_), intake);
@@ -66,8 +67,7 @@ class OwnLayout : public Source {
     if (!items.empty()) read_list(items, Role::kItem, "content", sink, intake);
     if (interactions_have_texts_) {
       Intake own = intake;
-      own.columns =
-          choices_for_interactions(interactions, present({users, items, texts}), intake.columns, intake.reading);
+      own.columns = own_columns_;
       read_pair_texts(interactions, interaction_table(), sink, own);
     }
     if (texts.empty()) return;
@@ -152,6 +152,7 @@ class OwnLayout : public Source {
 
   bool interactions_have_texts_ = false;  // found by read_interactions
   std::string user_name_, item_name_;     // the same
+  ColumnChoices own_columns_;             // of interactions; the same
 };
 
 enum class Guess { kTexts, kIds, kEmpty };

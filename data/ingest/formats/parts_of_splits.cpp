@@ -7,24 +7,24 @@
 #include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/reading/record_reader.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_letter(char c) { return is_capital(c) || (c >= 'a' && c <= 'z') || (c & 0x80) != 0; }
+bool is_of_a_word(char c) { return is_letter(c) || (c & 0x80) != 0; }
 
 /// The words and numbers of a name: train, ratings and 2 of trainRatings-2.
 std::vector<std::string> words_of(const std::string& name) {
   std::vector<std::string> words;
   char last = ' ';
   for (const char c : name) {
-    const bool goes_on = is_digit(c) ? is_digit(last) : is_letter(last) && (is_capital(last) || !is_capital(c));
-    if (!goes_on && (is_digit(c) || is_letter(c))) words.emplace_back();
-    if (is_digit(c) || is_letter(c)) words.back() += c;
+    const bool goes_on = is_digit(c) ? is_digit(last) : is_of_a_word(last) && (is_capital(last) || !is_capital(c));
+    if (!goes_on && (is_digit(c) || is_of_a_word(c))) words.emplace_back();
+    if (is_digit(c) || is_of_a_word(c)) words.back() += c;
     last = c;
   }
   for (std::string& word : words) word = lower_case(word);

@@ -32,17 +32,21 @@ std::string without_quoted(std::string_view line) {
   return out;
 }
 
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  for (line = trimmed(line); !line.empty(); line = trimmed(line)) {
+    words.push_back(line.substr(0, line.find(' ')));
+    line.remove_prefix(words.back().size());
+  }
+  return words;
+}
+
 /// Only where nothing else separates: names of columns, or a number among the fields.
 bool is_row_of_blanks(std::string_view line, size_t min_columns) {
-  size_t fields = 0, names = 0, numbers = 0;
-  for (line = trimmed(line); !line.empty(); line = trimmed(line)) {
-    const std::string_view field = line.substr(0, line.find(' '));
-    line.remove_prefix(field.size());
-    ++fields;
-    names += is_known_name(folded(field)) ? 1 : 0;
-    numbers += parse_number(field) ? 1 : 0;
-  }
-  return min_columns > 1 && fields >= min_columns && (names > 1 || numbers > 0);
+  const auto fields = words_of(line);
+  const auto names = std::ranges::count_if(fields, [](auto field) { return is_known_name(folded(field)); });
+  const bool numbers = std::ranges::any_of(fields, [](auto field) { return parse_number(field).has_value(); });
+  return min_columns > 1 && fields.size() >= min_columns && (names > 1 || numbers);
 }
 
 /// Lines without what stands in quotes, and without those that begin or end within quotes.
@@ -64,15 +68,6 @@ size_t count_everywhere(const std::vector<std::string>& lines, std::string_view 
   for (const std::string& line : lines) same += count_of(line, separator) == count ? 1 : 0;
   constexpr size_t kNearlyAll = 95;
   return same * 100 >= lines.size() * kNearlyAll ? count : 0;
-}
-
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  for (line = trimmed(line); !line.empty(); line = trimmed(line)) {
-    words.push_back(line.substr(0, line.find(' ')));
-    line.remove_prefix(words.back().size());
-  }
-  return words;
 }
 
 /// Do blanks give more fields than `separators` others, the same number everywhere, one of them a whole time?

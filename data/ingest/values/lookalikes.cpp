@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "data/ingest/values/parse.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 
@@ -12,7 +13,6 @@ std::string bare_id(std::string_view id) {
   if (id.starts_with("=\"")) id.remove_prefix(1);
   while (id.size() > 1 && (id.front() == '"' || id.front() == '\'') && id.back() == id.front())
     id = trimmed(id.substr(1, id.size() - 2));
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const size_t point = id.find('.');
   if (point != std::string_view::npos && point > 0 && std::all_of(id.begin(), id.begin() + point, is_digit) &&
       id.find_first_not_of('0', point + 1) == std::string_view::npos)
@@ -47,6 +47,10 @@ std::string Lookalikes::describe(const std::string& what, size_t count,
   return std::to_string(alike) + " of " + std::to_string(unknown_.size()) + " " + what +
          " looked at differ from known ones in their form alone, as " + example +
          ": an id is the same only character by character; bring both files to one form";
+}
+
+std::string Lookalikes::describe(const std::string& what, const IdMap& ids, size_t count) const {
+  return describe(what, count, [&](size_t n) { return ids.name(static_cast<uint32_t>(n)); });
 }
 
 }  // namespace cllm

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "data/ingest/storage/id_map.h"
+
 namespace cllm {
 
 /// An id without what programs put around it or take from it: blanks, quotes and =" " of Excel, zeros in front, .0
@@ -21,6 +23,8 @@ class Lookalikes {
   /// of these once.
   std::string describe(const std::string& what, size_t count,
                        const std::function<std::string_view(size_t)>& known) const;
+  /// Of the first `count` of these.
+  std::string describe(const std::string& what, const IdMap& ids, size_t count) const;
 
  private:
   std::set<std::string, std::less<>> unknown_;
