@@ -56,6 +56,52 @@ Forms forms_of_blocks_and_counts() {
   };
 }
 
+Forms forms_of_lines_above() {
+  const std::string table = "user,item,time\n" + with_each_row("@,#,%", kEpoch);
+  const auto noted = [&](const std::string& name, const std::string& form, const std::string& above, int lines) {
+    return read_form(kColumns, name, form, "read, their number is noted", {{"interactions.csv", above + table}},
+                     {"not read: " + std::to_string(lines) + " line(s) of comments or titles above the rows"});
+  };
+  const std::string triples = with_each_row("@ # 1", "");
+  return {
+      noted("title", "`Ratings of May, all users` and an empty line above a header", "Ratings of May, all users\n\n",
+            2),
+      noted("title_of_a_workbook", "`Ratings,,` and `,,` above a header (a workbook)", "Ratings,,\n,,\n", 2),
+      noted("comments_of_other_kinds", "`// all`, `;; all`, `-- all`, `-----` above a header",
+            "// all\n;; all\n-- all\n-----\n", 4),
+      refused_form(kColumns, "title_alone", "a title above rows without a header", "refused with what takes it out",
+                   {{"interactions.csv", "Ratings of May\n" + with_each_row("@,#,%", kEpoch)}},
+                   {"line 2 has 3 columns: if the first is a title, take it out: tail -n +2"}),
+      refused_form(kPublic, "matrix_market", "`%%MatrixMarket matrix coordinate` (SciPy, SuiteSparse)",
+                   "refused with the command that makes a table of it",
+                   {{"interactions.tsv", "%%MatrixMarket matrix coordinate integer general\n%\n2 3 6\n" + triples}},
+                   {"a matrix of Matrix Market", "grep -v '^%'"}),
+  };
+}
+
+Forms forms_of_denials() {
+  const std::string shown = "u,d,0,1300000009\nv,e,0,1300000009\n";
+  const Files table = {{"interactions.csv", "user,item,label,time\n" + with_each_row("@,#,1,%", kEpoch) + shown}};
+  return {
+      refused_form(kPublic, "labels", "`label`, `click`, `is_click` of 0 and 1, and no rating",
+                   "refused: what it denies is no interaction", table,
+                   {"'label' is 0 and 1", "--columns rating=label --rating-threshold 1", "--columns rating=none"}),
+      read_form(kPublic, "labels_settled", "the same with `--columns rating=label --rating-threshold 1`",
+                "read without the rows of 0", table, {}, "--columns rating=label --rating-threshold 1"),
+      refused_form(kPublic, "prefixes", "`item_id_list:token_seq` beside `item_id` (RecBole, for sequences)",
+                   "refused with the command that makes pairs of it",
+                   {{"a.inter", "session_id:token\titem_id_list:token_seq\titem_id:token\ns\ta b\tc\ns\ta\tb\n"}},
+                   {"item_id_list holds what came before item_id", "split($2, i, \" \"); i[++n] = $3"}),
+      refused_form(kColumns, "users_for_keys", R"(`{"u": ["a", "b"], "v": ["a"]}`)",
+                   "refused with the command that makes pairs of it",
+                   {{"interactions.json", R"({"u": ["a", "b"], "v": ["a"]})"}},
+                   {"keys are ids", "jq -r 'to_entries[] | .key as $u | .value[]"}),
+      refused_form(kColumns, "users_for_keys_of_ratings", R"(`{"u": {"a": 5, "b": 4}}` per line)", "the same",
+                   {{"interactions.jsonl", "{\"u\": {\"a\": 5}}\n{\"v\": {\"a\": 4}}\n"}},
+                   {"keys are ids", ".value | to_entries[]"}),
+  };
+}
+
 Forms forms_of_other_rows() {
   const std::string object = R"({"user": "@", "item": "#", "time": 13000000%})";
   return {
@@ -186,8 +232,9 @@ Forms forms_of_odd_times() {
 
 Forms forms_of_fields() {
   Forms all = forms_of_lists();
-  for (const Forms& forms : {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times(),
-                             forms_of_quotes_and_marks(), forms_of_blocks_and_counts()})
+  for (const Forms& forms :
+       {forms_of_other_rows(), forms_of_separators(), forms_of_late_texts(), forms_of_odd_times(),
+        forms_of_quotes_and_marks(), forms_of_blocks_and_counts(), forms_of_lines_above(), forms_of_denials()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

@@ -50,7 +50,7 @@ Forms other_columns() {
       read_form(kKind, "comments_above", "`% bip weighted` and `# 2 3` above the rows (KONECT, SNAP)",
                 "read, the lines are noted",
                 {csv("% bip weighted\n# 2 3\nuser item time", "@ # %", "interactions.txt")},
-                {"not read: 2 line(s) of comments above the rows"}),
+                {"not read: 2 line(s) of comments or titles above the rows"}),
       read_form(kKind, "separator_of_excel", "`sep=;` above the header, of Excel", "read, the line is noted",
                 {csv("sep=;\nuser;item;time", "@;#;%")}, {"not read: 1 line(s) of comments", "separated by ';'"}),
       refused_form(kKind, "time_before_item", "no header, the time in column 2 (Yoochoose)",

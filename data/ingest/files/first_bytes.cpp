@@ -61,6 +61,8 @@ constexpr std::array kKinds{
     Kind{"ORC"sv, "an ORC file", "write it as Parquet", 0, is_orc},
     Kind{"%PDF-"sv, "a PDF", "give a table"},
     Kind{"\x80"sv, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)", 0, is_pickle},
+    Kind{"%%MatrixMarket"sv, "a matrix of Matrix Market",
+         "write its triples as a table: (echo user item rating; grep -v '^%' OLD | tail -n +2) > interactions.tsv"},
     Kind{"<?xml"sv, "XML", "write it as CSV or JSON lines"},
     Kind{""sv, "a web page", "download the data again; a page in its place often asks to log in or tells of an error",
          0, is_page},

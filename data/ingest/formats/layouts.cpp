@@ -23,6 +23,7 @@ const std::vector<Layout>& layouts() {
       {"movielens-1m", "ratings.dat [movies.dat]: ml-1m, ml-10m", open_movielens_1m},
       {"movielens-100k", "u.data [u.item]: ml-100k", open_movielens_100k},
       {"kuairec", "big_matrix.csv or small_matrix.csv [kuairec_caption_category.csv]", open_kuairec},
+      {"kuairand", "log_standard_*.csv: what was shown, or clicked", open_kuairand},
       {"goodreads", "goodreads_interactions*, goodreads_reviews* [goodreads_books*]", open_goodreads},
       {"steam", "steam_reviews.json, steam_new.json [steam_games.json]", open_steam},
       {"mind", "behaviors.tsv [news.tsv]: what was clicked", open_mind},

@@ -41,6 +41,7 @@ std::unique_ptr<Source> open_movielens(const InputFolder& input, const SourceOpt
 std::unique_ptr<Source> open_movielens_1m(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_movielens_100k(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_kuairec(const InputFolder& input, const SourceOptions& options);
+std::unique_ptr<Source> open_kuairand(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_goodreads(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_steam(const InputFolder& input, const SourceOptions& options);
 std::unique_ptr<Source> open_mind(const InputFolder& input, const SourceOptions& options);

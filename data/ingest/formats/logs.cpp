@@ -1,4 +1,4 @@
-// Logs of listening, watching and clicking: lastfm-1K, KuaiRec, MIND.
+// Logs of listening, watching and clicking: lastfm-1K, KuaiRec, KuaiRand, MIND.
 
 #include <xxhash.h>
 #include <unordered_set>
@@ -116,6 +116,19 @@ std::unique_ptr<Source> open_kuairec(const InputFolder& input, const SourceOptio
         "small_matrix.csv is left out: it is the densely observed part, for tests; --input FILE reads it alone";
   const auto captions = file_named(input.files, "kuairec_caption_category.csv");
   if (!captions.empty()) source->texts.push_back({captions, {{}, column(Role::kItem), {}, true}});
+  return source;
+}
+
+std::unique_ptr<Source> open_kuairand(const InputFolder& input, const SourceOptions&) {
+  const auto logs = files_named(input.files, {".csv"}, [](std::string_view stem) { return stem.starts_with("log_"); });
+  auto source = std::make_unique<Tables>();
+  source->event_log = true;
+  for (const fs::path& log : logs) {
+    if (log.filename().string().starts_with("log_standard")) source->interactions.push_back({log});
+  }
+  if (source->interactions.empty()) return nullptr;
+  if (logs.size() > source->interactions.size())
+    source->message = "log_random*.csv is left out: videos that were shown at random; --input FILE reads it alone";
   return source;
 }
 

@@ -1,9 +1,13 @@
 // RecBole's atomic files: NAME.inter, NAME.item, NAME.user, TSV whose header has the types (user_id:token). And any
 // single table of interactions.
 
+#include <algorithm>
+
 #include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
+#include "data/ingest/reading/sample.h"
+#include "data/ingest/values/columns.h"
 
 namespace cllm {
 namespace {
@@ -26,11 +30,29 @@ fs::path one_of(const InputFolder& input, const std::string& extension) {
   return found.empty() ? fs::path() : found[0];
 }
 
+/// Rows of a data set for sequences that holds all beginnings of a history: only their last items would be read.
+void refuse_prefixes(const fs::path& inter, const ReadingOptions& reading) {
+  const auto names = names_in(inter, reading);
+  const auto place_of = [&](std::string_view name) {
+    return static_cast<size_t>(std::ranges::find(names, name, folded) - names.begin()) + 1;
+  };
+  const size_t list = place_of("itemidlist"), item = place_of("itemid");
+  if (list > names.size() || item > names.size()) return;
+  const std::string user = "$" + std::to_string(std::min(place_of("userid"), place_of("sessionid")));
+  const std::string last = "$" + std::to_string(item);
+  throw DataError(inter.string() +
+                  ":1: item_id_list holds what came before item_id; write a row per pair: awk -F'\\t' '" +
+                  "NR == 1 {print \"user_id\\titem_id\"; next} {n = split($" + std::to_string(list) +
+                  ", i, \" \"); i[++n] = " + last + "; for (k = 1; k <= n; ++k) if (!seen[" + user +
+                  ", i[k]]++) print " + user + " \"\\t\" i[k]}' OLD > interactions.tsv");
+}
+
 }  // namespace
 
-std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptions&) {
+std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptions& options) {
   const fs::path inter = one_of(input, ".inter");
   if (inter.empty()) return nullptr;
+  refuse_prefixes(inter, options.reading);
   auto source = std::make_unique<Tables>();
   source->interactions.push_back({inter});
   if (const auto items = one_of(input, ".item"); !items.empty())

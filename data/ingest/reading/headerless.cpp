@@ -173,6 +173,13 @@ void refuse_blocks(const Sample& sample, const std::string& where) {
   }
 }
 
+/// One field above rows of several of them.
+std::string hint_of_title(const Sample& sample) {
+  if (sample.size() < 2 || sample[0].size() != 1 || sample[1].size() < 2) return "";
+  return "; line 2 has " + std::to_string(sample[1].size()) +
+         " columns: if the first is a title, take it out: tail -n +2 OLD";
+}
+
 /// The first columns are a user and an item, and no times.
 void refuse_dates(const Sample& sample, size_t columns, const std::string& where) {
   for (size_t column = 0; column < columns; ++column) {
@@ -213,10 +220,10 @@ void place_by_values(const Sample& sample, const TableSpec& spec, const ColumnCh
   if (place_as_chosen(spec, choices, width, where, placement)) return;
   constexpr size_t kLeast = 2, kMost = 4;
   if (width < kLeast || width > kMost) {
-    throw DataError(
-        where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
-        first_of(sample) + ")" +
-        (width < kLeast ? hint_of_separator(sample) : "; write one, or say " + option_for_many(sample, width)));
+    throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names 'user' and 'item' (" +
+                    first_of(sample) + ")" +
+                    (width < kLeast ? hint_of_separator(sample) + hint_of_title(sample)
+                                    : "; write one, or say " + option_for_many(sample, width)));
   }
   refuse_what_may_be_names(sample, where);
   placement.places.assign(spec.columns.size(), std::nullopt);

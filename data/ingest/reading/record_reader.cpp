@@ -63,9 +63,9 @@ RecordReader::RecordReader(const std::filesystem::path& path, const ReadingOptio
 void RecordReader::skip_comments() {
   Line last;
   while (next_line()) {
-    const bool is_comment = line_.starts_with("# ") || line_.starts_with("% ") ||
-                            (line_line_ == 1 && line_.starts_with("sep=") && line_.size() <= 5);
-    if (!is_comment) {
+    const std::optional<std::string_view> comment = comment_in(line_);
+    const bool is_option = line_line_ == 1 && line_.starts_with("sep=") && line_.size() <= 5;
+    if (!comment && !is_option) {
       waiting_.push_back({std::string(line_), line_line_});
       if (names_the_fields_of(last.text, line_)) {
         waiting_.push_back(std::move(last));
@@ -73,7 +73,7 @@ void RecordReader::skip_comments() {
       }
       return;
     }
-    last = {std::string(trimmed(line_.substr(1))), line_line_};
+    last = {std::string(comment.value_or("")), line_line_};
     ++lines_above_;
   }
 }
@@ -86,6 +86,9 @@ void RecordReader::choose_separator(const FileKind& kind, const std::string& opt
   std::vector<std::string_view> lines;
   lines.reserve(ahead.size());
   for (const Line& line : ahead) lines.push_back(line.text);
+  const auto titles = static_cast<std::ptrdiff_t>(lines_above_names(lines));
+  lines.erase(lines.begin(), lines.begin() + titles);
+  lines_above_ += static_cast<size_t>(titles);
   if (option.empty() && !lines.empty() && is_object(lines[0], path_)) {
     separator_.clear();
     unusual_separator_ = true;
@@ -95,7 +98,8 @@ void RecordReader::choose_separator(const FileKind& kind, const std::string& opt
     quoting_ = (quoting_ && separator_ != "::") || separator_ == "," ||
                (!lines.empty() && is_all_quoted(lines[0], separator_));
   }
-  waiting_.insert(waiting_.end(), std::make_move_iterator(ahead.rbegin()), std::make_move_iterator(ahead.rend()));
+  waiting_.insert(waiting_.end(), std::make_move_iterator(ahead.rbegin()),
+                  std::make_move_iterator(ahead.rend() - titles));
 }
 
 bool RecordReader::next_line() {

@@ -60,7 +60,7 @@ class RecordReader {
   const std::string& separator() const { return separator_; }
   bool quoting() const { return quoting_; }
   bool unusual_separator() const { return unusual_separator_; }
-  uint64_t lines_above() const { return lines_above_; }  // comments above the first row
+  uint64_t lines_above() const { return lines_above_; }  // comments and titles above the first row
 
  private:
   struct Line {

@@ -85,6 +85,23 @@ bool are_rows_of_blanks(const std::vector<std::string>& lines, size_t separators
 }
 
 constexpr std::array<std::string_view, 5> kSeparators = {"\t", "::", ";", "|", ","};
+constexpr std::array<std::string_view, 5> kNameSeparators = {"\t", ",", ";", "|", " "};
+
+size_t known_names_in(std::string_view line, std::string_view separator) {
+  size_t names = 0;
+  for (std::string_view rest = line;;) {
+    const size_t end = std::min(rest.find(separator), rest.size());
+    names += is_known_name(folded(rest.substr(0, end))) ? 1 : 0;
+    if (end == rest.size()) return names;
+    rest.remove_prefix(end + separator.size());
+  }
+}
+
+/// "Ratings,,,": a workbook's title.
+bool is_one_field(std::string_view line, std::string_view separator) {
+  return separator != " " &&
+         line.find_first_not_of(separator, std::min(line.find(separator), line.size())) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -113,19 +130,41 @@ std::string separator_of(const std::vector<std::string_view>& lines, const FileK
   return most == 0 && is_row_of_blanks(rows[0], min_columns) ? " " : std::string(best);
 }
 
+std::optional<std::string_view> comment_in(std::string_view line) {
+  static constexpr std::array<std::string_view, 5> kMarks = {"#", "%", "//", ";;", "--"};
+  line = trimmed(line);
+  if (line.size() > 2 && std::string_view("#%/;-=*").find(line[0]) != std::string_view::npos &&
+      line.find_first_not_of(line[0]) == std::string_view::npos)
+    return "";  // a rule
+  for (const std::string_view mark : kMarks) {
+    if (line == mark || (line.starts_with(mark) && line[mark.size()] == ' ')) return trimmed(line.substr(mark.size()));
+  }
+  return {};
+}
+
 bool names_the_fields_of(std::string_view comment, std::string_view row) {
-  static constexpr std::array<std::string_view, 5> kSeparators = {"\t", ",", ";", "|", " "};
-  return std::ranges::any_of(kSeparators, [&](const std::string_view separator) {
+  return std::ranges::any_of(kNameSeparators, [&](const std::string_view separator) {
     const size_t count = count_of(row, separator);
-    if (count == 0 || count_of(comment, separator) != count) return false;
-    size_t names = 0;
-    for (std::string_view rest = comment;;) {
-      const size_t end = std::min(rest.find(separator), rest.size());
-      names += is_known_name(folded(rest.substr(0, end))) ? 1 : 0;
-      if (end == rest.size()) return names > 1;
-      rest.remove_prefix(end + separator.size());
-    }
+    return count > 0 && count_of(comment, separator) == count && known_names_in(comment, separator) > 1;
   });
+}
+
+size_t lines_above_names(const std::vector<std::string_view>& lines) {
+  constexpr size_t kMost = 10;
+  for (size_t n = 0; n < std::min(lines.size(), kMost); ++n) {
+    for (const std::string_view separator : kNameSeparators) {
+      const size_t fields = count_of(lines[n], separator) + 1;
+      const auto has_as_many = [&](std::string_view line) { return count_of(line, separator) + 1 == fields; };
+      const size_t least = separator == " " ? std::max<size_t>(2, fields / 2 + 1) : 2;  // else a sentence
+      if (known_names_in(lines[n], separator) < least || (n + 1 < lines.size() && !has_as_many(lines[n + 1]))) continue;
+      const auto above = lines.begin() + static_cast<std::ptrdiff_t>(n);
+      const bool titles = std::all_of(lines.begin(), above, [&](std::string_view line) {
+        return !has_as_many(line) || is_one_field(line, separator);
+      });
+      return titles ? n : 0;
+    }
+  }
+  return 0;
 }
 
 bool is_all_quoted(std::string_view line, std::string_view separator) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,12 @@ std::string name_of_separator(const std::string& separator);
 
 /// Does every field of the line stand in quotes, as R and pandas write a header?
 bool is_all_quoted(std::string_view line, std::string_view separator);
+
+/// What a line says that is a comment above a table: behind `# `, `% `, `// `, `;; ` or `-- `; empty: a rule (`-----`).
+std::optional<std::string_view> comment_in(std::string_view line);
+/// How many lines stand above a row of names (of 10 that are looked at): titles, of another number of fields or one
+/// field alone. 0: the first is that row, or none is.
+size_t lines_above_names(const std::vector<std::string_view>& lines);
 
 /// A comment that is a header: as many fields as `row`, and names of columns among them.
 bool names_the_fields_of(std::string_view comment, std::string_view row);

@@ -48,6 +48,7 @@ class TableReader {
 
  private:
   void understand();
+  void judge_labels(const std::vector<SampledColumn>& columns) const;
   void judge_times(const std::vector<SampledColumn>& columns) const;
   void find_late_columns(const std::vector<SampledColumn>& columns);
   void refuse_lists(const Sample& sample) const;

@@ -68,10 +68,12 @@ void TableReader::refuse_lists(const Sample& sample) const {
 void TableReader::understand() {
   Sample sample = read_sample(records_.path(), reading_, spec_.num_required());
   if (records_.is_json()) {
+    if (spec_.by_values) refuse_lists_by_key(sample, records_.path().string());
     const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
     placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
     values_.resize(spec_.columns.size() + placement_.others.size());
     refuse_lists(sample);
+    judge_labels(keys);
     return judge_times(keys);
   }
   for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
@@ -96,6 +98,7 @@ void TableReader::understand() {
   const std::vector<SampledColumn> columns = columns_of(sample, /*json=*/false);
   prefer_filled(columns, spec_.columns, intake_.columns, placement_);
   refuse_lists(sample);
+  judge_labels(columns);
   judge_times(columns);
   if (!spec_.others) {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
@@ -135,6 +138,34 @@ void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
   intake_.log.note(file + fault.what);
 }
 
+/// What was shown and not clicked is no interaction: a column of 0 and 1 under such a name is asked about.
+void TableReader::judge_labels(const std::vector<SampledColumn>& columns) const {
+  static constexpr std::array<std::string_view, 14> kNames = {"isclick", "click",       "clicked",   "clk",     "label",
+                                                              "target",  "ispurchased", "purchased", "bought",  "liked",
+                                                              "isliked", "isread",      "read",      "relevant"};
+  const auto rating = std::ranges::find(spec_.columns, "rating", &Column::what);
+  if (!spec_.by_values || rating == spec_.columns.end() || !placement_.has_header) return;
+  if (placement_.places[static_cast<size_t>(rating - spec_.columns.begin())] || intake_.columns.contains("rating"))
+    return;
+  for (const std::string_view name : kNames) {
+    const auto at = std::ranges::find(columns, name, [](const SampledColumn& one) { return folded(one.name); });
+    if (at == columns.end()) continue;
+    size_t no = 0, yes = 0;
+    for (const std::string& value : at->values) {
+      const std::string_view said = trimmed(value);
+      no += said == "0" || said == "0.0" || said == "false" || said == "False" ? 1 : 0;
+      yes += said == "1" || said == "1.0" || said == "true" || said == "True" ? 1 : 0;
+    }
+    if (no == 0 || yes == 0 || no + yes != at->values.size()) continue;
+    const size_t number = static_cast<size_t>(at - columns.begin()) + 1;
+    const bool numbers = parse_number(trimmed(at->values[0])).has_value();
+    throw DataError(records_.path().string() + ":1: " + cllm::quoted(at->name) + " is " +
+                    (numbers ? "0 and 1" : "false and true") + ", and what it denies would be an interaction, too; " +
+                    (numbers ? "" : "write it as 0 and 1, and ") + "say " + columns_option("rating", at->name, number) +
+                    " --rating-threshold 1 to leave those rows out, or --columns rating=none to read all");
+  }
+}
+
 void TableReader::select_columns() {
   std::vector<ColumnUse> wanted(width_, ColumnUse::kNone);
   for (const OtherColumn& other : placement_.others) wanted[other.place] = ColumnUse::kText;
@@ -157,7 +188,7 @@ void TableReader::tell_about(const std::string& file) const {
   }
   if (records_.lines_above() > 0) {
     intake_.log.note(file + ": not read: " + std::to_string(records_.lines_above()) +
-                     " line(s) of comments above the rows");
+                     " line(s) of comments or titles above the rows");
   }
   if (!placement_.reading.empty()) intake_.log.note(file + " has no header: read as " + placement_.reading);
   if (!placement_.others.empty()) {

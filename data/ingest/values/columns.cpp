@@ -164,15 +164,15 @@ ColumnChoices parse_column_choices(const std::string& text) {
 }
 
 std::string columns_option(const std::string& what, std::string_view name, size_t number) {
-  const bool nameless = trimmed(name).empty() || name.find(',') != std::string_view::npos;
-  if (nameless && number > 0) return "--columns " + what + "=" + std::to_string(number);
-  const std::string shown = cllm::quoted(name);
-  const std::string pair = what + "=" + shown.substr(1, shown.size() - 2);
+  const std::string shown = cllm::quoted(name), option = "--columns " + what + "=";
+  const bool printable = shown.substr(1, shown.size() - 2) == name;
+  if (trimmed(name).empty() || !printable || name.find_first_of(",'") != std::string_view::npos)
+    return option + std::to_string(number);
   const bool plain = std::ranges::all_of(name, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c & 0x80) != 0 ||
            std::string_view("_-.:/+@%").find(c) != std::string_view::npos;
   });
-  return plain ? "--columns " + pair : "--columns '" + pair + "'";
+  return plain ? option + std::string(name) : "--columns '" + what + "=" + std::string(name) + "'";
 }
 
 std::string describe_columns() {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/data/ingest/scratch.h"
+#include "tests/data/ingest/zip_writer.h"
 
 namespace cllm::testing {
 namespace {
@@ -28,6 +29,15 @@ TEST(OwnLayout, is_read_from_tsv) {
   scratch.write("interactions.tsv", "user\titem\ttime\nann\tx\t1\nann\ty\t2\nbob\tx\t3\n");
   scratch.write("texts.tsv", "user\titem\ttext\tkind\nann\tx\tgood\t\n\ty\told\tnote\n");
   expect_own_layout(prepared(scratch.options()));
+}
+
+TEST(OwnLayout, is_read_from_parts_in_an_archive) {
+  const Scratch scratch;
+  write_zip(scratch.in() / "all.zip", {{"set/interactions-1.csv", "user,item,time\nann,y,2\nbob,x,3\n", true},
+                                       {"set/interactions-0.csv", "user,item,time\nann,x,1\n", false},
+                                       {"set/items.csv", "item,text\nx,an item\ny,\n", false},
+                                       {"set/interactions-2.csv", "bob,y,4\n", true}});
+  EXPECT_THAT(all_pairs(prepared(scratch.options())), ElementsAre("ann x", "ann y", "bob x", "bob y"));
 }
 
 TEST(OwnLayout, is_read_from_csv_with_headers) {

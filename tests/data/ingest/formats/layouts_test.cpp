@@ -85,8 +85,8 @@ INSTANTIATE_TEST_SUITE_P(all, PublicLayout,
                          ::testing::Values("ml-1m", "ml-100k", "ml-25m", "ml-zip", "amazon-2014", "amazon-2018",
                                            "amazon-2023", "amazon-2014-ratings", "amazon-2018-ratings",
                                            "amazon-2023-ratings", "yelp", "steam", "goodreads", "goodreads-csv",
-                                           "google-local-2018", "lastfm-1k", "lastfm-2k", "mind", "kuairec", "recbole",
-                                           "own-zst", "own-excel"),
+                                           "google-local-2018", "lastfm-1k", "lastfm-2k", "mind", "kuairec", "kuairand",
+                                           "recbole", "own-zst", "own-excel"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
