@@ -201,7 +201,7 @@ void place_by_position(const Sample& sample, const TableSpec& spec, const std::s
   if (static_cast<size_t>(required) > width || width > spec.columns.size()) {
     throw DataError(where + ":1: " + std::to_string(width) + " columns and no header that names '" +
                     spec.columns[0].what + "' (" + first_of(sample) +
-                    "); write one as the first line, or see data/README.md for the columns");
+                    "); write one as the first line, or see data/ingest/README.md for the columns");
   }
   for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
 }
