@@ -42,7 +42,7 @@ Json sizes_of(const Workspace& workspace) {
     all += numbers;
   };
   for (const NamedTable& named : store.tables)
-    add("rows of table " + named.name, named.table->layout.num_rows() * named.table->width());
+    add("parameters of table " + named.name, named.table->layout.num_rows() * named.table->width());
   int64_t dense = 0;
   for (const NamedDense& named : store.dense) dense += named.adam->num_parameters();
   add("dense", dense);
@@ -114,6 +114,7 @@ std::string licence_of(const std::string& backbone) {
 
 Json card_of(const Workspace& workspace, const TrainOutcome& outcome, int world_size) {
   const RunConfig& config = workspace.config;
+  const bool validated = workspace.corpus.num_interactions(Part::kValidation) > 0;
   Json out{{"format", "cllm4rec-card"},
            {"version", 1},
            {"program", {{"version", CLLM_VERSION}, {"commit", CLLM_COMMIT}}},
@@ -126,7 +127,7 @@ Json card_of(const Workspace& workspace, const TrainOutcome& outcome, int world_
              {"ranks", world_size},
              {"steps", workspace.model->program().num_steps()},
              {"best_step", outcome.best_step},
-             {"chosen_by", config.select()},
+             {"chosen_by", validated ? config.select() : "no validation: the last state"},
              {"configuration", "config.toml"}}}};
   if (!config.init.run.empty()) out["training"]["started_from"] = config.init.run;
   if (const std::string backbone = backbone_of(config); !backbone.empty())

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
 #include <unordered_set>
 
+#include "data/ingest/files/input_files.h"
 #include "data/ingest/source.h"
 #include "data/ingest/storage/id_map.h"
 #include "data/ingest/values/lookalikes.h"
@@ -29,14 +31,26 @@ struct Row {
 
 std::string behind(const std::string& sentence) { return sentence.empty() ? "" : "; " + sentence; }
 
+std::optional<double> rating_threshold_of(const Corpus& corpus) {
+  const auto threshold = nlohmann::json::parse(corpus.manifest()).at("options").at("rating_threshold");
+  return threshold.is_number() ? std::optional(threshold.get<double>()) : std::nullopt;
+}
+
+std::string shortest(double value) { return nlohmann::json(value).dump(); }
+
 /// Rows whose item the corpus has, by numbers.
 class HistoryCollector : public RowSink {
  public:
-  HistoryCollector(const Corpus& corpus, ProblemLog& log, bool strict) : corpus_(corpus), log_(log), strict_(strict) {}
+  HistoryCollector(const Corpus& corpus, ProblemLog& log, bool strict)
+      : corpus_(corpus), log_(log), strict_(strict), least_(rating_threshold_of(corpus)) {}
 
   void interaction(const InteractionRow& row) override {
     if (row.user.empty() || row.user.size() > IdMap::kMaxLength)
       return log_.add(Problem::kId, row.origin, "user " + quoted(row.user));
+    if (least_ && row.rating && *row.rating < *least_) {
+      ++below_threshold_;
+      return;
+    }
     const uint32_t user = users.intern(row.user);
     const auto item = corpus_.find_item(row.item);
     if (item) {
@@ -56,6 +70,13 @@ class HistoryCollector : public RowSink {
                                        [&](size_t n) { return corpus_.item_raw_id(static_cast<int64_t>(n)); }));
   }
 
+  /// Of rows that the corpus would not have: "" or a line.
+  std::string describe_threshold() const {
+    if (below_threshold_ == 0) return "";
+    return std::to_string(below_threshold_) + " rows are rated below the corpus' threshold of " + shortest(*least_) +
+           " and left out, as prepare left out its own";
+  }
+
   IdMap users;
   std::vector<Row> rows;
   int64_t unknown = 0;
@@ -65,6 +86,8 @@ class HistoryCollector : public RowSink {
   const Corpus& corpus_;
   ProblemLog& log_;
   bool strict_;
+  std::optional<double> least_;
+  int64_t below_threshold_ = 0;
   Lookalikes lookalikes_;
 };
 
@@ -92,7 +115,7 @@ Listed read_ids(const std::string& option, const std::string& what, const std::s
                 const std::function<std::optional<int64_t>(const std::string&)>& find, int64_t num_known,
                 const std::function<std::string_view(size_t)>& known) {
   std::ifstream in(path);
-  if (!in) {
+  if (!in || std::filesystem::is_directory(path)) {
     throw ConfigError(option + " " + path + ": cannot be read; name a file with one raw " + what + " id per line" +
                       (what == "user" ? ", or 'all'" : ""));
   }
@@ -119,6 +142,11 @@ Listed read_ids(const std::string& option, const std::string& what, const std::s
                       " unknown " + what + "s; " + option + " wants raw ids, as the input of prepare has them" +
                       behind(alike));
   }
+  if (out.ids.empty()) {
+    throw ConfigError(option + " " + path + ": it names no " + what + ", and " +
+                      (what == "user" ? "there would be no lists" : "lists would be empty") + "; one raw " + what +
+                      " id per line");
+  }
   if (out.unknown > 0) out.first_unknown += behind(alike);
   return out;
 }
@@ -137,9 +165,6 @@ KeptItems keep_items(const std::string& path, const Corpus& corpus, bool strict)
   const auto find = [&](const std::string& id) { return corpus.find_item(id); };
   const auto known = [&](size_t n) { return corpus.item_raw_id(static_cast<int64_t>(n)); };
   const Listed listed = read_ids("--only-items", "item", path, strict, find, corpus.vocabulary().num_items, known);
-  if (listed.ids.empty())
-    throw ConfigError("--only-items " + path +
-                      ": it names no item, and lists would be empty; one raw item id per line");
   for (const int64_t item : listed.ids) kept[static_cast<size_t>(item)] = true;
   KeptItems out{{}, listed.unknown, listed.first_unknown};
   for (size_t item = 0; item < kept.size(); ++item) {
@@ -158,18 +183,21 @@ std::vector<int64_t> users_in_input_order(const Corpus& corpus) {
 AskedHistories read_histories(const std::string& path, const Corpus& corpus, const SourceOptions& asked, bool strict) {
   SourceOptions options = asked;
   options.columns.erase("text");  // that of --add-items
+  if (!input_exists(path))
+    throw ConfigError("--histories " + path + ": no such file; name a table with the columns user and item");
   const std::unique_ptr<Source> source = open_source(path, options);
   ProblemLog log;
   HistoryCollector collected(corpus, log, strict);
   Intake intake{log, [](uint64_t) {}, options.reading, options.columns};
   source->read_interactions(collected, intake);
-  log.check(kErrorLimit);
+  log.check(kErrorLimit, "mend --histories");
   std::ranges::sort(collected.rows, {}, &Row::when);
 
   AskedHistories out;
   out.unknown_items = collected.unknown;
   if (out.unknown_items > 0) out.first_unknown = collected.describe_unknown();
   out.notes = notes_of(log);
+  if (const std::string line = collected.describe_threshold(); !line.empty()) out.notes.push_back(line);
   auto next = collected.rows.begin();
   for (uint32_t user = 0; user < collected.users.size(); ++user) {
     RankingQuery query;

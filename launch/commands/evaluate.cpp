@@ -12,6 +12,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
+#include "launch/output/joined_file.h"
 #include "launch/run/measure_baselines.h"
 #include "launch/run/start_print.h"
 #include "model/errors.h"
@@ -35,18 +36,16 @@ const std::map<std::string, Mask> kMasks = {
 /// Writes one JSON line per user to this rank's part of the file.
 class PerUserFile {
  public:
-  PerUserFile(const std::string& path, const Corpus& corpus, std::vector<std::string> names)
-      : out_(path, std::ios::binary | std::ios::trunc), corpus_(corpus), names_(std::move(names)) {
-    if (!out_) throw ConfigError("cannot write " + path + ": choose another --per-user file");
-  }
+  PerUserFile(JoinedFile& out, const Corpus& corpus, std::vector<std::string> names)
+      : out_(out), corpus_(corpus), names_(std::move(names)) {}
   void write(int64_t user, const std::vector<double>& values) {
     nlohmann::ordered_json record{{"user", std::string(corpus_.user_raw_id(user))}};
     for (size_t n = 0; n < names_.size(); ++n) record[names_[n]] = values[n];
-    out_ << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    out_.write(record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
  private:
-  std::ofstream out_;
+  JoinedFile& out_;
   const Corpus& corpus_;
   std::vector<std::string> names_;
 };
@@ -104,6 +103,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   Workspace& workspace = *run.workspace;
   require_ranking(workspace);
   EvaluationOptions options;
+  std::optional<JoinedFile> joined;
   std::optional<PerUserFile> file;
   PerUserSink sink;
   collectively(*run.world, [&] {
@@ -115,13 +115,14 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
     if (arguments.per_user.empty()) return;
     require_json_lines("--per-user", arguments.per_user);
     require_new(arguments.per_user, arguments.overwrite);
-    file.emplace(part_path(*run.world, arguments.per_user), workspace.corpus, options.metrics.per_user().names());
   });
+  if (!arguments.per_user.empty())
+    file.emplace(joined.emplace(*run.world, arguments.per_user, arguments.run.dir, "--per-user file"), workspace.corpus,
+                 options.metrics.per_user().names());
   if (file) sink = [&](int64_t user, const std::vector<double>& values) { file->write(user, values); };
   EvaluationResult result;
   together(*run.world, [&] { result = evaluate(*workspace.model, workspace.corpus, *run.world, options, sink); });
-  file.reset();
-  if (!arguments.per_user.empty()) join_parts(*run.world, arguments.per_user);
+  if (joined) joined->join();
   Baselines baselines;
   if (!arguments.no_baselines) {
     const std::vector<std::string> names = CLI::detail::split(arguments.baselines, ',');
@@ -129,7 +130,7 @@ int evaluate_run(CommandContext& context, const EvaluateArguments& arguments) {
   }
   if (context.mpi.rank() == 0) {
     std::printf("%s, state of step %lld\n%s", arguments.part.c_str(), static_cast<long long>(run.best.step),
-                metrics_table(baselines, result.values, workspace.config.model).c_str());
+                metrics_table(arguments.part, baselines, result.values, workspace.config.model).c_str());
     print_result(result);
   }
   return kDone;

@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -12,6 +11,7 @@
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
 #include "launch/failures/exit_codes.h"
+#include "launch/output/joined_file.h"
 #include "model/evaluation/queries.h"
 
 namespace cllm {
@@ -30,8 +30,6 @@ struct RecommendArguments {
     out.reading.encoding = encoding;
     return out;
   }
-  /// Standard output is "-"; the ranks' parts lie in the run folder then.
-  std::string file() const { return output == "-" ? run.dir + "/-" : output; }
 };
 
 /// This rank's contiguous share: files of the ranks joined in rank order keep the order of the input.
@@ -45,20 +43,17 @@ std::span<const T> share_of(const std::vector<T>& all, const Communicator& comm)
 /// This rank's part of the JSONL file.
 class Lists {
  public:
-  Lists(const std::string& path, const Corpus& corpus)
-      : out_(path, std::ios::binary | std::ios::trunc), corpus_(corpus) {
-    if (!out_) throw ConfigError("cannot write " + path + ": choose another --output");
-  }
+  Lists(JoinedFile& out, const Corpus& corpus) : out_(out), corpus_(corpus) {}
   void write(std::string_view user, const std::vector<ScoredItem>& ranked) {
     nlohmann::ordered_json items = nlohmann::ordered_json::array();
     for (const ScoredItem& scored : ranked)
       items.push_back({{"item", std::string(corpus_.item_raw_id(scored.item))}, {"score", scored.score}});
     const nlohmann::ordered_json record{{"user", std::string(user)}, {"items", items}};
-    out_ << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    out_.write(record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
  private:
-  std::ofstream out_;
+  JoinedFile& out_;
   const Corpus& corpus_;
 };
 
@@ -68,20 +63,20 @@ struct Served {
   std::vector<std::string> warnings;
 };
 
-Served serve_users(const OpenRun& run, const RecommendArguments& arguments, const RankingOptions& options) {
+Served serve_users(const OpenRun& run, const RecommendArguments& arguments, const RankingOptions& options,
+                   JoinedFile& file) {
   const Corpus& corpus = run.workspace->corpus;
   AskedUsers asked;
-  std::optional<Lists> lists;
+  Lists lists(file, corpus);
   collectively(*run.world, [&] {
     if (arguments.users == "all")
       asked.users = users_in_input_order(corpus);
     else
       asked = read_users(arguments.users, corpus, arguments.strict);
-    lists.emplace(part_path(*run.world, arguments.file()), corpus);
   });
   rank_users(*run.workspace->model, corpus, *run.world, share_of(asked.users, *run.world), options,
              [&](const RankingQuery& query, const std::vector<ScoredItem>& ranked) {
-               lists->write(corpus.user_raw_id(query.user), ranked);
+               lists.write(corpus.user_raw_id(query.user), ranked);
              });
   Served out{asked.users.size(), {}};
   if (asked.unknown > 0)
@@ -90,19 +85,19 @@ Served serve_users(const OpenRun& run, const RecommendArguments& arguments, cons
 }
 
 /// Users that were never seen: their histories are all that is known of them.
-Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, const RankingOptions& options) {
+Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, const RankingOptions& options,
+                       JoinedFile& file) {
   const Corpus& corpus = run.workspace->corpus;
   AskedHistories asked;
-  std::optional<Lists> lists;
+  Lists lists(file, corpus);
   collectively(*run.world, [&] {
     const std::string refusal = run.workspace->model->why_no_fold_in();
     if (!refusal.empty()) throw ConfigError("--histories: " + arguments.run.dir + " " + refusal);
     asked = read_histories(arguments.histories, corpus, arguments.source(), arguments.strict);
-    lists.emplace(part_path(*run.world, arguments.file()), corpus);
   });
   const auto keys = share_of(asked.keys, *run.world);
   rank_queries(*run.workspace->model, *run.world, share_of(asked.queries, *run.world), options,
-               [&](size_t n, const std::vector<ScoredItem>& ranked) { lists->write(keys[n], ranked); });
+               [&](size_t n, const std::vector<ScoredItem>& ranked) { lists.write(keys[n], ranked); });
   Served out{asked.keys.size(), asked.notes};
   if (asked.unknown_items > 0)
     out.warnings.push_back(std::to_string(asked.unknown_items) +
@@ -115,10 +110,11 @@ Served serve_histories(const OpenRun& run, const RecommendArguments& arguments, 
 /// The run's corpus with --add-items, beside the output while the lists are made.
 class GrownCorpus {
  public:
-  GrownCorpus(CommandContext& context, const RecommendArguments& arguments)
-      : dir_(arguments.file() + ".tmp-added-items"), is_first_(context.mpi.rank() == 0) {
+  GrownCorpus(CommandContext& context, const RecommendArguments& arguments) : is_first_(context.mpi.rank() == 0) {
+    const auto world = context.mpi.world();
+    dir_ = scratch_name(*world, arguments.output, arguments.run.dir);
     std::string line;
-    collectively(*context.mpi.world(), [&] {
+    collectively(*world, [&] {
       const RunFolder folder(arguments.run.dir);
       RunConfig config = folder.load_config();
       const std::string refusal = config.options->why_no_new_items();
@@ -159,7 +155,7 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   if (!run.best.line.empty()) context.log.info(run.best.line);
   KeptItems kept;
   collectively(*run.world, [&] {
-    require_new(arguments.file(), arguments.overwrite || arguments.output == "-");
+    require_new(arguments.output, arguments.overwrite || arguments.output == "-");
     if (!arguments.only_items.empty()) kept = keep_items(arguments.only_items, workspace.corpus, arguments.strict);
   });
   const RankingOptions options{.k = arguments.k,
@@ -167,12 +163,13 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
                                .mask = Mask::kEverything,
                                .left_out = kept.left_out,
                                .batch_users = workspace.config.evaluation.batch_users};
-  Served served =
-      arguments.histories.empty() ? serve_users(run, arguments, options) : serve_histories(run, arguments, options);
+  JoinedFile file(*run.world, arguments.output, arguments.run.dir, "--output");
+  Served served = arguments.histories.empty() ? serve_users(run, arguments, options, file)
+                                              : serve_histories(run, arguments, options, file);
   if (kept.unknown > 0)
     served.warnings.push_back(std::to_string(kept.unknown) +
                               " items of --only-items are not in the corpus, the first: " + kept.first_unknown);
-  join_parts(*run.world, arguments.file());
+  file.join();
   if (context.mpi.rank() == 0) {
     for (const std::string& line : served.warnings) context.log.warn(line);
   }

@@ -2,8 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
@@ -72,29 +70,6 @@ void require_new(const std::string& output, bool overwrite) {
   if (overwrite || !std::filesystem::exists(output, error)) return;
   if (std::filesystem::is_directory(output, error) && std::filesystem::is_empty(output, error)) return;
   throw ConfigError(output + " exists already: choose another --output, or say --overwrite");
-}
-
-std::string part_path(const Communicator& comm, const std::string& path) {
-  return path + ".part" + std::to_string(comm.rank());
-}
-
-void join_parts(Communicator& comm, const std::string& path) {
-  comm.barrier();
-  collectively(comm, [&] {
-    if (comm.rank() != 0) return;
-    const bool to_stdout = path.ends_with("/-");
-    std::ofstream file;
-    if (!to_stdout) file.open(path, std::ios::binary | std::ios::trunc);
-    std::ostream& out = to_stdout ? std::cout : file;
-    for (int rank = 0; rank < comm.world_size(); ++rank) {
-      const std::string part = path + ".part" + std::to_string(rank);
-      std::ifstream in(part, std::ios::binary);
-      if (in.peek() != std::ifstream::traits_type::eof()) out << in.rdbuf();
-      std::filesystem::remove(part);
-    }
-    out.flush();
-    if (!out) throw ConfigError("cannot write " + path + ": make room, or choose another --output");
-  });
 }
 
 }  // namespace cllm

@@ -42,9 +42,4 @@ void require_json_lines(const std::string& option, const std::string& output);
 /// ConfigError if the file, or something in the folder, is there already.
 void require_new(const std::string& output, bool overwrite);
 
-/// Parts that each rank wrote to `<path>.part<rank>` joined into `path` in rank order, or to standard output if `path`
-/// ends with "/-"; rank 0 joins. Collective.
-void join_parts(Communicator& comm, const std::string& path);
-std::string part_path(const Communicator& comm, const std::string& path);
-
 }  // namespace cllm

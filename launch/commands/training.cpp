@@ -25,7 +25,7 @@ namespace {
 /// What rank 0 leaves behind a finished run for people: the table, and report.html.
 void present(const RunConfig& config, const TrainOutcome& outcome) {
   write_baselines(config.run.dir, outcome.baselines);
-  if (outcome.tested) std::printf("%s", metrics_table(outcome.baselines, outcome.test, config.model).c_str());
+  if (outcome.tested) std::printf("%s", metrics_table("test", outcome.baselines, outcome.test, config.model).c_str());
   if (config.log.report) write_report(config.run.dir);
 }
 

@@ -66,8 +66,9 @@ std::string format_metrics(const std::map<std::string, double>& metrics) {
   return out;
 }
 
-std::string metrics_table(const Baselines& baselines, const MetricValues& model, const std::string& model_name) {
-  std::string out = line("%-14s", "test");
+std::string metrics_table(const std::string& part, const Baselines& baselines, const MetricValues& model,
+                          const std::string& model_name) {
+  std::string out = line("%-14s", part.c_str());
   for (const auto& [name, value] : model) out += line(" %12s", name.c_str());
   const auto row = [&](const std::string& title, const MetricValues& values) {
     out += line("\n%-14s", title.c_str());

@@ -16,7 +16,8 @@ std::string start_print(const Workspace& workspace, const MemoryPlan& memory, in
 /// "recall@20 .2512  recall@40 .3465  ndcg@100 .2244"
 std::string format_metrics(const std::map<std::string, double>& metrics);
 
-/// A table of test metrics: the baselines by name, and the trained model.
-std::string metrics_table(const Baselines& baselines, const MetricValues& model, const std::string& model_name);
+/// A table of metrics of a part: the baselines by name, and the trained model.
+std::string metrics_table(const std::string& part, const Baselines& baselines, const MetricValues& model,
+                          const std::string& model_name);
 
 }  // namespace cllm

@@ -55,6 +55,10 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
       throw ConfigError("data.only = \"new\": " + config.model +
                         " learns from all of the corpus or from nothing; leave it out");
     }
+    if (options.to_train && config.init.run.empty()) {
+      throw ConfigError("data.only = \"new\" without init.run: what is old would never be learned; name the run of " +
+                        corpus->ancestors().front().fingerprint + " that goes on, or say \"all\"");
+    }
   });
   auto out = std::make_unique<Workspace>(Workspace{config,
                                                    options.device,
@@ -80,6 +84,10 @@ std::unique_ptr<Workspace> open_workspace(const RunConfig& config, MpiSession& m
           "model.name = \"" + config.model + "\" would train nothing on " + config.run.corpus +
           ": its epochs are 0, or the corpus has nothing that it learns from (training items, texts); see " +
           "cllm4rec inspect " + config.run.corpus);
+    }
+    if (options.to_train && out->model->ranks() && out->corpus.num_interactions(Part::kTrain) == 0) {
+      throw ConfigError(config.run.corpus +
+                        " holds all interactions out: there are none to train on; prepare it with another split");
     }
   });
   if (!options.device.is_cpu() || config.log.trace) out->limits = measure_limits(options.device, precision_of(config));

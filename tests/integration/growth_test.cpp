@@ -150,6 +150,8 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
   refused("train --model.name=ease --run.dir=" + fresh_dir("ease_news").string() + " --run.corpus=" + grown +
               " --data.only=new",
           "ease learns from all of the corpus");
+  refused(train_arguments(fresh_dir("news_alone"), grown, "--data.only=new"),
+          "data.only = \"new\" without init.run: what is old would never be learned");
   const fs::path dealt = fresh_dir("dealt_texts");
   const std::string shuffled = kOfTexts + " --rows.text.shuffle=true";
   const Finished trained = run(cllm4rec(1, train_arguments(dealt, old, shuffled)));

@@ -157,6 +157,14 @@ TEST(MovedRun, takes_corpus_and_backbone_from_the_command_line_but_no_other_corp
   fs::rename(home() / "b2", home() / "b");
 }
 
+std::string first_user() {
+  std::ifstream data(small_world().root / "data" / "users.tsv");
+  std::string header, first;
+  std::getline(data, header);
+  std::getline(data, first, '\t');
+  return first;
+}
+
 TEST(Outputs, are_never_replaced_unless_told_and_may_be_standard_output) {
   const std::string run_dir = (home() / "run").string();
   const fs::path lists = fresh_dir("outputs.jsonl");
@@ -172,6 +180,18 @@ TEST(Outputs, are_never_replaced_unless_told_and_may_be_standard_output) {
   const fs::path out = fresh_dir("stdout.jsonl");
   EXPECT_EQ(run("(" + cllm4rec(2, recommend + "-") + " > " + out.string() + ")").code, 0);
   EXPECT_EQ(read_file(out), read_file(lists));
+  const std::string two = cllm4rec(1, recommend + "- --users "), first = fresh_dir("first.txt").string();
+  std::ofstream(first) << "nobody\n" << first_user() << "\n";
+  const fs::path one = fresh_dir("one.jsonl"), all = fresh_dir("all.jsonl");  // both at once, of one run
+  EXPECT_EQ(run("(" + two + first + " > " + one.string() + " & " + two + "all > " + all.string() + "; wait $!)").code,
+            0);
+  EXPECT_EQ(read_file(all), read_file(lists));
+  EXPECT_EQ(std::ranges::count(read_file(one), '\n'), 1);
+  std::ofstream(first, std::ios::trunc) << "\n";
+  const Finished nobody = run(cllm4rec(1, recommend + "- --users " + first));
+  EXPECT_EQ(nobody.code, 64);
+  EXPECT_THAT(nobody.output, HasSubstr("it names no user, and there would be no lists"));
+  for (const auto& left : fs::directory_iterator(run_dir)) EXPECT_NE(left.path().extension(), ".part0") << left.path();
   const fs::path exported = fresh_dir("exported");
   const std::string export_to = "export " + run_dir + " -o " + exported.string();
   EXPECT_EQ(run(cllm4rec(1, export_to)).code, 0);
@@ -183,10 +203,7 @@ TEST(AskedUsers, that_are_unknown_are_counted_and_left_out_unless_strict) {
   const fs::path users = fresh_dir("users.txt"), lists = fresh_dir("asked.jsonl");
   const std::string recommend =
       "recommend " + (home() / "run").string() + " --users " + users.string() + " -o " + lists.string();
-  std::ifstream data(small_world().root / "data" / "users.tsv");
-  std::string header, first;
-  std::getline(data, header);
-  std::getline(data, first, '\t');
+  const std::string first = first_user();
   std::ofstream(users) << "\xEF\xBB\xBF" << first << "\r\nnobody\n\nnobody else\n";
   const Finished finished = run(cllm4rec(1, recommend));
   EXPECT_EQ(finished.code, 0) << finished.output;

@@ -49,6 +49,7 @@ bool count_parts(std::vector<std::string> numbers, const std::string& behind) {
 /// The name of a group whose names differ in numbers alone, with * for those; empty: they do not count parts.
 std::string pattern_of(const std::vector<fs::path>& files) {
   std::vector<std::vector<std::string>> names;
+  names.reserve(files.size());
   for (const fs::path& file : files) names.push_back(pieces_of(file.filename().string()));
   std::string pattern;
   size_t differ = 0;
@@ -59,6 +60,7 @@ std::string pattern_of(const std::vector<fs::path>& files) {
   }
   for (size_t n = 1; n < names[0].size() && differ == 1; n += 2) {
     std::vector<std::string> numbers;
+    numbers.reserve(names.size());
     for (const auto& name : names) numbers.push_back(name[n]);
     if (std::ranges::count(numbers, numbers[0]) == std::ssize(numbers)) continue;
     if (!count_parts(numbers, n + 1 < names[0].size() ? names[0][n + 1] : "")) return "";

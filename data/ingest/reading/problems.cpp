@@ -64,20 +64,21 @@ uint64_t ProblemLog::bad_rows_of(const Tallies& tallies) {
   return sum;
 }
 
-void ProblemLog::check(double limit) const {
+void ProblemLog::check(double limit, const std::string& remedy) const {
   const auto too_many = [&](uint64_t bad, uint64_t rows) {
     return static_cast<double>(bad) > limit * static_cast<double>(rows);
   };
-  if (too_many(bad_rows(), rows_)) refuse(tallies_, std::to_string(rows_) + " input rows", limit);
+  if (too_many(bad_rows(), rows_)) refuse(tallies_, std::to_string(rows_) + " input rows", limit, remedy);
   for (size_t file = 0; file < by_file_.size(); ++file) {
     const auto& [rows, tallies] = by_file_[file];
     const uint64_t bad = bad_rows_of(tallies);
     if (!too_many(bad, rows) || (bad <= kFew && bad * 2 < rows)) continue;
-    refuse(tallies, std::to_string(rows) + " rows of " + files_[file].filename().string(), limit);
+    refuse(tallies, std::to_string(rows) + " rows of " + files_[file].filename().string(), limit, remedy);
   }
 }
 
-void ProblemLog::refuse(const Tallies& tallies, const std::string& rows, double limit) const {
+void ProblemLog::refuse(const Tallies& tallies, const std::string& rows, double limit,
+                        const std::string& remedy) const {
   std::string message = std::to_string(bad_rows_of(tallies)) + " of " + rows +
                         " are bad, more than the error limit of " + std::to_string(limit * 100).substr(0, 5) + " %: ";
   for (size_t n = 0; n < kNumProblems; ++n) {
@@ -87,7 +88,7 @@ void ProblemLog::refuse(const Tallies& tallies, const std::string& rows, double 
     message.replace(message.size() - 2, 2, "), ");
   }
   message.resize(message.size() - 2);
-  message += "; mend the files or raise the error limit";
+  message += "; " + remedy;
   for (const std::string& hint : hints_) message += " (" + hint + ")";
   throw DataError(message);
 }

@@ -44,8 +44,9 @@ class ProblemLog {
   void add_hint(const std::string& hint);
 
   /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are
-  /// bad: of all, or of one file. Of a file up to kFew may be, if that is less than half of it.
-  void check(double limit) const;
+  /// bad: of all, or of one file. Of a file up to kFew may be, if that is less than half of it. `remedy`: what the line
+  /// ends with.
+  void check(double limit, const std::string& remedy = "mend the files or raise the error limit") const;
 
   uint64_t rows() const { return rows_; }
   uint64_t bad_rows() const { return bad_rows_of(tallies_); }
@@ -63,7 +64,8 @@ class ProblemLog {
   };
   static uint64_t bad_rows_of(const Tallies& tallies);
   OfFile& of(Origin origin);
-  [[noreturn]] void refuse(const Tallies& tallies, const std::string& rows, double limit) const;
+  [[noreturn]] void refuse(const Tallies& tallies, const std::string& rows, double limit,
+                           const std::string& remedy) const;
 
   std::vector<std::filesystem::path> files_;
   std::unordered_map<std::string, uint64_t> numbers_;  // of files
