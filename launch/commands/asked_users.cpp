@@ -11,6 +11,7 @@
 #include "data/ingest/files/input_files.h"
 #include "data/ingest/source.h"
 #include "data/ingest/storage/id_map.h"
+#include "data/ingest/times/time_units.h"
 #include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/parse.h"
 #include "launch/failures/errors.h"
@@ -52,10 +53,12 @@ class HistoryCollector : public RowSink {
       return;
     }
     const uint32_t user = users.intern(row.user);
+    const Moment time = row.time.value_or(Moment::unknown());
+    ++(time.is_known() ? timed_ : untimed_);
+    if (time.is_known()) units.add(time, row.origin, row.time_is_date);
     const auto item = corpus_.find_item(row.item);
     if (item) {
-      rows.push_back(
-          {user, static_cast<int32_t>(*item), row.time.value_or(Moment{}), row.origin.file, row.origin.line});
+      rows.push_back({user, static_cast<int32_t>(*item), time, row.origin.file, row.origin.line});
       return;
     }
     const std::string where = log_.where(row.origin) + ": item " + quoted(row.item);
@@ -77,7 +80,14 @@ class HistoryCollector : public RowSink {
            " and left out, as prepare left out its own";
   }
 
+  /// Of rows without a time among others: "" or a line.
+  std::string describe_untimed() const {
+    if (timed_ == 0 || untimed_ == 0) return "";
+    return std::to_string(untimed_) + " rows without a time come first in their histories";
+  }
+
   IdMap users;
+  TimeUnits units;
   std::vector<Row> rows;
   int64_t unknown = 0;
   std::string first_unknown;
@@ -87,7 +97,7 @@ class HistoryCollector : public RowSink {
   ProblemLog& log_;
   bool strict_;
   std::optional<double> least_;
-  int64_t below_threshold_ = 0;
+  int64_t below_threshold_ = 0, timed_ = 0, untimed_ = 0;
   Lookalikes lookalikes_;
 };
 
@@ -191,13 +201,16 @@ AskedHistories read_histories(const std::string& path, const Corpus& corpus, con
   Intake intake{log, [](uint64_t) {}, options.reading, options.columns};
   source->read_interactions(collected, intake);
   log.check(kErrorLimit, "mend --histories");
+  collected.units.check(kErrorLimit, log);
   std::ranges::sort(collected.rows, {}, &Row::when);
 
   AskedHistories out;
   out.unknown_items = collected.unknown;
   if (out.unknown_items > 0) out.first_unknown = collected.describe_unknown();
   out.notes = notes_of(log);
-  if (const std::string line = collected.describe_threshold(); !line.empty()) out.notes.push_back(line);
+  for (const std::string& line : {collected.describe_threshold(), collected.describe_untimed()}) {
+    if (!line.empty()) out.notes.push_back(line);
+  }
   auto next = collected.rows.begin();
   for (uint32_t user = 0; user < collected.users.size(); ++user) {
     RankingQuery query;

@@ -94,8 +94,8 @@ void export_run(Workspace& workspace, Communicator& comm, const fs::path& dir, c
     NamedTensors named(folder.tables.begin(), folder.tables.end());
     for (const auto& [name, rows] : named) write_npy(dir / (name + ".npy"), rows);
     write_safetensors((dir / "embeddings.safetensors").string(), named);
-    write_ids(dir / "user_ids.txt", corpus.vocabulary().num_users, [&](int64_t n) { return corpus.user_raw_id(n); });
-    write_ids(dir / "item_ids.txt", corpus.vocabulary().num_items, [&](int64_t n) { return corpus.item_raw_id(n); });
+    write_ids(dir / kUserIds, corpus.vocabulary().num_users, [&](int64_t n) { return corpus.user_raw_id(n); });
+    write_ids(dir / kItemIds, corpus.vocabulary().num_items, [&](int64_t n) { return corpus.item_raw_id(n); });
     workspace.model->export_model(folder);
   });
 }

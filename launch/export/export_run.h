@@ -7,6 +7,10 @@
 
 namespace cllm {
 
+/// Raw ids: line n + 1 is that of row n.
+inline constexpr const char* kUserIds = "user_ids.txt";
+inline constexpr const char* kItemIds = "item_ids.txt";
+
 struct ExportChoices {
   bool ranked_items = false;  // also ranked_items.npy (proof.h), of a model that has such rows
   bool faiss = false;         // and Faiss indexes of them

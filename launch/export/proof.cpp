@@ -10,9 +10,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "data/corpus/files.h"
+#include "data/ingest/values/parse.h"
+#include "launch/export/export_run.h"
 #include "launch/export/item_index.h"
 #include "launch/failures/agree.h"
 #include "launch/failures/errors.h"
@@ -183,8 +186,21 @@ std::string prove_by_transformers(const fs::path& dir) {
   return "transformers: the same lists from recllm/";
 }
 
+/// Row n of a table is that of line n + 1.
+void check_names(const fs::path& ids, int64_t rows, const std::function<std::string_view(int64_t)>& raw_id) {
+  std::ifstream in(ids);
+  std::string line;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (!std::getline(in, line) || line != raw_id(row))
+      differ(ids,
+             "line " + std::to_string(row + 1) + " is " + cllm::quoted(line) + ", not " + cllm::quoted(raw_id(row)));
+  }
+}
+
 std::vector<std::string> prove(const Workspace& workspace, const Asked& asked, const fs::path& dir) {
   const Corpus& corpus = workspace.corpus;
+  check_names(dir / kItemIds, corpus.vocabulary().num_items, [&](int64_t n) { return corpus.item_raw_id(n); });
+  check_names(dir / kUserIds, corpus.vocabulary().num_users, [&](int64_t n) { return corpus.user_raw_id(n); });
   const NpyRows items(dir / kRankedItems);
   const bool flat = fs::exists(dir / kFlatIndex), hnsw = fs::exists(dir / kHnswIndex);
   std::vector<std::vector<int64_t>> of_flat;

@@ -36,6 +36,11 @@ void RunFolder::prepare(const RunConfig& config, bool fresh) const {
                       "another run.dir");
   }
   std::error_code error;
+  for (const char* const own : {"README.md", "card.json", "result.json", "metrics.jsonl", "report.html"}) {
+    if (!std::filesystem::exists(this->config(), error) && std::filesystem::exists(dir_ / own, error))
+      throw ConfigError("run.dir " + dir_.string() + " is no run and has a " + own +
+                        ", which a run would replace: choose another run.dir");
+  }
   if (fresh) std::filesystem::remove_all(checkpoints(), error);
   std::filesystem::create_directories(checkpoints(), error);
   if (error) throw ConfigError("cannot make run.dir " + checkpoints().string() + ": " + error.message());

@@ -37,9 +37,14 @@ Rotation rotation_of(const ConfigJson& file, const char* owner, const Json& obje
 /// One rotation for all layers; both spellings.
 Rotation only_rotation(const ConfigJson& file) {
   const double theta = file.number("rope_theta", 1, 1e12, 1e4);
-  if (file.given("rope_parameters")) return rotation_of(file, "rope_parameters", file.json()["rope_parameters"], theta);
-  return rotation_of(file, "rope_scaling", file.given("rope_scaling") ? file.json()["rope_scaling"] : Json::object(),
-                     theta);
+  const Json none = Json::object();
+  const bool scaled = file.given("rope_scaling");
+  Rotation old = rotation_of(file, "rope_scaling", scaled ? file.json()["rope_scaling"] : none, theta);
+  if (!file.given("rope_parameters")) return old;
+  const Rotation out = rotation_of(file, "rope_parameters", file.json()["rope_parameters"], theta);
+  old.theta = out.theta;
+  if (scaled && out != old) file.refuse("rope_scaling", "the same as rope_parameters; take one of them out");
+  return out;
 }
 
 void read_sizes(const ConfigJson& file, DecoderConfig& out) {

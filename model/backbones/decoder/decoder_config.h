@@ -19,6 +19,7 @@ struct Rotation {
   double factor = 1, low_frequency = 1, high_frequency = 4;
   double original_positions = 8192;
 
+  bool operator==(const Rotation&) const = default;
   /// Radians per position of each pair of a head of `width` columns: [width / 2].
   std::vector<double> frequencies(int64_t width) const;
 };

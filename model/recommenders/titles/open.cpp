@@ -54,13 +54,14 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
   const auto& options = dynamic_cast<const TitlesOptions&>(any);
   std::shared_ptr<const TitleTrie> trie;
   std::optional<TitleSequences> sequences;
+  TitleCounts counts;
   arguments.agreed([&] {
     const Tokenizer tokenizer = Tokenizer::load(arguments.corpus.tokenizer_dir());
     const BackboneShape shape = check_backbone(options, arguments.corpus, tokenizer);
     const int32_t end = end_of_titles(options.texts, tokenizer, options.backbone);
     const at::Tensor counts_J = item_counts(arguments.corpus);
     trie = std::make_shared<const TitleTrie>(
-        title_tokens(arguments.corpus, tokenizer, options.texts, end), end,
+        title_tokens(arguments.corpus, tokenizer, options.texts, end, counts), end,
         std::span(counts_J.const_data_ptr<double>(), static_cast<size_t>(counts_J.size(0))));
     sequences.emplace(*trie, opening_of(options, tokenizer, end), options.max_titles, shape.max_positions);
   });
@@ -71,9 +72,9 @@ std::unique_ptr<Recommender> open(const ModelOptions& any, const OpenArguments& 
                                               std::move(labels));
     }
   }
-  return std::make_unique<Titles>(
-      options, arguments,
-      Titles::Parts{open_backbone(options, arguments), std::move(trie), std::move(*sequences), std::move(teacher)});
+  return std::make_unique<Titles>(options, arguments,
+                                  Titles::Parts{open_backbone(options, arguments), std::move(trie),
+                                                std::move(*sequences), std::move(teacher), counts});
 }
 
 }  // namespace
@@ -104,6 +105,21 @@ std::string Titles::describe() const {
          " first tokens\n";
   if (trie.num_leaves() < items)
     out += "           items with the same title stand in lists together, the more popular first\n";
+  if (parts_.counts.without_text > 0)
+    out += "           " + std::to_string(parts_.counts.without_text) +
+           " items have no such text and are called by their raw ids\n";
+  if (parts_.counts.cut > 0)
+    out += "           " + std::to_string(parts_.counts.cut) + " titles are cut at " +
+           std::to_string(options_.texts.max_tokens) + " tokens (titles.max_tokens)\n";
+  int64_t longer = 0, users = arguments_.corpus.vocabulary().num_users;
+  for (int64_t user = 0; user < users; ++user) {
+    const auto history = arguments_.corpus.history(user, Part::kTrain);
+    longer += parts_.sequences.shown(history).size() < history.size() ? 1 : 0;
+  }
+  if (longer > 0)
+    out += "histories  " + std::to_string(longer) + " of " + std::to_string(users) +
+           " are longer than what is shown: their newest titles, at most " + std::to_string(options_.max_titles) +
+           " (titles.max_titles) and what the backbone's positions hold\n";
   if (parts_.teacher) out += parts_.teacher->describe();
   return out + "epoch      " + std::to_string(users_.num_users()) + " users with two training items, " +
          std::to_string(users_.num_steps()) + " updates\n";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "model/backbones/load_backbone.h"
 #include "model/errors.h"
@@ -41,7 +42,7 @@ std::vector<int64_t> texts_of_items(const Corpus& corpus, const std::string& kin
 }  // namespace
 
 std::vector<std::vector<int32_t>> title_tokens(const Corpus& corpus, const Tokenizer& tokenizer,
-                                               const TitleTexts& texts, int32_t end) {
+                                               const TitleTexts& texts, int32_t end, TitleCounts& counts) {
   const std::vector<int64_t> numbers = texts_of_items(corpus, texts.kind);
   std::vector<std::vector<int32_t>> out;
   for (int64_t item = 0; item < std::ssize(numbers); ++item) {
@@ -49,10 +50,12 @@ std::vector<std::vector<int32_t>> title_tokens(const Corpus& corpus, const Token
     std::string_view title = text < 0 ? std::string_view() : corpus.raw_text(text);
     if (!texts.until.empty()) title = title.substr(0, title.find(texts.until));
     title = without_blanks(title);
+    counts.without_text += title.empty() ? 1 : 0;
     if (title.empty()) title = corpus.item_raw_id(item);
     std::vector<int32_t> tokens = tokenizer.encode(texts.lead + std::string(title));
     tokens.erase(std::ranges::find(tokens, end), tokens.end());
     if (tokens.empty()) tokens = tokenizer.encode(corpus.item_raw_id(item));
+    counts.cut += std::cmp_greater(tokens.size(), texts.max_tokens) ? 1 : 0;
     tokens.resize(std::min(tokens.size(), static_cast<size_t>(texts.max_tokens)));
     out.push_back(std::move(tokens));
   }

@@ -12,6 +12,7 @@
 #include "model/recommenders/titles/options.h"
 #include "model/recommenders/titles/sequences.h"
 #include "model/recommenders/titles/title_search.h"
+#include "model/recommenders/titles/title_texts.h"
 #include "model/recommenders/titles/trie.h"
 #include "model/recommenders/user_epochs.h"
 #include "model/recommenders/word_step.h"
@@ -36,6 +37,7 @@ class Titles : public Recommender {
     std::shared_ptr<const TitleTrie> trie;
     TitleSequences sequences;
     std::unique_ptr<ItemTeacher> teacher;  // null: none
+    TitleCounts counts;
   };
   Titles(const TitlesOptions& options, const OpenArguments& arguments, Parts parts);
 
