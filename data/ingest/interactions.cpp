@@ -64,8 +64,9 @@ class Collector : public RowSink {
     work_.items.fetch(row.item_facts.ahead);
     if (work_.options.rating_threshold) {
       if (!row.rating)
-        return work_.log.add(Problem::kNumber, row.origin,
-                             "no rating, but a rating threshold is set; --columns rating=NAME says which column it is");
+        return work_.log.add(
+            Problem::kNumber, row.origin,
+            "no rating, but a rating threshold is set; if another column has them: --columns rating=NAME");
       if (*row.rating < *work_.options.rating_threshold) {
         ++work_.report.below_threshold;
         return;
@@ -167,6 +168,13 @@ void tell_of_lookalikes(IngestFolder& work, const Lookalikes& users, const Looka
   tell(items, "items" + of, work.items);
 }
 
+/// Programs write an id now as 1, now as 1.0.
+void tell_of_twins(IngestFolder& work) {
+  for (const std::string& found : {describe_twins("users", work.users), describe_twins("items", work.items)}) {
+    if (!found.empty()) work.log.note(found);
+  }
+}
+
 /// An extension's new ids may be old ones in another form.
 void tell_of_new_lookalikes(IngestFolder& work) {
   const auto tell = [&](const IdMap& ids, size_t old, const std::string& what) {
@@ -262,7 +270,7 @@ RecordFile<Pair> collect_interactions(Source& source, IngestFolder& work) {
                 options.source.reading, options.source.columns, needs_times(options.split)};
   source.read_interactions(collector, intake);
   tell_of_lookalikes(work, collector.unknown_users, collector.unknown_items, " that are not listed");
-  if (work.before != nullptr) tell_of_new_lookalikes(work);
+  work.before != nullptr ? tell_of_new_lookalikes(work) : tell_of_twins(work);
   RecordFile<Pair> distinct(work.folder);
   DistinctPairs pairs(sorter, work,
                       options.merge_duplicates || source.is_event_log() ? &work.report.duplicates_merged : nullptr);

@@ -1,10 +1,12 @@
 #include "data/ingest/source.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "data/ingest/formats/id_columns.h"
 #include "data/ingest/values/parse.h"
+#include "data/ingest/values/scanner.h"
 
 namespace cllm {
 namespace {
@@ -34,7 +36,12 @@ bool read_rating(const TableReader& rows, std::optional<double>& rating) {
   if (is_no_value(text)) return true;
   rating = parse_number(text);
   if (rating && std::abs(*rating) <= std::numeric_limits<float>::max()) return true;
-  rows.report(Problem::kNumber, "rating " + quoted(text) + " is no number; --columns rating=none leaves ratings out");
+  const bool comma = std::ranges::count(text, ',') == 1 && is_digit(text.front()) && is_digit(text.back());
+  rows.report(Problem::kNumber, "rating " + quoted(text) + " is no number; " +
+                                    (comma ? "if that is a decimal comma, write points (pandas: read_csv(..., " +
+                                                 std::string("decimal=','), to_csv); ")
+                                           : "") +
+                                    "--columns rating=none leaves ratings out");
   return false;
 }
 

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 #include <unordered_set>
 
+#include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
 #include "data/ingest/values/parse.h"
@@ -70,6 +71,7 @@ class Mind : public Tables {
       spec.columns.push_back(column_named(name, {name, std::string(name) + "_id"}));
     TableReader rows(behaviors, spec, intake);
     uint32_t place = 0;  // of all histories, before all times
+    bool any = false, any_clicks = false;
     while (rows.next()) {
       const auto time = parse_moment(rows.field(2));
       if (!time) {
@@ -80,10 +82,17 @@ class Mind : public Tables {
         sink.interaction({rows.field(1), news, Moment::unknown(place++), {}, rows.origin()});
       });
       for_each_word(rows.field(4), [&](std::string_view shown) {
+        any = true;
+        any_clicks = any_clicks || shown.ends_with("-1") || shown.ends_with("-0");
         if (shown.ends_with("-1"))
           sink.interaction({rows.field(1), shown.substr(0, shown.size() - 2), time, {}, rows.origin()});
       });
     }
+    if (!any || any_clicks) return;
+    const std::string what = behaviors.string() + ": no impression says whether it was clicked (N1-1, N2-0): a part " +
+                             "for tests, whose histories have no times";
+    if (intake.needs_times) throw DataError(what + "; give the part for training");
+    intake.log.note(what);
   }
   std::vector<fs::path> interaction_files() const override { return {behaviors}; }
 

@@ -7,6 +7,7 @@
 #include "data/errors.h"
 #include "data/ingest/reading/header.h"
 #include "data/ingest/reading/separator.h"
+#include "data/ingest/reading/time_columns.h"
 #include "data/ingest/values/column_values.h"
 #include "data/ingest/values/moment.h"
 #include "data/ingest/values/parse.h"
@@ -116,7 +117,9 @@ std::string option_for_time(size_t time, size_t columns) {
 /// Of a table of more columns than user, item, time and rating.
 std::string option_for_many(const Sample& sample, size_t width) {
   for (size_t column = 0; column < width; ++column) {
-    if (width > 2 && holds_times(sample, column)) return option_for_time(column, width);
+    std::vector<std::string> values;
+    for (const auto& row : sample) values.push_back(column < row.size() ? row[column] : "");
+    if (width > 2 && are_dates(values)) return option_for_time(column, width);
   }
   return "--columns user=1,item=2,time=..., without those that are not there";
 }

@@ -150,8 +150,7 @@ void prefer_filled(const std::vector<SampledColumn>& columns, const std::vector<
   }
   for (size_t n = 0; n < wanted.size(); ++n) {
     auto& place = placement.places[n];
-    if (!place || wanted[n].required || choices.contains(wanted[n].what) || !all_empty(columns[*place].values))
-      continue;
+    if (!place || choices.contains(wanted[n].what) || !all_empty(columns[*place].values)) continue;
     const auto other = filled(columns, wanted[n].names, taken);
     if (!other) continue;
     std::erase(placement.unused, columns[*other].name);

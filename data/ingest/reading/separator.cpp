@@ -231,6 +231,7 @@ std::string hint_of_separator(const std::vector<std::vector<std::string>>& sampl
   std::vector<std::string> lines;
   lines.reserve(sample.size());
   for (const auto& row : sample) lines.push_back(row[0]);
+  if (count_everywhere(lines, " ") > 0) return "; if blanks separate the fields: --separator blanks";
   constexpr std::string_view kOthers = "\x01\x02\x1E\x1F^~#$&*+!@%=/:_-\\";
   for (const char c : kOthers) {
     const std::string separator(1, c);

@@ -97,6 +97,8 @@ bool TableReader::parse_record() {
   const auto& cells = records_.cells();
   if (cells.size() != width_) {
     report(Problem::kColumns, std::to_string(cells.size()) + " columns instead of " + std::to_string(width_));
+    if (cells.size() == width_ + 1 && !header_.empty() && !silent_)
+      intake_.log.add_hint("names of rows without a name of their own? In R: write.table(..., row.names = FALSE)");
     return false;
   }
   if (is_header_again()) {

@@ -48,6 +48,8 @@ class TableReader {
 
  private:
   void understand();
+  std::string numbers_of_columns() const;
+  void tell_of_columns(const std::vector<SampledColumn>& columns) const;
   void judge_labels(const std::vector<SampledColumn>& columns) const;
   void judge_times(const std::vector<SampledColumn>& columns) const;
   void find_late_columns(const std::vector<SampledColumn>& columns);

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "data/ingest/values/column_values.h"
 #include "data/ingest/values/days.h"
 #include "data/ingest/values/moment.h"
 #include "data/ingest/values/parse.h"
@@ -138,7 +139,7 @@ bool are_times_of_day(const std::vector<std::string>& values) {
   return all_that_are_there(values, is_clock) || numbers(false) || numbers(true);
 }
 
-std::string note_on_dates(const std::vector<std::string>& values) {
+std::string note_on_dates(const std::vector<std::string>& values, bool* by_habit) {
   constexpr int kMonths = 12;
   std::string_view example;
   for (const std::string& value : values) {
@@ -150,23 +151,74 @@ std::string note_on_dates(const std::vector<std::string>& values) {
     if (example.empty()) example = trimmed(value);
   }
   if (example.empty()) return "";
+  *by_habit = (example.back() | 0x20) == 'm';
   return "times such as " + cllm::quoted(example) + " are read as month/day/year, and none of the first has a day " +
          "above 12, which would tell; if the day comes first, write them as 2018-07-04";
 }
+
+namespace {
+
+using Weight = TimeFault::Weight;
+
+/// Numbers that are no order of what a user did, and nothing else holds times.
+TimeFault fault_of_numbers(const SampledColumn& time, const std::vector<SampledColumn>& columns,
+                           const std::vector<Column>& wanted) {
+  const std::string name = folded(time.name);
+  if (name == "order" || name == "rankintime") return {};
+  const auto day = [](std::string_view text) { return digits(text).value_or(32) <= 31; };
+  const std::string remedy = "; if they are when the interactions were: " +
+                             columns_option("time", time.name, static_cast<size_t>(&time - columns.data()) + 1);
+  if (name == "day" && all_that_are_there(time.values, day))
+    return {"the time column " + in_quotes(time) + " holds days of a month or a week" + remedy,
+            Weight::kWhereTimesCount};
+  const SampledColumn* const users = column_of("user", columns, wanted);
+  if (users == nullptr || users->values.size() != time.values.size()) return {};
+  ColumnValues values;
+  for (size_t row = 0; row < time.values.size(); ++row) values.add(users->values[row], time.values[row]);
+  const Values kind = values.kind();
+  if (kind != Values::kOther && kind != Values::kRating) return {};
+  return {"the time column " + in_quotes(time) +
+              " holds small numbers that do not go up in the file: are they times? --columns time=none leaves them out",
+          Weight::kNote};
+}
+
+/// When an item was published, the same for all users, is not when they met it.
+TimeFault fault_of_items(const SampledColumn& time, const std::vector<SampledColumn>& columns,
+                         const std::vector<Column>& wanted) {
+  const SampledColumn* const items = column_of("item", columns, wanted);
+  const std::string name = folded(time.name);
+  const bool may_be = name.find("publish") != std::string::npos || name.find("release") != std::string::npos;
+  if (!may_be || items == nullptr || items->values.size() != time.values.size()) return {};
+  std::map<std::string_view, std::string_view> of_item;
+  size_t again = 0;
+  for (size_t row = 0; row < time.values.size(); ++row) {
+    const auto [known, is_new] = of_item.emplace(items->values[row], time.values[row]);
+    if (!is_new && known->second != time.values[row]) return {};
+    again += is_new ? 0 : 1;
+  }
+  if (again < 2) return {};
+  return {
+      "the time column " + in_quotes(time) + " is one time per item: is it the item's own? If it is when the " +
+          "interactions were: " + columns_option("time", time.name, static_cast<size_t>(&time - columns.data()) + 1),
+      Weight::kWhereTimesCount};
+}
+
+}  // namespace
 
 TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::vector<Column>& wanted) {
   const auto role = std::find_if(wanted.begin(), wanted.end(), [](const Column& one) { return one.what == "time"; });
   if (role == wanted.end()) return {};
   const SampledColumn* const time = column_of("time", columns, wanted);
   const bool of_day = time != nullptr && are_times_of_day(time->values);
-  if (time != nullptr && !of_day && (are_dates(time->values) || !are_small_numbers(time->values))) return {};
+  if (time != nullptr && !of_day && (are_dates(time->values) || !are_small_numbers(time->values)))
+    return fault_of_items(*time, columns, wanted);
   std::vector<const SampledColumn*> dates;
   for (const SampledColumn& column : columns) {
     const bool other = std::any_of(wanted.begin(), wanted.end(),
                                    [&](const Column& one) { return &one != &*role && is_named(column, one); });
     if (&column != time && !other && are_dates(column.values)) dates.push_back(&column);
   }
-  if (dates.empty()) return {};
+  if (dates.empty()) return time == nullptr || of_day ? TimeFault{} : fault_of_numbers(*time, columns, wanted);
   const auto option = [&](const SampledColumn& column) {
     return columns_option("time", column.name, static_cast<size_t>(&column - columns.data()) + 1);
   };
@@ -174,7 +226,7 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
   if (time == nullptr) {
     return {"no column is known as the time, but " + list_of(dates) + (dates.size() > 1 ? " hold" : " holds") +
                 " dates; if they are when the interactions were: " + choice,
-            false};
+            Weight::kWhereTimesCount};
   }
   if (!of_day) {
     const SampledColumn* const users = column_of("user", columns, wanted);
@@ -182,11 +234,11 @@ TimeFault fault_of_times(const std::vector<SampledColumn>& columns, const std::v
     if (dates.empty()) return {};
     return {"the time column " + in_quotes(*time) + " holds small numbers, which do not go up with the dates of " +
                 list_of(dates) + "; say which is the time: " + option(*dates[0]) + " or " + option(*time),
-            is_named(*dates[0], *role)};
+            is_named(*dates[0], *role) ? Weight::kAlways : Weight::kWhereTimesCount};
   }
   return {"the time column " + in_quotes(*time) + " holds times of the day, and " + list_of(dates) +
               " the dates; write both into one column as 2018-07-04 22:09:11, or read the days alone: " + choice,
-          true};
+          Weight::kAlways};
 }
 
 }  // namespace cllm

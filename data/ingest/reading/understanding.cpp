@@ -74,6 +74,7 @@ void TableReader::understand() {
     values_.resize(spec_.columns.size() + placement_.others.size());
     refuse_lists(sample);
     judge_labels(keys);
+    tell_of_columns(keys);
     return judge_times(keys);
   }
   for (size_t n = 0; !sample.empty() && n < sample[0].size(); ++n) {
@@ -99,6 +100,7 @@ void TableReader::understand() {
   prefer_filled(columns, spec_.columns, intake_.columns, placement_);
   refuse_lists(sample);
   judge_labels(columns);
+  tell_of_columns(columns);
   judge_times(columns);
   if (!spec_.others) {
     for (const OtherColumn& other : placement_.others) placement_.unused.push_back(other.name);
@@ -119,22 +121,54 @@ void TableReader::find_late_columns(const std::vector<SampledColumn>& columns) {
   }
 }
 
+/// "user=1,item=2,time=3": of --columns.
+std::string TableReader::numbers_of_columns() const {
+  std::string out;
+  for (size_t n = 0; n < spec_.columns.size(); ++n) {
+    if (const auto place = placement_.places[n])
+      out += (out.empty() ? "" : ",") + spec_.columns[n].what + "=" + std::to_string(*place + 1);
+  }
+  return out;
+}
+
+/// Which columns are read, with the first value of the time, where names do not say it.
+void TableReader::tell_of_columns(const std::vector<SampledColumn>& columns) const {
+  if (!spec_.by_values || !placement_.has_header || silent_) return;
+  std::string out;
+  bool plain = true;
+  for (size_t n = 0; n < spec_.columns.size(); ++n) {
+    const std::string name(plain_name(name_of(n)));
+    if (name.empty()) continue;
+    plain = plain && folded(name) == folded(spec_.columns[n].what);
+    out += (out.empty() ? ": " : ", ") + spec_.columns[n].what + " is " + cllm::quoted(name);
+    const auto at = std::ranges::find(columns, name, &SampledColumn::name);
+    if (spec_.columns[n].what != "time" || at == columns.end() || at->values.empty()) continue;
+    out += " (" + cllm::quoted(at->values[0]) + ")";
+  }
+  if (!plain) intake_.log.note(records_.path().filename().string() + out);
+}
+
 void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
   const std::string file = records_.path().filename().string() + ": ";
+  const bool chosen = intake_.columns.contains("time");
   for (size_t n = 0; n < spec_.columns.size() && !silent_; ++n) {
     if (spec_.columns[n].what != "time" || !placement_.places[n]) continue;
     const auto time = records_.is_json() ? std::ranges::find(columns, keys_.name_of(n), &SampledColumn::name)
                                          : columns.begin() + static_cast<std::ptrdiff_t>(*placement_.places[n]);
-    const std::string note = time == columns.end() ? "" : note_on_dates(time->values);
-    if (!note.empty()) intake_.log.note(std::string(file).append(note));
+    bool by_habit = false;
+    const std::string note = time == columns.end() ? "" : note_on_dates(time->values, &by_habit);
+    if (note.empty()) continue;
+    if (!by_habit && !chosen && intake_.needs_times)
+      throw DataError(records_.path().string() + ": " + note + ", and if the month does: --columns " +
+                      (placement_.has_header ? "time=" + name_of(n) : numbers_of_columns()));
+    intake_.log.note(std::string(file).append(note));
   }
-  const bool chosen = intake_.columns.contains("time");
   if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
   const TimeFault fault = fault_of_times(columns, spec_.columns);
   if (fault.what.empty()) return;
-  if (fault.always || intake_.needs_times)
-    throw DataError(records_.path().string() + ":1: " + fault.what +
-                    (fault.always ? "" : ", else --columns time=none"));
+  const bool always = fault.weight == TimeFault::Weight::kAlways;
+  if (always || (intake_.needs_times && fault.weight == TimeFault::Weight::kWhereTimesCount))
+    throw DataError(records_.path().string() + ":1: " + fault.what + (always ? "" : ", else --columns time=none"));
   intake_.log.note(file + fault.what);
 }
 

@@ -6,6 +6,8 @@ namespace cllm {
 namespace {
 
 constexpr size_t kKept = 8;
+constexpr double kFar = 10;   // times as far from the others as those are from each other
+constexpr uint64_t kFew = 5;  // one in so many
 constexpr int64_t kFirstUsual = 315'619'200, kBehindUsual = 2'147'483'647;  // 1980-01-02 and 2038-01-19
 
 /// Keeps the farthest on one side. Of those that are left in the end, none was ever not among them.
@@ -47,17 +49,17 @@ std::optional<Extremes::End> Extremes::end(const std::vector<End>& ends, const s
   };
   size_t odd = 0;
   while (dated && odd < ends.size() && is_odd(ends[odd].time)) ++odd;
-  for (size_t n = 0; !dated && ends.size() == kKept && n + 1 < kKept && odd == 0; ++n) {
+  if (!dated && ends.size() == kKept) {
     const auto between = [](int64_t a, int64_t b) { return a > b ? double(a) - double(b) : double(b) - double(a); };
-    const double range = between(ends[n + 1].time, others.back().time);
-    if (range > 0 && between(ends[n].time, ends[n + 1].time) > range) odd = n + 1;
+    const double range = between(ends[1].time, others.front().time);
+    if (range > 0 && between(ends[0].time, ends[1].time) > kFar * range) odd = 1;
   }
   if (odd == 0) return {};
   End found = *std::max_element(ends.begin(), ends.begin() + static_cast<std::ptrdiff_t>(odd),
                                 [](const End& a, const End& b) { return a.count < b.count; });
   found.count = 0;
   for (size_t n = 0; n < odd; ++n) found.count += ends[n].count;
-  if (!dated && found.count < 2) return {};
+  if ((!dated && found.count < 2) || found.count * kFew > times_) return {};
   return found;
 }
 

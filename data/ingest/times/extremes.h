@@ -22,7 +22,7 @@ class Extremes {
   void add(int64_t time, bool is_date, Origin origin);
 
   /// The times on one side that are far from all others: outside of 1980 to 2037 (in any unit) where most are inside;
-  /// or several, at least as far from the others as those are from each other.
+  /// or one number several times, ten times as far from the others as those are from each other. At most a fifth.
   std::optional<End> first() const { return end(least_, most_, -1); }
   std::optional<End> last() const { return end(most_, least_, 1); }
 

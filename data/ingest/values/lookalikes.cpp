@@ -1,6 +1,7 @@
 #include "data/ingest/values/lookalikes.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "data/ingest/values/parse.h"
@@ -8,20 +9,56 @@
 
 namespace cllm {
 
-std::string bare_id(std::string_view id) {
-  id = trimmed(id);
+namespace {
+
+/// Without blanks that trimmed() knows, and those of Unicode that stand in copies of pages and files.
+std::string_view without_blanks(std::string_view id) {
+  static constexpr std::array<std::string_view, 3> kBlanks = {"\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
+  for (size_t before = 0; before != id.size();) {
+    before = id.size();
+    id = trimmed(id);
+    for (const std::string_view blank : kBlanks) {
+      if (id.starts_with(blank)) id.remove_prefix(blank.size());
+      if (id.ends_with(blank)) id.remove_suffix(blank.size());
+    }
+  }
+  return id;
+}
+
+std::string_view bare_form(std::string_view id) {
+  id = without_blanks(id);
   if (id.starts_with("=\"")) id.remove_prefix(1);
   while (id.size() > 1 && (id.front() == '"' || id.front() == '\'') && id.back() == id.front())
-    id = trimmed(id.substr(1, id.size() - 2));
+    id = without_blanks(id.substr(1, id.size() - 2));
   const size_t point = id.find('.');
   if (point != std::string_view::npos && point > 0 && std::all_of(id.begin(), id.begin() + point, is_digit) &&
       id.find_first_not_of('0', point + 1) == std::string_view::npos)
     id = id.substr(0, point);
   if (std::ranges::all_of(id, is_digit))
     while (id.size() > 1 && id.front() == '0') id.remove_prefix(1);
-  std::string out(id);
+  return id;
+}
+
+}  // namespace
+
+std::string bare_id(std::string_view id) {
+  std::string out(bare_form(id));
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   return out;
+}
+
+std::string describe_twins(const std::string& what, const IdMap& ids) {
+  size_t twins = 0;
+  std::string example;
+  for (size_t n = 0; n < ids.size(); ++n) {
+    const std::string_view id = ids.name(static_cast<uint32_t>(n)), bare = bare_form(id);
+    if (bare.size() == id.size() || !ids.find(bare)) continue;
+    if (twins++ == 0) example = quoted(id) + " and " + quoted(bare);
+  }
+  if (twins == 0) return "";
+  return std::to_string(twins) + " of " + std::to_string(ids.size()) + " " + what +
+         " differ from others in their form alone, as " + example +
+         ": an id is the same only character by character; bring them to one form if they are the same";
 }
 
 void Lookalikes::add(std::string_view unknown) {

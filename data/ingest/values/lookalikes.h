@@ -9,9 +9,12 @@
 
 namespace cllm {
 
-/// An id without what programs put around it or take from it: blanks, quotes and =" " of Excel, zeros in front, .0
-/// behind; in lower case.
+/// An id without what programs put around it or take from it: blanks (of Unicode, too), quotes and =" " of Excel, zeros
+/// in front, .0 behind; in lower case.
 std::string bare_id(std::string_view id);
+/// A sentence for people, with an example, if some of the ids are another one but for that (capitals count): '1.0' and
+/// '1'. Else nothing.
+std::string describe_twins(const std::string& what, const IdMap& ids);
 
 /// Ids that were not found, of which some may be known in another form: '10.0' and '0010' where '10' is known.
 class Lookalikes {

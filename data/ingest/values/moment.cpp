@@ -221,7 +221,7 @@ std::optional<Moment> month_first_date(Scanner scan) {
   return date.moment();
 }
 
-/// 7/7/2018 10:09:11 PM; 07 07, 2018
+/// 7/7/2018[ 22:09[:11]], 7/7/2018 10:09:11 PM; 07 07, 2018
 std::optional<Moment> american_date(Scanner scan) {
   Date date;
   const auto month = scan.number(1, 2, 1, 12);
@@ -234,10 +234,12 @@ std::optional<Moment> american_date(Scanner scan) {
   date.year = *year;
   date.month = *month;
   date.day = *day;
-  if (!slashes) return scan.at_end() ? date.moment() : std::nullopt;
+  if (scan.at_end()) return date.moment();
+  if (!slashes) return {};
   scan.take(',');
   if (!scan.take_blanks() || !take_time(scan, date)) return {};
   scan.take_blanks();
+  if (scan.at_end()) return date.moment();
   const std::string_view half = scan.word();
   const bool afternoon = half == "PM" || half == "pm", morning = half == "AM" || half == "am";
   const int64_t hour = date.seconds_of_day / 3600;

@@ -105,8 +105,10 @@ std::string suggest_encoding(std::string_view text) {
     bytes += high ? 1 : 0;
     before = high;
   }
-  if (bytes < 2 * runs || runs == 0) return "is it Latin-1? --encoding windows-1252 (or latin-1) reads it";
-  return "another encoding? --encoding gb18030, big5, shift_jis, euc-kr, windows-1251 ... reads it";
+  if (bytes < 2 * runs || runs == 0)
+    return "is it Latin-1? --encoding windows-1252 (or latin-1; windows-1250 in Central Europe) reads it";
+  return "another encoding? --encoding gb18030, big5, shift_jis, euc-kr, windows-1251, of accents windows-1252 or "
+         "windows-1250, ... reads it";
 }
 
 bool is_no_value(std::string_view text) {

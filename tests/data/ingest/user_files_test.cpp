@@ -227,8 +227,9 @@ TEST(UserFiles, in_another_encoding_are_named_and_read_with_the_option) {
   scratch.write("interactions.tsv", "user\titem\nu\ta\nu\tb\n");
   scratch.write("items.tsv", "item\ttext\na\tCaf\xE9 Bleu\nb\tna\xEFve\n");
   PrepareOptions options = scratch.options();
-  EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("(is it Latin-1? --encoding windows-1252 (or latin-1) reads it)"));
+  EXPECT_THAT(
+      error_of([&] { prepare(options); }),
+      HasSubstr("(is it Latin-1? --encoding windows-1252 (or latin-1; windows-1250 in Central Europe) reads it)"));
   options.source.reading.encoding = "latin-1";
   prepare(options);
   EXPECT_THAT(texts_in(Corpus::open(options.output, true)), HasSubstr("Caf\xC3\xA9 Bleu"));

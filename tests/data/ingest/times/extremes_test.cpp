@@ -41,6 +41,18 @@ TEST(Extremes, OfAnOrderAreSeveralFarFromTheOthers) {
   EXPECT_FALSE(of(count_up(1, 1, {50, 50})).last());
 }
 
+TEST(Extremes, AreNoneAmongFewDifferentTimes) {
+  std::vector<int64_t> months, years;
+  for (int n = 0; n < 40; ++n) {
+    for (int month = 1; month <= 12; ++month) months.push_back(201400 + month);
+    for (int year = -10; year <= 3; ++year) years.push_back(year * 31'536'000);
+    months.insert(months.end(), {201501, 201502});
+  }
+  EXPECT_FALSE(of(months).first() || of(months).last());
+  EXPECT_FALSE(of(years).first() || of(years).last()) << "1960 to 1973";
+  EXPECT_FALSE(of({1, 2, 4, 7, 11, 16, 22, 29, 37, 46, 46, 46}).last());
+}
+
 }  // namespace extremes
 }  // namespace
 }  // namespace cllm
