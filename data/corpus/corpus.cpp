@@ -75,7 +75,8 @@ struct Corpus::State {
   }
   [[noreturn]] void fail(const char* column, int64_t user, Part part) const {
     throw DataError(dir.string() + ": the " + std::string(kPartNames[static_cast<size_t>(part)]) + " " + column +
-                    " of user " + std::to_string(user) + " are damaged; verify the checksums of the corpus");
+                    " of user " + std::to_string(user) +
+                    " are damaged; verify its checksums: cllm4rec inspect --verify");
   }
   void check_totals() const {
     for (size_t part = 0; part < kNumParts; ++part) {
@@ -200,7 +201,8 @@ TextSample Corpus::text(int64_t n) const {
                     sample.kind < static_cast<int32_t>(text_kinds().size()) && !sample.tokens.empty() &&
                     all_below(sample.tokens, vocabulary().num_words);
   if (!good)
-    throw DataError(dir().string() + ": text " + std::to_string(n) + " is damaged; verify the checksums of the corpus");
+    throw DataError(dir().string() + ": text " + std::to_string(n) +
+                    " is damaged; verify its checksums: cllm4rec inspect --verify");
   return sample;
 }
 

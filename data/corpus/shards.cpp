@@ -32,7 +32,7 @@ std::optional<int64_t> IdShard::find(std::string_view id) const {
 
 int64_t IdShard::checked(int32_t row) const {
   if (row < 0 || row >= rows)
-    throw DataError("the id index of the corpus is damaged; verify the checksums of its files");
+    throw DataError("the id index of the corpus is damaged; verify its checksums: cllm4rec inspect --verify");
   return row;
 }
 

@@ -130,7 +130,8 @@ void begin_with(const Predecessor& before, IngestFolder& work, CorpusManifest& m
   for (const uint32_t user : work.old_users) work.users.intern(corpus.user_raw_id(user));
   for (const uint32_t item : work.old_items) work.items.intern(corpus.item_raw_id(item));
   if (work.users.size() != work.old_users.size() || work.items.size() != work.old_items.size())
-    throw DataError(corpus.dir().string() + ": a raw id is there twice; verify the checksums of the corpus");
+    throw DataError(corpus.dir().string() +
+                    ": a raw id is there twice; verify its checksums: cllm4rec inspect --verify");
   manifest.text_kinds = before.manifest.text_kinds;
   manifest.ancestors = before.manifest.ancestors;
   manifest.ancestors.insert(manifest.ancestors.begin(),

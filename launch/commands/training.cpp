@@ -35,6 +35,14 @@ double backstop_s(const RunSection& run) {
   return std::max({run.deadline_s, run.startup_deadline_s, run.load_deadline_s, run.save_deadline_s}) + 30;
 }
 
+/// A run that has a checkpoint of its own goes on from it, and needs init.run no more. "": it starts from that.
+/// Collective.
+std::string goes_on_without_old_run(const RunConfig& config, Communicator& comm) {
+  const bool gone = broadcast_string(comm, std::filesystem::exists(config.init.run) ? "" : "gone", 0) == "gone";
+  if (!gone || !find_latest(comm, RunFolder(config.run.dir).checkpoints(), nullptr)) return "";
+  return "init.run = " + config.init.run + " is not there any more; this run goes on from its own checkpoint";
+}
+
 /// Opens everything; a failure that a person must mend is no crash.
 std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, const Channels& channels,
                                 const ConnectOptions& options, const TrafficWatch& traffic, Log& log) {
@@ -45,6 +53,10 @@ std::unique_ptr<Workspace> open(const RunConfig& config, MpiSession& mpi, const 
                         .levels = connect_levels(mpi, channels.world, config.run.ranks_per_node, options, traffic),
                         .to_train = true});
     if (config.init.run.empty()) return workspace;
+    if (const std::string gone = goes_on_without_old_run(config, channels.world); !gone.empty()) {
+      log.info(gone);
+      return workspace;
+    }
     const BestState start = start_from(*workspace, channels.world, RunFolder(config.init.run));
     if (!start.line.empty()) log.info(start.line);
     return workspace;

@@ -29,7 +29,8 @@ void find(std::string* path, const std::string& moved, const std::string& old_di
   } else if (!path->empty() && *path != "none" && !fs::exists(*path)) {
     const fs::path beside = (fs::absolute(dir) / fs::path(*path).lexically_relative(old_dir)).lexically_normal();
     if (!fs::exists(beside))
-      throw DataError(*path + ": not there any more, nor beside the run; if it was moved, say where it is: " + option);
+      throw DataError(*path + ": not there any more, nor beside the run; if it was moved, say where it is: " + option +
+                      " of evaluate, recommend and export, or put it back");
     *path = beside.string();
   }
 }

@@ -42,8 +42,10 @@ class Embedder {
       throw ModelError("--layer " + std::to_string(options_.layer) + ": the backbone has " +
                        std::to_string(backbone.num_layers()) + "; 0 are its word embeddings");
     if (tokenizer.size() > backbone.num_words())
-      throw ModelError("the backbone has " + std::to_string(backbone.num_words()) + " words, its tokenizer " +
-                       std::to_string(tokenizer.size()) + ": take both from one model");
+      throw ModelError(
+          "the backbone has " + std::to_string(backbone.num_words()) + " words, its tokenizer " +
+          std::to_string(tokenizer.size()) +
+          ": take both from one model, or, if tokens were added, model.resize_token_embeddings(len(tokenizer))");
   }
 
   /// [texts, D] fp32.

@@ -96,7 +96,8 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
   const bool same_corpus = there.empty() || there == workspace.corpus.fingerprint();
   BestState best = load_best_of(workspace, comm, other, "", same_corpus);
   const std::string theirs = other.backbone_fingerprint(), ours = fingerprint_of_frozen(workspace.model->store());
-  if (same_corpus && !theirs.empty() && !ours.empty() && theirs != ours)
+  const bool same_words = same_corpus || value_of(workspace.config, "content.vocabulary") == "full";
+  if (same_words && !theirs.empty() && !ours.empty() && theirs != ours)
     best.line += (best.line.empty() ? "" : "; ") +
                  ("the backbone of " + other.dir().string() + " had other weights: rows start where those left them");
   return best;

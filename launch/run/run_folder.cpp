@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <vector>
 
 #include "launch/failures/errors.h"
 #include "launch/output/append_file.h"
@@ -11,16 +12,31 @@
 namespace cllm {
 namespace {
 
+/// Lines of TOML with their sections: "mutual.epochs = 4".
+std::vector<std::string> lines_of(const std::string& toml) {
+  std::istringstream in(toml);
+  std::vector<std::string> out;
+  std::string section;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with('[') && line.ends_with(']')) {
+      section = line.substr(1, line.size() - 2) + ".";
+    } else if (!line.empty()) {
+      out.push_back(section + line);
+    }
+  }
+  return out;
+}
+
 /// Paths are no part of what makes two configurations differ.
-constexpr const char* kPaths[] = {"dir = ", "corpus = ", "backbone = "};
+constexpr const char* kPaths[] = {"run.dir = ", "run.corpus = ", "run.backbone = "};
 
 /// Up to three lines that are in `now` and not in `before`, without paths.
 std::string difference(const std::string& before, const std::string& now) {
-  std::istringstream lines(now);
+  const std::vector<std::string> old = lines_of(before);
   std::string out;
   int shown = 0;
-  for (std::string line; std::getline(lines, line) && shown < 3;) {
-    if (("\n" + before).find("\n" + line + "\n") != std::string::npos) continue;
+  for (const std::string& line : lines_of(now)) {
+    if (shown == 3 || std::ranges::find(old, line) != old.end()) continue;
     if (std::ranges::any_of(kPaths, [&](const char* key) { return line.starts_with(key); })) continue;
     out += (shown++ > 0 ? ", " : "") + line;
   }

@@ -36,6 +36,8 @@ const std::vector<OtherFormat>& other_formats() {
        "M.from_pretrained('DIR').merge_and_unload().save_pretrained('MERGED')\""},
       {[](const std::string& name) { return name.starts_with("model-0") && name.ends_with(".safetensors"); },
        "one shard of several; copy model.safetensors.index.json and all shards"},
+      {[](const std::string& name) { return name.starts_with("consolidated"); },
+       "Mistral's own layout, whose tensors have other names; download the model's other files (model-*.safetensors)"},
       {ends(".safetensors"), "rename it to model.safetensors, or copy its model.safetensors.index.json, too"},
       {ends(".gguf"), convert_with_transformers(", gguf_file='FILE'")},
       {[](const std::string& name) { return name == "tf_model.h5"; }, convert_with_transformers(", from_tf=True")},

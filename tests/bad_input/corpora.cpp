@@ -45,6 +45,11 @@ Rows bad_corpora() {
       corpus_row("shard_missing", [] { remove("corpus/users-000000.h5"); }, {"users-000000.h5", "cannot open"}),
       corpus_row("shard_cut", [] { truncate("corpus/items-000000.h5", 1000); },
                  {"items-000000.h5", "1000 bytes, the manifest says", "copy the corpus again"}),
+      {"corpus_shard_changed",
+       [] { flip_byte("corpus/texts-000000.h5", std::filesystem::file_size("corpus/texts-000000.h5") / 2); },
+       "inspect corpus --verify",
+       65,
+       {"texts-000000.h5", "checksum"}},
       corpus_row("shard_not_hdf5",
                  [] {
                    write("corpus/users-000000.h5",

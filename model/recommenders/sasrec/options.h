@@ -41,6 +41,9 @@ struct SasrecOptions : ModelOptions {
 
   void describe(Settings& settings) override;
   std::string problem() const override;
+  std::vector<std::string> keys_of_state() const override {
+    return {"sasrec.encoder", "sasrec.width", "sasrec.blocks", "sasrec.heads", "sasrec.max_length"};
+  }
   std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<SasrecOptions>(*this); }
 };
