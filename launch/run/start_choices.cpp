@@ -18,8 +18,9 @@ std::string describe_choices(const Workspace& workspace) {
     out += std::string("test       lists leave out ") +
            (evaluation.mask == Mask::kNone               ? "nothing (evaluation.mask = none)"
             : evaluation.mask == Mask::kKnown || fed_all ? "training and validation items"
-                                                         : "training items only (evaluation.mask = known: also those "
-                                                           "of validation, as most papers do)") +
+            : corpus.num_interactions(Part::kValidation) == 0
+                ? "training items"
+                : "training items only (evaluation.mask = known: also those of validation, as most papers do)") +
            "\n";
   }
   if (!corpus.has_times())

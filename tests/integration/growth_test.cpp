@@ -251,21 +251,6 @@ TEST(Growth, RunsThatStartedFromEachOtherAreNotFollowedForEver) {
   train(other, " --fresh --init.run=" + one.string());
 }
 
-TEST(Growth, ARunGoesOnAfterTheOneItStartedFromWasMoved) {
-  const fs::path old = fresh_dir("start_moved"), next = fresh_dir("start_next");
-  const auto train = [&](const fs::path& dir, const std::string& more) {
-    return run(cllm4rec(1, train_arguments(dir, small_world().corpus, more)));
-  };
-  const std::string from_old = "--init.run=" + old.string();
-  ASSERT_EQ(train(old, "").code, 0);
-  ASSERT_EQ(train(next, from_old).code, 0);
-  fs::rename(old, old.string() + "_away");
-  const Finished again = train(next, from_old);
-  EXPECT_EQ(again.code, 0) << again.output;
-  EXPECT_THAT(again.output, HasSubstr("is not there any more; this run goes on from its own checkpoint"));
-  EXPECT_NE(train(fresh_dir("start_late"), from_old).code, 0);
-}
-
 TEST(Growth, HistoriesOfUnseenUsersGetTheListsOfUsersOfTheCorpus) {
   const Corpus corpus = Corpus::open(small_world().corpus);
   const fs::path histories = small_world().root / "histories.csv";

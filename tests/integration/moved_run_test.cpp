@@ -157,6 +157,18 @@ TEST(MovedRun, takes_corpus_and_backbone_from_the_command_line_but_no_other_corp
   fs::rename(home() / "b2", home() / "b");
 }
 
+TEST(MovedRun, one_that_started_from_it_goes_on_without_it) {
+  const fs::path old = fresh_dir("start_moved"), next = fresh_dir("start_next"), corpus = small_world().corpus;
+  const std::string from_old = "--init.run=" + old.string();
+  ASSERT_EQ(train(corpus, old).code, 0);
+  ASSERT_EQ(train(corpus, next, from_old).code, 0);
+  fs::rename(old, old.string() + "_away");
+  const Finished again = train(corpus, next, from_old);
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_THAT(again.output, HasSubstr("is not there any more; this run goes on from its own checkpoint"));
+  EXPECT_NE(train(corpus, fresh_dir("start_late"), from_old).code, 0);
+}
+
 std::string first_user() {
   std::ifstream data(small_world().root / "data" / "users.tsv");
   std::string header, first;
