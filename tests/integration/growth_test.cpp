@@ -140,25 +140,23 @@ TEST(Growth, ARunGoesOnWithItsRowsByIdAndNewOnesStartFromTheirMean) {
 }
 
 TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
-  const std::string old = small_world().corpus.string(), grown = grown_corpus().string();
+  const std::string old = small_world().corpus.string(), grown = grown_corpus().string(), news = fresh_dir("news");
   const auto refused = [](const std::string& arguments, const std::string& says) {
     const Finished finished = run(cllm4rec(1, arguments));
     EXPECT_EQ(finished.code, 64) << finished.output;
     EXPECT_THAT(finished.output, HasSubstr(says));
   };
-  refused(train_arguments(fresh_dir("no_news"), old, "--data.only=new"), "extends no other corpus");
-  refused("train --model.name=ease --run.dir=" + fresh_dir("ease_news").string() + " --run.corpus=" + grown +
-              " --data.only=new",
+  refused(train_arguments(news, old, "--data.only=new"), "extends no other corpus");
+  refused("train --model.name=ease --run.dir=" + news + " --run.corpus=" + grown + " --data.only=new",
           "ease learns from all of the corpus");
-  refused(train_arguments(fresh_dir("news_alone"), grown, "--data.only=new"),
-          "data.only = \"new\" without init.run: what is old would never be learned");
+  refused(train_arguments(news, grown, "--data.only=new"), "\"new\" without init.run: what is old");
   const fs::path dealt = fresh_dir("dealt_texts");
   const std::string shuffled = kOfTexts + " --rows.text.shuffle=true";
   const Finished trained = run(cllm4rec(1, train_arguments(dealt, old, shuffled)));
   ASSERT_EQ(trained.code, 0) << trained.output;
   refused(train_arguments(fresh_dir("grown_texts"), grown, shuffled + " --init.run=" + dealt.string()),
           "rows.text.shuffle = true: texts were dealt");
-  const fs::path popularity = fresh_dir("popularity_run");
+  const fs::path popularity = fresh_dir("popular");
   const Finished counted = run(cllm4rec(1, "train --model.name=popularity --run.dir=" + popularity.string() +
                                                " --run.corpus=" + old + " --log.report=false --log.tensorboard=false"));
   ASSERT_EQ(counted.code, 0) << counted.output;
@@ -166,9 +164,9 @@ TEST(Growth, WhatCannotGoOnIsRefusedInOneLine) {
           "to which an item without interactions is nothing");
   refused("recommend " + old_run().string() + " -o - --add-items " + new_items().string(),
           "train it with rows.text.source");
-  const fs::path none = small_world().root / "no_items.txt";
-  std::ofstream(none) << "\n";
-  refused("recommend " + old_run().string() + " -o - --only-items " + none.string(), "it names no item");
+  std::ofstream(small_world().root / "none.txt") << "\n";
+  const std::string none = " -o - --only-items " + (small_world().root / "none.txt").string();
+  refused("recommend " + old_run().string() + none, "it names no item");
   refused(train_arguments(dealt, old, shuffled + " --fresh --init.run=" + dealt.string()), "is this run itself");
   EXPECT_EQ(run(cllm4rec(1, "evaluate " + dealt.string() + " --no-baselines")).code, 0) << "nothing of it is lost";
   refused("recommend " + dealt.string() + " -o - --add-items nowhere.csv", "nowhere.csv: no such file");
