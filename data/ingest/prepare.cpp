@@ -158,6 +158,7 @@ std::string unread_files(const PrepareOptions& options, const Source& source) {
   for (const auto& file : files) {
     read.push_back(file);
     for (const auto& part : input_parts(file)) read.push_back(part);
+    for (const auto& part : empty_parts(file)) read.push_back(part);
   }
   if (!options.split_file.empty()) read.push_back(options.split_file);
   for (const fs::path& file : input_files(options.input)) {

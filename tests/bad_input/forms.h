@@ -35,11 +35,12 @@ Forms forms_of_choices();
 Forms forms_of_paths();
 Forms forms_of_other_tables();  // of the first, third and fourth kind
 Forms forms_of_other_texts();
-Forms forms_of_json();     // of the first four kinds
-Forms forms_of_times();    // of the third kind
-Forms forms_of_bytes();    // of four kinds
-Forms forms_of_layouts();  // of four kinds: files of one folder
-Forms forms_of_fields();   // of three kinds
+Forms forms_of_json();            // of the first four kinds
+Forms forms_of_times();           // of the third kind
+Forms forms_of_bytes();           // of four kinds
+Forms forms_of_layouts();         // of four kinds: files of one folder
+Forms forms_of_fields();          // of three kinds
+Forms forms_of_numbered_files();  // of the third kind
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();
@@ -60,6 +61,8 @@ Form refused_form(FaultKind kind, const std::string& name, const std::string& fo
 Form shown(Form form);  // in the README, too
 /// Interactions as a file that all understand, for forms of texts.
 std::pair<std::string, std::string> plain();
+/// The rows of `of`: u, v or both, as with_each_row(); a header above them if there is one.
+std::string rows_of(const std::string& header, const std::string& row, const std::string& of = "uv");
 /// One row per interaction: @ is the user, # the item, % the time, & its last digit.
 std::string with_each_row(const std::string& row, const std::string& times_before);
 inline const std::string kPrepareForm =

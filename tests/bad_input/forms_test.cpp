@@ -28,7 +28,7 @@ Forms all_forms() {
   for (const Forms& forms :
        {forms_of_columns(), forms_of_parts(), forms_of_public_files(), forms_of_texts(), forms_of_backbones(),
         forms_of_choices(), forms_of_paths(), forms_of_other_tables(), forms_of_other_texts(), forms_of_json(),
-        forms_of_times(), forms_of_bytes(), forms_of_layouts(), forms_of_fields()}) {
+        forms_of_times(), forms_of_bytes(), forms_of_layouts(), forms_of_fields(), forms_of_numbered_files()}) {
     all.insert(all.end(), forms.begin(), forms.end());
   }
   std::stable_sort(all.begin(), all.end(), [](const Form& a, const Form& b) { return a.kind < b.kind; });

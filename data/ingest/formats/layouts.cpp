@@ -117,6 +117,7 @@ std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& 
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
   if (const std::string parts = parts_of_a_split(input); !parts.empty()) throw DataError(place.string() + ": " + parts);
+  if (!input.unlike_parts.empty()) throw DataError(place.string() + ": " + input.unlike_parts);
   const auto folders = folders_in(place);
   const std::string packed = what_to_unpack(input.files);
   throw DataError(

@@ -13,6 +13,7 @@ namespace cllm {
 struct InputFolder {
   std::filesystem::path place;
   std::vector<std::filesystem::path> files;
+  std::string unlike_parts = {};  // for people: numbered files that have other headers and were not joined
 };
 
 /// A layout of raw files. prepare, its --help and the detection share the one table of them.

@@ -35,7 +35,7 @@ TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Inta
   origin_.file = intake.log.open(parts_[0], &first_time) & 0xFFFF;
   silent_ = !first_time;
   understand();
-  if (parts_.size() > 1) intake.log.note(list_of_names(parts_) + ": read as one table, in this order");
+  if (!silent_) tell_about_parts(path);
   if (!silent_) tell_about(path.filename().string());
 }
 

@@ -53,6 +53,7 @@ class TableReader {
   void find_late_columns(const std::vector<SampledColumn>& columns);
   void refuse_lists(const Sample& sample) const;
   void select_columns();
+  void tell_about_parts(const std::filesystem::path& path) const;
   void tell_about(const std::string& file) const;
   bool open_next_part();
   bool is_header_of_part();

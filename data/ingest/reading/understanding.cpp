@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "data/errors.h"
+#include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/sample.h"
 #include "data/ingest/reading/separator.h"
 #include "data/ingest/reading/table_reader.h"
@@ -178,6 +179,17 @@ void TableReader::select_columns() {
   for (size_t n = 0; n < width_; ++n) {
     if (wanted[n] == ColumnUse::kNone) header_[n].clear();
   }
+}
+
+void TableReader::tell_about_parts(const std::filesystem::path& path) const {
+  const auto empty = empty_parts(path);
+  if (parts_.size() > 1) intake_.log.note(list_of_names(parts_) + ": read as one table, in this order");
+  if (!empty.empty()) intake_.log.note(list_of_names(empty) + ": without any row");
+  auto all = parts_.size() == 1 && records_.is_columnar() ? parquet_parts(parts_[0]) : parts_;
+  all.insert(all.end(), empty.begin(), empty.end());
+  std::string missing = missing_of_so_many(all);
+  if (missing.empty() && all.size() > 1) missing = gap_in_parts(all);
+  if (!missing.empty()) intake_.log.note(missing);
 }
 
 void TableReader::tell_about(const std::string& file) const {
