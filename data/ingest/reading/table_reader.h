@@ -60,7 +60,7 @@ class TableReader {
   bool parse_record();
   bool parse_json();
   bool has_list_for_id() const;
-  void report_list(size_t column, std::string_view elements) const;
+  void report_list(size_t column, std::string_view elements, const std::string& remedy) const;
   void watch_late_columns();
   void tell_about_late_keys() const;
   bool is_header_again() const;
