@@ -11,8 +11,8 @@ enum class FaultKind { kColumns, kParts, kPublicFiles, kTexts, kBackbones, kChoi
 
 /// A form of a kind of fault, and what is right. A row of FORMS.md, and a test: the commands run in a folder that holds
 /// good copies of raw/, corpus/, backbone/ and run/, after `make` ("mv A B" renames); the last of them ends with `code`
-/// and all that is printed contains every piece of `says`. `test_pairs`: "user item, ..." that the corpus new/ holds
-/// out for the test. No text of new/ may contain SECRET.
+/// and all that is printed contains every piece of `says`, none of `says_not`. `test_pairs`: "user item, ..." that the
+/// corpus new/ holds out for the test. No text of new/ may contain SECRET.
 struct Form {
   FaultKind kind;
   std::string name;
@@ -23,6 +23,7 @@ struct Form {
   std::vector<std::string> says = {};
   std::string test_pairs = "";
   bool in_readme = false;
+  std::vector<std::string> says_not = {};
 };
 using Forms = std::vector<Form>;
 

@@ -102,6 +102,7 @@ Forms columns_of_several_files() {
   const std::pair<std::string, std::string> movies{"interactions.csv", rows_of("user_id,movieId,timestamp", "@,#,%")};
   const std::pair<std::string, std::string> pairs{"texts.csv", "user,item,opinion\nu,a,fine words\nu,c,SECRET\n"};
   const std::string opinion = "--columns text=opinion";
+  const std::pair<std::string, std::string> ids{"interactions.csv", rows_of("user,item_id,time", "@,#,%")};
   const std::string book = R"({"asin": "&", "book_id": "#", "title": "Title of #"})";
   const std::string log = R"({"user_id": "@", "book_id": "#", "date_added": "2011-03-1& 10:00:00"})";
   return {
@@ -120,6 +121,16 @@ Forms columns_of_several_files() {
       read_form(kFault, "other_ids_of_items_chosen", "the same with `--columns item=book_id`", "read",
                 {plain(), {"items.csv", "asin,book_id,title\nx,a,One\ny,b,Two\nz,c,Three\n"}}, {"3 texts of"},
                 "--columns item=book_id"),
+      refused_form(kFault, "other_ids_called_id", "`item_id,id,title`, the ids of the interactions stand in `id`",
+                   "the same", {ids, {"items.csv", "item_id,id,title\n101,a,One\n102,b,Two\n103,c,Three\n"}},
+                   {"the ids of the interactions stand in column 2 of items.csv: --columns item=id"}),
+      read_form(kFault, "other_ids_called_id_chosen", "the same with `--columns item=id`", "read",
+                {ids, {"items.csv", "item_id,id,title\n101,a,One\n102,b,Two\n103,c,Three\n"}}, {"3 texts of"},
+                "--columns item=id"),
+      refused_form(kFault, "titles_before_ids", "`One thing,a`, titles before ids and no header",
+                   "refused; the column with the ids and the header to write are named",
+                   {plain(), {"items.csv", "One thing,a\nTwo things,b\nThree things,c\n"}},
+                   {"stand in column 2 of items.csv, which has no header: write one above it, text, item"}),
       refused_form(kFault, "opinions_of_pairs", "`texts.csv` of `user,item,opinion`", "refused; the option is named",
                    {plain(), pairs}, {"texts.csv:1: header without a column 'text'", "--columns text=NAME"}),
       read_form(kFault, "opinions_chosen", "the same with `" + opinion + "`", "read; interactions need no such column",

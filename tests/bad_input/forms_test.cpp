@@ -83,6 +83,7 @@ TEST_P(RightForm, ends_as_the_table_says) {
   EXPECT_EQ(ended.code, form.code) << ended.line << "\n" << printed;
   EXPECT_THAT(ended.line, Not(HasSubstr("\n")));
   for (const std::string& piece : form.says) EXPECT_THAT(printed, HasSubstr(piece));
+  for (const std::string& piece : form.says_not) EXPECT_THAT(printed, Not(HasSubstr(piece)));
   if (!std::filesystem::exists("new/corpus.json")) return;
   const Corpus corpus = Corpus::open("new", true);
   EXPECT_EQ(test_pairs_of(corpus), form.test_pairs);
