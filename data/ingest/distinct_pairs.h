@@ -46,7 +46,7 @@ class DistinctPairs {
       } else {
         work_.log.add(Problem::kDuplicate, next_.origin(),
                       pair_names(work_, pair) + " again, first at " + work_.log.where(pair.origin()));
-        if (!of_split_file_) work_.log.add_hint("repeated events are normal? merge duplicates");
+        if (!of_split_file_) work_.log.add_hint("repeated events are normal? --merge-duplicates");
       }
     }
     return true;

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "data/errors.h"
+#include "data/ingest/files/input_files.h"
 #include "data/random.h"
 
 namespace cllm {
@@ -75,11 +76,13 @@ InternalIds filter_and_permute(RecordFile<Pair>& pairs, IngestFolder& work) {
   ids.num_users = permute(users, stream_key(work.options.seed, Purpose::kIngest, 0), work.old_users, ids.users);
   ids.num_items = permute(items, stream_key(work.options.seed, Purpose::kIngest, 1), work.old_items, ids.items);
   if (ids.num_users == 0 || ids.num_items == 0 || pairs.size() == 0) {
+    const std::string files = list_of_names(work.log.files());
     if (work.report.below_threshold + work.report.filtered_interactions == 0 && work.log.bad_rows() > 0)
-      throw DataError("no interaction is there: of " + std::to_string(work.log.rows()) + " rows read " +
-                      std::to_string(work.log.bad_rows()) + " are bad; a lower --error-limit shows examples");
+      throw DataError("no interaction is there in " + files + ": of " + std::to_string(work.log.rows()) +
+                      " rows read " + std::to_string(work.log.bad_rows()) +
+                      " are bad; a lower --error-limit shows examples");
     if (work.report.below_threshold + work.report.filtered_interactions == 0)
-      throw DataError("no interaction is there: the files of interactions hold no rows, or a header alone");
+      throw DataError("no interaction is there in " + files + ": no rows, or a header alone");
     throw DataError("no interaction is left: " + std::to_string(work.log.rows()) + " rows read, " +
                     std::to_string(work.report.below_threshold) + " below the rating threshold, " +
                     std::to_string(work.report.filtered_interactions) +

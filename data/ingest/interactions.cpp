@@ -5,6 +5,7 @@
 #include "data/errors.h"
 #include "data/ingest/distinct_pairs.h"
 #include "data/ingest/extend.h"
+#include "data/ingest/formats/layouts.h"
 #include "data/ingest/times/time_units.h"
 #include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/parse.h"
@@ -140,9 +141,10 @@ class Collector : public RowSink {
 };
 
 Part parse_part(std::string_view text, const TableReader& rows, const ProblemLog& log) {
-  if (text == "train") return Part::kTrain;
-  if (text == "val" || text == "valid" || text == "validation") return Part::kValidation;
-  if (text == "test") return Part::kTest;
+  const std::string part = part_called(std::string(text));
+  if (part == "train") return Part::kTrain;
+  if (part == "validation") return Part::kValidation;
+  if (part == "test") return Part::kTest;
   throw DataError(log.where(rows.origin()) + ": part " + quoted(text) + " of the split; expected train, val or test");
 }
 

@@ -1,7 +1,6 @@
 #include "data/ingest/prepare.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "data/corpus/manifest.h"
@@ -13,6 +12,7 @@
 #include "data/ingest/split.h"
 #include "data/ingest/storage/staging.h"
 #include "data/ingest/texts.h"
+#include "data/ingest/time_cut.h"
 #include "data/ingest/tokenize.h"
 
 namespace cllm {
@@ -44,11 +44,7 @@ void check(const PrepareOptions& options) {
           "prepare: the error limit is a share of the rows, 0 .. 1");
   require((options.split == SplitMethod::kFile) == !options.split_file.empty(),
           "prepare: a split file belongs to the split 'file' and only to it");
-  const auto& shares = options.time_shares;
-  require(shares[0] > 0 && shares[1] >= 0 && shares[2] >= 0 && std::abs(shares[0] + shares[1] + shares[2] - 1) < 1e-6,
-          "prepare: the shares of a split by time must not be negative, that of training not 0, and their sum 1; they "
-          "are " +
-              std::to_string(shares[0]) + ", " + std::to_string(shares[1]) + ", " + std::to_string(shares[2]));
+  check_time_shares(options.time_shares);
 }
 
 const char* name(SplitMethod split) {
@@ -158,6 +154,7 @@ std::string unread_files(const PrepareOptions& options, const Source& source) {
   for (const auto& file : files) {
     read.push_back(file);
     for (const auto& part : input_parts(file)) read.push_back(part);
+    for (const auto& part : empty_parts(file)) read.push_back(part);
   }
   if (!options.split_file.empty()) read.push_back(options.split_file);
   for (const fs::path& file : input_files(options.input)) {

@@ -24,6 +24,15 @@ void require_times(const IngestFolder& work) {
 
 }  // namespace
 
+void check_time_shares(const std::array<double, kNumParts>& shares) {
+  if (shares[0] > 0 && shares[1] >= 0 && shares[2] >= 0 && std::abs(shares[0] + shares[1] + shares[2] - 1) < 1e-6)
+    return;
+  throw DataError(
+      "the shares of a split by time must not be negative, that of training not 0, and their sum 1; they "
+      "are " +
+      std::to_string(shares[0]) + ", " + std::to_string(shares[1]) + ", " + std::to_string(shares[2]));
+}
+
 TimeCuts find_time_cuts(RecordFile<Pair>& pairs, const InternalIds& ids, const IngestFolder& work) {
   require_times(work);
   ExternalSorter<int64_t> times(work.folder, work.options.memory_bytes / kTimeSortShare);

@@ -19,6 +19,9 @@ struct TimeCuts {
   }
 };
 
+/// DataError: a share of a split by time is negative, that of training 0, or their sum not 1.
+void check_time_shares(const std::array<double, kNumParts>& shares);
+
 /// The cuts that give the parts their shares of the interactions that the filters left, counted over all users in the
 /// order of time. Ties move to the later part, so that an earlier one may get less than its share. DataError if an
 /// interaction has no time, or if nothing would be left for training.

@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "data/errors.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/reading/separator.h"
+#include "data/ingest/time_cut.h"
 #include "launch/commands/command_line.h"
 #include "launch/commands/number_checks.h"
 #include "launch/commands/phase_lines.h"
@@ -16,13 +18,18 @@
 namespace cllm {
 namespace {
 
-/// "0.8,0.1,0.1"; what the numbers must be is checked by prepare().
+/// "0.8,0.1,0.1"
 std::array<double, kNumParts> shares_from(const std::string& text) {
   const std::vector<std::string> pieces = CLI::detail::split(text, ',');
   std::array<double, kNumParts> shares{};
   bool good = pieces.size() == shares.size();
   for (size_t n = 0; good && n < shares.size(); ++n) good = CLI::detail::lexical_cast(pieces[n], shares[n]);
   if (!good) throw ConfigError("--split time:" + text + ": expected three shares, as in time:0.8,0.1,0.1");
+  try {
+    check_time_shares(shares);
+  } catch (const DataError& error) {
+    throw ConfigError("--split time:" + text + ": " + error.what());
+  }
   return shares;
 }
 

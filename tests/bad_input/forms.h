@@ -11,8 +11,8 @@ enum class FaultKind { kColumns, kParts, kPublicFiles, kTexts, kBackbones, kChoi
 
 /// A form of a kind of fault, and what is right. A row of FORMS.md, and a test: the commands run in a folder that holds
 /// good copies of raw/, corpus/, backbone/ and run/, after `make` ("mv A B" renames); the last of them ends with `code`
-/// and all that is printed contains every piece of `says`. `test_pairs`: "user item, ..." that the corpus new/ holds
-/// out for the test. No text of new/ may contain SECRET.
+/// and all that is printed contains every piece of `says`, none of `says_not`. `test_pairs`: "user item, ..." that the
+/// corpus new/ holds out for the test. No text of new/ may contain SECRET.
 struct Form {
   FaultKind kind;
   std::string name;
@@ -23,6 +23,7 @@ struct Form {
   std::vector<std::string> says = {};
   std::string test_pairs = "";
   bool in_readme = false;
+  std::vector<std::string> says_not = {};
 };
 using Forms = std::vector<Form>;
 
@@ -35,11 +36,12 @@ Forms forms_of_choices();
 Forms forms_of_paths();
 Forms forms_of_other_tables();  // of the first, third and fourth kind
 Forms forms_of_other_texts();
-Forms forms_of_json();     // of the first four kinds
-Forms forms_of_times();    // of the third kind
-Forms forms_of_bytes();    // of four kinds
-Forms forms_of_layouts();  // of four kinds: files of one folder
-Forms forms_of_fields();   // of three kinds
+Forms forms_of_json();            // of the first four kinds
+Forms forms_of_times();           // of the third kind
+Forms forms_of_bytes();           // of four kinds
+Forms forms_of_layouts();         // of four kinds: files of one folder
+Forms forms_of_fields();          // of three kinds
+Forms forms_of_numbered_files();  // of the third kind
 
 /// The table in Markdown: of all forms by kind; of those that the README has.
 std::string table_of_forms();
@@ -60,6 +62,8 @@ Form refused_form(FaultKind kind, const std::string& name, const std::string& fo
 Form shown(Form form);  // in the README, too
 /// Interactions as a file that all understand, for forms of texts.
 std::pair<std::string, std::string> plain();
+/// The rows of `of`: u, v or both, as with_each_row(); a header above them if there is one.
+std::string rows_of(const std::string& header, const std::string& row, const std::string& of = "uv");
 /// One row per interaction: @ is the user, # the item, % the time, & its last digit.
 std::string with_each_row(const std::string& row, const std::string& times_before);
 inline const std::string kPrepareForm =

@@ -1,19 +1,10 @@
-// Forms of folders: several files where one is expected, parts of splits and of tables, columns of one file and
-// another.
+// Forms of folders: several files where one is expected, parts of splits, columns of one file and another.
 
 #include "tests/bad_input/bad_input.h"
 #include "tests/bad_input/forms.h"
 
 namespace cllm::testing {
 namespace {
-
-/// The rows of `of`: u, v or both; a header above them if there is one.
-std::string rows(const std::string& header, const std::string& row, const std::string& of = "uv") {
-  std::string out = header.empty() ? "" : header + "\n";
-  const std::string all = with_each_row(row, kEpoch);
-  const size_t half = all.size() / 2;
-  return out + (of == "uv" ? all : of == "u" ? all.substr(0, half) : all.substr(half));
-}
 
 const std::string kRatings = "userId,movieId,rating,timestamp", kRating = "@,#,&.5,%";
 const std::string kParts = "parts of a split, which would be split anew";
@@ -23,8 +14,8 @@ Forms parts_of_splits() {
   const auto two = [&](const std::string& name, const std::string& form, const std::string& right,
                        const std::string& first, const std::string& second, const std::string& header,
                        const std::string& row, std::vector<std::string> says) {
-    return refused_form(kFault, name, form, right, {{first, rows(header, row, "u")}, {second, rows(header, row, "v")}},
-                        std::move(says));
+    return refused_form(kFault, name, form, right,
+                        {{first, rows_of(header, row, "u")}, {second, rows_of(header, row, "v")}}, std::move(says));
   };
   const std::string review = R"({"user_id": "@", "business_id": "#", "stars": 5, "date": "2011-03-1& 10:00:00"})";
   const std::string log = R"({"user_id": "@", "book_id": "#", "rating": 5, "date_added": "2011-03-1& 10:00:00"})";
@@ -53,24 +44,24 @@ Forms parts_of_splits() {
 Forms joined_files() {
   constexpr auto kFault = FaultKind::kPublicFiles;
   const std::string log = R"({"user_id": "@", "book_id": "#", "rating": 5, "date_added": "2011-03-1& 10:00:00"})";
-  return {
-      read_form(
-          kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
-          {{"ratings_2019.csv", rows(kRatings, kRating, "u")}, {"ratings_2020.csv", rows(kRatings, kRating, "v")}},
-          {"ratings_2019.csv, ratings_2020.csv: read as one table"}),
-      read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
-                {{"goodreads_interactions_poetry.json", rows("", log)},
-                 {"goodreads_interactions_comics_graphic.json", rows("", log, "v")}},
-                {"read as one table of interactions", "repeated interactions merged: 3"}),
-      read_form(kFault, "an_extract_beside_the_whole", "`ratings_small.csv` beside `ratings_full.csv`",
-                "read once; that it is an extract is noted",
-                {{"ratings_full.csv", rows(kRatings, kRating)}, {"ratings_small.csv", rows(kRatings, kRating, "v")}},
-                {"ratings_small.csv: 3 of 3 rows stand in another file, too"}),
-      refused_form(kFault, "two_systems_of_ids", "Goodreads' interactions as CSV and as JSON",
-                   "refused: the ids are others",
-                   {{"goodreads_interactions.csv", "user_id,book_id,is_read,rating,is_reviewed\n1,2,1,5,0\n"},
-                    {"goodreads_interactions_poetry.json", rows("", log)}},
-                   {"by other ids than the JSON; keep one of them"})};
+  return {read_form(kFault, "ratings_of_years", "`ratings_2019.csv` and `ratings_2020.csv`", "read as one table, noted",
+                    {{"ratings_2019.csv", rows_of(kRatings, kRating, "u")},
+                     {"ratings_2020.csv", rows_of(kRatings, kRating, "v")}},
+                    {"ratings_2019.csv, ratings_2020.csv: read as one table"}),
+          read_form(kFault, "two_genres", "Goodreads of two genres", "the same; a book of both counts once",
+                    {{"goodreads_interactions_poetry.json", rows_of("", log)},
+                     {"goodreads_interactions_comics_graphic.json", rows_of("", log, "v")}},
+                    {"read as one table of interactions", "repeated interactions merged: 3"}),
+          read_form(kFault, "an_extract_beside_the_whole", "`ratings_small.csv` beside `ratings_full.csv`",
+                    "read once; that it is an extract is noted",
+                    {{"ratings_full.csv", rows_of(kRatings, kRating)},
+                     {"ratings_small.csv", rows_of(kRatings, kRating, "v")}},
+                    {"ratings_small.csv: 3 of 3 rows stand in another file, too"}),
+          refused_form(kFault, "two_systems_of_ids", "Goodreads' interactions as CSV and as JSON",
+                       "refused: the ids are others",
+                       {{"goodreads_interactions.csv", "user_id,book_id,is_read,rating,is_reviewed\n1,2,1,5,0\n"},
+                        {"goodreads_interactions_poetry.json", rows_of("", log)}},
+                       {"by other ids than the JSON; keep one of them"})};
 }
 
 std::string many_ratings() {
@@ -108,9 +99,10 @@ Forms lost_texts() {
 
 Forms columns_of_several_files() {
   constexpr auto kFault = FaultKind::kColumns;
-  const std::pair<std::string, std::string> movies{"interactions.csv", rows("user_id,movieId,timestamp", "@,#,%")};
+  const std::pair<std::string, std::string> movies{"interactions.csv", rows_of("user_id,movieId,timestamp", "@,#,%")};
   const std::pair<std::string, std::string> pairs{"texts.csv", "user,item,opinion\nu,a,fine words\nu,c,SECRET\n"};
   const std::string opinion = "--columns text=opinion";
+  const std::pair<std::string, std::string> ids{"interactions.csv", rows_of("user,item_id,time", "@,#,%")};
   const std::string book = R"({"asin": "&", "book_id": "#", "title": "Title of #"})";
   const std::string log = R"({"user_id": "@", "book_id": "#", "date_added": "2011-03-1& 10:00:00"})";
   return {
@@ -118,10 +110,10 @@ Forms columns_of_several_files() {
                 "joined by the name that the interactions use",
                 {movies, {"items.csv", "item_id,movieId,title\nb,a,One more\nx,b,Two more\ny,c,Three more\n"}},
                 {"items.csv: not used: item_id", "3 texts of"}),
-      read_form(
-          kFault, "asin_beside_book_id", "`asin` before `book_id` in the books of Goodreads", "the same",
-          {{"goodreads_interactions_poetry.json", rows("", log)}, {"goodreads_books_poetry.json", rows("", book, "u")}},
-          {"3 texts of", "not used: asin"}),
+      read_form(kFault, "asin_beside_book_id", "`asin` before `book_id` in the books of Goodreads", "the same",
+                {{"goodreads_interactions_poetry.json", rows_of("", log)},
+                 {"goodreads_books_poetry.json", rows_of("", book, "u")}},
+                {"3 texts of", "not used: asin"}),
       refused_form(kFault, "other_ids_of_items", "ids of the interactions in the second of two columns of `items.csv`",
                    "refused; the column and the option are named",
                    {plain(), {"items.csv", "asin,book_id,title\nx,a,One\ny,b,Two\nz,c,Three\n"}},
@@ -129,77 +121,36 @@ Forms columns_of_several_files() {
       read_form(kFault, "other_ids_of_items_chosen", "the same with `--columns item=book_id`", "read",
                 {plain(), {"items.csv", "asin,book_id,title\nx,a,One\ny,b,Two\nz,c,Three\n"}}, {"3 texts of"},
                 "--columns item=book_id"),
+      refused_form(kFault, "other_ids_called_id", "`item_id,id,title`, the ids of the interactions stand in `id`",
+                   "the same", {ids, {"items.csv", "item_id,id,title\n101,a,One\n102,b,Two\n103,c,Three\n"}},
+                   {"the ids of the interactions stand in column 2 of items.csv: --columns item=id"}),
+      read_form(kFault, "other_ids_called_id_chosen", "the same with `--columns item=id`", "read",
+                {ids, {"items.csv", "item_id,id,title\n101,a,One\n102,b,Two\n103,c,Three\n"}}, {"3 texts of"},
+                "--columns item=id"),
+      refused_form(kFault, "titles_before_ids", "`One thing,a`, titles before ids and no header",
+                   "refused; the column with the ids and the header to write are named",
+                   {plain(), {"items.csv", "One thing,a\nTwo things,b\nThree things,c\n"}},
+                   {"stand in column 2 of items.csv, which has no header: write one above it, text, item"}),
       refused_form(kFault, "opinions_of_pairs", "`texts.csv` of `user,item,opinion`", "refused; the option is named",
                    {plain(), pairs}, {"texts.csv:1: header without a column 'text'", "--columns text=NAME"}),
       read_form(kFault, "opinions_chosen", "the same with `" + opinion + "`", "read; interactions need no such column",
                 {plain(), pairs}, {"1 texts of", "texts of held-out pairs left out: 1"}, opinion),
       read_form(kFault, "words_of_things", "`--columns item=thing,text=words`, of which `interactions.csv` has `thing`",
                 "read",
-                {{"interactions.csv", rows("user,thing,timestamp", "@,#,%")},
+                {{"interactions.csv", rows_of("user,thing,timestamp", "@,#,%")},
                  {"items.csv", "thing,words\na,foo bar\nb,foo baz\nc,boo baz\n"}},
                 {"3 texts of"}, "--columns item=thing,text=words"),
       refused_form(kFault, "words_nobody_has", "the same where no file has `words`", "refused",
-                   {{"interactions.csv", rows("user,thing,timestamp", "@,#,%")},
+                   {{"interactions.csv", rows_of("user,thing,timestamp", "@,#,%")},
                     {"items.csv", "thing,title\na,foo bar\nb,foo baz\nc,boo baz\n"}},
                    {"without a column 'words'"}, "--columns item=thing,text=words")};
-}
-
-Forms parts_of_tables() {
-  constexpr auto kFault = FaultKind::kPublicFiles;
-  const std::string header = "user,item,time", row = "@,#,%";
-  const std::string object = R"({"user": "@", "item": "#", "time": %})";
-  const std::string items = "item,title\na,One more\nb,Two more\nc,Three more\n";
-  return {
-      read_form(kFault, "parts_of_spark", "`part-00000-6f1a-c000.csv`, `part-00001-6f1a-c000.csv`, `_SUCCESS` (Spark)",
-                "read as one table, noted",
-                {{"part-00000-6f1a-c000.csv", rows(header, row, "u")},
-                 {"part-00001-6f1a-c000.csv", rows(header, row, "v")},
-                 {"_SUCCESS", ""}},
-                {"part-00000-6f1a-c000.csv, part-00001-6f1a-c000.csv: read as one table, in this order"}),
-      read_form(kFault, "folder_of_spark", "such a folder called `interactions.csv` beside `items.csv`", "the same",
-                {{"interactions.csv/part-00000-6f1a-c000.csv", rows(header, row, "u")},
-                 {"interactions.csv/part-00001-6f1a-c000.csv", rows(header, row, "v")},
-                 {"items.csv", items}},
-                {"read as one table", "3 texts of"}),
-      read_form(kFault, "numbered_interactions", "`interactions-0.csv`, `interactions-1.csv` and `items.csv`",
-                "the same",
-                {{"interactions-0.csv", rows(header, row, "u")},
-                 {"interactions-1.csv", rows(header, row, "v")},
-                 {"items.csv", items}},
-                {"interactions-0.csv, interactions-1.csv: read as one table", "3 texts of"}),
-      read_form(kFault, "cut_by_split", "`clicks_00.csv` with a header, `clicks_01.csv` without (split -l)", "the same",
-                {{"clicks_00.csv", rows(header, row, "u")}, {"clicks_01.csv", rows("", row, "v")}},
-                {"clicks_00.csv, clicks_01.csv: read as one table"}),
-      read_form(kFault, "parts_of_json", "`log.9.json` and `log.10.json`", "the same, 9 before 10",
-                {{"log.9.json", rows("", object, "u")}, {"log.10.json", rows("", object, "v")}},
-                {"log.9.json, log.10.json: read as one table, in this order"}),
-      refused_form(kFault, "parts_of_two_headers", "`clicks_0.csv` and `clicks_1.csv` with other headers", "refused",
-                   {{"clicks_0.csv", rows(header, row, "u")}, {"clicks_1.csv", rows("item,user,time", "#,@,%", "v")}},
-                   {"no input found; it holds clicks_0.csv, clicks_1.csv"}),
-      refused_form(kFault, "sizes_of_one_data_set", "`ml-10m.csv` and `ml-20m.csv`", "refused: sizes are no parts",
-                   {{"ml-10m.csv", rows(kRatings, kRating)}, {"ml-20m.csv", rows(kRatings, kRating)}},
-                   {"no input found; it holds ml-10m.csv, ml-20m.csv"}),
-      refused_form(kFault, "an_end_nobody_knows", "`ra.log` of `user::item::rating::time`",
-                   "refused; the end of its name is why, and the command that mends it is named",
-                   {{"ra.log", rows("", "@::#::&.5::%")}},
-                   {"the end of a file's name says what kind of table it is", "mv raw/ra.log raw/ra.log.dat"}),
-      refused_form(kFault, "no_end_at_all", "`ratings` without an end", "the same", {{"ratings", rows(header, row)}},
-                   {"mv raw/ratings raw/ratings.csv"}),
-      refused_form(kFault, "a_feather_file", "`a.feather`", "refused with what it is and what to do",
-                   {{"a.feather", std::string("ARROW1\0\0", 8) + "x"}},
-                   {"a.feather: by its first bytes a Feather file", "to_parquet"}),
-      refused_form(kFault, "a_table_of_delta_lake", "a folder with `_delta_log`",
-                   "refused; the command that writes plain Parquet is named",
-                   {{"part-0.parquet", "PAR1"}, {"_delta_log/00000000000000000000.json", "{}"}},
-                   {"a table of the format delta", ".write.parquet('NEW')"})};
 }
 
 }  // namespace
 
 Forms forms_of_layouts() {
   Forms all;
-  for (const Forms& forms :
-       {parts_of_splits(), joined_files(), lost_texts(), columns_of_several_files(), parts_of_tables()})
+  for (const Forms& forms : {parts_of_splits(), joined_files(), lost_texts(), columns_of_several_files()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

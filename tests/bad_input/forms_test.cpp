@@ -28,7 +28,7 @@ Forms all_forms() {
   for (const Forms& forms :
        {forms_of_columns(), forms_of_parts(), forms_of_public_files(), forms_of_texts(), forms_of_backbones(),
         forms_of_choices(), forms_of_paths(), forms_of_other_tables(), forms_of_other_texts(), forms_of_json(),
-        forms_of_times(), forms_of_bytes(), forms_of_layouts(), forms_of_fields()}) {
+        forms_of_times(), forms_of_bytes(), forms_of_layouts(), forms_of_fields(), forms_of_numbered_files()}) {
     all.insert(all.end(), forms.begin(), forms.end());
   }
   std::stable_sort(all.begin(), all.end(), [](const Form& a, const Form& b) { return a.kind < b.kind; });
@@ -83,6 +83,7 @@ TEST_P(RightForm, ends_as_the_table_says) {
   EXPECT_EQ(ended.code, form.code) << ended.line << "\n" << printed;
   EXPECT_THAT(ended.line, Not(HasSubstr("\n")));
   for (const std::string& piece : form.says) EXPECT_THAT(printed, HasSubstr(piece));
+  for (const std::string& piece : form.says_not) EXPECT_THAT(printed, Not(HasSubstr(piece)));
   if (!std::filesystem::exists("new/corpus.json")) return;
   const Corpus corpus = Corpus::open("new", true);
   EXPECT_EQ(test_pairs_of(corpus), form.test_pairs);

@@ -30,6 +30,19 @@ bool is_orc(std::string_view first) {
 /// Of protocol 2 to 5.
 bool is_pickle(std::string_view first) { return first.size() > 2 && first[1] >= 2 && first[1] <= 5; }
 
+/// Of version 2 or 3.
+bool is_rdata(std::string_view first) {
+  return first.size() > 4 && (first[3] == '2' || first[3] == '3') && first[4] == '\n';
+}
+
+/// A zip archive whose first member is an array of NumPy, called so.
+bool is_npz(std::string_view first) {
+  constexpr size_t kLengthAt = 26, kNameAt = 30;
+  if (first.size() < kNameAt) return false;
+  const auto byte = [&](size_t n) { return static_cast<size_t>(static_cast<unsigned char>(first[n])); };
+  return first.substr(kNameAt, byte(kLengthAt) + (byte(kLengthAt + 1) << 8)).ends_with(".npy");
+}
+
 bool is_page(std::string_view first) {
   first.remove_prefix(std::min(first.find_first_not_of("\xEF\xBB\xBF \t\r\n"), first.size()));
   const std::string start = lower_case(std::string(first.substr(0, 16)));
@@ -43,6 +56,10 @@ struct Kind {
 };
 
 constexpr std::array kKinds{
+    Kind{"PK\x03\x04"sv, "arrays of NumPy (.npz)",
+         "write a table of pairs; of a sparse matrix: m = scipy.sparse.load_npz('OLD').tocoo(); "
+         "numpy.savetxt('interactions.tsv', numpy.c_[m.row, m.col], '%d', '\\t')",
+         0, is_npz},
     Kind{"PK\x03\x04"sv, "a zip archive, or a workbook of Excel",
          "call an archive NAME.zip; save a workbook as CSV in UTF-8"},
     Kind{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, "a workbook of Excel", "save it as CSV in UTF-8"},
@@ -50,15 +67,24 @@ constexpr std::array kKinds{
     Kind{"ustar"sv, "a tar archive", "unpack it", 257},
     Kind{"\xFD\x37\x7A\x58\x5A\x00"sv, "packed by xz", "unpack it (xz -d)"},
     Kind{"BZh"sv, "packed by bzip2", "unpack it (bzip2 -d)", 0, is_bzip2},
+    Kind{"\x04\x22\x4D\x18"sv, "packed by lz4", "unpack it (lz4 -d)"},
     Kind{"7z\xBC\xAF\x27\x1C"sv, "a 7z archive", "unpack it (7z x)"},
     Kind{"Rar!\x1A\x07"sv, "a rar archive", "unpack it (unrar x)"},
     Kind{"\x89HDF\r\n\x1A\n"sv, "an HDF5 file", "write it as a table (pandas: read_hdf, to_csv)"},
     Kind{"\x93NUMPY"sv, "an array of NumPy", "write it as a table (numpy.savetxt)"},
     Kind{"SQLite format 3\x00"sv, "a data base of SQLite", "write its table (sqlite3 -header -csv)"},
+    Kind{"DUCK"sv, "a data base of DuckDB", "write its table (duckdb OLD -csv -c 'FROM TABLE' > interactions.csv)", 8},
+    Kind{"\xFF\xFF\xFF\xFF"sv, "an Arrow stream, as Hugging Face saves data sets",
+         "write it as Parquet, in Python: datasets.load_from_disk('FOLDER').to_parquet('interactions.parquet')"},
     Kind{"ARROW1\x00\x00"sv, "a Feather file of Arrow", "write it as Parquet (pandas: read_feather, to_parquet)"},
     Kind{"FEA1"sv, "a Feather file of version 1", "write it as Parquet (pandas: read_feather, to_parquet)"},
     Kind{"Obj\x01"sv, "an Avro file", "write it as Parquet or JSON lines"},
     Kind{"ORC"sv, "an ORC file", "write it as Parquet", 0, is_orc},
+    Kind{"X\n\0\0\0"sv, "an object of R (.rds)",
+         "write it as a table, in R: write.csv(readRDS('OLD'), 'interactions.csv', row.names = FALSE)"},
+    Kind{"RDX"sv, "objects of R (.RData)",
+         "write one as a table, in R: load('OLD'); write.csv(NAME, 'interactions.csv', row.names = FALSE)", 0,
+         is_rdata},
     Kind{"%PDF-"sv, "a PDF", "give a table"},
     Kind{"\x80"sv, "a pickle of Python", "write it as a table (pandas: read_pickle, to_csv)", 0, is_pickle},
     Kind{"%%MatrixMarket"sv, "a matrix of Matrix Market",

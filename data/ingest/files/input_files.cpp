@@ -56,6 +56,13 @@ fs::path zip_of(const fs::path& path) {
   return {};
 }
 
+void refuse_dangling(const fs::directory_entry& entry) {
+  std::error_code ignored;
+  if (!entry.is_symlink(ignored) || fs::exists(entry.path(), ignored)) return;
+  throw DataError(entry.path().string() + ": a link to " + fs::read_symlink(entry.path(), ignored).string() +
+                  ", which is not there; mend the link, or take it out of the input");
+}
+
 std::vector<fs::path> folders_in(const fs::path& place) {
   std::vector<fs::path> folders;
   if (!fs::is_directory(place)) return folders;
@@ -77,7 +84,9 @@ std::vector<fs::path> input_files(const fs::path& place) {
   } else if (fs::is_directory(place)) {
     for (const auto& entry : fs::directory_iterator(place)) {
       const bool file = entry.is_regular_file() || is_parquet_folder(entry.path());
-      if (!file || entry.path().filename().string().starts_with('.')) continue;
+      if (entry.path().filename().string().starts_with('.')) continue;
+      refuse_dangling(entry);
+      if (!file) continue;
       if (is_zip(entry.path())) {
         add_members(entry.path(), files);
       } else {
@@ -126,13 +135,18 @@ uint64_t input_bytes(const fs::path& path) {
   throw DataError(path.string() + ": no such member of the archive");
 }
 
+std::string without_packing(const std::string& name) {
+  const fs::path path(name);
+  const std::string extension = lower_case(path.extension().string());
+  return extension == ".gz" || extension == ".zst" ? path.stem().string() : name;
+}
+
 fs::path bare_name(const fs::path& path) {
   const fs::path name = path.filename();
   if (name.extension() == ".parquet" && name.stem().has_extension()) {  // .snappy.parquet
     return name.stem().stem().string() + ".parquet";
   }
-  const std::string extension = lower_case(name.extension().string());
-  const fs::path bare = extension == ".gz" || extension == ".zst" ? name.stem() : name;
+  const fs::path bare = without_packing(name.string());
   return bare.string().find('*') == std::string::npos ? bare : name_of_parts(path.parent_path() / bare);
 }
 

@@ -28,10 +28,7 @@ std::string without_digits(std::string name) {
   return name;
 }
 
-}  // namespace
-
-std::vector<fs::path> parquet_parts(const fs::path& path) {
-  if (fs::is_regular_file(path)) return {path};
+std::vector<fs::path> parts_in(const fs::path& path) {
   if (const std::string format = format_with_a_log(path); !format.empty()) {
     throw DataError(path.string() + ": a table of the format " + format +
                     ", whose log says which of its files count; write it as plain Parquet, in Spark: "
@@ -43,9 +40,20 @@ std::vector<fs::path> parquet_parts(const fs::path& path) {
   for (fs::recursive_directory_iterator at(path, ignored), end; at != end; at.increment(ignored)) {
     const std::string name = at->path().filename().string();
     if (is_hidden(name) && at->is_directory()) at.disable_recursion_pending();  // _temporary, .ipynb_checkpoints
-    if (!is_hidden(name) && is_parquet(name) && at->is_regular_file()) parts.push_back(at->path());
+    if (is_hidden(name) || !is_parquet(name)) continue;
+    refuse_dangling(*at);
+    if (at->is_regular_file()) parts.push_back(at->path());
   }
   std::sort(parts.begin(), parts.end(), comes_before);
+  return parts;
+}
+
+}  // namespace
+
+std::vector<fs::path> parquet_parts(const fs::path& path) {
+  if (fs::is_regular_file(path)) return {path};
+  std::vector<fs::path> parts = parts_in(path);
+  refuse_missing_of_so_many(path, parts);
   return parts;
 }
 
@@ -65,7 +73,7 @@ bool is_parquet_folder(const fs::path& path) {
     if (!first.empty() && first != kind) return false;
     first = kind;
   }
-  return !first.empty() && !parquet_parts(path).empty();
+  return !first.empty() && !parts_in(path).empty();
 }
 
 }  // namespace cllm

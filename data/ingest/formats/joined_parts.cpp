@@ -14,24 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A name cut where numbers begin and end: text, number, text, ...
-std::vector<std::string> pieces_of(const std::string& name) {
-  std::vector<std::string> pieces(1);
-  bool in_number = false;
-  for (const char c : name) {
-    if (is_digit(c) != in_number) pieces.emplace_back();
-    in_number = is_digit(c);
-    pieces.back() += c;
-  }
-  return pieces;
-}
-
-/// ".csv.gz" of part-0.csv.gz.
-std::string endings(const fs::path& file) {
-  const fs::path bare = bare_name(file);
-  return bare.extension().string() + file.filename().string().substr(bare.string().size());
-}
-
 /// 10m and 20m, or 5 and 10 alone, are sizes; 0, 1, 2 and 008, 016, 2019 count parts.
 bool count_parts(std::vector<std::string> numbers, const std::string& behind) {
   const bool size = !behind.empty() && std::string_view("kKmMbB").find(behind[0]) != std::string_view::npos &&
@@ -50,7 +32,7 @@ bool count_parts(std::vector<std::string> numbers, const std::string& behind) {
 std::string pattern_of(const std::vector<fs::path>& files) {
   std::vector<std::vector<std::string>> names;
   names.reserve(files.size());
-  for (const fs::path& file : files) names.push_back(pieces_of(file.filename().string()));
+  for (const fs::path& file : files) names.push_back(pieces_of(without_packing(file.filename().string())));
   std::string pattern;
   size_t differ = 0;
   for (size_t n = 0; n < names[0].size(); ++n) {
@@ -74,26 +56,48 @@ std::vector<std::string> first_row(const fs::path& file, const ReadingOptions& r
   return {records.cells().begin(), records.cells().end()};
 }
 
-/// One header above all, or rows of one width.
-bool begin_alike(const std::vector<fs::path>& files, const ReadingOptions& reading) {
+enum class Likeness { kAlike, kOtherOrder, kOther };
+
+/// One header above all, or rows of one width; files without a row count as either.
+Likeness compare(const std::vector<fs::path>& files, const ReadingOptions& reading) {
   const auto names_columns = [](const std::vector<std::string>& row) {
     return std::ranges::any_of(row, [](const std::string& cell) { return is_known_name(folded(cell)); });
   };
+  const auto sorted = [](std::vector<std::string> row) {
+    std::ranges::sort(row);
+    return row;
+  };
+  Likeness likeness = Likeness::kAlike;
   try {
-    const auto first = first_row(files[0], reading);
-    return std::ranges::all_of(files, [&](const fs::path& file) {
+    std::vector<std::string> first;
+    for (const fs::path& file : files) {
       const auto row = first_row(file, reading);
-      return row == first || (row.size() == first.size() && !names_columns(row));
-    });
+      if (first.empty()) first = row;
+      if (row.empty() || row == first || (row.size() == first.size() && !names_columns(row))) continue;
+      if (sorted(row) != sorted(first)) return Likeness::kOther;
+      likeness = Likeness::kOtherOrder;
+    }
   } catch (const DataError&) {
-    return false;  // what is wrong will be said if they are read
+    return Likeness::kOther;  // what is wrong will be said if they are read
+  }
+  return likeness;
+}
+
+/// A part that is there packed and as it is would count twice.
+void refuse_one_part_twice(const std::vector<fs::path>& parts) {
+  std::map<std::string, fs::path> names;
+  for (const fs::path& part : parts) {
+    const auto [at, is_new] = names.emplace(without_packing(part.filename().string()), part);
+    if (!is_new)
+      throw DataError("both " + at->second.string() + " and " + part.string() + ": one part twice; leave one of them");
   }
 }
 
 /// What a file may be a part of: its folder, and its name without numbers.
 std::pair<fs::path, std::string> family_of(const fs::path& file) {
-  const std::string name = file.filename().string();
-  if (is_numbered_part(name)) return {file.parent_path(), name.substr(0, 5) + "*" + endings(file)};
+  const std::string name = without_packing(file.filename().string());
+  if (is_numbered_part(name))
+    return {file.parent_path(), name.substr(0, 5) + "*" + bare_name(file).extension().string()};
   std::string family;
   const auto pieces = pieces_of(name);
   for (size_t n = 0; n < pieces.size(); ++n) family += n % 2 == 0 ? pieces[n] : "*";
@@ -112,6 +116,7 @@ InputFolder with_joined_parts(const InputFolder& input, const ReadingOptions& re
   for (const fs::path& file : files) {
     if (kind_of_file(file) != nullptr && !fs::is_directory(file)) families[family_of(file)].push_back(file);
   }
+  if (std::ranges::find(input.files, input.place) == input.files.end()) refuse_missing_of_so_many(input.place, files);
   InputFolder joined = input;
   for (const auto& named : families) {
     const auto& family = named.first;
@@ -120,7 +125,16 @@ InputFolder with_joined_parts(const InputFolder& input, const ReadingOptions& re
     const bool alone = parts.size() == 1 && !(spark && kind_of_file(family.first) != nullptr);
     if (alone || family.second.find('*') == std::string::npos || are_parts_of_a_split(input.place, parts)) continue;
     const std::string pattern = spark ? family.second : pattern_of(parts);
-    if (pattern.empty() || !begin_alike(parts, reading)) continue;
+    if (pattern.empty()) continue;
+    const Likeness likeness = compare(parts, reading);
+    if (likeness == Likeness::kOtherOrder || (likeness == Likeness::kOther && spark)) {
+      joined.unlike_parts = list_of_names(parts) + ": parts of one table by their names, but their headers differ" +
+                            (likeness == Likeness::kOtherOrder ? " in the order of the columns" : "") +
+                            "; write one table, with pandas: pandas.concat(pandas.read_csv(f) for f in FILES)"
+                            ".to_csv('interactions.csv', index=False)";
+    }
+    if (likeness != Likeness::kAlike) continue;
+    refuse_one_part_twice(parts);
     std::erase_if(joined.files, [&](const fs::path& file) { return std::ranges::find(parts, file) != parts.end(); });
     joined.files.push_back(family.first / pattern);
   }

@@ -1,11 +1,15 @@
 #include "data/ingest/formats/layouts.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <utility>
 
 #include "data/errors.h"
 #include "data/ingest/files/line_reader.h"
+#include "data/ingest/formats/id_columns.h"
 #include "data/ingest/reading/record_reader.h"
+#include "data/ingest/reading/sample.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -51,11 +55,28 @@ std::string what_to_unpack(const std::vector<fs::path>& files) {
   return "";
 }
 
-/// What to do with one table under a name of its own: the largest, for there are settings and the like beside it.
-std::string a_table_of(std::vector<fs::path> files) {
-  std::erase_if(files, [](const fs::path& file) { return kind_of_file(file) == nullptr; });
-  const auto table = std::ranges::max_element(files, std::less<>(), input_bytes);
-  if (table == files.end()) return "";
+/// How well a header fits interactions: 2 for a user and an item, 3 with a time, else 0.
+int fitness(const fs::path& table, const ReadingOptions& reading) {
+  try {
+    const auto names = names_in(table, reading);
+    return !names_a(Role::kUser, names) || !names_a(Role::kItem, names) ? 0 : names_a(Role::kTime, names) ? 3 : 2;
+  } catch (const DataError&) {
+    return 0;  // what is wrong will be said if it is named
+  }
+}
+
+/// What to do with one table under a name of its own: that of interactions by its header, else the largest, for there
+/// are settings and the like beside it; beside folders only that of interactions.
+std::string a_table_of(std::vector<fs::path> files, const ReadingOptions& reading, bool beside_folders) {
+  constexpr uint64_t kMostOfSettings = 4096;
+  std::erase_if(files, [&](const fs::path& file) {
+    const FileKind* const kind = kind_of_file(file);
+    const bool small = kind != nullptr && kind->separator.empty() && input_bytes(file) < kMostOfSettings;
+    return kind == nullptr || (small && fitness(file, reading) == 0);
+  });
+  const auto rank = [&](const fs::path& file) { return std::pair(fitness(file, reading), input_bytes(file)); };
+  const auto table = std::ranges::max_element(files, std::less<>(), rank);
+  if (table == files.end() || (beside_folders && fitness(*table, reading) == 0)) return "";
   const bool parts = table->string().find('*') != std::string::npos;
   return "; if one table has the interactions, name it: --input " +
          (parts ? "'" + table->string() + "'" : table->string());
@@ -70,14 +91,21 @@ std::string ending_for(std::string_view line) {
   return line.find_first_of(",;|") != std::string_view::npos ? ".csv" : ".txt";
 }
 
+/// Not what programs, pages, pictures and settings are called.
+bool may_be_a_table(const fs::path& file) {
+  static constexpr std::array<std::string_view, 30> kOthers = {
+      ".py",   ".ipynb", ".r",    ".rmd", ".jl",  ".sh",   ".bat", ".c",   ".cpp", ".h",
+      ".java", ".js",    ".sql",  ".md",  ".rst", ".html", ".htm", ".pdf", ".tex", ".bib",
+      ".yaml", ".yml",   ".toml", ".ini", ".cfg", ".xml",  ".png", ".jpg", ".gif", ".svg"};
+  const std::string name = lower_case(file.filename().string()), end = lower_case(file.extension().string());
+  return std::ranges::find(kOthers, end) == kOthers.end() && !name.starts_with("readme") &&
+         !name.starts_with("license") && !name.starts_with('_') && !fs::is_directory(file);
+}
+
 /// What to do with files whose names do not say what kind of table they are: what they are by their first bytes, or
 /// the name that would do.
 std::string what_to_rename(std::vector<fs::path> files) {
-  std::erase_if(files, [](const fs::path& file) {
-    const std::string name = lower_case(file.filename().string());
-    return kind_of_file(file) != nullptr || name.starts_with("readme") || name.starts_with("license") ||
-           name.starts_with('_') || fs::is_directory(file);
-  });
+  std::erase_if(files, [](const fs::path& file) { return kind_of_file(file) != nullptr || !may_be_a_table(file); });
   constexpr size_t kMost = 3;
   std::string told, commands;
   for (size_t n = 0; n < std::min(files.size(), kMost); ++n) {
@@ -106,6 +134,8 @@ std::string what_to_rename(std::vector<fs::path> files) {
 }  // namespace
 
 std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& options) {
+  if (fs::exists(place) && !fs::is_regular_file(place) && !fs::is_directory(place))
+    throw DataError(place.string() + ": a stream, and input is read more than once; write it into a file first");
   const InputFolder input = with_joined_parts({place, input_files(place)}, options.reading);
   const bool any = options.format == "auto";
   std::string looked_for;
@@ -117,12 +147,14 @@ std::unique_ptr<Source> open_source(const fs::path& place, const SourceOptions& 
   if (any)
     looked_for = "interactions.tsv/.csv/.jsonl, or files of one of the public data sets that prepare --help lists";
   if (const std::string parts = parts_of_a_split(input); !parts.empty()) throw DataError(place.string() + ": " + parts);
+  if (!input.unlike_parts.empty()) throw DataError(place.string() + ": " + input.unlike_parts);
   const auto folders = folders_in(place);
   const std::string packed = what_to_unpack(input.files);
   throw DataError(
       place.string() + ": no input found; it holds " + list_of_names(input.files) +
       (folders.empty() ? "" : " and the folders " + list_of_names(folders) + ", of which one may be given") +
-      "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") + a_table_of(input.files) +
+      "; expected " + looked_for + (any ? "" : " (only the format given was looked for)") +
+      a_table_of(input.files, options.reading, !folders.empty()) +
       (packed.empty() ? what_to_rename(input.files) : packed));
 }
 

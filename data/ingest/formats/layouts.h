@@ -13,6 +13,7 @@ namespace cllm {
 struct InputFolder {
   std::filesystem::path place;
   std::vector<std::filesystem::path> files;
+  std::string unlike_parts = {};  // for people: numbered files that have other headers and were not joined
 };
 
 /// A layout of raw files. prepare, its --help and the detection share the one table of them.
@@ -22,6 +23,8 @@ struct Layout {
   std::unique_ptr<Source> (*open)(const InputFolder& input, const SourceOptions& options);  // null: not there
 };
 
+/// train, validation or test, by one of the names of these, in any case; empty: none of them.
+std::string part_called(const std::string& word);
 /// "test.csv, train.csv: ...", and what to do, if files are named as two parts of one split; else empty.
 std::string parts_of_a_split(const InputFolder& input);
 /// The same folder with numbered parts of one table as one file: part-*.csv (input_parts()).

@@ -52,11 +52,13 @@ class OwnLayout : public Source {
     if (!users.empty()) {
       TableReader rows(users, list_of(Role::kUser, user_name_), intake);
       tell_of_other_ids(rows, 0, list_of(Role::kUser, user_name_).columns[0], Role::kUser, intake.log);
+      tell_of_column_with_ids(users, rows, 0, Role::kUser, interactions, user_name_, intake.reading, intake.log);
       while (rows.next()) sink.declare_user(rows.field(0), rows.origin());
     }
     if (!items.empty()) {
       TableReader rows(items, list_of(Role::kItem, item_name_), intake);
       tell_of_other_ids(rows, 0, list_of(Role::kItem, item_name_).columns[0], Role::kItem, intake.log);
+      tell_of_column_with_ids(items, rows, 0, Role::kItem, interactions, item_name_, intake.reading, intake.log);
       while (rows.next()) sink.declare_item(rows.field(0), rows.origin());
     }
     interactions_have_texts_ = read_interaction_table(interactions, interaction_table(), sink, own).has_texts;

@@ -31,17 +31,16 @@ std::vector<std::string> words_of(const std::string& name) {
   return words;
 }
 
+/// What names of files say, too; which of the held-out parts some of them mean does not matter there.
 std::string part_of_word(std::string word) {
   static const std::map<std::string, std::string, std::less<>> kParts = {
-      {"train", "train"},      {"training", "train"},  {"trn", "train"},      {"tra", "train"},
-      {"valid", "validation"}, {"val", "validation"},  {"vad", "validation"}, {"validation", "validation"},
-      {"dev", "validation"},   {"test", "test"},       {"testing", "test"},   {"tst", "test"},
-      {"eval", "test"},        {"evaluation", "test"}, {"holdout", "test"},   {"heldout", "test"}};
+      {"trn", "train"}, {"tra", "train"},       {"vad", "validation"}, {"testing", "test"}, {"tst", "test"},
+      {"eval", "test"}, {"evaluation", "test"}, {"holdout", "test"},   {"heldout", "test"}};
   for (const std::string_view behind : {"set", "data"}) {
     if (word.size() > behind.size() && word.ends_with(behind)) word.resize(word.size() - behind.size());
   }
   const auto part = kParts.find(word);
-  return part == kParts.end() ? "" : part->second;
+  return part == kParts.end() ? part_called(word) : part->second;
 }
 
 /// The part that a name says, below the folder that was named; empty: none. Of a fold its number.
@@ -66,6 +65,14 @@ std::string what_to_do(const std::vector<fs::path>& files) {
 }
 
 }  // namespace
+
+std::string part_called(const std::string& word) {
+  static const std::map<std::string, std::string, std::less<>> kParts = {
+      {"train", "train"},    {"training", "train"}, {"valid", "validation"}, {"validation", "validation"},
+      {"val", "validation"}, {"dev", "validation"}, {"test", "test"}};
+  const auto part = kParts.find(lower_case(word));
+  return part == kParts.end() ? "" : part->second;
+}
 
 std::string parts_of_a_split(const InputFolder& input) {
   std::set<std::string> parts;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "data/errors.h"
+#include "data/ingest/formats/id_columns.h"
 #include "data/ingest/formats/layouts.h"
 #include "data/ingest/formats/tables.h"
 #include "data/ingest/reading/sample.h"
@@ -47,6 +48,13 @@ void refuse_prefixes(const fs::path& inter, const ReadingOptions& reading) {
                   ", i[k]]++) print " + user + " \"\\t\" i[k]}' OLD > interactions.tsv");
 }
 
+/// Beside folders, which may hold the interactions: a table of users or of items by its header.
+bool lists_no_pairs(const InputFolder& input, const fs::path& table, const ReadingOptions& reading) {
+  if (folders_in(input.place).empty()) return false;
+  const auto names = names_in(table, reading);
+  return names_a(Role::kUser, names) != names_a(Role::kItem, names);
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptions& options) {
@@ -62,7 +70,7 @@ std::unique_ptr<Source> open_recbole(const InputFolder& input, const SourceOptio
   return source;
 }
 
-std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions&) {
+std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOptions& options) {
   fs::path table;
   for (const fs::path& file : input.files) {
     const std::string name = lower_case(bare_name(file).string());
@@ -70,7 +78,7 @@ std::unique_ptr<Source> open_one_table(const InputFolder& input, const SourceOpt
     if (!table.empty()) return nullptr;  // two candidates
     table = file;
   }
-  if (table.empty()) return nullptr;
+  if (table.empty() || (options.columns.empty() && lists_no_pairs(input, table, options.reading))) return nullptr;
   auto source = std::make_unique<Tables>();
   source->interactions.push_back({table});
   return source;

@@ -50,7 +50,25 @@ void append_elements(const arrow::Array& column, int64_t row, std::string& out, 
   }
 }
 
+/// Of a list; null counts as one element, as pandas has it.
+int64_t length_of(const arrow::Array& column, int64_t row) {
+  if (column.IsNull(row)) return 1;
+  switch (column.type_id()) {
+    case arrow::Type::LIST: return as<arrow::ListArray>(column).value_length(row);
+    case arrow::Type::LARGE_LIST: return as<arrow::LargeListArray>(column).value_length(row);
+    default: return as<arrow::FixedSizeListArray>(column).value_length(row);
+  }
+}
+
 }  // namespace
+
+bool are_as_long(const arrow::Array& a, const arrow::Array& b) {
+  if (!is_list(*a.type()) || !is_list(*b.type()) || a.length() != b.length()) return false;
+  for (int64_t row = 0; row < a.length(); ++row) {
+    if (length_of(a, row) != length_of(b, row)) return false;
+  }
+  return true;
+}
 
 bool is_list(const arrow::DataType& type) {
   using arrow::Type;

@@ -31,6 +31,9 @@ char* write_number(Number value, char* begin) {
 bool is_read(const arrow::DataType& type);
 bool is_list(const arrow::DataType& type);
 
+/// Are the lists of two columns as long as each other, in every row? False for what is_list() is not.
+bool are_as_long(const arrow::Array& a, const arrow::Array& b);
+
 /// Appends a value as text (columnar_rows.h). `depth`: of lists in lists.
 void append_cell(const arrow::Array& column, int64_t row, std::string& out, int depth = 0);
 

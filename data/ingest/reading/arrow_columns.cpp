@@ -1,5 +1,6 @@
 #include "data/ingest/reading/arrow_columns.h"
 
+#include <arrow/record_batch.h>
 #include <arrow/type.h>
 #include <parquet/column_reader.h>
 #include <parquet/exception.h>
@@ -174,6 +175,31 @@ std::unique_ptr<FlatColumn> flat_column(const parquet::arrow::SchemaField& field
       return nullptr;
     default: return nullptr;
   }
+}
+
+void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
+  if (field.is_leaf()) leaves.push_back(field.column_index);
+  for (const auto& child : field.children) add_leaves(child, leaves);
+}
+
+std::string lists_beside(parquet::arrow::FileReader& file, size_t column) {
+  const auto& fields = file.manifest().schema_fields;
+  std::vector<int> leaves;
+  for (const auto& field : fields) {
+    if (is_list(*field.field->type())) add_leaves(field, leaves);
+  }
+  const std::string name = fields[column].field->name();
+  std::shared_ptr<arrow::RecordBatch> rows;
+  const auto batches = file.GetRecordBatchReader({0}, leaves);
+  if (!batches.ok() || !(*batches)->ReadNext(&rows).ok() || rows == nullptr) return cllm::quoted(name);
+  const auto lengths = rows->GetColumnByName(name);
+  std::string names;
+  size_t count = 0;
+  for (int n = 0; n < rows->num_columns() && lengths != nullptr; ++n) {
+    if (!are_as_long(*lengths, *rows->column(n))) continue;
+    names += (count++ > 0 ? ", " : "") + cllm::quoted(rows->column_name(n));
+  }
+  return count > 1 ? "[" + names + "]" : cllm::quoted(name);
 }
 
 }  // namespace cllm

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
 #include <parquet/file_reader.h>
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/ingest/reading/columnar_rows.h"
 
@@ -27,5 +30,11 @@ class FlatColumn {
 /// Null if the column is of another kind (times, decimals, lists, ...).
 std::unique_ptr<FlatColumn> flat_column(const parquet::arrow::SchemaField& field,
                                         const parquet::SchemaDescriptor& schema);
+
+/// The columns of the file below a field.
+void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves);
+
+/// "'items'", or "['items', 'times']" where other lists are as long as those of this column, by the first rows.
+std::string lists_beside(parquet::arrow::FileReader& file, size_t column);
 
 }  // namespace cllm

@@ -36,11 +36,6 @@ T value_of(const fs::path& path, arrow::Result<T> result) {
   return std::move(result).ValueUnsafe();
 }
 
-void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) {
-  if (field.is_leaf()) leaves.push_back(field.column_index);
-  for (const auto& child : field.children) add_leaves(child, leaves);
-}
-
 /// One file.
 class Part {
  public:
@@ -69,8 +64,8 @@ class Part {
     const std::string where =
         path_.string() + ": column " + cllm::quoted(names_[column]) + " has type " + type.ToString();
     if (use == ColumnUse::kValue && is_list(type)) {
-      throw DataError(where + ", and one value is expected; write a row per element: pandas' explode(" +
-                      cllm::quoted(names_[column]) + ")");
+      throw DataError(where + ", and one value is expected; write a row per element, with pandas: t.explode(" +
+                      lists_beside(*reader_, column) + ")");
     }
     if (use != ColumnUse::kNone && use != ColumnUse::kTextIfAny && !is_read(type)) {
       throw DataError(where + ", which is not read; cast it to " +
@@ -197,6 +192,10 @@ class ParquetRows : public ColumnarRows {
   }
 
   const std::vector<std::string>& names() const override { return names_; }
+
+  void refuse_list(size_t column) const override {
+    if (column < part_->names().size()) guarded(place_, [&] { part_->check_type(column, ColumnUse::kValue); });
+  }
 
   void select(const std::vector<ColumnUse>& columns) override { selected_ = columns; }
 

@@ -37,6 +37,8 @@ class ColumnarRows {
   /// Which of names() are read, and for what; without it all are. Before next(), which then refuses (DataError) columns
   /// of a type that is not read, and lists where one value is wanted.
   virtual void select(const std::vector<ColumnUse>& columns) = 0;
+  /// DataError, with what makes a row per element, if a column of names() holds lists.
+  virtual void refuse_list(size_t column) const = 0;
   /// Puts the next row into `cells`, which are valid until the next call, and what else is known into `facts`. Numbers
   /// as written, points in time as seconds since 1970, elements of lists joined with ", ", true or false; nothing for
   /// null, NaN, columns that are not selected, and types that are not read (structs, times of day, ...). False at the

@@ -46,7 +46,7 @@ class ProblemLog {
   /// DataError, one line with counts and examples, if more than `limit` (a share, 0 .. 1) of the rows read so far are
   /// bad: of all, or of one file. Of a file up to kFew may be, if that is less than half of it. `remedy`: what the line
   /// ends with.
-  void check(double limit, const std::string& remedy = "mend the files or raise the error limit") const;
+  void check(double limit, const std::string& remedy = "mend the files or raise --error-limit") const;
 
   uint64_t rows() const { return rows_; }
   uint64_t bad_rows() const { return bad_rows_of(tallies_); }

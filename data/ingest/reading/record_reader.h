@@ -51,6 +51,9 @@ class RecordReader {
   void select(const std::vector<ColumnUse>& columns) {
     if (columnar_) columnar_->select(columns);
   }
+  void refuse_list(size_t column) const {  // of Parquet: columnar_rows.h
+    if (columnar_) columnar_->refuse_list(column);
+  }
   const CellFacts& facts(size_t column) const { return columnar_ ? facts_[column] : no_facts_; }
   bool is_columnar() const { return columnar_ != nullptr; }  // the first row is a header, whatever it says
   bool broken() const { return broken_; }                    // a quote is never closed

@@ -26,6 +26,17 @@ std::string hint_for_json(std::string_view line) {
                                           : "";
 }
 
+/// "'items'", or "['items', 'times']" where lists of other keys are as long.
+std::string lists_beside(const Json& row, const std::string& key) {
+  std::string names;
+  size_t count = 0;
+  for (const auto& [name, value] : row.items()) {
+    if (!value.is_array() || value.size() != row[key].size()) continue;
+    names += (count++ > 0 ? ", " : "") + cllm::quoted(name);
+  }
+  return count > 1 ? "[" + names + "]" : names;
+}
+
 }  // namespace
 
 TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Intake& intake)
@@ -35,7 +46,7 @@ TableReader::TableReader(const std::filesystem::path& path, TableSpec spec, Inta
   origin_.file = intake.log.open(parts_[0], &first_time) & 0xFFFF;
   silent_ = !first_time;
   understand();
-  if (parts_.size() > 1) intake.log.note(list_of_names(parts_) + ": read as one table, in this order");
+  if (!silent_) tell_about_parts(path);
   if (!silent_) tell_about(path.filename().string());
 }
 
@@ -154,7 +165,7 @@ bool TableReader::parse_json() {
       continue;
     }
     if (key->place < spec_.columns.size() && spec_.columns[key->place].holds_one_value() && holds_several(value)) {
-      report_list(key->place, found);
+      report_list(key->place, found, "t.explode(" + lists_beside(row, name) + ")");
       return false;
     }
     values_[key->place] = std::move(found);
@@ -181,16 +192,17 @@ bool TableReader::has_list_for_id() const {
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
     const std::string_view id = spec_.columns[n].is_id() ? field(n) : std::string_view{};
     if (!id.starts_with('[') || !id.ends_with(']') || !holds_several(parse_json_line(id))) continue;
-    report_list(n, id);
+    const std::string name = cllm::quoted(name_of(n).empty() ? spec_.columns[n].what : name_of(n));
+    const std::string column = "t[" + name + "]";
+    report_list(n, id, column + " = " + column + ".map(ast.literal_eval); t.explode(" + name + ")");
     return true;
   }
   return false;
 }
 
-void TableReader::report_list(size_t column, std::string_view elements) const {
+void TableReader::report_list(size_t column, std::string_view elements, const std::string& remedy) const {
   report(Problem::kColumns, "a list where one " + spec_.columns[column].what + " is expected: " + quoted(elements));
-  const std::string name = name_of(column).empty() ? spec_.columns[column].what : name_of(column);
-  if (!silent_) intake_.log.add_hint("a row per element of the lists: pandas' explode(" + cllm::quoted(name) + ")");
+  if (!silent_) intake_.log.add_hint("a row per element of the lists, with pandas: " + remedy);
 }
 
 std::string TableReader::name_of(size_t column) const {

@@ -55,13 +55,14 @@ class TableReader {
   void find_late_columns(const std::vector<SampledColumn>& columns);
   void refuse_lists(const Sample& sample) const;
   void select_columns();
+  void tell_about_parts(const std::filesystem::path& path) const;
   void tell_about(const std::string& file) const;
   bool open_next_part();
   bool is_header_of_part();
   bool parse_record();
   bool parse_json();
   bool has_list_for_id() const;
-  void report_list(size_t column, std::string_view elements) const;
+  void report_list(size_t column, std::string_view elements, const std::string& remedy) const;
   void watch_late_columns();
   void tell_about_late_keys() const;
   bool is_header_again() const;

@@ -5,12 +5,15 @@
 #include <optional>
 
 #include "data/errors.h"
+#include "data/ingest/files/input_files.h"
 #include "data/ingest/reading/sample.h"
 #include "data/ingest/reading/separator.h"
 #include "data/ingest/reading/table_reader.h"
 #include "data/ingest/reading/time_columns.h"
 #include "data/ingest/values/id_lists.h"
+#include "data/ingest/values/json_row.h"
 #include "data/ingest/values/late_texts.h"
+#include "data/ingest/values/nested_json.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
@@ -32,6 +35,9 @@ std::string remedy_for_lists(const IdLists& lists, const std::string& name, size
            lists.between + "\"); for (n = 1; n <= m; ++n) print " + pair + "}' OLD > interactions.tsv";
   }
   const std::string column = "t[" + cllm::quoted(name) + "]";
+  const bool literal = lists.example.starts_with('[') && parse_json_line(lists.example).is_array();
+  if (literal)
+    return "with pandas: " + column + " = " + column + ".map(ast.literal_eval); t.explode(" + cllm::quoted(name) + ")";
   const std::string by = lists.between == " " ? "" : cllm::quoted(lists.between);
   return "with pandas: " + column + " = " + column + ".str.strip('[](){}').str.split(" + by + "); t.explode(" +
          cllm::quoted(name) + ")";
@@ -44,6 +50,7 @@ void TableReader::refuse_lists(const Sample& sample) const {
   for (size_t n = 0; n < spec_.columns.size(); ++n) {
     if (spec_.columns[n].is_id() && placement_.places[n]) ids.push_back(n);
   }
+  for (const size_t id : ids) records_.refuse_list(*placement_.places[id]);
   if (ids.size() != 2) return;
   const bool json = records_.is_json();
   const auto values = [&](size_t n) { return json ? ids_of(sample, keys_.name_of(n)) : ids_of(sample, placement_, n); };
@@ -68,7 +75,12 @@ void TableReader::refuse_lists(const Sample& sample) const {
 void TableReader::understand() {
   Sample sample = read_sample(records_.path(), reading_, spec_.num_required());
   if (records_.is_json()) {
-    if (spec_.by_values) refuse_lists_by_key(sample, records_.path().string());
+    if (spec_.by_values) {
+      std::vector<std::string> lines;
+      for (const auto& line : sample) lines.push_back(line[0]);
+      refuse_nested(lines, spec_.columns, intake_.columns, records_.path());
+      refuse_lists_by_key(sample, records_.path().string());
+    }
     const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
     placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
     values_.resize(spec_.columns.size() + placement_.others.size());
@@ -212,6 +224,17 @@ void TableReader::select_columns() {
   for (size_t n = 0; n < width_; ++n) {
     if (wanted[n] == ColumnUse::kNone) header_[n].clear();
   }
+}
+
+void TableReader::tell_about_parts(const std::filesystem::path& path) const {
+  const auto empty = empty_parts(path);
+  if (parts_.size() > 1) intake_.log.note(list_of_names(parts_) + ": read as one table, in this order");
+  if (!empty.empty()) intake_.log.note(list_of_names(empty) + ": without any row");
+  auto all = parts_.size() == 1 && records_.is_columnar() ? parquet_parts(parts_[0]) : parts_;
+  all.insert(all.end(), empty.begin(), empty.end());
+  std::string missing = missing_of_so_many(all);
+  if (missing.empty() && all.size() > 1) missing = gap_in_parts(all);
+  if (!missing.empty()) intake_.log.note(missing);
 }
 
 void TableReader::tell_about(const std::string& file) const {

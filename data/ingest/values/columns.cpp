@@ -160,6 +160,14 @@ ColumnChoices parse_column_choices(const std::string& text) {
     choices[what] = name;
     begin = end + 1;
   }
+  for (const auto& [what, name] : choices) {
+    const auto other = std::ranges::find_if(choices, [&](const auto& choice) {
+      return choice.first > what && name != kNoColumn && folded(choice.second) == folded(name);
+    });
+    if (other != choices.end() && what != "text" && what != "kind" && other->first != "text")
+      throw DataError("--columns: column " + quoted(name) + " would be the " + what + " and the " + other->first +
+                      ", and one column cannot be both");
+  }
   return choices;
 }
 

@@ -7,7 +7,8 @@ namespace cllm {
 bool LateColumn::see(std::string_view value, bool is_text, uint64_t line) {
   if (is_no_value(trimmed(value))) return false;
   ++values;
-  if (!is_text) return false;
+  constexpr size_t kShortest = 3;  // M and F, US and DE are codes
+  if (!is_text || trimmed(value).size() < kShortest) return false;
   if (texts++ == 0) first_line = line;
   if (!empty || is_read || texts < values) return false;  // behind numbers: not for certain texts
   is_read = true;

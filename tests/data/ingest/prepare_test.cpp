@@ -117,9 +117,9 @@ TEST(Prepare, counts_and_refuses_pairs_that_the_split_file_and_the_interactions_
   EXPECT_THAT(
       error,
       HasSubstr("2 x in the split file only (split.tsv:3: no interaction of user 'u' and item 'z'; split.tsv:4: "));
-  options.split_file = scratch.write("wrong.tsv", "user\titem\tpart\nu\ta\tdev\n");
+  options.split_file = scratch.write("wrong.tsv", "user\titem\tpart\nu\ta\teval\n");
   EXPECT_THAT(error_of([&] { prepare(options); }),
-              HasSubstr("wrong.tsv:2: part 'dev' of the split; expected train, val or test"));
+              HasSubstr("wrong.tsv:2: part 'eval' of the split; expected train, val or test"));
 }
 
 TEST(Prepare, iterates_the_k_core_until_it_is_stable) {

@@ -147,7 +147,8 @@ TEST_F(Parquet, of_types_that_are_not_read_is_refused_where_they_are_wanted) {
       {"span", "column 'timestamp' has type duration[s], which is not read"},
       {"pairs", "column 'item_id' has type struct<x: string>, which is not read"},
       {"halves", "column 'rating' has type halffloat, which is not read; cast it to float"},
-      {"list_of_items", "one value is expected; write a row per element: pandas' explode('item_id')"}};
+      {"list_of_items", "one value is expected; write a row per element, with pandas: t.explode('item_id')"},
+      {"lists_beside", "write a row per element, with pandas: t.explode(['item_id', 'timestamp'])"}};
   for (const auto& [name, line] : expected) EXPECT_THAT(refusal("unread/" + name), HasSubstr(line)) << name;
   EXPECT_THAT(prepare_folder("rare").notices, Contains(HasSubstr("not used: clock, pairs")));
   EXPECT_EQ(pairs_of(corpus(), Part::kTest), last_pairs());

@@ -243,7 +243,7 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
     return origin;
   };
   for (uint64_t line = 1; line <= 1000; ++line) log.count_row(at(line));
-  log.add_hint("repeated events are normal? merge duplicates");
+  log.add_hint("repeated events are normal? --merge-duplicates");
   for (uint64_t line = 1; line <= 10; ++line) log.add(Problem::kDuplicate, at(line), "twice");
   EXPECT_NO_THROW(log.check(0.01));
   log.add(Problem::kNumber, at(77), "time 'x' is no number or date");
@@ -253,8 +253,7 @@ TEST(ProblemLog, refuses_above_the_limit_with_one_line_that_tells_all) {
             "is no number or "
             "date), 10 x duplicate (interactions.tsv:1: twice; interactions.tsv:2: twice; interactions.tsv:3: twice); "
             "mend the "
-            "files or raise "
-            "the error limit (repeated events are normal? merge duplicates)");
+            "files or raise --error-limit (repeated events are normal? --merge-duplicates)");
 }
 
 TEST(ProblemLog, refuses_a_file_whose_rows_are_bad_beside_a_large_one) {
