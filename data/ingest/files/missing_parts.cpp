@@ -91,7 +91,7 @@ std::string missing_of_so_many(const std::vector<fs::path>& files) {
     const auto& [piece, numbers] = parts;
     const auto of = whole(pieces_of(numbers.begin()->second.filename().string())[piece + 2]);
     if (!of || numbers.size() >= *of) continue;
-    const std::string share = std::to_string(numbers.size()) + " of " + std::to_string(*of) + " parts of a table";
+    std::string share = std::to_string(numbers.size()) + " of " + std::to_string(*of) + " parts of a table";
     if (!numbers.contains(0) && !numbers.contains(*of)) return share;  // do they count from 0 or from 1?
     return share + ": " + names_without(numbers, piece, numbers.contains(0) ? 0 : 1, *of);
   }

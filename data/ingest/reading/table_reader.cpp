@@ -193,8 +193,9 @@ bool TableReader::has_list_for_id() const {
     const std::string_view id = spec_.columns[n].is_id() ? field(n) : std::string_view{};
     if (!id.starts_with('[') || !id.ends_with(']') || !holds_several(parse_json_line(id))) continue;
     const std::string name = cllm::quoted(name_of(n).empty() ? spec_.columns[n].what : name_of(n));
-    const std::string column = "t[" + name + "]";
-    report_list(n, id, column + " = " + column + ".map(ast.literal_eval); t.explode(" + name + ")");
+    const std::string literal = "t[" + name + "].map(ast.literal_eval)", exploded = "t.explode(" + name + ")";
+    std::string remedy = "t[" + name + "] = ";
+    report_list(n, id, remedy.append(literal).append("; ").append(exploded));
     return true;
   }
   return false;

@@ -49,7 +49,7 @@ std::string only_key(const Json& object, Allows allows) {
 /// The key that most likely holds the id: known, called id, or the only one whose name ends so; empty: none.
 std::string id_in(const Json& object, Names names) {
   names.insert(names.end(), {"id", "_id"});
-  if (const std::string known = key_of(object, names); !known.empty() && is_flat(object[known])) return known;
+  if (std::string known = key_of(object, names); !known.empty() && is_flat(object[known])) return known;
   const auto ends = [](const std::string& name) { return name.ends_with("id") || name.ends_with("uri"); };
   return only_key(object, ends);
 }
@@ -167,7 +167,7 @@ bool has_flat(const Json& row, const Wanted& wanted) {
 
 /// How the objects come to jq.
 std::string command(const std::string& jq, const std::string& line, const std::filesystem::path& path) {
-  const bool python = !Json::accept(line) && line.find("'") != std::string::npos;
+  const bool python = !Json::accept(line) && line.find('\'') != std::string::npos;
   const std::string end = path.extension().string(), cat = end == ".gz" ? "zcat" : end == ".zst" ? "zstdcat" : "cat";
   const bool piped = python || cat != "cat";
   return (piped ? cat + " OLD | " : "") +
