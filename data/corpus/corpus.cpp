@@ -60,7 +60,7 @@ void verify(const std::filesystem::path& dir, const FileEntry& entry) {
 
 }  // namespace
 
-struct Corpus::State {
+struct Corpus::State {  // NOLINT(bugprone-exception-escape): of the JSON of its manifest
   std::filesystem::path dir;
   std::string text;  // corpus.json
   CorpusManifest manifest;
