@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "model/recommenders/cllm4rec/options.h"
@@ -50,7 +51,7 @@ std::string problem_of_bag(const Cllm4recOptions& o) {
   if (o.skip > 0) return where + "is the mean of the rows already: set backbone.skip = 0";
   if (o.initial_tables == InitialTables::kTextMean)
     return where + "has no words that init.tables = \"text_mean\" could take: set \"normal\"";
-  if (o.text_rows.source == "backbone")
+  if (std::ranges::count(o.text_rows.sources(), "backbone") > 0)
     return where + "has no words for rows.text.source = \"backbone\": set \"tf-idf\"";
   return "";
 }

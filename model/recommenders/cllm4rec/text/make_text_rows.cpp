@@ -1,6 +1,7 @@
 #include "model/recommenders/cllm4rec/text/make_text_rows.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/mm.h>
@@ -9,6 +10,8 @@
 
 #include <functional>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "data/random.h"
@@ -31,6 +34,31 @@ at::Tensor word_means(const Corpus& corpus, const Backbone& backbone, const Word
   return centred_text_means(corpus, words, backbone.word_embedding().detach().cpu(), whole).to(at::kDouble);
 }
 
+using VectorsOf = std::function<at::Tensor(const Corpus&)>;  // [users + items, k], 0 for a row without text
+
+/// Several side by side, each less its mean for `first` and at a mean square length of 1 there; one as it is.
+VectorsOf side_by_side(std::vector<VectorsOf> sources, const Corpus& first) {
+  if (sources.size() == 1) return sources[0];
+  const auto has_text = [](const at::Tensor& raw_Vk) {
+    return (raw_Vk.abs().sum(1, /*keepdim=*/true) > 0).to(at::kDouble);
+  };
+  std::vector<std::pair<at::Tensor, at::Tensor>> means_and_lengths;
+  for (const VectorsOf& source : sources) {
+    const at::Tensor raw_Vk = source(first), has_V1 = has_text(raw_Vk), rows = has_V1.sum().clamp_min(1);
+    const at::Tensor mean_k = raw_Vk.sum(0) / rows;
+    const at::Tensor square = ((raw_Vk - mean_k) * has_V1).square().sum() / rows;
+    means_and_lengths.emplace_back(mean_k, square.clamp_min(1e-300).sqrt());
+  }
+  return [sources = std::move(sources), means_and_lengths, has_text](const Corpus& of) {
+    std::vector<at::Tensor> out;
+    for (size_t n = 0; n < sources.size(); ++n) {
+      const at::Tensor raw_Vk = sources[n](of);
+      out.push_back((raw_Vk - means_and_lengths[n].first) * has_text(raw_Vk) / means_and_lengths[n].second);
+    }
+    return at::cat(out, 1);
+  };
+}
+
 /// Vectors of all rows, weighed and turned as for the corpus of the run that is the start.
 at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& arguments, const Backbone& backbone,
                         const WordSet& words) {
@@ -43,14 +71,17 @@ at::Tensor text_vectors(const TextRowsOptions& text, const OpenArguments& argume
         "rows.text.shuffle = true: texts were dealt among the rows of another corpus, and a run that "
         "starts from it cannot deal them again: leave init.run out");
   }
-  std::function<at::Tensor(const Corpus&)> raw_vectors_of;
-  if (text.source == "tf-idf") {
-    raw_vectors_of = [tf_idf = TfIdf::of(first, text.dims)](const Corpus& of) { return tf_idf.vectors(of); };
-  } else if (text.source == "backbone") {
-    raw_vectors_of = [&](const Corpus& of) { return word_means(of, backbone, words); };
-  } else {
-    raw_vectors_of = [&](const Corpus& of) { return vectors_of_file(of, text.source); };
+  std::vector<VectorsOf> sources;
+  for (const std::string& name : text.sources()) {
+    if (name == "tf-idf") {
+      sources.emplace_back([tf_idf = TfIdf::of(first, text.dims)](const Corpus& of) { return tf_idf.vectors(of); });
+    } else if (name == "backbone") {
+      sources.emplace_back([&](const Corpus& of) { return word_means(of, backbone, words); });
+    } else {
+      sources.emplace_back([name](const Corpus& of) { return vectors_of_file(of, name); });
+    }
   }
+  const VectorsOf raw_vectors_of = side_by_side(std::move(sources), first);
   const at::Tensor raw_first = raw_vectors_of(first), raw = started_on ? raw_vectors_of(corpus) : raw_first;
   at::Tensor vectors_Vd = Whitening::of(raw_first, text.dims).apply(raw);
   if (vectors_Vd.abs().sum().item<double>() == 0)

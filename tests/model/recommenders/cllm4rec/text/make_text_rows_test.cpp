@@ -175,6 +175,20 @@ TEST(MakeTextRows, OfTextMeanTheMapStartsNearTheMeansOfTheWords) {
   });
 }
 
+TEST(MakeTextRows, OfSourcesSideBySideOneTwiceTellsWhatItTellsOnce) {
+  testing::run_ranks(1, [](Communicator& comm) {
+    const Channels channels(comm);
+    const auto products = [&](const std::string& source) {
+      const auto model = testing::open_in_fp64(cllm4rec_model(), text_options(source), channels);
+      const at::Tensor vectors = model->store().tables.back().table->weight;
+      return at::mm(vectors, vectors.t());  // directions may be turned
+    };
+    const at::Tensor once = products("tf-idf");
+    EXPECT_GT(once.abs().max().item<double>(), 0);
+    EXPECT_LT(gap(products("tf-idf + tf-idf"), once), 1e-9);
+  });
+}
+
 TEST(MakeTextRows, WhatDoesNotGoTogetherIsAProblem) {
   Cllm4recOptions options = text_options("tf-idf");
   EXPECT_EQ(options.problem(), "");
