@@ -1,5 +1,7 @@
 #include "launch/run/restore.h"
 
+#include <algorithm>
+
 #include "checkpoints/directory.h"
 #include "checkpoints/row_reader.h"
 #include "launch/config/paths.h"
@@ -96,7 +98,9 @@ BestState start_from(Workspace& workspace, Communicator& comm, const RunFolder& 
   const bool same_corpus = there.empty() || there == workspace.corpus.fingerprint();
   BestState best = load_best_of(workspace, comm, other, "", same_corpus);
   const std::string theirs = other.backbone_fingerprint(), ours = fingerprint_of_frozen(workspace.model->store());
-  const bool same_words = same_corpus || value_of(workspace.config, "content.vocabulary") == "full";
+  const auto keys = workspace.config.options->keys_of_state();
+  const bool has_words = std::ranges::find(keys, "content.vocabulary") != keys.end();
+  const bool same_words = same_corpus || (has_words && value_of(workspace.config, "content.vocabulary") == "full");
   if (same_words && !theirs.empty() && !ours.empty() && theirs != ours)
     best.line += (best.line.empty() ? "" : "; ") +
                  ("the backbone of " + other.dir().string() + " had other weights: rows start where those left them");
