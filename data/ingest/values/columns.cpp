@@ -160,9 +160,10 @@ ColumnChoices parse_column_choices(const std::string& text) {
     choices[what] = name;
     begin = end + 1;
   }
-  for (const auto& [what, name] : choices) {
+  for (const auto& one : choices) {
+    const auto& [what, name] = one;
     const auto other = std::ranges::find_if(choices, [&](const auto& choice) {
-      return choice.first > what && name != kNoColumn && folded(choice.second) == folded(name);
+      return choice.first > one.first && one.second != kNoColumn && folded(choice.second) == folded(one.second);
     });
     if (other != choices.end() && what != "text" && what != "kind" && other->first != "text")
       throw DataError("--columns: column " + quoted(name) + " would be the " + what + " and the " + other->first +
