@@ -131,11 +131,71 @@ Forms forms_of_what_is_joined() {
                     {"repeated interactions merged: 2"}, "--merge-duplicates")};
 }
 
+Forms forms_of_doubtful_times() {
+  const auto table = [](const std::string& header, const std::string& before, const std::string& behind) {
+    return Files{{"interactions.csv", header + "\n" + rows_in_order(",", before, behind)}};
+  };
+  const auto slashes = table("user,item,date", "3/", "/2011 7:06");
+  std::string months;
+  for (const char* const month : {"01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"})
+    months += std::string("w,d") + month + ",2014" + month + "\n";
+  const std::string of_items =
+      "user,item,published_at\nu,c,1300000003\nu,a,1300000001\nu,b,1300000002\nv,c,1300000003\nv,a,1300000001\n";
+  return {
+      refused_form(kKind, "month_or_day", "times as `3/1/2011 7:06`, no day above 12",
+                   "refused with the option that settles it", slashes,
+                   {"'3/3/2011 7:06' are read as month/day/year", "if the month does: --columns time=date"}),
+      read_form(kKind, "month_first", "the same with `--columns time=date`", "read", slashes, {},
+                "--columns time=date"),
+      read_form(kKind, "month_first_by_a_day", "times as `3/21/2011 7:06`", "read",
+                table("user,item,date", "3/2", "/2011 7:06")),
+      refused_form(kKind, "days_of_a_month", "`day` of 1 to 30, and no other time", "refused; the options are named",
+                   table("user,item,day", "1", ""),
+                   {"'day' (13) holds days of a month or a week", "--columns time=day", "--columns time=none"}),
+      refused_form(kKind, "one_time_per_item", "`published_at`, the same for all users of an item",
+                   "refused; the options are named", {{"interactions.csv", of_items}},
+                   {"is one time per item", "--columns time=published_at", "--columns time=none"}),
+      {kKind,
+       "seconds_listened",
+       "`time` of 0 to 299, in no order",
+       "read; that the numbers may be no times is noted",
+       raw_files({{"interactions.csv", "user,item,time\nu,a,210\nu,b,31\nu,c,299\nv,a,17\nv,b,210\nv,c,211\n"}}),
+       {kPrepareForm},
+       0,
+       {"holds small numbers that do not go up in the file"},
+       "u c, v c"},
+      {kKind,
+       "months_as_numbers",
+       "`date` of 201401 to 201412 and 201501: few different times",
+       "read; none is far from all others",
+       raw_files({{"interactions.csv", "user,item,date\n" + months + months + months + "w,e,201501\nw,f,201501\n"}}),
+       {kPrepareForm + " --merge-duplicates"},
+       0,
+       {"1 users, 14 items"},
+       "w f"},
+      refused_form(
+          kKind, "clicks_that_are_not_told", "MIND's part for tests: impressions without -0 and -1",
+          "refused for splits that need times",
+          {{"behaviors.tsv", "1\tu\t11/15/2019 8:06:01 AM\ta b c\td e\n2\tv\t11/15/2019 8:06:01 AM\ta b\te f\n"}},
+          {"no impression says whether it was clicked"}),
+      {FaultKind::kColumns,
+       "ids_in_two_forms",
+       "an item `1`, and `1.0` where programs wrote floats",
+       "read as two; the pair is noted",
+       raw_files({{"interactions.csv",
+                   "user,item,time\nw,1,1300000008\nw,1.0,1300000009\n" + rows_in_order(",", kEpoch, "")}}),
+       {kPrepareForm},
+       0,
+       {"1 of 5 items differ from others in their form alone, as '1.0' and '1'"},
+       "u c, v c"},
+  };
+}
+
 }  // namespace
 
 Forms forms_of_times() {
   Forms all = mixed_forms();
-  for (const Forms& forms : {forms_of_columns_of_times(), forms_of_what_is_joined()})
+  for (const Forms& forms : {forms_of_columns_of_times(), forms_of_what_is_joined(), forms_of_doubtful_times()})
     all.insert(all.end(), forms.begin(), forms.end());
   return all;
 }

@@ -10,6 +10,7 @@
 #include "data/ingest/reading/separator.h"
 #include "data/ingest/reading/table_reader.h"
 #include "data/ingest/reading/time_columns.h"
+#include "data/ingest/values/columns.h"
 #include "data/ingest/values/id_lists.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/late_texts.h"
@@ -171,8 +172,9 @@ void TableReader::judge_times(const std::vector<SampledColumn>& columns) const {
     const std::string note = time == columns.end() ? "" : note_on_dates(time->values, &by_habit);
     if (note.empty()) continue;
     if (!by_habit && !chosen && intake_.needs_times)
-      throw DataError(records_.path().string() + ": " + note + ", and if the month does: --columns " +
-                      (placement_.has_header ? "time=" + name_of(n) : numbers_of_columns()));
+      throw DataError(records_.path().string() + ": " + note + ", and if the month does: " +
+                      (placement_.has_header ? columns_option("time", name_of(n), *placement_.places[n] + 1)
+                                             : "--columns " + numbers_of_columns()));
     intake_.log.note(std::string(file).append(note));
   }
   if (!spec_.by_values || silent_ || chosen || !placement_.has_header || columns.empty()) return;
