@@ -229,7 +229,7 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
       data, entry.shape, [keep = mapping_](void*) {}, options);
   // Files whose header was not padded to 8 bytes: kernels may not read misaligned elements.
   const bool aligned = reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry.dtype) == 0;
-  if (aligned) return view;
+  if (aligned || entry.end == entry.begin) return view;
   at::Tensor copy = at::empty(entry.shape, options);
   std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
   return copy;

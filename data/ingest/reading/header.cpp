@@ -203,7 +203,8 @@ void place_by_position(const Sample& sample, const TableSpec& spec, const std::s
                     spec.columns[0].what + "' (" + first_of(sample) +
                     "); write one as the first line, or see data/ingest/README.md for the columns");
   }
-  for (size_t n = 0; n < spec.columns.size(); ++n) placement.places.push_back(n);
+  for (size_t n = 0; n < spec.columns.size(); ++n)
+    placement.places.push_back(n < width ? std::optional(n) : std::nullopt);
 }
 
 }  // namespace
