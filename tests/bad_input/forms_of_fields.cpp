@@ -86,9 +86,10 @@ Forms forms_of_denials() {
   const std::string shown = "u,d,0,1300000009\nv,e,0,1300000009\n";
   const Files table = {{"interactions.csv", "user,item,label,time\n" + with_each_row("@,#,1,%", kEpoch) + shown}};
   return {
-      refused_form(kPublic, "labels", "`label`, `click`, `is_click` of 0 and 1, and no rating",
-                   "refused: what it denies is no interaction", table,
-                   {"'label' is 0 and 1", "--columns rating=label --rating-threshold 1", "--columns rating=none"}),
+      shown(
+          refused_form(kPublic, "labels", "`user,item,click` with clicks of 0 and 1",
+                       "refused: `--columns rating=click --rating-threshold 1`, or `rating=none`", table,
+                       {"'label' is 0 and 1", "--columns rating=label --rating-threshold 1", "--columns rating=none"})),
       read_form(kPublic, "labels_settled", "the same with `--columns rating=label --rating-threshold 1`",
                 "read without the rows of 0", table, {}, "--columns rating=label --rating-threshold 1"),
       refused_form(kPublic, "prefixes", "`item_id_list:token_seq` beside `item_id` (RecBole, for sequences)",
