@@ -83,8 +83,8 @@ Forms forms_of_lines_above() {
 }
 
 Forms forms_of_denials() {
-  const std::string shown = "u,d,0,1300000009\nv,e,0,1300000009\n";
-  const Files table = {{"interactions.csv", "user,item,label,time\n" + with_each_row("@,#,1,%", kEpoch) + shown}};
+  const std::string denied = "u,d,0,1300000009\nv,e,0,1300000009\n";
+  const Files table = {{"interactions.csv", "user,item,label,time\n" + with_each_row("@,#,1,%", kEpoch) + denied}};
   return {
       shown(
           refused_form(kPublic, "labels", "`user,item,click` with clicks of 0 and 1",
