@@ -38,8 +38,9 @@ void refuse_prefixes(const fs::path& inter, const ReadingOptions& reading) {
     return static_cast<size_t>(std::ranges::find(names, name, folded) - names.begin()) + 1;
   };
   const size_t list = place_of("itemidlist"), item = place_of("itemid");
-  if (list > names.size() || item > names.size()) return;
-  const std::string user = "$" + std::to_string(std::min(place_of("userid"), place_of("sessionid")));
+  const size_t whose = std::min(place_of("userid"), place_of("sessionid"));
+  if (std::max({list, item, whose}) > names.size()) return;
+  const std::string user = "$" + std::to_string(whose);
   const std::string last = "$" + std::to_string(item);
   throw DataError(inter.string() +
                   ":1: item_id_list holds what came before item_id; write a row per pair: awk -F'\\t' '" +

@@ -5,13 +5,10 @@
 #include <tuple>
 
 #include "data/errors.h"
-#include "data/ingest/values/json_row.h"
 #include "data/ingest/values/parse.h"
 
 namespace cllm {
 namespace {
-
-using Json = nlohmann::json;
 
 /// A key of the sample.
 struct Seen {
@@ -40,31 +37,6 @@ Seen* best_key(std::vector<Seen>& keys, const Column& column) {
 }
 
 }  // namespace
-
-void refuse_lists_by_key(const Sample& objects, const std::string& where) {
-  Json first;
-  for (const auto& line : objects) {
-    const Json row = is_utf8(line[0]) ? parse_json_line(line[0]) : Json();
-    if (!row.is_object() || row.empty()) return;
-    for (const auto& [key, value] : row.items()) {
-      if ((!value.is_array() && !value.is_object()) || value.empty() || is_known_name(folded(key))) return;
-      if (first.is_null()) first = value;
-    }
-  }
-  if (first.is_null()) return;
-  const Json element = *first.begin();
-  std::string pairs = ".value[] | \"\\($u)\\t\\(.)\"";
-  if (first.is_object()) {
-    pairs = ".value | to_entries[] | \"\\($u)\\t\\(.key)\\t\\(.value)\"";
-  } else if (element.is_array()) {
-    pairs = ".value[] | \"\\($u)\\t\" + join(\"\\t\")";
-  } else if (element.is_object()) {
-    pairs = ".value[] | {user: $u} + . | tojson";
-  }
-  throw DataError(where + ":1: keys are ids, as " + cllm::quoted(objects[0][0]) +
-                  ", and lists or objects are theirs; write " + "a row per pair: jq -r 'to_entries[] | .key as $u | " +
-                  pairs + "' OLD > interactions." + (element.is_object() && first.is_array() ? "jsonl" : "tsv"));
-}
 
 Placement JsonKeys::understand(const std::vector<SampledColumn>& sample, TableSpec& spec, const ColumnChoices& choices,
                                const std::string& where) {

@@ -11,9 +11,6 @@
 
 namespace cllm {
 
-/// DataError: the keys of the objects are ids, of users with lists of their items.
-void refuse_lists_by_key(const Sample& objects, const std::string& where);
-
 /// Which keys of a file of JSON objects are the columns of a table: one key per column, the same in all rows.
 class JsonKeys {
  public:

@@ -80,7 +80,6 @@ void TableReader::understand() {
       std::vector<std::string> lines;
       for (const auto& line : sample) lines.push_back(line[0]);
       refuse_nested(lines, spec_.columns, intake_.columns, records_.path());
-      refuse_lists_by_key(sample, records_.path().string());
     }
     const std::vector<SampledColumn> keys = columns_of(sample, /*json=*/true);
     placement_ = keys_.understand(keys, spec_, intake_.columns, records_.path().string());
@@ -198,15 +197,17 @@ void TableReader::judge_labels(const std::vector<SampledColumn>& columns) const 
   for (const std::string_view name : kNames) {
     const auto at = std::ranges::find(columns, name, [](const SampledColumn& one) { return folded(one.name); });
     if (at == columns.end()) continue;
-    size_t no = 0, yes = 0;
+    size_t no = 0, yes = 0, others = 0;
     for (const std::string& value : at->values) {
       const std::string_view said = trimmed(value);
-      no += said == "0" || said == "0.0" || said == "false" || said == "False" ? 1 : 0;
-      yes += said == "1" || said == "1.0" || said == "true" || said == "True" ? 1 : 0;
+      const bool denies = said == "0" || said == "0.0" || said == "false" || said == "False";
+      const bool affirms = said == "1" || said == "1.0" || said == "true" || said == "True";
+      if (!is_no_value(said)) ++(denies ? no : affirms ? yes : others);
     }
-    if (no == 0 || yes == 0 || no + yes != at->values.size()) continue;
+    if (no == 0 || yes == 0 || others > 0) continue;
     const size_t number = static_cast<size_t>(at - columns.begin()) + 1;
-    const bool numbers = parse_number(trimmed(at->values[0])).has_value();
+    const bool numbers =
+        std::ranges::any_of(at->values, [](const auto& value) { return parse_number(trimmed(value)).has_value(); });
     throw DataError(records_.path().string() + ":1: " + cllm::quoted(at->name) + " is " +
                     (numbers ? "0 and 1" : "false and true") + ", and what it denies would be an interaction, too; " +
                     (numbers ? "" : "write it as 0 and 1, and ") + "say " + columns_option("rating", at->name, number) +

@@ -176,6 +176,32 @@ std::string command(const std::string& jq, const std::string& line, const std::f
          "jq -c '" + jq + "'" + (piped ? "" : " OLD") + " > interactions.jsonl";
 }
 
+/// Where all keys are ids with lists or objects: {"u1": ["i1", ...], ...}.
+void refuse_ids_for_keys(const std::vector<std::string>& lines, const std::filesystem::path& path) {
+  Json first;
+  for (const std::string& line : lines) {
+    const Json row = is_utf8(line) ? parse_json_line(line) : Json();
+    if (!row.is_object() || row.empty()) return;
+    for (const auto& [key, value] : row.items()) {
+      if ((!value.is_array() && !value.is_object()) || value.empty() || is_known_name(folded(key))) return;
+      if (first.is_null()) first = value;
+    }
+  }
+  if (first.is_null()) return;
+  const Json element = *first.begin();
+  std::string pairs = ".value[] | \"\\($u)\\t\\(.)\"";
+  if (first.is_object()) {
+    pairs = ".value | to_entries[] | \"\\($u)\\t\\(.key)\\t\\(.value)\"";
+  } else if (element.is_array()) {
+    pairs = ".value[] | \"\\($u)\\t\" + join(\"\\t\")";
+  } else if (element.is_object()) {
+    pairs = ".value[] | {user: $u} + . | tojson";
+  }
+  throw DataError(path.string() + ":1: keys are ids, as " + cllm::quoted(lines[0]) +
+                  ", and lists or objects are theirs; write " + "a row per pair: jq -r 'to_entries[] | .key as $u | " +
+                  pairs + "' OLD > interactions." + (element.is_object() && first.is_array() ? "jsonl" : "tsv"));
+}
+
 }  // namespace
 
 void refuse_nested(const std::vector<std::string>& lines, const std::vector<Column>& wanted,
@@ -202,6 +228,7 @@ void refuse_nested(const std::vector<std::string>& lines, const std::vector<Colu
                     "; write a row per pair: " + command(program->jq, line, path) +
                     (columns ? ", or with pandas to_json(orient='records', lines=True)" : ""));
   }
+  refuse_ids_for_keys(lines, path);
 }
 
 }  // namespace cllm
