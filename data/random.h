@@ -27,7 +27,8 @@ enum class Purpose : uint64_t {
   kUserDraws,
   kLatentNoise,
   kDenseInit,
-  kAdapterInit
+  kAdapterInit,
+  kHistoryDropout
 };
 
 /// splitmix64 finaliser: a bijection of 64-bit words that passes BigCrush as a counter generator (Steele et al., OOPSLA

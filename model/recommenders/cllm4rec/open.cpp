@@ -82,6 +82,7 @@ SamplerOptions sampler_options(const Cllm4recOptions& options, const RunOptions&
       .max_items = options.max_items,
       .keep = options.keep,
       .max_text_tokens = options.max_text_tokens,
+      .dropout = options.history_dropout,
       .masking = options.masking,
       .item_dropout = options.item_dropout,
       .words = words};

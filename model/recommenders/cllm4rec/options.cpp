@@ -107,7 +107,15 @@ Settings history_settings(Cllm4recOptions& o) {
   return {enum_setting("history.keep", &o.keep,
                        "what is used of a history that is longer than batch.max_items or the backbone's positions: a "
                        "random choice (in ascending order: the lowest ids), or its newest items",
-                       {{"random", HistoryKeep::kRandom}, {"newest", HistoryKeep::kNewest}})};
+                       {{"random", HistoryKeep::kRandom}, {"newest", HistoryKeep::kNewest}}),
+          {"history.item_dropout", &o.history_dropout.items,
+           "share of a history's items that an L-step leaves out, drawn anew every epoch; with loss.target = set they "
+           "stay targets",
+           between(0, kMaxDropout)},
+          {"history.dropout", &o.history_dropout.history,
+           "probability that an L-step trains the first position of a history alone, where the prompt is all that is "
+           "known of the user",
+           between(0, 1)}};
 }
 
 Settings optimizer_settings(Cllm4recOptions& o) {

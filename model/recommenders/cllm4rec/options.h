@@ -106,6 +106,7 @@ struct Cllm4recOptions : ModelOptions {
   ContentVocabulary vocabulary = ContentVocabulary::kFull;
   // [history]
   HistoryKeep keep = HistoryKeep::kRandom;
+  HistoryDropout history_dropout;
   // [optimizer]
   OptimizerConfig optimizer;
   double backbone_scale = 1;  // learning rate of a trained backbone relative to the tables'

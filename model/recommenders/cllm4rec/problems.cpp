@@ -104,6 +104,11 @@ std::string Cllm4recOptions::problem() const {
            " averages over random orders, but loss.item_order = \"ascending\" and \"time\" know one: set "
            "ranking.orders = 1";
   }
+  if (history_dropout.history > 0 && !loss.train_first_main_token) {
+    return "history.dropout = " + std::to_string(history_dropout.history) +
+           " leaves the first position of a history alone, which loss.train_first_main_token = false does not train: "
+           "set it to true, or history.dropout = 0";
+  }
   if (const std::string text = problem_of_bag(*this); !text.empty()) return text;
   if (const std::string text = problem_of_text_rows(*this); !text.empty()) return text;
   if (objective.is_soft()) {

@@ -111,21 +111,27 @@ std::vector<PlannedSample> Sampler::plan(const StepId& id) const {
   return plan_step(order, num_samples(id.kind), options_.shape, id.step);
 }
 
-int64_t Sampler::main_length(StepKind kind, int64_t sample) const {
-  switch (kind) {
-    case StepKind::kCollaborative:
-      return std::min(corpus_.num_items(users_.user(sample), Part::kTrain), max_main_items_);
-    case StepKind::kContent: return std::min(corpus_.text_length(first_text_ + sample), max_text_tokens_);
+/// Of a history in an L-step, before the cap.
+int64_t Sampler::items_left(const StepId& id, int64_t user) const {
+  return options_.dropout.left_of(corpus_.num_items(user, Part::kTrain), key(Purpose::kHistoryDropout, id, user));
+}
+
+int64_t Sampler::words_of(int64_t text) const { return std::min(corpus_.text_length(text), max_text_tokens_); }
+
+int64_t Sampler::main_length(const StepId& id, int64_t sample) const {
+  switch (id.kind) {
+    case StepKind::kCollaborative: return std::min(items_left(id, users_.user(sample)), max_main_items_);
+    case StepKind::kContent: return words_of(first_text_ + sample);
     case StepKind::kRecommendation: break;
   }
   return 0;
 }
 
 /// Tokens of a sequence, near enough to share out the work: before masking, and with the longest prompt of a text.
-int64_t Sampler::load(StepKind kind, int64_t sample) const {
-  switch (kind) {
-    case StepKind::kCollaborative: return prompts_.collaborative.fixed_length() + main_length(kind, sample);
-    case StepKind::kContent: return longest_text_prompt_ + main_length(kind, sample);
+int64_t Sampler::load(const StepId& id, int64_t sample) const {
+  switch (id.kind) {
+    case StepKind::kCollaborative: return prompts_.collaborative.fixed_length() + main_length(id, sample);
+    case StepKind::kContent: return longest_text_prompt_ + main_length(id, sample);
     case StepKind::kRecommendation: break;
   }
   const int64_t items = corpus_.num_items(users_.user(sample), Part::kTrain);
@@ -138,8 +144,8 @@ RecBatch Sampler::batch(const StepId& id, int rank, int world_size) const {
   std::vector<int64_t> loads;
   for (const PlannedSample& sample : planned) {
     totals.terms[static_cast<size_t>(sample.group)] +=
-        num_loss_terms(id.kind, options_.loss, main_length(id.kind, sample.sample), options_.objective);
-    loads.push_back(load(id.kind, sample.sample));
+        num_loss_terms(id.kind, options_.loss, main_length(id, sample.sample), options_.objective);
+    loads.push_back(load(id, sample.sample));
   }
   const std::vector<int> ranks = options_.loss.sample_order == SampleOrder::kSequential
                                      ? assign_round_robin(static_cast<int64_t>(planned.size()), world_size)
@@ -168,6 +174,7 @@ Sequence Sampler::collaborative(const StepId& id, int64_t user) const {
                                         key(Purpose::kItemOrder, id, user));
   Sequence sequence{.user = user};
   const std::vector<int32_t> all = items;
+  keep_any(items, items_left(id, user), mix64(key(Purpose::kHistoryDropout, id, user)));
   keep_some(items, max_main_items_, oldest_first);
   if (options_.objective.target == LossTarget::kSet && items.size() < all.size()) {
     const std::unordered_set<int32_t> kept(items.begin(), items.end());
@@ -216,7 +223,7 @@ const PromptTemplate& Sampler::text_prompt(const TextSample& text) const {
 
 Sequence Sampler::content(int64_t text) const {
   const TextSample sample = corpus_.text(text);
-  const auto tokens = sample.tokens.first(static_cast<size_t>(main_length(StepKind::kContent, text - first_text_)));
+  const auto tokens = sample.tokens.first(static_cast<size_t>(words_of(text)));
   return {.prompt = text_prompt(sample).fill(vocabulary_, sample.user, sample.item, {}),
           .main = options_.words.own(tokens)};
 }

@@ -31,6 +31,7 @@ struct SamplerOptions {
   int64_t max_items = 0;         // of a history that enter a sequence; 0: as many as positions allow
   HistoryKeep keep = HistoryKeep::kRandom;
   int64_t max_text_tokens = 0;  // 0: likewise
+  HistoryDropout dropout = {};  // of L-steps
   double masking = 0.2;         // p_m: max(1, floor(p_m n)) of n training items are held out
   double item_dropout = 0;      // share of the visible items left out of a finetuning prompt
   WordSet words = {};           // that batches name, by their ids there
@@ -78,8 +79,10 @@ class Sampler {
   RecBatch ranking_prompts(std::span<const int64_t> users, StepKind kind = StepKind::kRecommendation) const;
 
  private:
-  int64_t main_length(StepKind kind, int64_t sample) const;
-  int64_t load(StepKind kind, int64_t sample) const;
+  int64_t main_length(const StepId& id, int64_t sample) const;
+  int64_t load(const StepId& id, int64_t sample) const;
+  int64_t items_left(const StepId& id, int64_t user) const;
+  int64_t words_of(int64_t text) const;
   Sequence collaborative(const StepId& id, int64_t user) const;
   Sequence content(int64_t text) const;
   Sequence recommendation(const StepId& id, int64_t user) const;

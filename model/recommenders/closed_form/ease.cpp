@@ -26,9 +26,9 @@ std::vector<SearchKey> EaseOptions::search_space() const {
 }
 
 at::Tensor inverse_gram(const Corpus& corpus, Communicator& comm, const RowPartition& items, double ridge,
-                        const std::function<void(const std::function<void()>&)>& agreed) {
+                        const std::function<void(const std::function<void()>&)>& agreed, UserFold without) {
   std::optional<ItemUsers> users;
-  agreed([&] { users.emplace(corpus, items.begin(comm.rank()), items.end(comm.rank())); });
+  agreed([&] { users.emplace(corpus, items.begin(comm.rank()), items.end(comm.rank()), without); });
   at::Tensor gram = gather_on_first_rank(
       comm, items, [&](int64_t item, std::span<double> row) { add_gram_row(corpus, *users, item, row); });
   users.reset();

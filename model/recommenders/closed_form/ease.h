@@ -1,6 +1,7 @@
 #pragma once
 
 #include "model/recommenders/closed_form/closed_form.h"
+#include "model/recommenders/closed_form/gram.h"
 
 namespace cllm {
 
@@ -30,9 +31,10 @@ class Ease : public ClosedForm {
   EaseOptions options_;
 };
 
-/// (X^T X + ridge)^-1 [J, J] fp64 on rank 0, [0, J] elsewhere. Throws on all ranks alike. Collective.
+/// (X^T X + ridge)^-1 [J, J] fp64 on rank 0, [0, J] elsewhere, X without the users of a fold. Throws on all ranks
+/// alike. Collective.
 at::Tensor inverse_gram(const Corpus& corpus, Communicator& comm, const RowPartition& items, double ridge,
-                        const std::function<void(const std::function<void()>&)>& agreed);
+                        const std::function<void(const std::function<void()>&)>& agreed, UserFold without = {});
 
 /// A number that rank 0 knows. Collective.
 double of_first_rank(Communicator& comm, double value);

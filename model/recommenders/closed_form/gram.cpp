@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "data/random.h"
+
 namespace cllm {
 namespace {
 
@@ -41,11 +43,16 @@ std::vector<int64_t> only_first(int64_t rows, int world_size) {
 
 }  // namespace
 
-ItemUsers::ItemUsers(const Corpus& corpus, int64_t first, int64_t last)
+int64_t UserFold::of(int64_t user, int64_t folds) {
+  return static_cast<int64_t>(mix64(static_cast<uint64_t>(user)) % static_cast<uint64_t>(folds));
+}
+
+ItemUsers::ItemUsers(const Corpus& corpus, int64_t first, int64_t last, UserFold without)
     : first_(first), offsets_(static_cast<size_t>(last - first + 1), 0) {
   const int64_t num_users = corpus.vocabulary().num_users;
   const auto for_each = [&](auto visit) {
     for (int64_t user = 0; user < num_users; ++user) {
+      if (without.has(user)) continue;
       const auto row = corpus.items(user, Part::kTrain);
       for (auto item = std::ranges::lower_bound(row, first); item != row.end() && *item < last; ++item)
         visit(static_cast<size_t>(*item - first), static_cast<int32_t>(user));

@@ -15,10 +15,20 @@
 
 namespace cllm {
 
-/// The training users of the items first .. last - 1: columns of X. Reads the rows of all users once.
+/// A part of the users, drawn by a hash of their ids, that a fit leaves out.
+struct UserFold {
+  int64_t folds = 1;  // 1: nobody is left out
+  int64_t fold = 0;
+
+  static int64_t of(int64_t user, int64_t folds);
+  bool has(int64_t user) const { return folds > 1 && of(user, folds) == fold; }
+};
+
+/// The training users of the items first .. last - 1, less those of a fold: columns of X. Reads the rows of all users
+/// once.
 class ItemUsers {
  public:
-  ItemUsers(const Corpus& corpus, int64_t first, int64_t last);
+  ItemUsers(const Corpus& corpus, int64_t first, int64_t last, UserFold without = {});
 
   /// Ascending.
   std::span<const int32_t> of(int64_t item) const {

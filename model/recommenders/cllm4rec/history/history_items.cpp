@@ -1,12 +1,22 @@
 #include "model/recommenders/cllm4rec/history/history_items.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <numeric>
 #include <unordered_set>
 
 #include "data/random.h"
 
 namespace cllm {
+
+int64_t HistoryDropout::left_of(int64_t n, uint64_t key) const {
+  if (!active() || n == 0) return n;
+  CounterRng draws(key);
+  if (draws.uniform() < history) return 1;
+  const auto left_out = static_cast<int64_t>(std::floor(items * static_cast<double>(n) + draws.uniform()));
+  return std::max<int64_t>(n - left_out, 1);
+}
 
 std::vector<int32_t> shuffled(std::span<const int32_t> items, uint64_t key) {
   std::vector<int32_t> copy(items.begin(), items.end());
@@ -29,6 +39,18 @@ void put_in_order_of(std::span<const int32_t> history, std::vector<int32_t>& ite
   items.clear();
   std::copy_if(history.begin(), history.end(), std::back_inserter(items),
                [&](int32_t item) { return wanted.contains(item); });
+}
+
+void keep_any(std::vector<int32_t>& items, int64_t count, uint64_t key) {
+  if (std::ssize(items) <= count) return;
+  std::vector<int32_t> places(items.size());
+  std::iota(places.begin(), places.end(), 0);
+  CounterRng(key).shuffle(std::span(places));
+  keep_first(places, count);
+  std::ranges::sort(places);
+  std::vector<int32_t> kept;
+  for (const int32_t place : places) kept.push_back(items[static_cast<size_t>(place)]);
+  items = std::move(kept);
 }
 
 void keep_first(std::vector<int32_t>& items, int64_t count) {

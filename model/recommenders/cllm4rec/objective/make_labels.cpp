@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "model/errors.h"
+#include "model/recommenders/cllm4rec/objective/folded_teacher.h"
 #include "model/recommenders/cllm4rec/objective/run_teacher.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
 #include "model/recommenders/closed_form/ease.h"
@@ -23,11 +24,12 @@ namespace cllm {
 namespace {
 
 /// The rows of this rank's items of G, or of P, which are symmetric; [J_r, J] on the host.
-at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, int rank, at::ScalarType dtype) {
+at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, int rank, at::ScalarType dtype,
+                     UserFold without) {
   const int64_t J = items.num_rows(), first = items.begin(rank);
   at::Tensor rows = at::zeros({items.size(rank), J}, at::kDouble);
   arguments.agreed([&] {
-    const ItemUsers users(arguments.corpus, first, items.end(rank));
+    const ItemUsers users(arguments.corpus, first, items.end(rank), without);
     for (int64_t n = 0; n < rows.size(0); ++n)
       add_gram_row(arguments.corpus, users, first + n,
                    {rows.mutable_data_ptr<double>() + n * J, static_cast<size_t>(J)});
@@ -35,17 +37,15 @@ at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, 
   return rows.to(dtype);
 }
 
-/// The columns of this rank's items; matrices are in memory on rank 0 alone, at most three of them.
+/// The columns of this rank's items; matrices are in memory on rank 0 alone, at most three of them. `C`: weights
+/// between texts on rank 0, of ease_text.
 LinearTeacher::Columns columns_of(const TeacherOptions& teacher, const OpenArguments& arguments, Communicator& comm,
-                                  const RowPartition& items, at::ScalarType dtype) {
+                                  const RowPartition& items, at::ScalarType dtype, const at::Tensor& C,
+                                  UserFold without) {
   const int rank = comm.rank();
   const auto to_device = [&](const at::Tensor& rows) { return rows.t().contiguous().to(arguments.device); };
-  if (teacher.model == TeacherModel::kItemCosine) return {to_device(gram_rows(arguments, items, rank, dtype))};
-  at::Tensor C;
-  if (teacher.model == TeacherModel::kEaseText) {
-    C = weights_between_texts(arguments.corpus, comm, items, {}, teacher.text_ridge, arguments.agreed).to(dtype);
-  }
-  const at::Tensor P = inverse_gram(arguments.corpus, comm, items, teacher.ridge, arguments.agreed).to(dtype);
+  if (teacher.model == TeacherModel::kItemCosine) return {to_device(gram_rows(arguments, items, rank, dtype, without))};
+  const at::Tensor P = inverse_gram(arguments.corpus, comm, items, teacher.ridge, arguments.agreed, without).to(dtype);
   at::Tensor rows = at::empty({items.size(rank), items.num_rows()}, dtype);
   hand_out_rows(
       comm, items, [&](int64_t first, int64_t n) { return P.narrow(0, first, n); }, rows);
@@ -63,10 +63,10 @@ void require_memory_of(const TeacherOptions& teacher, const OpenArguments& argum
   const bool cosine = teacher.model == TeacherModel::kItemCosine, texts = teacher.model == TeacherModel::kEaseText;
   const int64_t J = items.num_rows(), matrices = cosine ? 0 : texts ? 3 : 2;
   const int64_t of_first = comm.rank() == 0 ? matrices * 8 * J * J + 8 * std::min(kRowsInFlight, J) * J : 0;
-  const int64_t of_row = (texts ? 3 : 2) * bytes_of_number + (cosine ? 8 : 0);
+  const int64_t of_row = ((texts ? 2 : 1) * teacher.folds + 1) * bytes_of_number + (cosine ? 8 : 0);
   const int64_t of_users =
       8 * (arguments.corpus.num_interactions(Part::kTrain) + 2 * arguments.corpus.vocabulary().num_users);
-  const std::string here = "J^2 / R for the rows of each rank";
+  const std::string here = "J^2 / R for the rows of each rank" + std::string(teacher.folds > 1 ? ", once a fold" : "");
   require_memory(arguments, comm,
                  {"teacher", J, (cosine ? 0 : of_first + of_users) + of_row * items.size(comm.rank()) * J, 0,
                   cosine ? here : std::to_string(matrices) + " J x J matrices of 8-byte numbers on rank 0 and " + here,
@@ -174,11 +174,23 @@ std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, 
   }
   HostRanks ranks(arguments);
   require_memory_of(teacher, arguments, ranks.comm(), items, static_cast<int64_t>(at::elementSize(dtype)));
-  auto out = std::make_unique<LinearTeacher>(
-      corpus, ranks.comm(), mine.first,
-      LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,
-                           teacher.popularity, teacher.text_pull},
-      columns_of(teacher, arguments, ranks.comm(), items, dtype), counts_J);
+  at::Tensor texts;
+  if (teacher.model == TeacherModel::kEaseText)
+    texts = weights_between_texts(corpus, ranks.comm(), items, {}, teacher.text_ridge, arguments.agreed).to(dtype);
+  std::vector<std::unique_ptr<TemperedLabels>> folds;
+  for (UserFold without{.folds = teacher.folds}; without.fold < without.folds; ++without.fold) {
+    folds.push_back(std::make_unique<LinearTeacher>(
+        corpus, ranks.comm(), mine.first,
+        LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,
+                             teacher.popularity, teacher.text_pull},
+        columns_of(teacher, arguments, ranks.comm(), items, dtype, texts, without), item_counts(corpus, without)));
+  }
+  std::unique_ptr<TemperedLabels> out;
+  if (folds.size() > 1) {
+    out = std::make_unique<FoldedTeacher>(std::move(folds));
+  } else {
+    out = std::move(folds[0]);
+  }
   if (teacher.beta == 0) out->set_beta(calibrated_beta(*out, comm, corpus, mine));
   return out;
 }

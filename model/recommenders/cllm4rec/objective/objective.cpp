@@ -1,11 +1,18 @@
 #include "model/recommenders/cllm4rec/objective/objective.h"
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 namespace cllm {
 namespace {
+
+constexpr std::string_view kFolds = "folds:";
+constexpr int64_t kMostFolds = 64;
 
 const std::vector<std::pair<std::string, TeacherModel>> kTeachers{{"none", TeacherModel::kNone},
                                                                   {"popularity", TeacherModel::kPopularity},
@@ -33,6 +40,33 @@ Setting teacher_model(TeacherOptions& teacher) {
           "whose distribution over the items that are not shown softens the targets, from the items that are: none | "
           "popularity | ease | ease_text | item_cosine, or the folder of a run of any recommender on the same corpus; "
           "popularity is the control of the others"};
+}
+
+/// leave_one_out | folds:N | none.
+Setting teacher_holdout(TeacherOptions& teacher) {
+  const auto get = [&teacher]() -> std::string {
+    if (!teacher.unknown_holdout.empty()) return teacher.unknown_holdout;
+    if (teacher.holdout == TeacherHoldout::kFolds) return "folds:" + std::to_string(teacher.folds);
+    return teacher.holdout == TeacherHoldout::kNone ? "none" : "leave_one_out";
+  };
+  const auto set = [&teacher](const std::string& wanted) {
+    teacher.folds = 1;
+    teacher.unknown_holdout.clear();
+    if (wanted == "leave_one_out" || wanted == "none") {
+      teacher.holdout = wanted == "none" ? TeacherHoldout::kNone : TeacherHoldout::kLeaveOneOut;
+      return;
+    }
+    teacher.holdout = TeacherHoldout::kFolds;
+    const std::string_view number = std::string_view(wanted).substr(std::min(wanted.size(), kFolds.size()));
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), teacher.folds);
+    const bool known = wanted.starts_with(kFolds) && error == std::errc() && end == number.data() + number.size();
+    if (!known || teacher.folds < 2 || teacher.folds > kMostFolds) teacher.unknown_holdout = wanted;
+  };
+  return {
+      "teacher.holdout", Named{get, set},
+      "a user's own training items are taken out of what the teacher learned from: exactly (leave_one_out), or with "
+      "those of a part of the users, 1 / N of them, for whom it is fitted without them (folds:N), or not, and then "
+      "it knows the answers (none)"};
 }
 
 }  // namespace
@@ -89,10 +123,7 @@ void describe(TeacherOptions& teacher, Settings& settings) {
       {"teacher.beta", &teacher.beta,
        "temperature of the teacher's scores; 0: the one by which it predicts validation items best", at_least(0)},
       {"teacher.popularity", &teacher.popularity, "power of popularity in its distribution", between(0, 4)},
-      enum_setting("teacher.holdout", &teacher.holdout,
-                   "a user's own training items are taken out of what the teacher learned from, exactly, or not: then "
-                   "it knows the answers",
-                   {{"leave_one_out", TeacherHoldout::kLeaveOneOut}, {"none", TeacherHoldout::kNone}}),
+      teacher_holdout(teacher),
       {"teacher.lambda", &teacher.ridge, "ridge of ease; of ease_text lambda_x + lambda_e together", at_least(1e-6)},
       {"teacher.lambda_f", &teacher.text_ridge, "ridge of the weights between texts of ease_text", at_least(1e-6)},
       {"teacher.lambda_e", &teacher.text_pull, "how strongly ease_text is drawn to them; at most teacher.lambda",
@@ -112,6 +143,10 @@ std::string ObjectiveOptions::problem() const {
            ", so it is taken for the folder of a run, which cannot be fitted without each user: correct the name, or "
            "set "
            "teacher.holdout = \"none\", with which the teacher has seen the histories that it teaches";
+  }
+  if (!teacher.unknown_holdout.empty()) {
+    return "teacher.holdout = \"" + teacher.unknown_holdout +
+           "\" is none of leave_one_out | none | folds:N, N from 2 to " + std::to_string(kMostFolds);
   }
   if (teacher.alpha_end && teacher.model == TeacherModel::kNone) {
     return "teacher.alpha_end is the last share of a teacher, but teacher.model is \"none\": set the one or leave out "

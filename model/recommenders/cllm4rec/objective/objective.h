@@ -14,7 +14,8 @@ enum class LossTarget { kNext, kSet };
 enum class SmoothingKind { kNone, kUniform, kPopularity };
 /// kRun: a run of any recommender on the same corpus.
 enum class TeacherModel { kNone, kPopularity, kEase, kEaseText, kItemCosine, kRun };
-enum class TeacherHoldout { kLeaveOneOut, kNone };
+/// kFolds: a user is taught by a model of the users of the other folds.
+enum class TeacherHoldout { kLeaveOneOut, kFolds, kNone };
 
 /// What weighs alike in an L-step: every position, or every user, whose positions share its weight.
 enum class LabelWeight { kPosition, kUser };
@@ -36,6 +37,8 @@ struct TeacherOptions {
   double beta = 0;
   double popularity = 0.6;
   TeacherHoldout holdout = TeacherHoldout::kLeaveOneOut;
+  int64_t folds = 1;                       // of kFolds
+  std::string unknown_holdout = {};        // what teacher.holdout was set to, if it is none
   double ridge = 200;                      // of ease_text lambda_x + lambda_e
   double text_ridge = 5, text_pull = 150;  // lambda_f and lambda_e of ease_text
 

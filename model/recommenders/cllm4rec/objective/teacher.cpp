@@ -30,10 +30,11 @@ at::Tensor log_popularity(const at::Tensor& counts, double power, const at::Tens
   return ((counts.to(at::kDouble) + 0.5).log() * power).to(options);
 }
 
-at::Tensor item_counts(const Corpus& corpus) {
+at::Tensor item_counts(const Corpus& corpus, UserFold without) {
   at::Tensor out = at::zeros({corpus.vocabulary().num_items}, at::kDouble);
   auto* const count = out.mutable_data_ptr<double>();
   for (int64_t user = 0; user < corpus.vocabulary().num_users; ++user) {
+    if (without.has(user)) continue;
     for (const int32_t item : corpus.items(user, Part::kTrain)) count[item] += 1;
   }
   return out;

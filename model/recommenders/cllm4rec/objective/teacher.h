@@ -12,6 +12,7 @@
 #include "dist/row_partition.h"
 #include "model/losses/soft_labels.h"
 #include "model/recommenders/cllm4rec/objective/objective.h"
+#include "model/recommenders/closed_form/gram.h"
 #include "model/recommenders/registry.h"
 
 namespace cllm {
@@ -19,8 +20,8 @@ namespace cllm {
 /// power ln(n + 1/2), in the form of `options`.
 at::Tensor log_popularity(const at::Tensor& counts, double power, const at::TensorOptions& options);
 
-/// Users of the training part that have each item: fp64 [J] on the host. Local.
-at::Tensor item_counts(const Corpus& corpus);
+/// Users of the training part that have each item, without those of a fold: fp64 [J] on the host. Local.
+at::Tensor item_counts(const Corpus& corpus, UserFold without = {});
 
 /// ln q = power ln(n + 1/2) at all positions.
 class PopularityLabels : public SoftLabels {
@@ -62,7 +63,7 @@ class LinearTeacher : public TemperedLabels {
     at::Tensor model_Jv;       // of P or G
     at::Tensor texts_Jv = {};  // of M; ease_text only
   };
-  /// `counts_J`: of all items. Collective.
+  /// `counts_J`: of all items, by the users that `columns` are of. Collective.
   LinearTeacher(const Corpus& corpus, Communicator& comm, int64_t first_item, const Setup& setup, Columns columns,
                 const at::Tensor& counts_J);
 
