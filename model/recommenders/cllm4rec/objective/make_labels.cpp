@@ -10,10 +10,12 @@
 
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "model/errors.h"
 #include "model/recommenders/cllm4rec/objective/folded_teacher.h"
 #include "model/recommenders/cllm4rec/objective/run_teacher.h"
+#include "model/recommenders/cllm4rec/objective/sparse_teacher.h"
 #include "model/recommenders/cllm4rec/objective/teacher.h"
 #include "model/recommenders/closed_form/ease.h"
 #include "model/recommenders/closed_form/ease_text.h"
@@ -35,6 +37,46 @@ at::Tensor gram_rows(const OpenArguments& arguments, const RowPartition& items, 
                    {rows.mutable_data_ptr<double>() + n * J, static_cast<size_t>(J)});
   });
   return rows.to(dtype);
+}
+
+/// Weights between items [J, J] on rank 0, [0, J] elsewhere, fitted without a fold; `C` as below. Row i is what item i
+/// tells; the diagonal is not used. Collective.
+at::Tensor weights_between_items(const TeacherOptions& teacher, const OpenArguments& arguments, Communicator& comm,
+                                 const RowPartition& items, at::ScalarType dtype, const at::Tensor& C,
+                                 UserFold without) {
+  if (teacher.model == TeacherModel::kItemCosine) {
+    std::optional<ItemUsers> users;
+    arguments.agreed(
+        [&] { users.emplace(arguments.corpus, items.begin(comm.rank()), items.end(comm.rank()), without); });
+    const at::Tensor G = gather_on_first_rank(
+        comm, items, [&](int64_t item, std::span<double> row) { add_gram_row(arguments.corpus, *users, item, row); });
+    if (comm.rank() != 0) return G.to(dtype);
+    const at::Tensor root = G.diagonal().clamp_min(1).sqrt();
+    return (G / root / root.unsqueeze(1)).to(dtype);
+  }
+  at::Tensor P = inverse_gram(arguments.corpus, comm, items, teacher.ridge, arguments.agreed, without).to(dtype);
+  if (comm.rank() != 0) return P;
+  const at::Tensor diagonal = P.diagonal().clone();
+  if (!C.defined()) return P.div_(diagonal).neg_();
+  at::Tensor M = at::mm(P, C);
+  const at::Tensor gamma = (M.diagonal() * teacher.text_pull + 1) / diagonal;
+  return M.mul_(teacher.text_pull).sub_(P.mul_(gamma));
+}
+
+/// The teacher whose items keep their largest weights. Collective.
+std::unique_ptr<TemperedLabels> sparse_teacher(const TeacherOptions& teacher, const OpenArguments& arguments,
+                                               Communicator& comm, const RowPartition& items,
+                                               const at::TensorOptions& options, const at::Tensor& C,
+                                               UserFold without) {
+  const at::ScalarType dtype = options.dtype().toScalarType();
+  at::Tensor B = weights_between_items(teacher, arguments, comm, items, dtype, C, without);
+  if (comm.rank() == 0) B = keep_largest(std::move(B), teacher.top);
+  at::Tensor rows = at::empty({items.size(comm.rank()), items.num_rows()}, dtype);
+  hand_out_rows(
+      comm, items, [&](int64_t first, int64_t n) { return B.narrow(1, first, n).t().contiguous(); }, rows);
+  return std::make_unique<SparseTeacher>(
+      rows.t().contiguous(), SparseTeacher::Setup{teacher.top, teacher.beta, teacher.popularity},
+      item_counts(arguments.corpus, without).narrow(0, items.begin(comm.rank()), items.size(comm.rank())), options);
 }
 
 /// The columns of this rank's items; matrices are in memory on rank 0 alone, at most three of them. `C`: weights
@@ -61,16 +103,21 @@ LinearTeacher::Columns columns_of(const TeacherOptions& teacher, const OpenArgum
 void require_memory_of(const TeacherOptions& teacher, const OpenArguments& arguments, Communicator& comm,
                        const RowPartition& items, int64_t bytes_of_number) {
   const bool cosine = teacher.model == TeacherModel::kItemCosine, texts = teacher.model == TeacherModel::kEaseText;
-  const int64_t J = items.num_rows(), matrices = cosine ? 0 : texts ? 3 : 2;
+  const bool sparse = teacher.top > 0;
+  const int64_t J = items.num_rows(), matrices = cosine ? (sparse ? 3 : 0) : texts ? 3 : 2;
   const int64_t of_first = comm.rank() == 0 ? matrices * 8 * J * J + 8 * std::min(kRowsInFlight, J) * J : 0;
-  const int64_t of_row = ((texts ? 2 : 1) * teacher.folds + 1) * bytes_of_number + (cosine ? 8 : 0);
+  const int64_t kept = sparse ? 2 : (texts ? 2 : 1) * teacher.folds;  // matrices that all ranks share
+  const int64_t of_row = (kept + 1) * bytes_of_number + (cosine && !sparse ? 8 : 0);
+  const int64_t of_entries = teacher.folds * J * std::min(teacher.top, J) * (bytes_of_number + 16) / comm.world_size();
   const int64_t of_users =
-      8 * (arguments.corpus.num_interactions(Part::kTrain) + 2 * arguments.corpus.vocabulary().num_users);
-  const std::string here = "J^2 / R for the rows of each rank" + std::string(teacher.folds > 1 ? ", once a fold" : "");
-  require_memory(arguments, comm,
-                 {"teacher", J, (cosine ? 0 : of_first + of_users) + of_row * items.size(comm.rank()) * J, 0,
-                  cosine ? here : std::to_string(matrices) + " J x J matrices of 8-byte numbers on rank 0 and " + here,
-                  "keep fewer items (prepare --k-core) or take teacher.model = \"popularity\""});
+      of_entries + 8 * (arguments.corpus.num_interactions(Part::kTrain) + 2 * arguments.corpus.vocabulary().num_users);
+  const std::string here =
+      "J^2 / R for the rows of each rank" + std::string(teacher.folds > 1 && !sparse ? ", once a fold" : "");
+  require_memory(
+      arguments, comm,
+      {"teacher", J, (cosine && !sparse ? 0 : of_first + of_users) + of_row * items.size(comm.rank()) * J, 0,
+       matrices == 0 ? here : std::to_string(matrices) + " J x J matrices of 8-byte numbers on rank 0 and " + here,
+       "keep fewer items (prepare --k-core) or take teacher.model = \"popularity\""});
 }
 
 /// Users with validation items and their training histories, all of which is shown.
@@ -179,6 +226,10 @@ std::unique_ptr<SoftLabels> make_soft_labels(const ObjectiveOptions& objective, 
     texts = weights_between_texts(corpus, ranks.comm(), items, {}, teacher.text_ridge, arguments.agreed).to(dtype);
   std::vector<std::unique_ptr<TemperedLabels>> folds;
   for (UserFold without{.folds = teacher.folds}; without.fold < without.folds; ++without.fold) {
+    if (teacher.top > 0) {
+      folds.push_back(sparse_teacher(teacher, arguments, ranks.comm(), items, options, texts, without));
+      continue;
+    }
     folds.push_back(std::make_unique<LinearTeacher>(
         corpus, ranks.comm(), mine.first,
         LinearTeacher::Setup{teacher.model, teacher.holdout == TeacherHoldout::kLeaveOneOut, teacher.beta,

@@ -124,6 +124,10 @@ void describe(TeacherOptions& teacher, Settings& settings) {
        "temperature of the teacher's scores; 0: the one by which it predicts validation items best", at_least(0)},
       {"teacher.popularity", &teacher.popularity, "power of popularity in its distribution", between(0, 4)},
       teacher_holdout(teacher),
+      {"teacher.top", &teacher.top,
+       "weights of each item that a teacher keeps, those of the largest size: J times as many numbers instead of J^2; "
+       "0: all",
+       at_least(0)},
       {"teacher.lambda", &teacher.ridge, "ridge of ease; of ease_text lambda_x + lambda_e together", at_least(1e-6)},
       {"teacher.lambda_f", &teacher.text_ridge, "ridge of the weights between texts of ease_text", at_least(1e-6)},
       {"teacher.lambda_e", &teacher.text_pull, "how strongly ease_text is drawn to them; at most teacher.lambda",
@@ -147,6 +151,19 @@ std::string ObjectiveOptions::problem() const {
   if (!teacher.unknown_holdout.empty()) {
     return "teacher.holdout = \"" + teacher.unknown_holdout +
            "\" is none of leave_one_out | none | folds:N, N from 2 to " + std::to_string(kMostFolds);
+  }
+  if (teacher.top > 0 && (teacher.model == TeacherModel::kNone || teacher.model == TeacherModel::kPopularity ||
+                          teacher.model == TeacherModel::kRun)) {
+    return "teacher.top keeps the largest weights between items, of which teacher.model = \"" +
+           (teacher.model == TeacherModel::kRun    ? teacher.run
+            : teacher.model == TeacherModel::kNone ? "none"
+                                                   : "popularity") +
+           "\" has none: set teacher.top = 0, or ease | ease_text | item_cosine";
+  }
+  if (teacher.top > 0 && teacher.holdout == TeacherHoldout::kLeaveOneOut) {
+    return "teacher.top = " + std::to_string(teacher.top) +
+           " leaves out weights that teacher.holdout = \"leave_one_out\" needs: set \"folds:N\" or \"none\", or "
+           "teacher.top = 0";
   }
   if (teacher.alpha_end && teacher.model == TeacherModel::kNone) {
     return "teacher.alpha_end is the last share of a teacher, but teacher.model is \"none\": set the one or leave out "

@@ -39,6 +39,7 @@ struct TeacherOptions {
   TeacherHoldout holdout = TeacherHoldout::kLeaveOneOut;
   int64_t folds = 1;                       // of kFolds
   std::string unknown_holdout = {};        // what teacher.holdout was set to, if it is none
+  int64_t top = 0;                         // weights of an item that are kept; 0: all
   double ridge = 200;                      // of ease_text lambda_x + lambda_e
   double text_ridge = 5, text_pull = 150;  // lambda_f and lambda_e of ease_text
 
