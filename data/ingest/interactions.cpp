@@ -170,9 +170,10 @@ void tell_of_lookalikes(IngestFolder& work, const Lookalikes& users, const Looka
   tell(items, "items" + of, work.items);
 }
 
-/// Programs write an id now as 1, now as 1.0.
+/// Programs write an id now as 1, now as 1.0, and spreadsheets 123456789012345678 as 1.23E+17.
 void tell_of_twins(IngestFolder& work) {
-  for (const std::string& found : {describe_twins("users", work.users), describe_twins("items", work.items)}) {
+  for (const std::string& found : {describe_twins("users", work.users), describe_twins("items", work.items),
+                                   describe_rounded("users", work.users), describe_rounded("items", work.items)}) {
     if (!found.empty()) work.log.note(found);
   }
 }

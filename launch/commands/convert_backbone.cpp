@@ -16,7 +16,7 @@ struct ConvertArguments {
 };
 
 void convert(const ConvertArguments& arguments, Log& log) {
-  require_new(arguments.output, arguments.overwrite);
+  require_new(arguments.output, arguments.overwrite, {arguments.model});
   const auto backbone = load_backbone(arguments.model, {});
   const Tokenizer tokenizer = Tokenizer::load(arguments.model);
   std::filesystem::create_directories(arguments.output);

@@ -44,8 +44,9 @@ int embed(CommandContext& context, const EmbedArguments& arguments) {
   collectively(*world, [&] {
     if (!arguments.output.ends_with(".safetensors"))
       throw ConfigError("--output " + arguments.output + ": name a file NAME.safetensors");
-    require_new(arguments.output, arguments.overwrite);
-    require_new(arguments.of_users(), arguments.overwrite);
+    const std::vector<std::string> inputs = {arguments.corpus, arguments.backbone};
+    require_new(arguments.output, arguments.overwrite, inputs);
+    require_new(arguments.of_users(), arguments.overwrite, inputs);
     corpus = Corpus::open(arguments.corpus);
     tokenizer = Tokenizer::load(arguments.backbone);
   });

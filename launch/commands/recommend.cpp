@@ -145,7 +145,12 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
     if (!value->empty() && arguments.histories.empty() && arguments.added_items.empty())
       throw ConfigError(std::string(option) + " says how --histories or --add-items is read: give one of them");
   }
-  collectively(*context.mpi.world(), [&] { require_json_lines("--output", arguments.output); });
+  collectively(*context.mpi.world(), [&] {
+    require_json_lines("--output", arguments.output);
+    if (arguments.output != "-")
+      require_new(arguments.output, arguments.overwrite,
+                  {arguments.users, arguments.histories, arguments.added_items, arguments.only_items});
+  });
   std::optional<GrownCorpus> grown;
   RunArguments opened = arguments.run;
   if (!arguments.added_items.empty()) opened.grown = grown.emplace(context, arguments).dir();
@@ -155,7 +160,6 @@ int recommend(CommandContext& context, const RecommendArguments& arguments) {
   if (!run.best.line.empty()) context.log.info(run.best.line);
   KeptItems kept;
   collectively(*run.world, [&] {
-    require_new(arguments.output, arguments.overwrite || arguments.output == "-");
     if (!arguments.only_items.empty()) kept = keep_items(arguments.only_items, workspace.corpus, arguments.strict);
   });
   const RankingOptions options{.k = arguments.k,

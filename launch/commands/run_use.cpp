@@ -1,6 +1,7 @@
 #include "launch/commands/run_use.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 
 #include "launch/failures/agree.h"
@@ -65,9 +66,16 @@ void require_json_lines(const std::string& option, const std::string& output) {
   }
 }
 
-void require_new(const std::string& output, bool overwrite) {
+void require_new(const std::string& output, bool overwrite, const std::vector<std::string>& inputs) {
   std::error_code error;
-  if (overwrite || !std::filesystem::exists(output, error)) return;
+  if (!std::filesystem::exists(output, error)) return;
+  const auto real = std::filesystem::canonical(output, error);
+  for (const std::string& input : inputs) {
+    const auto whole = std::filesystem::canonical(input, error);
+    if (!error && std::ranges::mismatch(whole, real).in1 == whole.end())
+      throw ConfigError(output + " is read, or a part of what is: choose another --output");
+  }
+  if (overwrite) return;
   if (std::filesystem::is_directory(output, error) && std::filesystem::is_empty(output, error)) return;
   throw ConfigError(output + " exists already: choose another --output, or say --overwrite");
 }

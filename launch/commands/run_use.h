@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "launch/commands/command_line.h"
 #include "launch/config/paths.h"
@@ -39,7 +40,8 @@ void require_ranking(const Workspace& workspace);
 /// ConfigError if the name of a file of JSON lines promises something else.
 void require_json_lines(const std::string& option, const std::string& output);
 
-/// ConfigError if the file, or something in the folder, is there already.
-void require_new(const std::string& output, bool overwrite);
+/// ConfigError if the file, or something in the folder, is there already; with `overwrite` only if it is one of the
+/// inputs, or in one of them. Inputs that are not there do not count.
+void require_new(const std::string& output, bool overwrite, const std::vector<std::string>& inputs = {});
 
 }  // namespace cllm

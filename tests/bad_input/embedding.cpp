@@ -58,6 +58,11 @@ Rows bad_embeddings() {
        kEmbed,
        64,
        {"out.safetensors exists already", "--overwrite"}},
+      {"embed_onto_its_backbone",
+       nothing,
+       "embed corpus --backbone backbone --output backbone/model.safetensors --overwrite",
+       64,
+       {"backbone/model.safetensors is read, or a part of what is: choose another --output"}},
       {"embed_weights_cut",
        [] {
          put_tokenizer_into_backbone();

@@ -188,6 +188,15 @@ Forms forms_of_doubtful_times() {
        0,
        {"1 of 5 items differ from others in their form alone, as '1.0' and '1'"},
        "u c, v c"},
+      {FaultKind::kColumns,
+       "some_rounded",
+       "an item `1.23E+17` among others",
+       "read, noted",
+       raw_files({{"interactions.csv", "user,item,time\nw,1.23E+17,1300000009\n" + rows_in_order(",", kEpoch, "")}}),
+       {kPrepareForm},
+       0,
+       {"1 of 4 items have ids as '1.23E+17', which a spreadsheet rounded"},
+       "u c, v c"},
   };
 }
 

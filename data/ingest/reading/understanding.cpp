@@ -14,6 +14,7 @@
 #include "data/ingest/values/id_lists.h"
 #include "data/ingest/values/json_row.h"
 #include "data/ingest/values/late_texts.h"
+#include "data/ingest/values/lookalikes.h"
 #include "data/ingest/values/nested_json.h"
 #include "data/ingest/values/parse.h"
 
@@ -57,6 +58,10 @@ void TableReader::refuse_lists(const Sample& sample) const {
   const auto values = [&](size_t n) { return json ? ids_of(sample, keys_.name_of(n)) : ids_of(sample, placement_, n); };
   const std::array columns = {values(ids[0]), values(ids[1])};
   for (size_t n = 0; n < 2; ++n) {
+    if (const auto rounded = mostly_rounded(columns[n]))
+      throw DataError(records_.path().string() + ": the " + spec_.columns[ids[n]].what +
+                      " of most rows is a number that a spreadsheet rounded, as " + cllm::quoted(*rounded) +
+                      ", so that different ids are one; export the column as text");
     const auto lists = lists_of_ids(columns[n], columns[1 - n]);
     if (!lists) continue;
     const bool plain =

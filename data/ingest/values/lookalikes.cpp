@@ -61,6 +61,34 @@ std::string describe_twins(const std::string& what, const IdMap& ids) {
          ": an id is the same only character by character; bring them to one form if they are the same";
 }
 
+bool is_rounded(std::string_view id) {
+  id = without_blanks(id);
+  const size_t e = id.find_first_of("eE");
+  if (e == std::string_view::npos || e == 0 || e + 2 >= id.size() || id[e + 1] != '+' || !is_digit(id[0])) return false;
+  const std::string_view digits = id.substr(1, e - 1), power = id.substr(e + 2);
+  return digits.find_first_not_of("0123456789.,") == std::string_view::npos &&
+         std::ranges::count_if(digits, [](char c) { return !is_digit(c); }) <= 1 &&
+         std::ranges::all_of(power, is_digit);
+}
+
+std::optional<std::string> mostly_rounded(const std::vector<std::string>& ids) {
+  const auto example = std::ranges::find_if(ids, is_rounded);
+  if (2 * std::ranges::count_if(ids, is_rounded) <= std::ssize(ids)) return std::nullopt;
+  return *example;
+}
+
+std::string describe_rounded(const std::string& what, const IdMap& ids) {
+  size_t rounded = 0;
+  std::string example;
+  for (size_t n = 0; n < ids.size(); ++n) {
+    const std::string_view id = ids.name(static_cast<uint32_t>(n));
+    if (is_rounded(id) && rounded++ == 0) example = quoted(id);
+  }
+  if (rounded == 0) return "";
+  return std::to_string(rounded) + " of " + std::to_string(ids.size()) + " " + what + " have ids as " + example +
+         ", which a spreadsheet rounded: different ones may have become one; export the column as text";
+}
+
 void Lookalikes::add(std::string_view unknown) {
   constexpr size_t kMost = 1000;
   if (unknown_.size() < kMost && !unknown.empty()) unknown_.emplace(unknown);

@@ -48,9 +48,8 @@ void keep_any(std::vector<int32_t>& items, int64_t count, uint64_t key) {
   CounterRng(key).shuffle(std::span(places));
   keep_first(places, count);
   std::ranges::sort(places);
-  std::vector<int32_t> kept;
-  for (const int32_t place : places) kept.push_back(items[static_cast<size_t>(place)]);
-  items = std::move(kept);
+  for (int32_t& place : places) place = items[static_cast<size_t>(place)];
+  items = std::move(places);
 }
 
 void keep_first(std::vector<int32_t>& items, int64_t count) {

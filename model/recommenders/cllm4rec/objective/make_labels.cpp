@@ -179,14 +179,16 @@ double validation_loss(const SoftLabels& teacher, Communicator& comm, const Samp
 
 /// The temperature by which the teacher predicts validation items best, on a grid.
 double calibrated_beta(TemperedLabels& teacher, Communicator& comm, const Corpus& corpus, Range mine) {
-  constexpr double kFirst = 1e-3, kLast = 16, kStep = 1.41421356237;
+  constexpr double kFirst = 1e-3, kStep = 1.41421356237;
+  constexpr int kBetas = 28;  // to 16
   const Sample sample = validation_sample(corpus);
   if (sample.item.empty())
     throw ModelError(
         "teacher.beta = 0 chooses it on validation items, of which this corpus has none: set teacher.beta");
   teacher.start(comm, to_tensors(sample.lists));
   double best = kFirst, least = INFINITY;
-  for (double beta = kFirst; beta < kLast; beta *= kStep) {
+  double beta = kFirst;
+  for (int n = 0; n < kBetas; ++n, beta *= kStep) {
     teacher.set_beta(beta);
     const double loss = validation_loss(teacher, comm, sample, mine);
     if (loss < least) least = loss, best = beta;

@@ -33,5 +33,15 @@ TEST(Lookalikes, AreFoundInBothDirectionsAndCounted) {
   EXPECT_EQ(described({}, {"10"}), "");
 }
 
+TEST(Lookalikes, RoundedIdsAreNumbersWithAnExponentAsSpreadsheetsWriteThem) {
+  for (const std::string id : {"1.23E+17", "1E+05", "1,23E+17", "1e+17", " 9.00719925474099E+15 "})
+    EXPECT_TRUE(is_rounded(id)) << id;
+  for (const std::string id : {"", "E+17", "1E17", "1.2.3E+17", "12e4f", "B00E+1", "1E+", "1E+1x", "17", "1.23E-17"})
+    EXPECT_FALSE(is_rounded(id)) << id;
+  EXPECT_EQ(mostly_rounded({"1E+17", "7", "1E+18"}), "1E+17");
+  EXPECT_EQ(mostly_rounded({"7", "1E+18"}), std::nullopt);
+  EXPECT_EQ(mostly_rounded({}), std::nullopt);
+}
+
 }  // namespace
 }  // namespace cllm
