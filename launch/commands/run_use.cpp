@@ -62,7 +62,8 @@ void add_run_arguments(CLI::App& command, RunArguments& arguments) {
 void require_json_lines(const std::string& option, const std::string& output) {
   for (const char* const other : {".gz", ".zst", ".zip", ".csv", ".tsv", ".parquet"}) {
     if (output.ends_with(other))
-      throw ConfigError(option + " " + output + ": JSON lines are written, not packed: call it NAME.jsonl");
+      throw ConfigError(std::string(option).append(" ").append(output) +
+                        ": JSON lines are written, not packed: call it NAME.jsonl");
   }
 }
 
