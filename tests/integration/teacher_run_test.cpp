@@ -22,8 +22,7 @@ std::string teacher_arguments(const fs::path& dir, const std::string& more = "")
 std::string taught_arguments(const fs::path& dir, const fs::path& teacher, const std::string& more = "") {
   return "train --run.dir=" + dir.string() + " --run.corpus=" + small_world().corpus.string() +
          " --run.backbone=" + small_world().backbone.string() +
-         " --loss.lambda=0 --warmup.epochs=0 --mutual.epochs=2 --mutual.content_epochs=false --finetune.epochs=0 "
-         "--loss.target=set --loss.mask_shown=true --prompts.user_token=off --teacher.holdout=none "
+         " --run.recipe=sets --mutual.epochs=2 --teacher.holdout=none "
          "--log.every_steps=1 --teacher.model=" +
          teacher.string() + " " + more;
 }

@@ -33,6 +33,10 @@ Settings run_settings(Cllm4recOptions& o) {
        "the backbone's passes over up to so many tokens are recorded as CUDA graphs, once per shape, and played: for "
        "backbones so small that the GPU waits for the host; 0: none",
        between(0, 1 << 30), false, false},
+      {"run.recipe", &o.recipe,
+       "sets the defaults of other keys: the paper's, or what was best on validation of public data; sets: the items "
+       "still missing of a history in any order; sequence: the next item in the order of time",
+       one_of({"paper", "sets", "sequence"})},
       {"run.variant", &o.variant, "a variant of the ablation of the paper (WWW 2024); sets the defaults of other keys",
        one_of({"cllm4rec", "llm-cf", "llm-prerec", "llm-fixord", "llm-ftall", "llm-scratch"})}};
 }
@@ -231,23 +235,6 @@ void Cllm4recOptions::describe(Settings& settings) {
         finetune_settings(finetune), prompt_settings(*this), ranking_settings(*this), text_settings(*this),
         teacher_settings(*this)}) {
     append(settings, section);
-  }
-}
-
-void Cllm4recOptions::apply_presets() {
-  if (preset == "release") loss = LossOptions::release();
-  if (variant == "llm-cf") {
-    warmup.epochs = 0;
-    mutual.content_epochs = finetune.content_epochs = false;
-    lambda_collaborative = lambda_content = lambda_finetune = 0;
-  } else if (variant == "llm-prerec") {
-    finetune.epochs = 0;
-  } else if (variant == "llm-fixord") {
-    loss.item_order = ItemOrder::kAscending;
-  } else if (variant == "llm-ftall") {
-    train_backbone = true;
-  } else if (variant == "llm-scratch") {
-    train_backbone = random_backbone = true;
   }
 }
 

@@ -89,7 +89,7 @@ struct Cllm4recOptions : ModelOptions {
   double adapters_rate = 1e-4;                            // learning rate where the stage's is at its start
   std::vector<std::string> adapter_steps{"L", "C", "F"};  // kinds that train them
   int64_t graph_tokens = 0;                               // 0: nothing is recorded
-  std::string variant = "cllm4rec";
+  std::string recipe = "paper", variant = "cllm4rec";
   // [loss]
   std::string preset = "paper";
   LossOptions loss;
@@ -127,7 +127,7 @@ struct Cllm4recOptions : ModelOptions {
   PromptOptions prompts;
 
   void describe(Settings& settings) override;
-  std::vector<std::string> leading_keys() const override { return {"loss.preset", "run.variant"}; }
+  std::vector<std::string> leading_keys() const override { return {"run.recipe", "loss.preset", "run.variant"}; }
   void apply_presets() override;
   std::string problem() const override;
   std::string select() const override { return finetune.select; }
@@ -146,6 +146,8 @@ struct Cllm4recOptions : ModelOptions {
   std::vector<SearchKey> search_space() const override;
   std::unique_ptr<ModelOptions> clone() const override { return std::make_unique<Cllm4recOptions>(*this); }
 
+  /// What was best on validation of public data (tests/benchmarks/RESULTS.md): histories as sets, or in their order.
+  void set_recipe();
   bool has_backbone() const { return backbone != "none"; }
   /// The rates of a stage: its own, else [dropout], else `of_backbone`.
   Dropout dropout_of(const StageOptions& stage, const Dropout& of_backbone) const;

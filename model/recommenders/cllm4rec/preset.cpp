@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "model/recommenders/cllm4rec/options.h"
+
 namespace cllm {
 namespace {
 
@@ -18,6 +20,48 @@ std::string listed(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+void Cllm4recOptions::set_recipe() {
+  if (recipe == "paper") return;
+  const bool sets = recipe == "sets";
+  objective.mask_shown = true;
+  prompts.user_token = UserToken::kOff;
+  lambda_collaborative = lambda_content = lambda_finetune = 0;
+  optimizer.name = "lazy_adam";
+  text_rows.rate = 1, text_rows.bound = 2;
+  adapters.alpha = 16, adapters_rate = sets ? 3e-4 : 5e-4;  // where backbone.adapters.rank is set
+  warmup.epochs = finetune.epochs = 0;
+  mutual = {{.epochs = sets ? 20 : 10, .learning_rate = 3e-3, .decay = Decay::kLinear}};
+  mutual.content_epochs = false;
+  dropout = {.embedding = sets ? 0.2 : 0.5, .attention = 0, .residual = sets ? 0.2 : 0.1};
+  if (sets) {
+    objective.target = LossTarget::kSet;
+    objective.teacher.model = TeacherModel::kPopularity;
+    return;
+  }
+  loss.item_order = ItemOrder::kTime;
+  objective.smoothing = {.kind = SmoothingKind::kPopularity, .weight = 0.1};
+  history_dropout.items = 0.15;
+  groups = 4;
+}
+
+void Cllm4recOptions::apply_presets() {
+  if (preset == "release") loss = LossOptions::release();
+  set_recipe();
+  if (variant == "llm-cf") {
+    warmup.epochs = 0;
+    mutual.content_epochs = finetune.content_epochs = false;
+    lambda_collaborative = lambda_content = lambda_finetune = 0;
+  } else if (variant == "llm-prerec") {
+    finetune.epochs = 0;
+  } else if (variant == "llm-fixord") {
+    loss.item_order = ItemOrder::kAscending;
+  } else if (variant == "llm-ftall") {
+    train_backbone = true;
+  } else if (variant == "llm-scratch") {
+    train_backbone = random_backbone = true;
+  }
+}
 
 void describe(LossOptions& loss, Settings& settings) {
   const Settings own = {

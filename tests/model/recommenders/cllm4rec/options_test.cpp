@@ -47,6 +47,28 @@ TEST(Cllm4recOptions, PromptsWithoutTheirWordsOrWithUnknownOnesAreAProblem) {
   EXPECT_EQ(options.problem(), "");
 }
 
+TEST(Cllm4recOptions, ARecipeSetsDefaultsThatGoTogetherWithAndWithoutALanguageModel) {
+  for (const std::string recipe : {"paper", "sets", "sequence"}) {
+    for (const std::string backbone : {"backbone", "none"}) {
+      Cllm4recOptions options;
+      options.recipe = recipe, options.backbone = backbone;
+      options.apply_presets();
+      if (recipe == "paper" && backbone == "none") continue;  // C-steps
+      EXPECT_EQ(options.problem(), "") << recipe << ", " << backbone;
+      options.text_rows.source = "tf-idf";
+      EXPECT_EQ(options.problem() == "", recipe != "paper") << recipe << ", " << backbone;
+      options.variant = "llm-fixord";
+      options.apply_presets();
+      EXPECT_EQ(options.loss.item_order, ItemOrder::kAscending);
+    }
+  }
+  Cllm4recOptions sequence;
+  sequence.recipe = "sequence", sequence.preset = "release";
+  sequence.apply_presets();
+  EXPECT_EQ(sequence.loss.item_order, ItemOrder::kTime);
+  EXPECT_EQ(sequence.history_dropout.items, 0.15);
+}
+
 TEST(Cllm4recOptions, NothingToTrainIsAProblem) {
   Cllm4recOptions options;
   options.warmup.epochs = options.mutual.epochs = options.finetune.epochs = 0;
