@@ -33,7 +33,7 @@ void Cllm4recOptions::set_recipe() {
   warmup.epochs = finetune.epochs = 0;
   mutual = {{.epochs = sets ? 20 : 10, .learning_rate = 3e-3, .decay = Decay::kLinear}};
   mutual.content_epochs = false;
-  dropout = {.embedding = sets ? 0.2 : 0.5, .attention = 0, .residual = sets ? 0.2 : 0.1};
+  dropout = {.embedding = sets ? 0.35 : 0.5, .attention = 0, .residual = sets ? 0.2 : 0.1};
   if (sets) {
     objective.target = LossTarget::kSet;
     objective.teacher.model = TeacherModel::kPopularity;
