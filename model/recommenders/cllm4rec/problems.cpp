@@ -98,7 +98,7 @@ std::string Cllm4recOptions::problem() const {
     return "content.vocabulary = \"corpus\" holds a part of a pretrained, frozen word embedding: set \"full\", or both "
            "run.train_backbone and run.random_backbone to false";
   }
-  if (const std::string text = objective.problem(); !text.empty()) return text;
+  if (std::string text = objective.problem(); !text.empty()) return text;
   if (orders > 1 && loss.item_order != ItemOrder::kRandom) {
     return "ranking.orders = " + std::to_string(orders) +
            " averages over random orders, but loss.item_order = \"ascending\" and \"time\" know one: set "
@@ -109,8 +109,8 @@ std::string Cllm4recOptions::problem() const {
            " leaves the first position of a history alone, which loss.train_first_main_token = false does not train: "
            "set it to true, or history.dropout = 0";
   }
-  if (const std::string text = problem_of_bag(*this); !text.empty()) return text;
-  if (const std::string text = problem_of_text_rows(*this); !text.empty()) return text;
+  if (std::string text = problem_of_bag(*this); !text.empty()) return text;
+  if (std::string text = problem_of_text_rows(*this); !text.empty()) return text;
   if (objective.is_soft()) {
     const bool all_items = item_softmax == ItemSoftmaxChoice::kAuto || item_softmax == ItemSoftmaxChoice::kSharded;
     if (!all_items) {

@@ -93,7 +93,7 @@ at::Tensor gather_on_first_rank(Communicator& comm, const RowPartition& items, c
   return matrix;
 }
 
-void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows& make, at::Tensor local_rows) {
+void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows& make, const at::Tensor& local_rows) {
   const int rank = comm.rank(), R = comm.world_size();
   const auto me = static_cast<size_t>(rank);
   for (const Round& round : rounds_of(items)) {

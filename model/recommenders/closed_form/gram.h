@@ -58,7 +58,7 @@ at::Tensor gather_on_first_rank(Communicator& comm, const RowPartition& items, c
 using MakeRows = std::function<at::Tensor(int64_t first, int64_t n)>;
 
 /// Rank 0 hands every owner its rows [J_r, J], in the dtype of `local_rows`. Collective.
-void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows& make, at::Tensor local_rows);
+void hand_out_rows(Communicator& comm, const RowPartition& items, const MakeRows& make, const at::Tensor& local_rows);
 
 inline constexpr int64_t kRowsInFlight = 1024;
 
